@@ -1,0 +1,1 @@
+"""Record store, manifests, datasets and the collater."""

@@ -1,0 +1,1 @@
+"""Leads, units, resampling and reading of records: no fairseq, no torch."""

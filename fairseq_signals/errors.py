@@ -1,0 +1,33 @@
+"""The errors that bad input raises: each message names what, where, and the next step."""
+
+
+class FairseqSignalsError(ValueError):
+    """Base of all errors about a user's input."""
+
+
+class SignalError(FairseqSignalsError):
+    """A recording that cannot be read or used."""
+
+
+class LeadError(FairseqSignalsError):
+    """A lead name or selection that does not exist."""
+
+
+class StoreError(FairseqSignalsError):
+    """A record store that is missing, damaged or of another schema."""
+
+
+class ManifestError(FairseqSignalsError):
+    """A manifest that is missing or malformed."""
+
+
+class LabelError(FairseqSignalsError):
+    """A label table or weight matrix that does not fit."""
+
+
+class CheckpointError(FairseqSignalsError):
+    """A file that is not a checkpoint we can load."""
+
+
+class ConfigError(FairseqSignalsError):
+    """A configuration key or value that is not valid."""

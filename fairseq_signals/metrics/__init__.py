@@ -1,0 +1,1 @@
+"""Evaluation metrics: CinC 2021 score, classification and identification."""

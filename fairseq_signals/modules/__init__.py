@@ -1,0 +1,1 @@
+"""Layers and losses in plain PyTorch: no fairseq."""

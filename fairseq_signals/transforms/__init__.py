@@ -1,0 +1,1 @@
+"""Signal transforms: a pure function and a thin class each."""
