@@ -1,0 +1,84 @@
+# `make help` lists the targets. Everything is installed into $(VENV); nothing outside the checkout is changed.
+#
+# The package is installed as a regular (not editable) wheel, because fairseq finds `common.user_dir=fairseq_signals`
+# by looking beside its own package. It is installed again whenever a source file changed.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+COMPAT_VENV ?= .venv-compat
+# The first interpreter that runs; override with `make PYTHON=/path/to/python3.12 ...`.
+runs = $(shell for p in $(1); do "$$p" -c 'import venv' 2>/dev/null && echo "$$p" && break; done)
+PYTHON ?= $(call runs,python3.11 python3.12 $(HOME)/.pyenv/versions/3.11.*/bin/python python3)
+PYTHON310 ?= $(call runs,python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python)
+PIP_OPTIONS := --no-input --quiet --disable-pip-version-check
+PYTEST_ARGS ?= -q -n 2 --dist loadfile
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
+COMPAT_PIP := $(COMPAT_VENV)/bin/python -m pip $(PIP_OPTIONS)
+# Folders are listed too, so that removing a file counts as a change.
+SOURCES := $(shell find fairseq_signals preprocess manifests examples -name __pycache__ -prune -o -print)
+REINSTALL := install --no-deps --no-build-isolation --force-reinstall .
+# One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
+RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
+
+.PHONY: help install demo demo-real test test-compat lint format bench clean distclean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: $(VENV)/package.stamp  ## make .venv with the package and its pinned dependencies
+
+$(VENV)/dependencies.stamp: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.12 found: pass PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt '.[dev]'
+	@touch $@
+
+$(VENV)/package.stamp: $(VENV)/dependencies.stamp $(SOURCES)
+	$(PIP) $(REINSTALL)
+	@touch $@
+
+demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead sets (about 10 minutes)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo.py
+
+demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about 2 hours)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/real_data/run.py
+
+test: install  ## the tests
+	$(RUN_TESTS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install  ## ruff (lint and format) and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy fairseq_signals preprocess manifests
+
+format: install  ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Upstream fairseq on Python 3.10, installed first and by itself: `pip install .` must then leave it as it is.
+$(COMPAT_VENV)/dependencies.stamp: pyproject.toml constraints-py310.txt
+	@test -n "$(PYTHON310)" || { echo "No Python 3.10 found: pass PYTHON310=/path/to/python3.10" >&2; exit 1; }
+	test -x $(COMPAT_VENV)/bin/python || $(PYTHON310) -m venv $(COMPAT_VENV)
+	$(COMPAT_PIP) install 'pip<24.1'
+	$(COMPAT_PIP) install -c constraints-py310.txt torch 'numpy<1.24' fairseq==0.12.2
+	$(COMPAT_PIP) install -c constraints-py310.txt '.[dev]'
+	@touch $@
+
+$(COMPAT_VENV)/package.stamp: $(COMPAT_VENV)/dependencies.stamp $(SOURCES)
+	$(COMPAT_PIP) $(REINSTALL)
+	@touch $@
+
+test-compat: $(COMPAT_VENV)/package.stamp  ## the tests on Python 3.10 with upstream fairseq 0.12.2 (downloads 2 GB once)
+	$(RUN_TESTS) $(COMPAT_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+clean:  ## remove caches and build products (not outputs/, not the environments)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean  ## clean, and remove the environments
+	rm -rf $(VENV) $(COMPAT_VENV)
