@@ -1,0 +1,113 @@
+"""The metrics of the PhysioNet/Computing in Cardiology Challenge 2021 (Reyna et al., CinC 2021).
+
+N records, C scored classes everywhere. The challenge score rewards a wrong diagnosis by its similarity to
+the right one, through a (C, C) weight matrix whose row is the label and whose column is the prediction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fairseq_signals.metrics.classification import (
+    as_binary,
+    as_scores,
+    auprc_per_class,
+    auroc_per_class,
+    check_same_shape,
+    exact_match,
+    f_measure_per_class,
+    nan_mean,
+)
+
+
+def challenge_score(
+    labels: ArrayLike, predictions: ArrayLike, weights: ArrayLike, normal_index: int
+) -> float:
+    """The normalised challenge score: 1 for the labels themselves, 0 for "always normal", may be negative.
+
+    Args:
+        labels: (N, C) bool, every class that a record has.
+        predictions: (N, C) bool.
+        weights: (C, C) reward for predicting the column's class where the row's class is true.
+        normal_index: the class "sinus rhythm", which the inactive classifier always predicts.
+
+    Returns:
+        `(observed - inactive) / (correct - inactive)`; 0.0 where perfect and inactive score the same
+        (every record is just normal, or there is none).
+    """
+    truth, predicted = as_binary(labels, "labels"), as_binary(predictions, "predictions")
+    n_classes = truth.shape[1]
+    if not 0 <= normal_index < n_classes:
+        raise ValueError(f"normal_index must be 0 to {n_classes - 1}, but is {normal_index} instead")
+    inactive_prediction = np.zeros_like(truth)
+    inactive_prediction[:, normal_index] = True
+    observed = weighted_score(truth, predicted, weights)
+    correct = weighted_score(truth, truth, weights)
+    inactive = weighted_score(truth, inactive_prediction, weights)
+    return 0.0 if correct == inactive else (observed - inactive) / (correct - inactive)
+
+
+def weighted_score(labels: ArrayLike, predictions: ArrayLike, weights: ArrayLike) -> float:
+    """The challenge score before normalisation, summed over records.
+
+    Each pair (true class, predicted class) of a record earns its weight, divided by the number of classes
+    in the union of the record's labels and predictions (at least 1).
+    """
+    truth, predicted = as_binary(labels, "labels"), as_binary(predictions, "predictions")
+    check_same_shape(labels=truth, predictions=predicted)
+    weights = np.asarray(weights, dtype=float)
+    n_classes = truth.shape[1]
+    if weights.shape != (n_classes, n_classes):
+        raise ValueError(
+            f"weights must be ({n_classes}, {n_classes}), but have shape {weights.shape} instead"
+        )
+    if not np.isfinite(weights).all():
+        raise ValueError("weights must be finite, but hold NaN or infinity")
+    union = np.maximum((truth | predicted).sum(axis=1), 1)
+    # (N, C)^T x (N, C) -> (C, C): confusion of true against predicted classes, each record weighing 1/union
+    confusion = truth.T.astype(float) @ (predicted / union[:, None])
+    return float((weights * confusion).sum())
+
+
+def official_metrics(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    weights: ArrayLike,
+    normal_index: int,
+    threshold: float = 0.5,
+    predictions: ArrayLike | None = None,
+) -> dict[str, Any]:
+    """Every metric that the official evaluation prints, under its names.
+
+    Args:
+        labels: (N, C) bool.
+        scores: (N, C) any finite numbers, larger is more likely.
+        weights: (C, C), see `challenge_score`.
+        normal_index: the class "sinus rhythm".
+        threshold: predictions are `scores > threshold` unless given.
+        predictions: (N, C) bool.
+
+    Returns:
+        `auroc`, `auprc`, `f_measure`: means over the classes where they are defined, and the same names
+        with `_classes`: (C,), NaN where undefined (AUROC: without both outcomes; AUPRC: without positives;
+        F-measure: without a positive label or prediction); `accuracy`: fraction of records with every
+        class right; `challenge_metric`.
+    """
+    truth, values = as_binary(labels, "labels"), as_scores(scores, "scores")
+    check_same_shape(labels=truth, scores=values)
+    predicted = values > threshold if predictions is None else as_binary(predictions, "predictions")
+    check_same_shape(labels=truth, predictions=predicted)
+    per_class = {
+        "auroc": auroc_per_class(truth, values),
+        "auprc": auprc_per_class(truth, values),
+        "f_measure": f_measure_per_class(truth, predicted),
+    }
+    return {
+        **{name: nan_mean(v) for name, v in per_class.items()},
+        **{f"{name}_classes": v for name, v in per_class.items()},
+        "accuracy": exact_match(truth, predicted),
+        "challenge_metric": challenge_score(truth, predicted, weights, normal_index),
+    }
