@@ -1,0 +1,168 @@
+"""Label tables: which diagnosis codes make which class, and the CinC 2021 weights between classes.
+
+A label table is a CSV file `index,name,abbreviation,codes`; codes of one class are joined with `|`. The
+store keeps codes as the corpus gives them, so another table needs new manifests, not a new store.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_signals.errors import LabelError
+
+COLUMNS = ("index", "name", "abbreviation", "codes")
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The classes of a classification task, in the order of the model's outputs.
+
+    Args:
+        names: one a class, such as "atrial fibrillation".
+        abbreviations: one a class, such as "AF".
+        codes: per class the diagnosis codes that count as it; no code is in two classes.
+    """
+
+    names: tuple[str, ...]
+    abbreviations: tuple[str, ...]
+    codes: tuple[tuple[str, ...], ...]
+    _class_of: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        class_of: dict[str, int] = {}
+        for index, codes in enumerate(self.codes):
+            if not codes:
+                raise LabelError(f"class {index} ({self.names[index]}) has no code")
+            for code in codes:
+                if class_of.setdefault(code, index) != index:
+                    other = self.names[class_of[code]]
+                    raise LabelError(f"code {code} is in two classes: {other} and {self.names[index]}")
+        object.__setattr__(self, "_class_of", class_of)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def targets(self, codes: Iterable[str]) -> list[int]:
+        """The classes that a record with these codes belongs to, ascending; codes of no class are ignored."""
+        return sorted({self._class_of[code] for code in codes if code in self._class_of})
+
+    def index_of_code(self, code: str) -> int:
+        """The class that a code belongs to.
+
+        Raises:
+            LabelError: where it belongs to none.
+        """
+        if code not in self._class_of:
+            raise LabelError(f"code {code!r} is in none of the {len(self)} classes: {', '.join(self.names)}")
+        return self._class_of[code]
+
+
+def read_labels(path: str | os.PathLike[str]) -> LabelTable:
+    """Read a label table.
+
+    Raises:
+        LabelError: with file and line, where the file is absent, malformed, or gives a code to two classes.
+    """
+    path = Path(path)
+    rows = _read_csv(path)
+    if not rows or [name.strip() for name in rows[0]] != list(COLUMNS):
+        found = ",".join(rows[0]) if rows else "an empty file"
+        raise LabelError(f"{path}:1: the header must be `{','.join(COLUMNS)}`, but is `{found}`")
+    names: list[str] = []
+    abbreviations: list[str] = []
+    codes: list[tuple[str, ...]] = []
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(COLUMNS):
+            raise LabelError(f"{path}:{number}: expected {len(COLUMNS)} fields, found {len(row)}")
+        index, name, abbreviation, joined = (value.strip() for value in row)
+        if index != str(len(names)):
+            raise LabelError(
+                f"{path}:{number}: index must be {len(names)} (0, 1, ... in order), but is {index!r}"
+            )
+        names.append(name)
+        abbreviations.append(abbreviation)
+        codes.append(split_codes(joined))
+    if not names:
+        raise LabelError(f"{path}: the table has no classes")
+    try:
+        return LabelTable(tuple(names), tuple(abbreviations), tuple(codes))
+    except LabelError as error:
+        raise LabelError(f"{path}: {error}") from None
+
+
+def read_weights(path: str | os.PathLike[str], labels: LabelTable) -> np.ndarray:
+    """The weights of a challenge metric, rows and columns in the order of the label table.
+
+    The file has the layout of the official CinC 2021 `weights.csv`: the header row and the first column name
+    each class by its codes, joined with `|`. Classes are matched by their codes, in whatever order they come.
+
+    Returns:
+        (C, C) float64; row: the true class, column: the predicted class.
+
+    Raises:
+        LabelError: where the file is absent or malformed, or its classes are not those of the table.
+    """
+    path = Path(path)
+    rows = _read_csv(path)
+    if len(rows) < 2:
+        raise LabelError(f"{path}: not a weight matrix: it has {len(rows)} lines")
+    header = rows[0][1:]
+    body = rows[1:]
+    if [row[0] for row in body] != header:
+        raise LabelError(
+            f"{path}: the first column must name the same classes as the header, in the same order"
+        )
+    values = np.empty((len(header), len(header)))
+    for number, row in enumerate(body, start=2):
+        if len(row) != len(header) + 1:
+            raise LabelError(f"{path}:{number}: expected {len(header) + 1} fields, found {len(row)}")
+        try:
+            values[number - 2] = [float(value) for value in row[1:]]
+        except ValueError as error:
+            raise LabelError(f"{path}:{number}: weights must be numbers ({error})") from None
+    if not np.isfinite(values).all():
+        raise LabelError(f"{path}: weights must be finite")
+    order = _match_classes(path, [split_codes(group) for group in header], labels)
+    return values[np.ix_(order, order)]
+
+
+def split_codes(joined: str) -> tuple[str, ...]:
+    """The codes of a `|`-joined group."""
+    return tuple(code.strip() for code in joined.split("|") if code.strip())
+
+
+def _match_classes(path: Path, groups: list[tuple[str, ...]], labels: LabelTable) -> list[int]:
+    """For each class of the label table the group of the weight file that shares a code with it."""
+    order: list[int] = []
+    for index, codes in enumerate(labels.codes):
+        matches = [i for i, group in enumerate(groups) if set(group) & set(codes)]
+        what = f"class {index} ({labels.names[index]}, {'|'.join(codes)})"
+        if not matches:
+            raise LabelError(
+                f"{path}: no weights for {what}; the label table and the weights must go together"
+            )
+        if len(matches) > 1:
+            found = ", ".join("|".join(groups[i]) for i in matches)
+            raise LabelError(f"{path}: several weights for {what}: {found}; merge them in the file")
+        order += matches
+    for group_index, group in enumerate(groups):
+        if order.count(group_index) != 1:
+            fault = "several classes share" if group_index in order else "no class of the label table has"
+            raise LabelError(f"{path}: {fault} the codes {'|'.join(group)}")
+    return order
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [row for row in csv.reader(file) if row]
+    except FileNotFoundError:
+        raise LabelError(f"{path}: there is no such file") from None
+    except (UnicodeDecodeError, IsADirectoryError, csv.Error) as error:
+        raise LabelError(f"{path}: not a CSV file ({error})") from None
