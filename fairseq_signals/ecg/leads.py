@@ -1,0 +1,185 @@
+"""The twelve standard leads: names, order, aliases, lead sets and the limb-lead relations.
+
+The only place that knows the order of the lead axis and how files spell lead names.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from typing import Any, Sequence
+
+import numpy as np
+
+from fairseq_signals.errors import LeadError
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+N_LEADS = len(LEADS)
+LIMB_LEADS = LEADS[:6]
+CHEST_LEADS = LEADS[6:]
+
+#: Lead sets of the paper (section 4), by the number of leads in each.
+LEAD_SETS: dict[str, tuple[str, ...]] = {
+    "12": LEADS,
+    "6": LIMB_LEADS,
+    "3": ("I", "II", "V2"),
+    "2": ("I", "II"),
+    "1": ("I",),
+}
+
+# Other spellings of the twelve, in lower case and without blanks, dashes and underscores. "lead", "ecg" and
+# "ekg" in front of a name are taken off first ("ECG I", "lead_aVR"). Anything else is not one of the twelve.
+_ALIASES: dict[str, str] = {
+    "di": "I",
+    "dii": "II",
+    "diii": "III",
+    "l1": "I",
+    "l2": "II",
+    "l3": "III",
+    "li": "I",
+    "lii": "II",
+    "liii": "III",
+    "mli": "I",  # modified limb leads of ambulatory recorders (MIT-BIH)
+    "mlii": "II",
+    "mliii": "III",
+    "mv1": "V1",
+    "mv2": "V2",
+    "mv5": "V5",
+    "c1": "V1",  # IEC names of the chest electrodes
+    "c2": "V2",
+    "c3": "V3",
+    "c4": "V4",
+    "c5": "V5",
+    "c6": "V6",
+}
+_BY_KEY: dict[str, str] = {**_ALIASES, **{name.lower(): name for name in LEADS}}
+_PREFIX = re.compile(r"^(?:lead|ecg|ekg)(?=[^a-z0-9]|[ivac])[\s_:.\-]*")
+_SEPARATORS = re.compile(r"[\s_\-]+")
+_INTEGER = re.compile(r"[+-]?\d+")
+
+_INDEX: dict[str, int] = {name: i for i, name in enumerate(LEADS)}
+
+
+def canonical_lead(name: str) -> str | None:
+    """The canonical name of a lead however a file spells it, or None if it is not one of the twelve.
+
+    Case, blanks and the prefixes "lead" and "ECG" do not matter; other spellings are listed explicitly.
+    """
+    key = _PREFIX.sub("", name.strip().lower())
+    return _BY_KEY.get(_SEPARATORS.sub("", key))
+
+
+def lead_index(name: str) -> int:
+    """The position of a lead on the lead axis.
+
+    Raises:
+        LeadError: the name is not one of the twelve; the message names near misses.
+    """
+    canonical = canonical_lead(name)
+    if canonical is None:
+        raise LeadError(f"unknown lead {name!r}{_near_miss(name)}. The leads are {', '.join(LEADS)}.")
+    return _INDEX[canonical]
+
+
+def parse_leads(spec: Any = None) -> tuple[int, ...]:
+    """The 0-based indices of the leads that a specification selects, in the order given.
+
+    Args:
+        spec: None for all twelve; the key of a lead set ("12", "6", "3", "2", "1"); a name; names or indices
+            separated by commas ("I,II,V2", "[0, 1]"); one index; or a sequence of names and indices.
+            A bare number in a string is a lead set; an int, or a number in a list, is an index.
+
+    Raises:
+        LeadError: a name or index that does not exist, a lead given twice, or nothing selected.
+    """
+    if spec is None:
+        return tuple(range(N_LEADS))
+    if isinstance(spec, str):
+        text = spec.strip()
+        if text in LEAD_SETS:
+            return tuple(_INDEX[name] for name in LEAD_SETS[text])
+        if _INTEGER.fullmatch(text):
+            raise LeadError(
+                f"there is no lead set {text!r}: they are {', '.join(LEAD_SETS)}. An index is written as [{text}]."
+            )
+        items = _split(text)
+    elif isinstance(spec, int) and not isinstance(spec, bool):
+        items = [spec]
+    elif hasattr(spec, "__iter__") and not isinstance(spec, (set, frozenset, dict)):
+        items = list(spec)
+    else:
+        raise LeadError(f"leads must be names, indices or a lead set, but are {spec!r}")
+    indices = tuple(_item_index(item, spec) for item in items)
+    if not indices:
+        raise LeadError(f"no lead is selected by {spec!r}. Name at least one of {', '.join(LEADS)}.")
+    repeated = sorted({LEADS[i] for i in indices if indices.count(i) > 1}, key=LEADS.index)
+    if repeated:
+        raise LeadError(f"lead {', '.join(repeated)} is given more than once in {spec!r}")
+    return indices
+
+
+def _split(text: str) -> list[Any]:
+    """The items of "I,II", "[0, 1]" or "['I', 1]"."""
+    if text[:1] in ("[", "("):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            closing = {"[": "]", "(": ")"}[text[0]]
+            if not text.endswith(closing):
+                raise LeadError(f"leads {text!r}: the bracket is not closed") from None
+            text = text[1:-1]  # names without quotes, as YAML and shells leave them: [I, II]
+        else:
+            return list(value) if isinstance(value, (list, tuple)) else [value]
+    return [part.strip().strip("'\"") for part in text.split(",") if part.strip()]
+
+
+def _item_index(item: Any, spec: Any) -> int:
+    if isinstance(item, str):
+        if _INTEGER.fullmatch(item.strip()):
+            item = int(item)
+        else:
+            return lead_index(item)
+    if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
+        raise LeadError(f"leads {spec!r}: {item!r} is neither a lead name nor an index")
+    if not 0 <= item < N_LEADS:
+        raise LeadError(
+            f"leads {spec!r}: index {item} is outside 0-{N_LEADS - 1}. "
+            f'Lead sets ({", ".join(LEAD_SETS)}) are given as a string on their own, such as "2".'
+        )
+    return int(item)
+
+
+def _near_miss(name: str) -> str:
+    keys = difflib.get_close_matches(
+        _SEPARATORS.sub("", name.strip().lower()), list(_BY_KEY), n=3, cutoff=0.5
+    )
+    names = list(dict.fromkeys(_BY_KEY[key] for key in keys))
+    return f": did you mean {' or '.join(names)}?" if names else ""
+
+
+def derive_limb_leads(lead_i: np.ndarray, lead_ii: np.ndarray) -> np.ndarray:
+    """The six limb leads (6, T) that follow from I and II (T,) by Einthoven's and Goldberger's relations.
+
+    III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2; the unit is that of the input.
+    """
+    return np.stack(
+        [
+            lead_i,
+            lead_ii,
+            lead_ii - lead_i,
+            -(lead_i + lead_ii) / 2,
+            lead_i - lead_ii / 2,
+            lead_ii - lead_i / 2,
+        ]
+    )
+
+
+def by_canonical_lead(names: Sequence[str]) -> dict[str, list[int]]:
+    """For each of the twelve leads that occur in `names`, the positions where it occurs, in lead order."""
+    found: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        lead = canonical_lead(name)
+        if lead is not None:
+            found.setdefault(lead, []).append(position)
+    return {lead: found[lead] for lead in LEADS if lead in found}
