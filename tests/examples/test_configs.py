@@ -1,0 +1,59 @@
+"""Every YAML file that ships is one that fairseq accepts, key by key, and says what the paper says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FILES = sorted(EXAMPLES.rglob("*.yaml"))
+FOLDER_OF_TASK = {"ecg_pretraining": "pretraining"}
+
+
+def file_id(path: Path) -> str:
+    return path.relative_to(EXAMPLES).as_posix()
+
+
+def load(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=file_id)
+def test_every_key_of_a_configuration_exists(path, config_keys):
+    for group, values in load(path).items():
+        unknown = set(values) - config_keys(group, values.get("_name"))
+        assert not unknown, f"{group}: {sorted(unknown)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=file_id)
+def test_a_configuration_runs_on_one_machine_and_leaves_paths_and_class_counts_open(path):
+    config = load(path)
+    assert config["task"]["data"] == "???"
+    assert "user_dir" not in config["common"]  # a checkout and an installed package differ here
+    assert config["distributed_training"]["distributed_world_size"] == 1
+    assert not {"num_labels", "num_classes"} & set(config["model"])
+
+
+@pytest.mark.parametrize("name", ["w2v_cmsc", "w2v_cmsc_rlm"])
+def test_paper_size_pretraining_updates_on_512_records(name):
+    config = load(EXAMPLES / "w2v_cmsc" / "config" / "pretraining" / f"{name}.yaml")
+    assert config["dataset"]["batch_size"] * config["optimization"]["update_freq"][0] == 512
+
+
+def test_with_and_without_random_lead_masking_differ_in_nothing_else():
+    folder = EXAMPLES / "w2v_cmsc" / "config" / "pretraining"
+    masked, plain = load(folder / "w2v_cmsc_rlm.yaml"), load(folder / "w2v_cmsc.yaml")
+    for key in ("perturbation_mode", "p", "mask_leads_selection", "mask_leads_prob"):
+        del masked["task"][key]
+    assert masked == plain
+
+
+@pytest.mark.parametrize("task", ["classification", "identification"])
+def test_training_from_scratch_differs_from_fine_tuning_only_in_the_start(task):
+    tuned = load(EXAMPLES / "w2v_cmsc" / "config" / "finetuning" / f"{task}.yaml")
+    scratch = load(EXAMPLES / "scratch" / "config" / f"{task}.yaml")
+    for key in ("model", "optimizer"):  # where the two are allowed to differ
+        del tuned[key], scratch[key]
+    assert tuned == scratch
