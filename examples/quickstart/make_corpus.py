@@ -2,9 +2,10 @@
 
     python examples/quickstart/make_corpus.py --dest data/raw --patients 500 --seed 1 --sessions 1..4
 
-makes DEST/WFDB_*/ with a .hea and a .mat a record, DEST/patients.csv (which record is whose), DEST/corpus.json
-(the arguments) and DEST/README.md. The same arguments give the same bytes, whatever the number of workers. A run
-that was stopped continues where it was; a folder that holds another corpus is left alone.
+makes DEST/WFDB_*/ with a .hea and a .mat a record, DEST/patients.csv (which record is whose),
+DEST/corpus.json (the arguments) and DEST/README.md. The same arguments give the same bytes, whatever the
+number of workers. A run that was stopped continues where it was; a folder that holds another corpus is left
+alone.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import io
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from tqdm import tqdm
 
@@ -65,8 +66,9 @@ def claim(dest: Path, config: CorpusConfig) -> None:
     dest.mkdir(parents=True, exist_ok=True)
     marker = dest / "corpus.json"
     if marker.exists() and marker.read_text() != describe(config):
+        found = " ".join(marker.read_text().split())
         raise ConfigError(
-            f"{marker}: the folder holds a corpus of other arguments ({' '.join(marker.read_text().split())}). "
+            f"{marker}: the folder holds a corpus of other arguments, {found}. "
             f"Choose another --dest or delete it."
         )
     write_atomically(marker, describe(config).encode())

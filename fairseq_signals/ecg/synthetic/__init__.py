@@ -6,19 +6,9 @@
 Nothing in it was measured on a person; what is known about it is in `examples/quickstart/README.md`.
 """
 
-from fairseq_signals.ecg.synthetic.corpus import (
-    ADC_GAIN,
-    SNOMED_CODES,
-    SUBSETS,
-    CorpusConfig,
-    Patient,
-    PlannedRecord,
-    Subset,
-    SyntheticRecord,
-    make_patient,
-    make_record,
-    plan_records,
-)
+from fairseq_signals.ecg.synthetic.config import SNOMED_CODES, SUBSETS, CorpusConfig, Subset
+from fairseq_signals.ecg.synthetic.patient import Patient, PlannedRecord, make_patient, plan_records
+from fairseq_signals.ecg.synthetic.record import ADC_GAIN, SyntheticRecord, make_record
 
 __all__ = [
     "ADC_GAIN",

@@ -1,8 +1,8 @@
 """From the cardiac dipole to twelve leads: lead field, electrodes and integers.
 
-Axes are Frank's: X to the patient's left, Y to the feet, Z to the back. The lead field is the Dower matrix
-(G. E. Dower, H. B. Machado, J. A. Osborne, "On deriving the electrocardiogram from vectorcardiographic leads",
-Clin Cardiol 3:87-95, 1980; the same numbers in L. Edenbrandt, O. Pahlm, J Electrocardiol 21:361-367, 1988).
+Axes are Frank's: X to the patient's left, Y to the feet, Z to the back. The lead field is the Dower matrix:
+G. E. Dower, H. B. Machado, J. A. Osborne, "On deriving the electrocardiogram from vectorcardiographic leads",
+Clin Cardiol 3:87-95, 1980.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def patient_lead_field(rng: np.random.Generator, spread: float = 1.0) -> np.ndar
 def shift_electrodes(field: np.ndarray, rng: np.random.Generator, spread: float = 1.0) -> np.ndarray:
     """The lead field of one session: chest electrodes glued a little beside where they were last time.
 
-    Each electrode moves along the row of its neighbours by a fraction of their distance (the whole row by about
-    0.15, each alone by about 0.08) and a little up or down.
+    Each electrode moves along the row of its neighbours by a fraction of their distance (the whole row by
+    about 0.15, each alone by about 0.08) and a little up or down.
     """
     along = rng.normal(0, 0.15 * spread) + rng.normal(0, 0.08 * spread, 6)
     position = np.clip(np.arange(6) + along, 0, 5)
@@ -75,9 +75,9 @@ def shift_electrodes(field: np.ndarray, rng: np.random.Generator, spread: float 
 def to_adu(independent_mv: np.ndarray, adc_gain: float = 1000.0) -> np.ndarray:
     """Twelve leads in ADC units, (12, T) int16 in canonical order, from the independent leads (8, T) in mV.
 
-    I and II are rounded to even numbers, so that the halves in Goldberger's formulas are integers: I + III = II,
-    aVR = -(I + II) / 2, aVL = (I - III) / 2 and aVF = (II + III) / 2 then hold in every sample, without a
-    remainder. The price is a limb-lead resolution of 2 adu (2 uV at the usual gain).
+    I and II are rounded to even numbers, so that the halves in Goldberger's formulas are integers: I + III =
+    II, aVR = -(I + II) / 2, aVL = (I - III) / 2 and aVF = (II + III) / 2 then hold in every sample, without
+    a remainder. The price is a limb-lead resolution of 2 adu (2 uV at the usual gain).
     """
     limb = 2 * np.rint(independent_mv[:2] * (adc_gain / 2))
     chest = np.rint(independent_mv[2:] * adc_gain)

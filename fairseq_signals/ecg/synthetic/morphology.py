@@ -9,8 +9,8 @@ import numpy as np
 from fairseq_signals.ecg.synthetic.leadfield import DOWER
 from fairseq_signals.ecg.synthetic.waves import Waves, rotation_about
 
-# (centre, rise, fall in ms; dipole in mV along X left, Y down, Z back). Centres of QRS waves are relative to the
-# main deflection, those of P to its middle, those of T to its peak.
+# (centre, rise, fall in ms; dipole in mV along X left, Y down, Z back). Centres of QRS waves are relative to
+# the main deflection, those of P to its middle, those of T to its peak.
 P = Waves.of(
     (-17, 18, 17, (0.045, 0.085, -0.045)),  # right atrium
     (17, 17, 19, (0.070, 0.060, 0.050)),  # left atrium

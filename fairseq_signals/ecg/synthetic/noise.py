@@ -1,7 +1,7 @@
 """What the electrodes pick up besides the heart, as potentials of the nine electrodes.
 
-Noise is made where it arises, at the electrode, and reaches the leads through the same differences as the heart's
-signal: so Einthoven's and Goldberger's relations hold for a noisy record as they do for a real one.
+Noise is made where it arises, at the electrode, and reaches the leads through the same differences as the
+heart's signal: so Einthoven's and Goldberger's relations hold for a noisy record as they do for a real one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ def electrode_noise(
 ) -> np.ndarray:
     """Noise potentials (9, n) in mV, electrodes in the order of `ELECTRODES`.
 
-    Baseline wander (below 0.7 Hz, falling with frequency), muscle noise (20-150 Hz, in bursts, most at the limbs),
-    mains (50 or 60 Hz and its third harmonic) and amplifier noise; how much of each differs between records.
+    Baseline wander (below 0.7 Hz, falling with frequency), muscle noise (20-150 Hz, waxing and waning, most
+    at the limbs), mains (50 or 60 Hz and its third harmonic) and amplifier noise; the amounts differ between
+    records.
 
     Args:
         level: factor of all of them; 1 is an average recording, 0 none.

@@ -19,7 +19,7 @@ class Beats:
     Attributes:
         time_s: (B,) main deflection of QRS.
         rr_s: (B,) interval that ends with the beat.
-        kind: (B,) "N" normally conducted, "A" atrial ectopic, "V" ventricular ectopic, as in WFDB annotations.
+        kind: (B,) "N" normal, "A" atrial ectopic, "V" ventricular ectopic, as in WFDB annotations.
         has_p: (B,) True where a P wave precedes the beat.
     """
 
@@ -100,10 +100,10 @@ def _beats_of(rr_s: np.ndarray, rng: np.random.Generator, duration_s: float, has
 def add_ectopics(
     beats: Beats, kind: str, rng: np.random.Generator, duration_s: float, chance: float
 ) -> Beats:
-    """Some beats become premature: ventricular ("V") or atrial ("A"), at least one in each half of the record.
+    """Some beats become premature: ventricular ("V") or atrial ("A"), one or more in each half of the record.
 
-    A ventricular ectopic beat leaves the sinus node alone (full compensatory pause: the next beat comes when it
-    would have come). An atrial one resets it (all later beats move forward by the prematurity).
+    A ventricular ectopic beat leaves the sinus node alone (full compensatory pause: the next beat comes when
+    it would have come). An atrial one resets it (all later beats move forward by the prematurity).
 
     Args:
         chance: probability of each further beat to be ectopic; never two in a row.
@@ -111,9 +111,9 @@ def add_ectopics(
     inside = np.flatnonzero((beats.time_s > 0.4) & (beats.time_s < duration_s - 0.4))
     halves = [half for half in np.array_split(inside, 2) if len(half)]
     chosen = {int(rng.choice(half)) for half in halves}
-    for beat in inside:
-        if rng.random() < chance and not {int(beat) - 1, int(beat), int(beat) + 1} & chosen:
-            chosen.add(int(beat))
+    for beat in inside.tolist():
+        if rng.random() < chance and not {beat - 1, beat, beat + 1} & chosen:
+            chosen.add(beat)
     rr, kinds, has_p = beats.rr_s.copy(), beats.kind.copy(), beats.has_p.copy()
     for beat in sorted(chosen):
         coupling = rng.uniform(0.52, 0.66) if kind == "V" else rng.uniform(0.60, 0.74)
@@ -131,8 +131,8 @@ def add_ectopics(
 def fibrillatory_waves(rng: np.random.Generator, n: int, fs: float, amplitude_mv: float) -> np.ndarray:
     """Two independent f-waves (2, n) in mV, 4-9 Hz: sawtooth-like, frequency and amplitude modulated.
 
-    After M. Stridh, L. Sornmo, "Spatiotemporal QRST cancellation techniques for analysis of atrial fibrillation",
-    IEEE Trans Biomed Eng 48:105-111, 2001, section on simulated f-waves.
+    Of the form used by M. Stridh, L. Sornmo, "Spatiotemporal QRST cancellation techniques for analysis of
+    atrial fibrillation", IEEE Trans Biomed Eng 48:105-111, 2001, for their simulated f-waves.
     """
     time = np.arange(n) / fs
     waves = np.empty((2, n))
@@ -147,7 +147,7 @@ def fibrillatory_waves(rng: np.random.Generator, n: int, fs: float, amplitude_mv
 
 
 def flutter_wave(beats: Beats, flutter_hz: float, n: int, fs: float, amplitude_mv: float) -> np.ndarray:
-    """The sawtooth (n,) of atrial flutter in mV, in step with the beats it conducts; mean zero, steep fall."""
+    """The sawtooth (n,) of atrial flutter in mV, in step with the beats it conducts; steep fall."""
     time = np.arange(n) / fs
     phase = 2 * np.pi * flutter_hz * (time - beats.time_s[0])
     return amplitude_mv * sum(np.sin(k * phase) / k * np.exp(-0.12 * k * k) for k in (1, 2, 3, 4, 5))

@@ -1,11 +1,11 @@
 """The moving dipole: waves that are Gaussians of a beat's phase, each with a direction in space.
 
-As in P. E. McSharry et al., "A dynamical model for generating synthetic electrocardiogram signals", IEEE Trans
-Biomed Eng 50:289-294, 2003, with one dipole component for each axis as in R. Sameni et al., "Multichannel ECG
-and noise modeling", EURASIP J Adv Signal Process 2007:043407. A Gaussian of the phase 2 pi (t - t_R) / RR with
-centre theta and width b is a Gaussian of time with centre theta RR / 2 pi and width b RR / 2 pi. Centres and
-widths are kept in seconds here, because a QRS complex does not stretch with RR whereas the QT interval does,
-and not in proportion.
+As in P. E. McSharry et al., "A dynamical model for generating synthetic electrocardiogram signals", IEEE
+Trans Biomed Eng 50:289-294, 2003, with one dipole component for each axis as in R. Sameni et al.,
+"Multichannel ECG and noise modeling: application to maternal and fetal ECG signals", EURASIP J Adv Signal
+Process 2007:043407. A Gaussian of the phase 2 pi (t - t_R) / RR with centre theta and width b is a Gaussian
+of time with centre theta RR / 2 pi and width b RR / 2 pi. Centres and widths are kept in seconds here: a QRS
+complex does not stretch with RR, and the QT interval does so, but not in proportion.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.synthetic.corpus import ADC_GAIN, SyntheticRecord
+from fairseq_signals.ecg.synthetic.record import ADC_GAIN, SyntheticRecord
 
 NOTICE = "computed by a dipole model, not measured on any person"
 _MAT4_INT16 = 30  # MATLAB level 4: little endian, full matrix of int16
 
 
 def mat4_bytes(adu: np.ndarray) -> bytes:
-    """A MATLAB v4 file with one variable, `val` of shape (12, T), from int16 samples; its header is 24 bytes."""
+    """A MATLAB v4 file with one variable, `val` of shape (12, T) int16; its header takes 24 bytes."""
     header = struct.pack("<5i", _MAT4_INT16, *adu.shape, 0, 4) + b"val\0"
     return header + adu.astype("<i2").tobytes(order="F")
 
@@ -42,7 +42,7 @@ def header_text(record: SyntheticRecord, record_id: str) -> str:
 
 
 def write_record(record: SyntheticRecord, record_id: str, folder: Path) -> None:
-    """Write `<record_id>.mat`, then `<record_id>.hea`, each whole or not at all: a header means a whole record."""
+    """Write `<record_id>.mat`, then `<record_id>.hea`, each whole or not at all; a header means done."""
     write_atomically(folder / f"{record_id}.mat", mat4_bytes(record.adu))
     write_atomically(folder / f"{record_id}.hea", header_text(record, record_id).encode("ascii"))
 

@@ -1,166 +1,26 @@
-"""Synthetic patients and their recordings: who has what, and the twelve leads of each record.
+"""Synthetic recordings: the twelve leads of one session of one patient.
 
-A record is a pure function of (seed, patient, session): it does not depend on how many others are made, in which
-order or by how many processes.
+A record is a pure function of (seed, patient, session): it does not depend on how many others are made, in
+which order or by how many processes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fairseq_signals.ecg.synthetic import morphology as shapes
 from fairseq_signals.ecg.synthetic import rhythm as rhythms
-from fairseq_signals.ecg.synthetic.leadfield import (
-    ELECTRODES_TO_LEADS,
-    patient_lead_field,
-    shift_electrodes,
-    to_adu,
-)
+from fairseq_signals.ecg.synthetic.config import SNOMED_CODES, CorpusConfig
+from fairseq_signals.ecg.synthetic.leadfield import ELECTRODES_TO_LEADS, shift_electrodes, to_adu
 from fairseq_signals.ecg.synthetic.morphology import Morphology
 from fairseq_signals.ecg.synthetic.noise import electrode_noise
+from fairseq_signals.ecg.synthetic.patient import Patient, make_patient, patient_name
 from fairseq_signals.ecg.synthetic.rhythm import Beats
 from fairseq_signals.ecg.synthetic.waves import add_waves
-from fairseq_signals.errors import ConfigError
 
 ADC_GAIN = 1000.0  # adu/mV, as in PhysioNet/CinC 2021
-
-# The SNOMED CT codes of the PhysioNet/CinC 2021 label table.
-SNOMED_CODES = {
-    "NSR": "426783006",
-    "SB": "426177001",
-    "STach": "427084000",
-    "SA": "427393009",
-    "AF": "164889003",
-    "AFL": "164890007",
-    "IAVB": "270492004",
-    "RBBB": "59118001",
-    "LBBB": "164909002",
-    "LAD": "39732003",
-    "RAD": "47665007",
-    "PVC": "427172004",
-    "PAC": "284470004",
-    "TInv": "59931005",
-    "LQRSV": "251146004",
-}
-
-
-@dataclass(frozen=True)
-class Subset:
-    """One source of the corpus: folder, how its records are numbered, mains frequency, share of the patients."""
-
-    folder: str
-    prefix: str
-    digits: int
-    mains_hz: float
-    share: float
-    first: int = 1
-
-
-SUBSETS = (
-    Subset("WFDB_CPSC2018", "A", 4, 50.0, 0.15),
-    Subset("WFDB_CPSC2018_2", "Q", 4, 50.0, 0.10),
-    Subset("WFDB_PTBXL", "HR", 5, 50.0, 0.25),
-    Subset("WFDB_Ga", "E", 5, 60.0, 0.20),
-    Subset("WFDB_ChapmanShaoxing", "JS", 5, 50.0, 0.12),
-    Subset("WFDB_Ningbo", "JS", 5, 50.0, 0.18, first=10647),
-)
-
-
-@dataclass(frozen=True)
-class CorpusConfig:
-    """What corpus to make.
-
-    Attributes:
-        patients: number of patients.
-        sessions: fewest and most recordings of a patient; the number is uniform in between.
-        seed: another seed gives other patients.
-        fs: sampling rate, Hz.
-        duration_s: length of a record.
-        spread: how much patients differ; 1 as in adults, 0 makes all hearts alike but for their disorders.
-        noise: factor of all noise; 0 gives clean signals.
-        rhythms: probability of each rhythm in a session; sums to 1.
-        disorders: probability that a patient who can have it does.
-        subsets: the folders to spread patients over.
-    """
-
-    patients: int = 500
-    sessions: tuple[int, int] = (1, 4)
-    seed: int = 1
-    fs: int = 500
-    duration_s: float = 10.0
-    spread: float = 1.0
-    noise: float = 1.0
-    rhythms: dict[str, float] = field(
-        default_factory=lambda: {"NSR": 0.31, "SB": 0.14, "STach": 0.14, "SA": 0.12, "AF": 0.16, "AFL": 0.13}
-    )
-    disorders: dict[str, float] = field(
-        default_factory=lambda: {
-            "IAVB": 0.22,
-            "RBBB": 0.13,
-            "LBBB": 0.11,
-            "LAD": 0.14,
-            "RAD": 0.12,
-            "PVC": 0.15,
-            "PAC": 0.17,
-            "TInv": 0.18,
-            "LQRSV": 0.12,
-        }
-    )
-    subsets: tuple[Subset, ...] = SUBSETS
-
-    def __post_init__(self) -> None:
-        low, high = self.sessions
-        if self.patients < 1 or not 1 <= low <= high:
-            raise ConfigError(
-                f"patients must be >= 1 and sessions low..high with 1 <= low <= high, "
-                f"but are {self.patients} and {low}..{high} instead"
-            )
-        if self.fs < 100 or self.duration_s < 2:
-            raise ConfigError(
-                f"fs must be >= 100 Hz and duration_s >= 2, but are {self.fs} and {self.duration_s} instead"
-            )
-        if abs(sum(self.rhythms.values()) - 1) > 1e-6:
-            raise ConfigError(f"rhythms must sum to 1, but sum to {sum(self.rhythms.values())} instead")
-        unknown = (set(self.rhythms) | set(self.disorders)) - set(SNOMED_CODES)
-        if unknown:
-            raise ConfigError(f"unknown classes {sorted(unknown)}; known: {', '.join(SNOMED_CODES)}")
-
-    @property
-    def n_samples(self) -> int:
-        return round(self.fs * self.duration_s)
-
-
-@dataclass(frozen=True)
-class PlannedRecord:
-    """A record by name: which session of which patient it is, and in which subset."""
-
-    subset: Subset
-    record_id: str
-    patient: int
-    session: int
-
-    @property
-    def patient_id(self) -> str:
-        return patient_name(self.patient)
-
-
-@dataclass(frozen=True)
-class Patient:
-    """A person: what does not change between recordings."""
-
-    number: int
-    subset: Subset
-    age: int
-    female: bool
-    morphology: Morphology
-    lead_field: np.ndarray  # (8, 3)
-    resting_bpm: float
-    usual_rhythm: str
-    disorders: frozenset[str]
-    traits: np.ndarray  # (6,) uniform, how the patient's disorders look
-    n_sessions: int
 
 
 @dataclass(frozen=True)
@@ -194,56 +54,6 @@ class SyntheticRecord:
     @property
     def patient_id(self) -> str:
         return patient_name(self.patient)
-
-
-def patient_name(number: int) -> str:
-    """The patient's id in the files, e.g. p00012."""
-    return f"p{number:05d}"
-
-
-def make_patient(config: CorpusConfig, number: int) -> Patient:
-    """The patient of this number (from 0)."""
-    rng = np.random.default_rng([config.seed, 1, number])
-    n_sessions = int(rng.integers(config.sessions[0], config.sessions[1] + 1))
-    shares = np.array([subset.share for subset in config.subsets])
-    subset = config.subsets[int(rng.choice(len(shares), p=shares / shares.sum()))]
-    female = bool(rng.random() < 0.5)
-    age = int(np.clip(rng.normal(60, 16), 18, 89))
-    usual = str(rng.choice(list(config.rhythms), p=list(config.rhythms.values())))
-    has = {name for name, chance in config.disorders.items() if rng.random() < chance}
-    for kept, dropped in (("RBBB", "LBBB"), ("LAD", "RAD"), ("RBBB", "TInv"), ("LBBB", "TInv")):
-        if kept in has:
-            has.discard(dropped)
-    morphology = shapes.draw_morphology(rng, female, config.spread)
-    lead_field = patient_lead_field(rng, config.spread)
-    lead_field[2:] *= min(1.0, 3.2 / shapes.largest_deflection(morphology.qrs, lead_field[2:]))
-    return Patient(
-        number=number,
-        subset=subset,
-        age=age,
-        female=female,
-        morphology=morphology,
-        lead_field=lead_field,
-        resting_bpm=float(np.clip(rng.normal(74, 8), 62, 95)),
-        usual_rhythm=usual,
-        disorders=frozenset(has),
-        traits=rng.random(6),
-        n_sessions=n_sessions,
-    )
-
-
-def plan_records(config: CorpusConfig) -> list[PlannedRecord]:
-    """All records of the corpus in order of patient and session, numbered within their subset."""
-    following = {subset.folder: subset.first for subset in config.subsets}
-    planned = []
-    for number in range(config.patients):
-        patient = make_patient(config, number)
-        subset = patient.subset
-        for session in range(patient.n_sessions):
-            record_id = f"{subset.prefix}{following[subset.folder]:0{subset.digits}d}"
-            following[subset.folder] += 1
-            planned.append(PlannedRecord(subset, record_id, number, session))
-    return planned
 
 
 def _classes_of_session(
