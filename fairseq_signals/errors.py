@@ -6,7 +6,15 @@ class FairseqSignalsError(ValueError):
 
 
 class SignalError(FairseqSignalsError):
-    """A recording that cannot be read or used."""
+    """A recording that cannot be read or used.
+
+    Attributes:
+        kind: the reason in a few words, by which preprocessing counts rejections ("truncated").
+    """
+
+    def __init__(self, message: str, kind: str = "unreadable") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class LeadError(FairseqSignalsError):

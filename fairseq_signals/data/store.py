@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, NamedTuple, Sequence, Union
+from typing import NamedTuple, Union
 
 import numpy as np
 import pyarrow as pa
@@ -378,8 +379,8 @@ class RecordStore:
         state = self.root / STATE_FILE
         if state.is_file() and not json.loads(state.read_text()).get("complete", False):
             raise StoreError(
-                f"{self.root}: preprocessing has not finished. Run the same command again: it goes on where it "
-                f"stopped."
+                f"{self.root}: preprocessing has not finished. Run the same command again: it goes on where "
+                f"it stopped."
             )
         shards = sorted(path.name for path in self.root.glob(SHARD_PATTERN))
         if not shards:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,8 @@ def parse_leads(spec: Any = None) -> tuple[int, ...]:
             return tuple(_INDEX[name] for name in LEAD_SETS[text])
         if _INTEGER.fullmatch(text):
             raise LeadError(
-                f"there is no lead set {text!r}: they are {', '.join(LEAD_SETS)}. An index is written as [{text}]."
+                f"there is no lead set {text!r}: they are {', '.join(LEAD_SETS)}. "
+                f"An index is written as [{text}]."
             )
         items = _split(text)
     elif isinstance(spec, int) and not isinstance(spec, bool):

@@ -1,0 +1,65 @@
+"""What the command lines in preprocess/ share: options of the store, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fairseq_signals.data.build import RECORDS_PER_SHARD, BuildOptions, Item, build_store
+from fairseq_signals.errors import FairseqSignalsError
+
+
+def add_store_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every preprocessing script."""
+    parser.add_argument("--dest", type=Path, required=True, help="folder of the record store to write")
+    parser.add_argument(
+        "--fs", type=_positive, default=500.0, help="sampling rate of the store in Hz (default: 500)"
+    )
+    parser.add_argument(
+        "--min-seconds",
+        type=_positive,
+        default=5.0,
+        help="reject records shorter than this (default: 5, one segment)",
+    )
+    parser.add_argument("--workers", type=int, default=None, help="processes (default: one for each CPU)")
+    parser.add_argument(
+        "--records-per-shard",
+        type=int,
+        default=RECORDS_PER_SHARD,
+        help=f"records that share a file (default: {RECORDS_PER_SHARD})",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="build anew where DEST holds another store")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, but is {text} instead")
+    return value
+
+
+def build_from_arguments(items: Sequence[Item], args: argparse.Namespace) -> None:
+    """Build the store that the arguments describe and print what became of the records."""
+    options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard)
+    summary = build_store(items, args.dest, options, args.workers, args.overwrite)
+    print(summary)
+
+
+def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Run a command; its exit code is 1 after an error about the input, 130 when interrupted."""
+    try:
+        command(args)
+    except FairseqSignalsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def warn(message: str) -> None:
+    """A line for the user about something that was not as expected."""
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,83 @@
+"""Find the records of a folder: every header below it, whatever the layout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_signals.ecg.header import decode, split_comments
+
+_SIGNAL_SUFFIXES = (".dat", ".mat")
+
+
+@dataclass(frozen=True)
+class FoundRecord:
+    """A record's header.
+
+    Attributes:
+        path: the header file.
+        record_id: path below the folder, with "/" and without ".hea".
+        digest: of the header's bytes, so that a changed input is noticed.
+    """
+
+    path: Path
+    record_id: str
+    digest: str
+
+
+@dataclass
+class Listing:
+    """What a folder holds.
+
+    Attributes:
+        records: sorted by record_id; segments of multi-segment records are not records of their own.
+        orphans: signal files that no header names, as paths below the folder, sorted.
+    """
+
+    records: list[FoundRecord] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+
+
+def find_records(root: Path) -> Listing:
+    """Every WFDB record below `root`, links to folders included."""
+    listing = Listing()
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:  # a link that leads back
+            subfolders.clear()
+            continue
+        visited.add(real)
+        _list_folder(Path(folder), root, names, listing)
+    listing.records.sort(key=lambda record: record.record_id)
+    listing.orphans.sort()
+    return listing
+
+
+def _list_folder(folder: Path, root: Path, names: list[str], listing: Listing) -> None:
+    prefix = folder.relative_to(root).as_posix()
+    prefix = "" if prefix == "." else f"{prefix}/"
+    headers: dict[str, str] = {}  # stem -> digest
+    segments: set[str] = set()
+    signal_files: set[str] = set()
+    for name in names:
+        if not name.endswith(".hea"):
+            continue
+        try:
+            data = (folder / name).read_bytes()
+        except OSError:
+            data = b""  # reading it later tells why
+        headers[name[: -len(".hea")]] = hashlib.blake2b(data, digest_size=16).hexdigest()
+        lines, _ = split_comments(decode(data))
+        first_words = [line.split()[0] for line in lines]
+        if first_words and "/" in first_words[0]:
+            segments.update(first_words[1:])
+        else:
+            signal_files.update(first_words[1:])
+    for stem in headers.keys() - segments:
+        listing.records.append(FoundRecord(folder / f"{stem}.hea", prefix + stem, headers[stem]))
+    for name in names:
+        if name.endswith(_SIGNAL_SUFFIXES) and name not in signal_files and not name.startswith("."):
+            listing.orphans.append(prefix + name)

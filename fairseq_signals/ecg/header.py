@@ -1,0 +1,245 @@
+"""WFDB header files (.hea): record line, signal lines, and comments by keyword.
+
+Written from the WFDB description header(5), https://physionet.org/physiotools/wag/header-5.htm, and lenient
+where the PhysioNet/CinC challenges were: a record name may end in ".mat", and what stands where the time and
+date should be is not looked at (`E00271.mat 12 500 5000 05-May-2020 14:50:55`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_signals.errors import SignalError
+
+DEFAULT_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
+DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
+
+_MILLIVOLT = {
+    **dict.fromkeys(("mv", "millivolt", "millivolts"), 1.0),
+    **dict.fromkeys(("uv", "\u00b5v", "\u03bcv", "microvolt", "microvolts"), 1e-3),
+    **dict.fromkeys(("nv", "nanovolt", "nanovolts"), 1e-6),
+    **dict.fromkeys(("v", "volt", "volts"), 1e3),
+}
+_STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
+_CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
+_BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
+_KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class SignalLine:
+    """How one signal is stored.
+
+    Attributes:
+        file_name: the signal file, in the folder of the header; "~" for a gap.
+        fmt: storage format, such as "16", "212" or "516".
+        samples_per_frame, skew, byte_offset: as in the header; 1, 0 and 0 where it does not say.
+        adc_gain: adu per physical unit.
+        baseline: adu that stand for 0 physical units.
+        units: physical unit as written; "mV" where the header does not say.
+        description: what the signal is; the name of the lead in an ECG.
+    """
+
+    file_name: str
+    fmt: str
+    samples_per_frame: int = 1
+    skew: int = 0
+    byte_offset: int = 0
+    adc_gain: float = DEFAULT_GAIN
+    baseline: int = 0
+    units: str = "mV"
+    description: str = ""
+
+    @property
+    def mv_per_unit(self) -> float | None:
+        """Millivolt in one physical unit, or None where the unit is not a voltage."""
+        return _MILLIVOLT.get(self.units.lower())
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header file.
+
+    Attributes:
+        path: the .hea file.
+        fs: frames per second; a signal has `samples_per_frame` times as many samples.
+        n_samples: samples per signal (of those with one sample a frame); None where the header does not say.
+        signals: one entry a signal; empty for a multi-segment record.
+        segments: names of the segments of a multi-segment record ("~" for a gap), else empty.
+        comments: what follows "#", without it.
+    """
+
+    path: Path
+    fs: float
+    n_samples: int | None
+    signals: tuple[SignalLine, ...]
+    segments: tuple[str, ...]
+    comments: tuple[str, ...]
+
+    @property
+    def signal_files(self) -> tuple[str, ...]:
+        """The distinct signal files that the header names."""
+        return tuple(dict.fromkeys(s.file_name for s in self.signals if s.file_name != "~"))
+
+
+def read_header(path: Path) -> Header:
+    """The contents of a header file.
+
+    Raises:
+        SignalError: the file is missing, is not a WFDB header, or a field cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise SignalError(
+            f"{path}: there is no such header. A WFDB record needs its .hea file beside its signal file.",
+            kind="without a header",
+        ) from None
+    except OSError as e:
+        raise SignalError(
+            f"{path}: the header cannot be read ({e.strerror})", kind="with an unreadable header"
+        ) from e
+    return parse_header(decode(data), path)
+
+
+def decode(data: bytes) -> str:
+    """The text of a header: UTF-8, or Latin-1 where it is not (old files write the micro sign so)."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def parse_header(text: str, path: Path) -> Header:
+    """The contents of a header given as text; `path` is where its signal files are looked for."""
+    lines, comments = split_comments(text)
+    if not lines:
+        raise _malformed(path, "it is empty")
+    fields = lines[0].split()
+    try:
+        _, _, n_segments = fields[0].partition("/")
+        n_signals = int(fields[1])
+        fs = float(fields[2].partition("/")[0]) if len(fields) > 2 else DEFAULT_FS
+        n_samples = int(fields[3]) if len(fields) > 3 else None
+        count = int(n_segments) if n_segments else n_signals
+    except (IndexError, ValueError):
+        raise _malformed(path, f"the record line {lines[0]!r} is not 'name signals rate samples'") from None
+    if len(lines) - 1 < count:
+        what = "segments" if n_segments else "signals"
+        raise _malformed(path, f"it announces {count} {what}, but {len(lines) - 1} lines follow")
+    body = lines[1 : 1 + count]
+    segments = tuple(line.split()[0] for line in body) if n_segments else ()
+    signals = () if n_segments else tuple(_signal_line(line, path) for line in body)
+    return Header(path, fs, n_samples or None, signals, segments, comments)
+
+
+def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """The lines of a header that are not comments, and the comments without their "#"."""
+    lines, comments = [], []
+    for line in text.splitlines():
+        content, mark, comment = line.partition("#")
+        if content.strip():
+            lines.append(content.strip())
+        if mark and comment.strip():
+            comments.append(comment.strip().lstrip("# "))
+    return lines, tuple(comments)
+
+
+def _signal_line(line: str, path: Path) -> SignalLine:
+    fields = line.split(None, 8)
+    storage = _STORAGE.fullmatch(fields[1]) if len(fields) > 1 else None
+    if storage is None:
+        raise _malformed(path, f"the signal line {line!r} does not start with 'file format'")
+    fmt, samples_per_frame, skew, byte_offset = storage.groups()
+    gain, baseline, units = DEFAULT_GAIN, None, None
+    if len(fields) > 2:
+        calibration = _CALIBRATION.fullmatch(fields[2])
+        try:
+            if calibration is None:
+                raise ValueError
+            gain = float(calibration[1])
+            baseline, units = calibration[2], calibration[3]
+            adc_zero = int(fields[4]) if len(fields) > 4 else 0
+        except ValueError:
+            raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
+    else:
+        adc_zero = 0
+    return SignalLine(
+        file_name=fields[0],
+        fmt=fmt,
+        samples_per_frame=int(samples_per_frame or 1),
+        skew=int(skew or 0),
+        byte_offset=int(byte_offset or 0),
+        adc_gain=gain,
+        baseline=adc_zero if baseline is None else int(baseline),
+        units=units or "mV",
+        description=fields[8].strip() if len(fields) > 8 else "",
+    )
+
+
+def _malformed(path: Path, what: str) -> SignalError:
+    return SignalError(
+        f"{path}: not a WFDB header: {what}. Restore it from the original download.",
+        kind="with a malformed header",
+    )
+
+
+# --- comments --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the comments tell about the person and the diagnosis; None or empty where they do not."""
+
+    age: float | None = None
+    sex: str | None = None
+    codes: tuple[str, ...] = ()
+    patient_id: str | None = None
+
+
+def parse_comments(comments: Sequence[str]) -> Subject:
+    """Age, sex, diagnosis codes and patient number, found by keyword wherever they stand.
+
+    Keywords are `Age`, `Sex` (or `Gender`), `Dx` and `Patient ID`, in any case, also as `<age>: 60 <sex>: M`.
+    """
+    values: dict[str, str] = {}
+    for comment in comments:
+        pairs = _BRACKETED.findall(comment)
+        if not pairs:
+            match = _KEYWORD.match(comment)
+            pairs = [match.groups()] if match else []
+        for key, value in pairs:
+            values.setdefault(key.strip().lower(), value.strip())
+    return Subject(
+        age=parse_age(values.get("age", "")),
+        sex=parse_sex(values.get("sex", values.get("gender", ""))),
+        codes=parse_codes(values.get("dx", "")),
+        patient_id=_known(values.get("patient id", "")),
+    )
+
+
+def parse_age(text: str) -> float | None:
+    """Age in years; None for "NaN", "Unknown", a negative number or anything else that is not an age."""
+    match = _NUMBER.match(text.strip())
+    age = float(match[0]) if match else math.nan
+    return age if math.isfinite(age) else None
+
+
+def parse_sex(text: str) -> str | None:
+    """ "female", "male" or None."""
+    return {"f": "female", "female": "female", "m": "male", "male": "male"}.get(text.strip().lower())
+
+
+def parse_codes(text: str) -> tuple[str, ...]:
+    """Diagnosis codes separated by "," or "|", each once, in the order given; none for "Unknown"."""
+    codes = (code.strip() for code in text.replace("|", ",").split(","))
+    return tuple(dict.fromkeys(code for code in codes if _known(code)))
+
+
+def _known(text: str) -> str | None:
+    return None if text.strip().lower() in ("", "unknown", "nan", "none", "?", "n/a") else text.strip()

@@ -1,0 +1,302 @@
+"""Read one recording: any WFDB record to int16 leads in canonical order, lossless where 16 bits allow.
+
+Records whose signals are all in one file of format 16 (`.dat`, and the `.mat` files of the PhysioNet/CinC
+challenges) are read with numpy alone; everything else goes through the wfdb library, imported when needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fairseq_signals.ecg.header import Header, SignalLine, Subject, parse_comments, read_header
+from fairseq_signals.ecg.leads import by_canonical_lead
+from fairseq_signals.errors import SignalError
+
+MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the record is not an ECG
+
+NOBODY = Subject()
+
+_INT16_MAX = 32767
+_MISSING_16 = -32768  # the sample value that means "no valid sample" in format 16
+_MAT4_INT16 = 30  # type code of a little-endian int16 matrix in a MATLAB version 4 file
+
+
+class LeadNote(NamedTuple):
+    """A lead or channel that is not in the record, and why."""
+
+    lead: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A recording, ready to be stored.
+
+    Attributes:
+        record_id: what the caller calls it.
+        fs: sampling rate in Hz.
+        leads: canonical names of the usable leads, in canonical order.
+        signal: (L, T) int16; millivolt = signal * scale[:, None].
+        scale: (L,) float64, mV per stored unit.
+        subject: age, sex, codes and patient number from the header comments.
+        faults: leads of the twelve that were left out (constant, missing samples, ...).
+        ignored: channels that are not one of the twelve leads.
+        requantised: True where the values did not fit 16 bits and were rounded to 1/32767 of the peak.
+    """
+
+    record_id: str
+    fs: float
+    leads: tuple[str, ...]
+    signal: np.ndarray
+    scale: np.ndarray
+    subject: Subject = NOBODY
+    faults: tuple[LeadNote, ...] = ()
+    ignored: tuple[LeadNote, ...] = ()
+    requantised: bool = False
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.signal.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_samples / self.fs
+
+    def signal_mv(self) -> np.ndarray:
+        """The leads in millivolt, (L, T) float64."""
+        return self.signal * self.scale[:, None]
+
+
+def read_record(path: Path, record_id: str | None = None) -> Record:
+    """The usable leads of a WFDB record.
+
+    Args:
+        path: the header, with or without ".hea".
+        record_id: name for messages and for the result; the file name without ".hea" by default.
+
+    Raises:
+        SignalError: the record cannot be used; the message names it, the reason and what to do.
+    """
+    path = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    record_id = path.name[: -len(".hea")] if record_id is None else record_id
+    header = read_header(path)
+    if not MIN_FS <= header.fs * _frame_factor(header) <= MAX_FS:
+        raise SignalError(
+            f"record {record_id}: the sampling rate in {path.name} is {header.fs:g} Hz, outside "
+            f"{MIN_FS:g}-{MAX_FS:g} Hz. Correct the header if it is wrong.",
+            kind="with an unexpected sampling rate",
+        )
+    if header.segments:
+        from fairseq_signals.ecg.wfdb_reader import read_multi_segment
+
+        return read_multi_segment(header, record_id)
+    selected, faults, ignored = select_leads(header.signals, record_id)
+    _check_signal_files(header, record_id)
+    if is_plain_16(header):
+        record = _read_plain_16(header, record_id, selected)
+    else:
+        from fairseq_signals.ecg.wfdb_reader import read_single_segment
+
+        record = read_single_segment(header, record_id, selected)
+    return replace(
+        record, subject=parse_comments(header.comments), faults=(*faults, *record.faults), ignored=ignored
+    )
+
+
+def _frame_factor(header: Header) -> int:
+    return max((s.samples_per_frame for s in header.signals), default=1)
+
+
+def select_leads(
+    signals: tuple[SignalLine, ...], record_id: str
+) -> tuple[dict[str, int], tuple[LeadNote, ...], tuple[LeadNote, ...]]:
+    """Which signal is which lead.
+
+    Returns:
+        The position of each of the twelve leads present, in canonical order; leads that the header makes
+        unusable; and signals that are not one of the twelve.
+
+    Raises:
+        SignalError: none of the twelve is there, or one has no gain.
+    """
+    names = [s.description for s in signals]
+    found = by_canonical_lead(names)
+    if not found:
+        listed = ", ".join(repr(name) for name in names[:15])
+        raise SignalError(
+            f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}). "
+            f"Correct the lead names in the header, or add the spelling to the aliases in ecg/leads.py.",
+            kind="without any of the 12 leads",
+        )
+    selected, faults = {}, []
+    for lead, positions in found.items():
+        first = signals[positions[0]]
+        if first.mv_per_unit is None:
+            faults.append(LeadNote(lead, f"its unit {first.units!r} is not a voltage"))
+            continue
+        if not np.isfinite(first.adc_gain) or first.adc_gain == 0:
+            raise SignalError(
+                f"record {record_id}: the gain of lead {lead} is {first.adc_gain:g} in the header, so its "
+                f"millivolts are unknown. Write the gain (adu/mV) into the header.",
+                kind="with zero gain",
+            )
+        selected[lead] = positions[0]
+        faults += [
+            LeadNote(lead, f"signal {p} has the same name; signal {positions[0]} is kept")
+            for p in positions[1:]
+        ]
+    used = {p for positions in found.values() for p in positions}
+    ignored = [LeadNote(name, "not one of the 12 leads") for p, name in enumerate(names) if p not in used]
+    return selected, tuple(faults), tuple(ignored)
+
+
+def _check_signal_files(header: Header, record_id: str) -> None:
+    for name in header.signal_files:
+        if not (header.path.parent / name).is_file():
+            raise SignalError(
+                f"record {record_id}: signal file {name}, named in {header.path.name}, is missing. "
+                f"Restore it beside the header from the original download.",
+                kind="without a signal file",
+            )
+
+
+# --- format 16, one file ---------------------------------------------------------------------------------
+
+
+def is_plain_16(header: Header) -> bool:
+    """Whether all signals are interleaved 16-bit samples of one file, without frames or skew."""
+    first = header.signals[0] if header.signals else None
+    return first is not None and all(
+        s.fmt == "16"
+        and s.samples_per_frame == 1
+        and s.skew == 0
+        and s.file_name == first.file_name != "~"
+        and s.byte_offset == first.byte_offset
+        for s in header.signals
+    )
+
+
+def _read_plain_16(header: Header, record_id: str, selected: dict[str, int]) -> Record:
+    first = header.signals[0]
+    path = header.path.parent / first.file_name
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise SignalError(
+            f"record {record_id}: {path.name} cannot be read ({e.strerror}). Check the file."
+        ) from e
+    n_signals = len(header.signals)
+    available = max(0, len(data) - first.byte_offset) // (2 * n_signals)
+    n_samples = available if header.n_samples is None else header.n_samples
+    if n_samples > available or n_samples == 0:
+        raise truncated(record_id, path.name, n_samples, available)
+    if path.suffix == ".mat" and first.byte_offset >= 20:
+        _check_mat4(data, record_id, path.name, n_signals)
+    adu = np.frombuffer(data, dtype="<i2", count=n_samples * n_signals, offset=first.byte_offset)
+    adu = np.ascontiguousarray(adu.reshape(n_samples, n_signals)[:, list(selected.values())].T)  # (L, T)
+    low, high = adu.min(axis=1).tolist(), adu.max(axis=1).tolist()
+
+    keep, rows, scale, faults, requantised = [], [], [], [], False
+    for i, (lead, position) in enumerate(selected.items()):
+        line = header.signals[position]
+        if low[i] == _MISSING_16:
+            faults.append(LeadNote(lead, missing_reason(int((adu[i] == _MISSING_16).sum()), n_samples)))
+            continue
+        if low[i] == high[i]:
+            faults.append(
+                LeadNote(lead, constant_reason((low[i] - line.baseline) / line.adc_gain * mv_per(line)))
+            )
+            continue
+        row, factor = adu[i], 1.0
+        if line.baseline != 0:
+            row, factor = _subtract(row, line.baseline, low[i], high[i])
+            requantised |= factor != 1.0
+        keep.append(lead)
+        rows.append(row)
+        scale.append(factor * mv_per(line) / line.adc_gain)
+    if len(keep) == n_signals == len(adu) and all(row.base is adu for row in rows):
+        signal = adu
+    else:
+        signal = np.stack(rows) if rows else np.zeros((0, n_samples), np.int16)
+    return finish(record_id, header.fs, keep, signal, np.array(scale), faults, requantised)
+
+
+def mv_per(line: SignalLine) -> float:
+    """Millivolt per physical unit of a signal that `select_leads` accepted."""
+    factor = line.mv_per_unit
+    assert factor is not None
+    return factor
+
+
+def _subtract(adu: np.ndarray, baseline: int, low: int, high: int) -> tuple[np.ndarray, float]:
+    """`adu` - `baseline` as int16, and adu per stored unit: 1 where the difference fits 16 bits."""
+    peak = max(abs(low - baseline), abs(high - baseline))
+    if peak <= _INT16_MAX:
+        return (adu.astype(np.int32) - baseline).astype(np.int16), 1.0
+    factor = peak / _INT16_MAX
+    return np.rint((adu.astype(np.float64) - baseline) / factor).astype(np.int16), factor
+
+
+def _check_mat4(data: bytes, record_id: str, name: str, n_signals: int) -> None:
+    kind, rows = np.frombuffer(data, dtype="<i4", count=2).tolist()
+    if kind != _MAT4_INT16 or rows != n_signals:
+        raise SignalError(
+            f"record {record_id}: {name} is not the MATLAB version 4 matrix of {n_signals} x samples 16-bit "
+            f"integers that its header describes. Restore it from the original download."
+        )
+
+
+# --- shared with the wfdb path ---------------------------------------------------------------------------
+
+
+def truncated(record_id: str, name: str, expected: int, available: int) -> SignalError:
+    """The error for a signal file that ends too early."""
+    return SignalError(
+        f"record {record_id}: {name} is truncated: it holds {available} samples per lead, but the header "
+        f"announces {expected}. Download it again.",
+        kind="truncated",
+    )
+
+
+def missing_reason(n_missing: int, n_samples: int) -> str:
+    return f"{n_missing} of {n_samples} samples are missing (NaN)"
+
+
+def constant_reason(value_mv: float) -> str:
+    return f"constant at {value_mv:g} mV"
+
+
+def quantise(mv: np.ndarray, lsb_mv: float) -> tuple[np.ndarray, float, bool]:
+    """A lead (T,) in mV as int16, its mV per unit, and whether it lost precision.
+
+    Multiples of `lsb_mv`, the step of the ADC, that fit 16 bits are kept exactly; anything else is rounded to
+    1/32767 of the peak.
+    """
+    if lsb_mv:
+        units = mv / lsb_mv
+        rounded = np.rint(units)
+        if np.abs(rounded).max() <= _INT16_MAX and np.abs(units - rounded).max() < 1e-3:
+            return rounded.astype(np.int16), lsb_mv, False
+    scale = float(np.abs(mv).max()) / _INT16_MAX
+    return np.rint(mv / scale).astype(np.int16), scale, True
+
+
+def finish(
+    record_id: str,
+    fs: float,
+    leads: list[str],
+    signal: np.ndarray,
+    scale: np.ndarray,
+    faults: list[LeadNote],
+    requantised: bool,
+) -> Record:
+    """The record, unless nothing of it can be used."""
+    if not leads:
+        why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind="without a usable lead")
+    return Record(record_id, fs, tuple(leads), signal, scale, faults=tuple(faults), requantised=requantised)

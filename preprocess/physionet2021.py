@@ -1,0 +1,134 @@
+"""PhysioNet/CinC Challenge 2021 training data -> record store.
+
+    python preprocess/physionet2021.py ROOT --dest STORE
+
+ROOT holds the subsets as folders, named as in the challenge (WFDB_CPSC2018, ...) or as in the release 1.0.3
+(training/cpsc_2018/g1, ...). Where to get them: preprocess/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_signals.data.build import Item
+from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.ecg.folder import find_records
+from fairseq_signals.errors import StoreError
+
+#: Name of each subset, as `source` in the store, and the name of its folder in the challenge.
+SUBSETS = {
+    "cpsc_2018": "WFDB_CPSC2018",
+    "cpsc_2018_extra": "WFDB_CPSC2018_2",
+    "st_petersburg_incart": "WFDB_StPetersburg",
+    "ptb": "WFDB_PTB",
+    "ptb-xl": "WFDB_PTBXL",
+    "georgia": "WFDB_Ga",
+    "chapman_shaoxing": "WFDB_ChapmanShaoxing",
+    "ningbo": "WFDB_Ningbo",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        description="PhysioNet/CinC Challenge 2021 training data -> record store"
+    )
+    parser.add_argument("root", type=Path, help="folder that holds the subsets, or their `training` folder")
+    parser.add_argument(
+        "--subsets", help=f"names separated by commas, out of {', '.join(SUBSETS)} (default: all there are)"
+    )
+    add_store_arguments(parser)
+    return run(preprocess, parser.parse_args(argv))
+
+
+def preprocess(args: argparse.Namespace) -> None:
+    """Find the subsets, list their records and store them."""
+    wanted = parse_subsets(args.subsets)
+    folders = find_subsets(args.root, wanted)
+    for name in wanted:
+        if name not in folders:
+            warn(f"subset {name}: there is no folder {SUBSETS[name]} or {name} in {args.root}")
+    if not folders:
+        looked_for = ", ".join(f"{SUBSETS[name]} or {name}" for name in wanted)
+        raise StoreError(f"{args.root}: none of the subset folders is there ({looked_for})")
+    items: list[Item] = []
+    for name, paths in folders.items():
+        found = list_subset(name, paths)
+        if not found:
+            warn(f"subset {name}: there is no record in {', '.join(map(str, paths))}")
+        items += found
+    if not items:
+        raise StoreError(f"{args.root}: there is no record (.hea) in any of the subset folders")
+    build_from_arguments(items, args)
+
+
+def parse_subsets(text: str | None) -> list[str]:
+    """The subsets named by `--subsets`, by either of their names.
+
+    Raises:
+        StoreError: a name that is not a subset.
+    """
+    if text is None:
+        return list(SUBSETS)
+    by_name = {alias.lower(): name for name, folder in SUBSETS.items() for alias in (name, folder)}
+    names = []
+    for given in filter(None, (part.strip() for part in text.split(","))):
+        if given.lower() not in by_name:
+            raise StoreError(f"--subsets: there is no subset {given!r}. They are {', '.join(SUBSETS)}.")
+        names.append(by_name[given.lower()])
+    return list(dict.fromkeys(names))
+
+
+def find_subsets(root: Path, wanted: Sequence[str]) -> dict[str, list[Path]]:
+    """The folders of each subset, in either layout, in `root` or its subfolder `training`."""
+    if not root.is_dir():
+        raise StoreError(f"{root}: there is no such folder")
+    by_name = {alias.lower(): name for name in wanted for alias in (name, SUBSETS[name])}
+    found: dict[str, list[Path]] = {}
+    for parent in (root, root / "training"):
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+            name = by_name.get(folder.name.lower())
+            if name is not None and folder.is_dir():
+                found.setdefault(name, []).append(folder)
+    return {name: found[name] for name in wanted if name in found}
+
+
+def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
+    """The records of one subset; the file name is the record's id, wherever in the subset it lies."""
+    items: dict[str, Item] = {}
+    for folder in folders:
+        listing = find_records(folder)
+        for record in listing.records:
+            record_id = record.path.stem
+            if record_id in items:
+                first = items[record_id].path
+                items[record_id + " (again)"] = Item(
+                    name,
+                    record_id,
+                    str(record.path),
+                    record.digest,
+                    rejected=f"{record.path}: {first} has the same name and is kept. Remove one of them.",
+                    rejected_kind="with a name that occurs twice",
+                )
+            else:
+                items[record_id] = Item(name, record_id, str(record.path), record.digest)
+        for orphan in listing.orphans:
+            record_id = Path(orphan).stem
+            items.setdefault(
+                record_id,
+                Item(
+                    name,
+                    record_id,
+                    str(folder / orphan),
+                    rejected=f"{folder / orphan}: no header names this signal file. Restore its .hea file.",
+                    rejected_kind="without a header",
+                ),
+            )
+    return list(items.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
