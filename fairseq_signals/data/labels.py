@@ -132,6 +132,23 @@ def read_weights(path: str | os.PathLike[str], labels: LabelTable) -> np.ndarray
     return values[np.ix_(order, order)]
 
 
+def find_table(name: str, folder: Path) -> Path:
+    """The label table with this path, or the one with this bare name in a folder of tables.
+
+    Raises:
+        LabelError: where there is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    shipped = folder / f"{name}.csv"
+    if os.path.basename(name) == name and shipped.is_file():
+        return shipped
+    tables = sorted(path.stem for path in folder.glob("*.csv") if not path.stem.endswith("_weights"))
+    raise LabelError(
+        f"no label table {name!r}: it is neither a file nor one that ships ({', '.join(tables)})"
+    )
+
+
 def split_codes(joined: str) -> tuple[str, ...]:
     """The codes of a `|`-joined group."""
     return tuple(code.strip() for code in joined.split("|") if code.strip())

@@ -1,0 +1,70 @@
+"""Proof that manifests keep patients and records apart, and that every segment they name exists.
+
+Example:
+    python manifests/check.py manifests/pretrain manifests/dx manifests/id
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_signals.data.manifest import STORE
+from fairseq_signals.data.manifest_build import run_script
+from fairseq_signals.data.manifest_check import check_sets
+from fairseq_signals.data.manifest_set import PRETRAIN, ManifestSet, count_rows, read_set
+from fairseq_signals.errors import ConfigError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="DIR", help="folder of manifests, of any kind"
+    )
+    parser.add_argument(
+        "--pretrain",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="folders to take for pre-training ones (the authors' manifests do not say their kind)",
+    )
+    return parser
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print what the folders hold and each violation; 1 if there is any."""
+    if not args.folders and not args.pretrain:
+        raise ConfigError("name at least one folder of manifests")
+    sets = [read_set(folder) for folder in args.folders]
+    sets += [read_set(folder, PRETRAIN) for folder in args.pretrain]
+    for one in sets:
+        _print_counts(one)
+    layouts = {manifest.layout == STORE for one in sets for manifest in one.manifests.values()}
+    if len(layouts) == 2:
+        print("note: manifests of .mat files do not tell the corpus; they are compared among themselves only")
+    violations = check_sets(sets)
+    for violation in violations:
+        print(f"VIOLATION {violation}")
+    print(f"{len(violations)} violations" if violations else "no violations")
+    return 1 if violations else 0
+
+
+def _print_counts(one: ManifestSet) -> None:
+    print(f"{one.folder} ({one.kind})")
+    for name, manifest in one.manifests.items():
+        counts = count_rows(manifest.rows())
+        print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in counts.items()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    return run_script(lambda: check(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Classification manifests: all segments of each record with its classes, split by patient.
+
+Example:
+    python manifests/classification.py STORE --dest manifests/dx --labels cinc2021 --sources cpsc_2018 georgia
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fairseq_signals.data.labels import LabelTable, find_table, read_labels, read_weights
+from fairseq_signals.data.manifest import Row
+from fairseq_signals.data.manifest_build import (
+    Corpus,
+    add_common_arguments,
+    finish,
+    load_corpus,
+    run_script,
+    tail_note,
+)
+from fairseq_signals.data.manifest_set import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
+from fairseq_signals.data.split_table import split_by_table
+from fairseq_signals.data.splits import parse_shares, split_keys
+from fairseq_signals.errors import LabelError
+
+SPLITS = ("train", "valid", "test")
+TABLES = Path(__file__).resolve().parent / "labels"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--labels",
+        required=True,
+        help="label table: a CSV file, or the name of one that ships (cinc2021, ...)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="CSV",
+        help="weights between classes; default: <labels>_weights.csv beside the label table, if it is there",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--split", default="8:1:1", help="shares of patients, train:valid:test (default: 8:1:1)")
+    how.add_argument(
+        "--split-table",
+        type=Path,
+        metavar="CSV",
+        help="columns patient_id or record_id, and split (train, valid, test) or strat_fold (PTB-XL)",
+    )
+    parser.add_argument(
+        "--drop-unlabelled", action="store_true", help="leave out records of none of the classes"
+    )
+    return parser
+
+
+def build(args: argparse.Namespace) -> None:
+    """Write the three splits, with the label table and the weights beside them."""
+    labels_path = find_table(args.labels, TABLES)
+    labels = read_labels(labels_path)
+    extra_files = {LABELS_FILE: labels_path.read_text(encoding="utf-8-sig")}
+    weights_path = args.weights or labels_path.with_name(f"{labels_path.stem}_weights.csv")
+    if args.weights or weights_path.is_file():
+        read_weights(weights_path, labels)  # must fit; the file itself is copied
+        extra_files[WEIGHTS_FILE] = weights_path.read_text(encoding="utf-8-sig")
+    corpus = load_corpus(args)
+    n_unlabelled = _require_labels(corpus, labels, labels_path)
+    if args.drop_unlabelled:
+        corpus.leave_out(lambda r: None if labels.targets(r.codes) else "of none of the classes")
+    if args.split_table:
+        split_of = split_by_table(corpus, args.split_table)
+    else:
+        split_of = split_keys(corpus.by_patient(), parse_shares(args.split, SPLITS), args.seed)
+    present = set(split_of.values())
+    splits: dict[str, list[Row]] = {name: [] for name in SPLITS if name in present}
+    for recording in corpus.recordings:
+        target = ",".join(map(str, labels.targets(recording.codes)))
+        splits[split_of[recording.patient_id]] += recording.segments(corpus.segment_samples, target)
+    counts = count_classes(splits, len(labels))
+    notes = [tail_note(corpus)]
+    if not args.drop_unlabelled:
+        notes.append(f"{n_unlabelled:,} records of none of the classes are kept, with an empty target")
+    notes += class_table(counts, labels)
+    facts = {"class_records": {name: dict(zip(labels.abbreviations, n)) for name, n in counts.items()}}
+    finish(corpus, CLASSIFICATION, args, splits, notes, extra_files, facts)
+
+
+def count_classes(splits: Mapping[str, Sequence[Row]], n_classes: int) -> dict[str, list[int]]:
+    """Per split, the number of records of each class."""
+    counts = {}
+    for name, rows in splits.items():
+        targets = {row.record_id: row.target for row in rows}
+        numbers = [0] * n_classes
+        for target in targets.values():
+            for index in target.split(",") if target else ():
+                numbers[int(index)] += 1
+        counts[name] = numbers
+    return counts
+
+
+def class_table(counts: Mapping[str, Sequence[int]], labels: LabelTable) -> list[str]:
+    """Lines that show the records of each class and split."""
+    lines = ["records of each class:" + "".join(f"{name:>8}" for name in counts)]
+    for i, abbreviation in enumerate(labels.abbreviations):
+        lines.append(
+            f"  {i:>3} {abbreviation:16}" + "".join(f"{numbers[i]:>8,}" for numbers in counts.values())
+        )
+    untrained = [labels.abbreviations[i] for i, n in enumerate(counts.get("train", ())) if n == 0]
+    if untrained:
+        lines.append(f"note: no training record of {len(untrained)} classes: {', '.join(untrained)}")
+    return lines
+
+
+def _require_labels(corpus: Corpus, labels: LabelTable, path: Path) -> int:
+    """The number of records of no class; an error where that is all of them."""
+    n_unlabelled = sum(not labels.targets(recording.codes) for recording in corpus.recordings)
+    if n_unlabelled == len(corpus.recordings):
+        seen = sorted({code for recording in corpus.recordings for code in recording.codes})
+        raise LabelError(
+            f"{path}: none of the {n_unlabelled:,} records has a code of the table. "
+            f"Codes in the store: {', '.join(seen[:10]) or 'none'}. Give the table that fits with --labels."
+        )
+    return n_unlabelled
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    return run_script(lambda: build(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

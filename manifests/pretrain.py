@@ -1,0 +1,81 @@
+"""Pre-training manifests: adjacent segments of all records but those that downstream tasks hold out.
+
+Example:
+    python manifests/pretrain.py STORE --dest manifests/pretrain --exclude manifests/dx manifests/id
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_signals.data.exclusion import exclude_held_out
+from fairseq_signals.data.manifest import Row
+from fairseq_signals.data.manifest_build import (
+    add_common_arguments,
+    finish,
+    load_corpus,
+    run_script,
+    tail_note,
+)
+from fairseq_signals.data.manifest_set import PRETRAIN
+from fairseq_signals.data.splits import split_keys
+from fairseq_signals.errors import ConfigError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="downstream manifest folders whose validation and test people are left out",
+    )
+    parser.add_argument("--no-exclusions", action="store_true", help="there are no downstream tasks yet")
+    parser.add_argument(
+        "--valid-fraction", type=float, default=0.05, help="share of patients in valid.tsv (default: 0.05)"
+    )
+    return parser
+
+
+def build(args: argparse.Namespace) -> None:
+    """Write `train.tsv` and, unless its share is 0, `valid.tsv`."""
+    if not args.exclude and not args.no_exclusions:
+        raise ConfigError(
+            "pre-training must not see the validation and test records of downstream tasks: make their "
+            "manifests first and name the folders with --exclude, or say --no-exclusions if there are none"
+        )
+    if args.exclude and args.no_exclusions:
+        raise ConfigError("--exclude and --no-exclusions contradict each other; give one of them")
+    if not 0 <= args.valid_fraction < 1:
+        raise ConfigError(
+            f"--valid-fraction must be from 0 to below 1, but is {args.valid_fraction:g} instead"
+        )
+    corpus = load_corpus(args)
+    notes = exclude_held_out(corpus, args.exclude or [])
+    shares = {"train": 1 - args.valid_fraction, "valid": args.valid_fraction}
+    split_of = split_keys(corpus.by_patient(), shares, args.seed)
+    splits: dict[str, list[Row]] = {name: [] for name, share in shares.items() if share > 0}
+    n_single = 0
+    for recording in corpus.recordings:
+        rows = recording.segments(corpus.segment_samples)
+        n_single += len(rows) % 2
+        splits[split_of[recording.patient_id]] += rows
+    n_pairs = (sum(map(len, splits.values())) - n_single) // 2
+    notes += [f"{n_pairs:,} pairs of adjacent segments; {n_single:,} single segments", tail_note(corpus)]
+    finish(corpus, PRETRAIN, args, splits, notes, facts={"pairs": n_pairs, "single_segments": n_single})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    return run_script(lambda: build(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
