@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(p for f in DOCUMENTED_FOLDERS for p in (RO
 OURS = ("make", "python", "fairseq-signals", "fairseq-hydra-train", "pip")
 FOREIGN = ("cd", "source", "export", "git", "wget", "unzip", "mkdir", "ls", "pytest")
 #: How pages write the checkout and the installed copy of its folders.
-CHECKOUT = re.compile(r'^(\$PWD|\$\(pwd\)|/path/to/checkout|\$\(fairseq-signals examples\)/\.\.)/')
+CHECKOUT = re.compile(r"^(?:\$PWD/|/path/to/checkout/|\$\(fairseq-signals (?=examples\)))")
 SUFFIXES = ("py", "md", "yaml", "csv", "txt", "toml", "cff")
 
 
@@ -30,8 +31,9 @@ def page_id(page: Path) -> str:
 def commands(page: Path) -> list[list[str]]:
     """The commands in a page's fenced blocks without a language (or sh), each as a list of words."""
     text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^( *)```(?:sh|bash)?\n(.*?)^\1```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line for _, block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    blocks = re.findall(r"^( *)```(\w*)\n(.*?)^\1```", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = [block for _, language, block in blocks if language in ("", "sh", "bash")]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     found = []
     for line in lines:
         words = shlex.split(line, comments=True)
@@ -60,8 +62,10 @@ def of_program(name: str) -> list:
 @lru_cache(maxsize=None)
 def help_text(*command: str) -> str:
     """What `python COMMAND --help` prints."""
-    done = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)} --help: {done.stderr}"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = (sys.executable, *command, "--help")
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 
 
@@ -108,7 +112,7 @@ def test_files_given_to_pip_in_the_documentation_exist(words):
 @pytest.mark.parametrize("words", of_program("fairseq-hydra-train"))
 def test_configurations_and_overrides_in_the_documentation_exist(words, config_keys):
     given = dict(zip(words[1::2], words[2::2]))
-    folder = CHECKOUT.sub("", given["--config-dir"])
+    folder = CHECKOUT.sub("", given["--config-dir"]).replace("examples)", "examples")
     file = ROOT / folder / f"{given['--config-name']}.yaml"
     assert file.is_file(), file
     config = yaml.safe_load(file.read_text(encoding="utf-8"))

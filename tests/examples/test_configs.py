@@ -9,7 +9,6 @@ import yaml
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(EXAMPLES.rglob("*.yaml"))
-FOLDER_OF_TASK = {"ecg_pretraining": "pretraining"}
 
 
 def file_id(path: Path) -> str:
@@ -54,6 +53,9 @@ def test_with_and_without_random_lead_masking_differ_in_nothing_else():
 def test_training_from_scratch_differs_from_fine_tuning_only_in_the_start(task):
     tuned = load(EXAMPLES / "w2v_cmsc" / "config" / "finetuning" / f"{task}.yaml")
     scratch = load(EXAMPLES / "scratch" / "config" / f"{task}.yaml")
-    for key in ("model", "optimizer"):  # where the two are allowed to differ
-        del tuned[key], scratch[key]
+    tuned_model, model = tuned.pop("model"), scratch.pop("model")
     assert tuned == scratch
+    assert model["model_path"] is None
+    assert model["feature_grad_mult"] > 0  # a frozen random front end would learn nothing
+    shared = set(tuned_model) & set(model) - {"model_path", "feature_grad_mult"}
+    assert {key: tuned_model[key] for key in shared} == {key: model[key] for key in shared}
