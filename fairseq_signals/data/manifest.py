@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fairseq_signals.data.manifest_mat import Columns, cmsc_columns, identification_columns, plain_columns
 from fairseq_signals.errors import ManifestError
 
 COLUMNS = ("path", "n_samples", "record_id", "patient_id", "segment", "target")
@@ -58,8 +58,6 @@ _LINE = {
     layout: re.compile("^" + r"\t".join(f"({pattern})" for _, pattern, _ in fields) + "$", re.MULTILINE)
     for layout, fields in _FIELDS.items()
 }
-# the authors name segment files `<record>_<k>.mat`; a longer number is part of the name (code_15_438277.mat)
-_SEGMENT_SUFFIX = re.compile(r"^(.+)_(\d{1,3})$")
 
 
 class Row(NamedTuple):
@@ -117,6 +115,32 @@ class Manifest:
         return list(dict.fromkeys(path[: path.rindex("#")] for path in self.paths))
 
 
+def concatenate(*manifests: Manifest) -> Manifest:
+    """One manifest with the items of several of one layout and root, in order.
+
+    Raises:
+        ManifestError: where layouts or roots differ.
+    """
+    first = manifests[0]
+    for other in manifests[1:]:
+        if (other.layout, other.root) != (first.layout, first.root):
+            raise ManifestError(
+                f"{other.path}: layout {other.layout!r} under {other.root} cannot be read together with "
+                f"{first.path}: {first.layout!r} under {first.root}. {_REBUILD}"
+            )
+    return Manifest(
+        first.path,
+        first.root,
+        first.layout,
+        [path for m in manifests for path in m.paths],
+        np.concatenate([m.n_samples for m in manifests]),
+        [record for m in manifests for record in m.record_ids],
+        [patient for m in manifests for patient in m.patient_ids],
+        np.concatenate([m.segments for m in manifests]),
+        [target for m in manifests for target in m.targets],
+    )
+
+
 def format_path(shard: str, row: int, start: int) -> str:
     """`<shard>#<row>:<start>`: the segment that begins at sample `start` of a store's row."""
     return f"{shard}#{row}:{start}"
@@ -158,7 +182,18 @@ def read_manifest(path: str | os.PathLike[str], check_files: bool = True) -> Man
     rows = _LINE[layout].findall(body)
     if len(rows) != (body.count("\n") + 1 if body else 0):
         raise _malformed(path, layout, body, first_line)
-    manifest = _READERS[layout](path, root, rows, extension)
+    paths, n_samples, records, patients, segments, targets = _columns(path, layout, rows, extension)
+    manifest = Manifest(
+        path,
+        root,
+        layout,
+        paths,
+        np.array(n_samples, np.int64),
+        records,
+        patients,
+        np.array(segments, np.int64),
+        targets,
+    )
     if check_files:
         _require_files(manifest)
     return manifest
@@ -213,10 +248,9 @@ def _detect_layout(path: Path, body: str) -> tuple[str, str, str, int]:
     width = line.count("\t") + 1
     if not body:
         return STORE, "", "", 2
-    if (
-        width == 1 and line.strip()
-    ):  # the authors' CMSC manifests name the files' extension in a line of its own
-        return MAT_CMSC, line.strip().lstrip("."), rest, 3
+    # the authors' CMSC manifests name the extension of the files in a line of its own
+    if re.fullmatch(r"\.?[A-Za-z0-9]{1,8}", line):
+        return MAT_CMSC, line.lstrip("."), rest, 3
     if width not in (len(_FIELDS[STORE]), 2, 3):
         raise ManifestError(f"{path}:2: {_width_fault(STORE, width)}. {_REBUILD}")
     return _LAYOUT_OF_WIDTH[width], "", body, 2
@@ -245,72 +279,16 @@ def _malformed(path: Path, layout: str, body: str, first_line: int) -> ManifestE
     raise AssertionError("a manifest that does not fit its layout must have a line at fault")
 
 
-def _integers(column: Iterable[str]) -> np.ndarray:
-    return np.fromiter(map(int, column), dtype=np.int64)
-
-
-def _read_store(path: Path, root: Path, rows: list[tuple[str, ...]], _: str) -> Manifest:
-    paths, n_samples, record_ids, patient_ids, segments, targets = map(list, zip(*rows)) if rows else [[]] * 6
-    return Manifest(
-        path, root, STORE, paths, _integers(n_samples), record_ids, patient_ids, _integers(segments), targets
-    )
-
-
-def split_mat_name(path: str) -> tuple[str, int]:
-    """Record name and segment number of an authors' file: `sub/A0001_1.mat` is segment 1 of `sub/A0001`."""
-    stem = path.rsplit(".", 1)[0] if path.lower().endswith(".mat") else path
-    match = _SEGMENT_SUFFIX.match(stem)
-    return (match[1], int(match[2])) if match else (stem, 0)
-
-
-def _read_mat(path: Path, root: Path, rows: list[tuple[str, ...]], _: str) -> Manifest:
-    names = [split_mat_name(row[0]) for row in rows]
-    records = [name for name, _ in names]
-    segments = np.array([segment for _, segment in names], np.int64)
-    targets = [""] * len(rows)
-    patients = records
-    layout = MAT
-    if rows and len(rows[0]) == len(_FIELDS[MAT_IDENTIFICATION]):
-        # class numbers are counted anew for training and for testing: gallery and probe share theirs
-        group = path.stem.split("_")[0]
-        targets = [row[2] for row in rows]
-        patients = [f"{group}/{target}" for target in targets]
-        layout = MAT_IDENTIFICATION
-    n_samples = _integers(row[1] for row in rows)
-    return Manifest(
-        path, root, layout, [row[0] for row in rows], n_samples, records, patients, segments, targets
-    )
-
-
-def _read_cmsc(path: Path, root: Path, rows: list[tuple[str, ...]], extension: str) -> Manifest:
-    paths: list[str] = []
-    records: list[str] = []
-    lengths: list[int] = []
-    positions: list[int] = []
-    listed: dict[str, int] = defaultdict(int)  # segments of a record so far: a record may have several lines
-    for stem, n_samples, _lead, segments in rows:
-        numbers = segments.split(",")
-        first = listed[stem] + listed[stem] % 2
-        listed[stem] = first + len(numbers)
-        paths += [f"{stem}_{number}.{extension}" for number in numbers]
-        records += [stem] * len(numbers)
-        lengths += [int(n_samples)] * len(numbers)
-        positions += range(first, listed[stem])
-    n_rows = len(paths)
-    return Manifest(
-        path,
-        root,
-        MAT_CMSC,
-        paths,
-        np.array(lengths, np.int64),
-        records,
-        records,
-        np.array(positions, np.int64),
-        [""] * n_rows,
-    )
-
-
-_READERS = {STORE: _read_store, MAT: _read_mat, MAT_IDENTIFICATION: _read_mat, MAT_CMSC: _read_cmsc}
+def _columns(path: Path, layout: str, rows: list[tuple[str, ...]], extension: str) -> Columns:
+    """The columns of `Row` from the fields of each line."""
+    if layout == MAT_CMSC:
+        return cmsc_columns(rows, extension)
+    if layout == MAT_IDENTIFICATION:
+        return identification_columns(rows, group=path.stem.split("_")[0])
+    if layout == MAT:
+        return plain_columns(rows)
+    paths, n_samples, records, patients, segments, targets = map(list, zip(*rows)) if rows else [[]] * 6
+    return paths, list(map(int, n_samples)), records, patients, list(map(int, segments)), targets
 
 
 def _require_files(manifest: Manifest) -> None:
