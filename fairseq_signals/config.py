@@ -1,0 +1,44 @@
+"""Configurations whose unknown keys are named, with what they may have been meant to be."""
+
+import difflib
+import warnings
+from dataclasses import dataclass, fields
+from typing import Any, Dict
+
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import OmegaConf
+
+from fairseq_signals.errors import ConfigError
+
+# OmegaConf discourages dataclasses that are open for more keys; without one it rejects an unknown key while
+# fairseq merges the user's configuration, before any code of ours could say what may have been meant
+warnings.filterwarnings("ignore", message=r"Class `\w+` subclasses `Dict`")
+
+
+@dataclass
+class OpenConfig(FairseqDataclass, Dict[str, Any]):  # type: ignore[misc]
+    """Base of our configurations: keeps unknown keys until `check_keys` reports them."""
+
+
+def check_keys(dataclass: Any, cfg: Any, section: str) -> None:
+    """Raise ConfigError where `cfg` has a key that is not a field of the component's dataclass.
+
+    Args:
+        dataclass: the component's configuration class.
+        cfg: the merged configuration; anything but an OmegaConf node has been checked by its constructor.
+        section: where it stands in the YAML, e.g. "model".
+    """
+    if not OmegaConf.is_config(cfg):
+        return
+    known = [f.name for f in fields(dataclass)]
+    unknown = [str(key) for key in cfg if key not in known]
+    if not unknown:
+        return
+    hints = []
+    for key in unknown:
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+        hints.append(f"{section}.{key}" + (f" (did you mean {' or '.join(near)}?)" if near else ""))
+    raise ConfigError(
+        f"unknown key {', '.join(hints)}. {dataclass.__name__} knows: "
+        f"{', '.join(sorted(name for name in known if not name.startswith('_')))}"
+    )

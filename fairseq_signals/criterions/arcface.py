@@ -1,0 +1,95 @@
+"""ArcFace: additive angular margin between training patients (arXiv:1801.07698, Eq. 3)."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple
+
+import torch
+import torch.nn.functional as F
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.logging import metrics
+from torch import Tensor
+
+from fairseq_signals.config import OpenConfig, check_keys
+from fairseq_signals.errors import ConfigError
+
+
+def arcface_logits(cosine: Tensor, target: Tensor, scale: float, margin: float) -> Tensor:
+    """Scaled cosines with the margin added to the target's angle.
+
+    Beyond an angle of pi - margin, where cos(theta + margin) would rise again, the target's cosine is lowered
+    by margin x sin(margin) instead, so that the logit falls monotonically. The gradient is finite everywhere,
+    cosines of exactly 1 and -1 included.
+
+    Args:
+        cosine: (B, C), in [-1, 1].
+        target: (B,) class of each row.
+        scale: factor on all logits, > 0.
+        margin: in radians, 0 to pi.
+    """
+    own = cosine.gather(1, target[:, None])
+    sine = (1.0 - own.pow(2)).clamp(min=1e-12).sqrt()
+    shifted = own * math.cos(margin) - sine * math.sin(margin)
+    shifted = torch.where(own > math.cos(math.pi - margin), shifted, own - margin * math.sin(margin))
+    return scale * cosine.scatter(1, target[:, None], shifted)
+
+
+def arcface_loss(cosine: Tensor, target: Tensor, scale: float, margin: float) -> Tensor:
+    """Cross entropy of `arcface_logits`, summed over rows."""
+    return F.cross_entropy(arcface_logits(cosine.float(), target, scale, margin), target, reduction="sum")
+
+
+@dataclass
+class ArcFaceCriterionConfig(OpenConfig):
+    """Options of the loss; the defaults are the paper's (Sec. 5.1)."""
+
+    scale: float = field(default=192.0, metadata={"help": "factor on all logits (> 0)"})
+    margin: float = field(default=1.0, metadata={"help": "angular margin in radians, 0 to pi"})
+
+
+@register_criterion("arcface", dataclass=ArcFaceCriterionConfig)
+class ArcFaceCriterion(FairseqCriterion):
+    """Trains on classes; in validation it only hands over embeddings, which the task compares."""
+
+    def __init__(self, cfg: ArcFaceCriterionConfig, task: Any):
+        super().__init__(task)
+        if not cfg.scale > 0:
+            raise ConfigError(f"criterion.scale must be > 0, but is {cfg.scale} instead")
+        if not 0 <= cfg.margin <= math.pi:
+            raise ConfigError(f"criterion.margin must be from 0 to pi radians, but is {cfg.margin} instead")
+        self.cfg = cfg
+
+    @classmethod
+    def build_criterion(cls, cfg: ArcFaceCriterionConfig, task: Any) -> "ArcFaceCriterion":
+        check_keys(ArcFaceCriterionConfig, cfg, "criterion")
+        return cls(cfg, task)
+
+    def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
+        """The loss summed over segments, their number, and what to log."""
+        embedding = model(**sample["net_input"])
+        n = len(embedding)
+        log: Dict[str, Any] = {"sample_size": n, "nsignals": n}
+        if "is_probe" in sample:
+            loss = embedding.sum() * 0.0
+            log["embedding"] = embedding.detach().cpu()
+            for key in ("id", "patient_id", "record_id", "is_probe"):
+                log[key] = sample[key].cpu()
+        else:
+            cosine = model.cosine_logits(embedding)
+            loss = arcface_loss(cosine, sample["label"], self.cfg.scale, self.cfg.margin)
+            log["loss"] = loss.detach().item()
+            log["correct"] = int((cosine.argmax(dim=1) == sample["label"]).sum())
+        return loss, n, log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
+        """Training loss and class accuracy; validation is the task's."""
+        n = sum(log["sample_size"] for log in logging_outputs if "loss" in log)
+        if n:
+            metrics.log_scalar("loss", sum(log.get("loss", 0) for log in logging_outputs) / n, n, round=3)
+            correct = sum(log.get("correct", 0) for log in logging_outputs)
+            metrics.log_scalar("accuracy", correct / n, n, round=5)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return False

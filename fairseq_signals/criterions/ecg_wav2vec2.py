@@ -1,0 +1,126 @@
+"""`ecg_wav2vec2`: the local contrastive loss with its two regularisers (wav2vec 2.0, Sec. 3.2)."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple
+
+import torch
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.logging import metrics
+from torch import Tensor
+
+from fairseq_signals.config import OpenConfig, check_keys
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.ecg_wav2vec2 import Wav2Vec2Output
+from fairseq_signals.modules.contrastive import binary_contrastive_loss, infonce_loss
+
+
+@dataclass
+class ECGWav2Vec2CriterionConfig(OpenConfig):
+    """Options of the local loss."""
+
+    infonce: bool = field(
+        default=True, metadata={"help": "cross entropy over distractors; false = binary cross entropy"}
+    )
+    loss_weights: List[float] = field(
+        default_factory=lambda: [0.1, 10.0],
+        metadata={"help": "weights of code diversity and feature penalty; one number weighs both"},
+    )
+    log_keys: List[str] = field(
+        default_factory=lambda: ["prob_perplexity", "code_perplexity", "temp"],
+        metadata={"help": "statistics of the model to log"},
+    )
+
+
+def regularisers(output: Wav2Vec2Output, loss_weights: List[float]) -> Dict[str, Tensor]:
+    """Weighted regularisers by name, each a mean over frames; the diversity only with a quantizer."""
+    names = ["diversity", "features_pen"]
+    terms = [output.diversity_loss, output.feature_penalty]
+    weights = list(loss_weights) * 2 if len(loss_weights) == 1 else list(loss_weights)
+    if len(weights) == 1 + (terms[0] is not None) and terms[0] is None:
+        weights = [0.0, *weights]
+    return {
+        name: weight * term.float()
+        for name, weight, term in zip(names, weights, terms)
+        if term is not None and weight != 0
+    }
+
+
+def contrastive_accuracy(logits: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor]:
+    """Frames whose positive has the largest logit, and all frames; a row of equal logits is not correct."""
+    logits = logits[valid]
+    finite = logits.masked_fill(~torch.isfinite(logits), float("inf"))
+    right = (logits.argmax(dim=-1) == 0) & ~(finite.argmin(dim=-1) == 0)
+    return right.sum(), valid.sum()
+
+
+def local_term(
+    cfg: ECGWav2Vec2CriterionConfig, output: Wav2Vec2Output
+) -> Tuple[Tensor, Tensor, Dict[str, Any]]:
+    """The local loss summed over masked frames, their number, and what to log (all summable)."""
+    compute = infonce_loss if cfg.infonce else binary_contrastive_loss
+    contrastive = compute(output.logits, output.valid)
+    sample_size = output.valid.sum()
+    loss = contrastive
+    log: Dict[str, Any] = {"contrastive_loss": contrastive.detach()}
+    for name, value in regularisers(output, cfg.loss_weights).items():
+        loss = loss + value * sample_size
+        log[f"{name}_loss"] = (value * sample_size).detach()
+    log["correct"], log["count"] = contrastive_accuracy(output.logits.detach(), output.valid)
+    for key in cfg.log_keys:
+        if key in output.stats:
+            log[key] = output.stats[key] * sample_size
+    return loss, sample_size, log
+
+
+def check_local_config(cfg: ECGWav2Vec2CriterionConfig) -> None:
+    """Raise ConfigError unless `loss_weights` holds one or two numbers, none negative."""
+    if len(cfg.loss_weights) not in (1, 2) or min(cfg.loss_weights) < 0:
+        raise ConfigError(
+            f"criterion.loss_weights must be one or two numbers >= 0, but is {list(cfg.loss_weights)} instead"
+        )
+
+
+def reduce_pretraining_metrics(logging_outputs: List[Dict[str, Any]], own: Tuple[str, ...]) -> None:
+    """Log every loss per masked frame in nats, statistics as means, and the contrastive accuracy."""
+    n = max(float(sum(log["sample_size"] for log in logging_outputs)), 1.0)
+    totals: Dict[str, float] = {}
+    for log in logging_outputs:
+        for key, value in log.items():
+            totals[key] = totals.get(key, 0.0) + float(value)
+    for key in sorted(totals):
+        if key not in own:
+            metrics.log_scalar(key, totals[key] / n, n, round=3)
+    if totals.get("count"):
+        metrics.log_scalar("accuracy", totals["correct"] / totals["count"], totals["count"], round=5)
+
+
+NOT_MEANS = ("sample_size", "nsignals", "correct", "count", "positive_pairs")
+
+
+@register_criterion("ecg_wav2vec2", dataclass=ECGWav2Vec2CriterionConfig)
+class ECGWav2Vec2Criterion(FairseqCriterion):
+    """The local term alone."""
+
+    def __init__(self, cfg: ECGWav2Vec2CriterionConfig, task: Any):
+        super().__init__(task)
+        check_local_config(cfg)
+        self.cfg = cfg
+
+    @classmethod
+    def build_criterion(cls, cfg: ECGWav2Vec2CriterionConfig, task: Any) -> "ECGWav2Vec2Criterion":
+        check_keys(ECGWav2Vec2CriterionConfig, cfg, "criterion")
+        return cls(cfg, task)
+
+    def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
+        """The loss summed over masked frames, their number, and what to log."""
+        loss, sample_size, log = local_term(self.cfg, model(**sample["net_input"]))
+        log.update(loss=loss.detach(), sample_size=sample_size, nsignals=len(sample["id"]))
+        return loss, sample_size, log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
+        reduce_pretraining_metrics(logging_outputs, NOT_MEANS)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True

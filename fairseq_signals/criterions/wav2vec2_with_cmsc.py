@@ -1,0 +1,59 @@
+"""`wav2vec2_with_cmsc`: L = L_local + L_global (Oh et al., Eq. 5)."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple
+
+from fairseq.criterions import FairseqCriterion, register_criterion
+from torch import Tensor
+
+from fairseq_signals.config import check_keys
+from fairseq_signals.criterions.cmsc import CMSCCriterionConfig, check_cmsc_config, global_term
+from fairseq_signals.criterions.ecg_wav2vec2 import (
+    NOT_MEANS,
+    ECGWav2Vec2CriterionConfig,
+    check_local_config,
+    local_term,
+    reduce_pretraining_metrics,
+)
+
+
+@dataclass
+class Wav2Vec2WithCMSCCriterionConfig(ECGWav2Vec2CriterionConfig, CMSCCriterionConfig):
+    """The options of both terms, and the weight of the second."""
+
+    cmsc_weight: float = field(default=1.0, metadata={"help": "weight of the global term"})
+
+
+@register_criterion("wav2vec2_with_cmsc", dataclass=Wav2Vec2WithCMSCCriterionConfig)
+class Wav2Vec2WithCMSCCriterion(FairseqCriterion):
+    """The local term summed over masked frames, plus the global term times their number."""
+
+    def __init__(self, cfg: Wav2Vec2WithCMSCCriterionConfig, task: Any):
+        super().__init__(task)
+        check_local_config(cfg)
+        check_cmsc_config(cfg)
+        self.cfg = cfg
+
+    @classmethod
+    def build_criterion(cls, cfg: Wav2Vec2WithCMSCCriterionConfig, task: Any) -> "Wav2Vec2WithCMSCCriterion":
+        check_keys(Wav2Vec2WithCMSCCriterionConfig, cfg, "criterion")
+        return cls(cfg, task)
+
+    def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
+        """The loss summed over masked frames, their number, and what to log."""
+        output = model(**sample["net_input"])
+        loss, sample_size, log = local_term(self.cfg, output)
+        cmsc, cmsc_log = global_term(self.cfg, model.global_representation(output), sample)
+        cmsc = self.cfg.cmsc_weight * cmsc * sample_size
+        loss = loss + cmsc
+        log.update(cmsc_log, cmsc_loss=cmsc.detach(), loss=loss.detach())
+        log.update(sample_size=sample_size, nsignals=len(sample["id"]))
+        return loss, sample_size, log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
+        reduce_pretraining_metrics(logging_outputs, NOT_MEANS)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True

@@ -1,0 +1,186 @@
+"""Segments and pairs of segments of a manifest, as a fairseq dataset."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset
+from torch import Tensor
+
+from fairseq_signals.data.collater import collate
+from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.transforms.base import Transform
+
+logger = logging.getLogger(__name__)
+
+
+class ECGDataset(FairseqDataset):
+    """One item is a segment, or with `pairs` two adjacent segments of one record.
+
+    All randomness (order, crops, transforms) is a function of seed, epoch and item, so that a resumed run
+    sees what an unbroken one would have.
+
+    Args:
+        reader: the segments.
+        leads: indices of the leads to load.
+        pad_leads: leads that are not loaded stay as zeros on an axis of 12; else only `leads`, in their order.
+        pairs: items are the pairs (2k, 2k + 1) of each record.
+        transform: applied to every segment, or None.
+        targets: (N, C) float32 multi-hot or (N,) long classes of the segments, or None.
+        is_probe: (N,) bool of an identification test set, or None.
+        shuffle: a new order every epoch.
+        seed: of all randomness.
+        normalize: scale each lead of a segment to mean 0 and standard deviation 1.
+        pad: see `collate`.
+        min_sample_size: leave out shorter segments (counted in the log), in samples.
+        max_sample_size: cut longer ones: at random where `shuffle`, else at their beginning.
+        subset: name that batches carry, e.g. "valid".
+    """
+
+    # the order of a new epoch is a new one, and with it what is in a batch
+    can_reuse_epoch_itr_across_epochs = False
+    supports_fetch_outside_dataloader = True
+
+    def __init__(
+        self,
+        reader: SegmentReader,
+        leads: Sequence[int] = tuple(range(N_LEADS)),
+        pad_leads: bool = True,
+        pairs: bool = False,
+        transform: Optional[Transform] = None,
+        targets: Optional[Tensor] = None,
+        is_probe: Optional[np.ndarray] = None,
+        shuffle: bool = False,
+        seed: int = 1,
+        normalize: bool = False,
+        pad: bool = True,
+        min_sample_size: Optional[int] = None,
+        max_sample_size: Optional[int] = None,
+        subset: str = "train",
+    ):
+        super().__init__()
+        manifest = reader.manifest
+        self.reader, self.transform, self.targets, self.is_probe = reader, transform, targets, is_probe
+        self.leads = list(leads)
+        self.absent = [i for i in range(N_LEADS) if i not in self.leads]
+        self.pad_leads, self.shuffle, self.seed, self.normalize = pad_leads, shuffle, seed, normalize
+        self.pad, self.max_sample_size, self.subset = pad, max_sample_size, subset
+        self.patient_index = _index_of(manifest.patient_ids)
+        self.record_index = _index_of(manifest.record_ids)
+        self.segment = np.asarray(manifest.segments, dtype=np.int64)
+        kept = np.flatnonzero(np.asarray(manifest.n_samples) >= (min_sample_size or 0))
+        if len(kept) < len(manifest):
+            logger.info("%s: left out %d segments shorter than task.min_sample_size = %d samples",
+                        manifest.path, len(manifest) - len(kept), min_sample_size)  # fmt: skip
+        self.items = self._pair_up(kept) if pairs else kept[:, None]
+        if len(self.items) == 0:
+            raise ManifestError(
+                f"{manifest.path}: has no {'pair of segments' if pairs else 'segment'} to use"
+            )
+        sizes = np.asarray(manifest.n_samples)[self.items[:, 0]]
+        self.sizes = np.minimum(sizes, max_sample_size) if max_sample_size else sizes
+        self.epoch = 1
+
+    def _pair_up(self, kept: np.ndarray) -> np.ndarray:
+        """(N, 2) segments 2k and 2k + 1 of each record, in the manifest's order."""
+        key = self.record_index[kept] * (self.segment.max(initial=0) + 2) + self.segment[kept]
+        order = np.argsort(key, kind="stable")
+        key, index = key[order], kept[order]
+        first = np.flatnonzero((self.segment[index[:-1]] % 2 == 0) & (np.diff(key) == 1))
+        pairs = np.stack([index[first], index[first + 1]], axis=1)
+        alone = len(kept) - pairs.size
+        if alone:
+            logger.info("%s: %d of %d segments have no partner and are not used in pairs",
+                        self.reader.manifest.path, alone, len(kept))  # fmt: skip
+        return pairs[np.argsort(pairs[:, 0], kind="stable")]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> List[Dict[str, Any]]:
+        return [self._segment(index, part, row) for part, row in enumerate(self.items[index].tolist())]
+
+    def _segment(self, index: int, part: int, row: int) -> Dict[str, Any]:
+        rng = np.random.default_rng([self.seed, self.epoch, index, part])
+        signal = self.reader.read(row)
+        if self.max_sample_size and signal.shape[1] > self.max_sample_size:
+            room = signal.shape[1] - self.max_sample_size
+            start = int(rng.integers(room + 1)) if self.shuffle else 0
+            signal = signal[:, start : start + self.max_sample_size]
+        if self.normalize:
+            spread = signal.std(axis=1, keepdims=True)
+            signal = (signal - signal.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+        if self.transform is not None:
+            signal = self.transform(signal, rng)
+        signal = np.ascontiguousarray(signal, dtype=np.float32)
+        if self.pad_leads:
+            signal[self.absent] = 0.0
+        else:
+            signal = signal[self.leads]
+        sample: Dict[str, Any] = {
+            "id": int(index),
+            "source": torch.from_numpy(signal),
+            "patient_id": int(self.patient_index[row]),
+            "record_id": int(self.record_index[row]),
+            "segment": int(self.segment[row]),
+            "subset": self.subset,
+        }
+        if self.targets is not None:
+            sample["label"] = self.targets[row]
+        if self.is_probe is not None:
+            sample["is_probe"] = bool(self.is_probe[row])
+        return sample
+
+    def collater(self, samples: List[List[Dict[str, Any]]]) -> Dict[str, Any]:
+        return collate(samples, self.pad)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def ordered_indices(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self))
+        return np.random.default_rng([self.seed, self.epoch]).permutation(len(self))
+
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+    ) -> List[np.ndarray]:
+        """Batches that hold every item.
+
+        `dataset.required_batch_size_multiple` (8 by default) is not heeded: with it, ve-fairseq drops the last
+        items of a set whose size is no multiple, and so would score a part of the validation set only.
+        """
+        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
+
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index]) * self.items.shape[1]
+
+    def size(self, index: int) -> int:
+        return int(self.sizes[index])
+
+
+def _index_of(names: Sequence[str]) -> np.ndarray:
+    """Each name's rank among the distinct names, so that it does not depend on their order."""
+    return np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64)
+
+
+def multi_hot(targets: Sequence[str], n_classes: int) -> Tensor:
+    """Targets such as "3,17" of N segments as (N, C) float32."""
+    label = torch.zeros(len(targets), n_classes)
+    places: List[Tuple[int, int]] = [
+        (row, int(target)) for row, text in enumerate(targets) if text for target in text.split(",")
+    ]
+    if places:
+        rows, columns = zip(*places)
+        label[list(rows), list(columns)] = 1.0
+    return label

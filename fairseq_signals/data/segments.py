@@ -1,0 +1,100 @@
+"""Segments by their manifest path: a slice of a store's record, or a `.mat` file of the authors' scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from fairseq_signals.data.manifest import STORE, Manifest, parse_path
+from fairseq_signals.data.store import RecordStore
+from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.errors import SignalError
+
+
+class SegmentReader:
+    """Reads the segments of one manifest; safe to pickle to workers.
+
+    Args:
+        manifest: what to read.
+        fs: sampling rate that every segment must have, Hz.
+    """
+
+    def __init__(self, manifest: Manifest, fs: float = 500.0):
+        self.manifest = manifest
+        self.fs = fs
+        self.stores: dict[str, RecordStore] = {}
+        if manifest.layout == STORE:
+            self.places = [_place(path) for path in manifest.paths]
+            for folder in dict.fromkeys(place[0] for place in self.places):
+                self.stores[folder] = RecordStore(manifest.root / folder)
+                _require_rate(self.stores[folder], fs)
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def read(self, index: int) -> np.ndarray:
+        """Segment `index`: (12, n_samples) float32 in mV; leads that the record lacks are zeros.
+
+        Raises:
+            StoreError, SignalError: it is absent, too short, or of another sampling rate.
+        """
+        n_samples = int(self.manifest.n_samples[index])
+        if self.manifest.layout == STORE:
+            folder, shard, row, start = self.places[index]
+            return self.stores[folder].read(shard, row, start, n_samples)[0]
+        return self._mat_signal(self.load_mat(index), index)
+
+    def load_mat(self, index: int) -> dict[str, Any]:
+        """All that a `.mat` segment file holds."""
+        path = self.manifest.root / self.manifest.paths[index]
+        try:
+            return scipy.io.loadmat(path)
+        except FileNotFoundError:
+            raise SignalError(f"{path}: no such file; the manifest {self.manifest.path} names it") from None
+        except (ValueError, TypeError, OSError, NotImplementedError) as error:
+            raise SignalError(f"{path}: not a readable MATLAB file ({error})") from error
+
+    def mat_label(self, index: int) -> np.ndarray:
+        """The multi-hot label (C,) inside a `.mat` segment file."""
+        label = self.load_mat(index).get("label")
+        if label is None:
+            path = self.manifest.root / self.manifest.paths[index]
+            raise SignalError(f"{path}: has no 'label'; preprocess it again with labels")
+        return np.asarray(label, dtype=np.float32).reshape(-1)
+
+    def _mat_signal(self, mat: dict[str, Any], index: int) -> np.ndarray:
+        path = self.manifest.root / self.manifest.paths[index]
+        if "feats" not in mat:
+            raise SignalError(f"{path}: has no 'feats'; it is not a segment of the authors' preprocessing")
+        fs = float(np.asarray(mat.get("curr_sample_rate", self.fs)).reshape(-1)[0])
+        if fs != self.fs:
+            raise SignalError(f"{path}: sampling rate is {fs:g} Hz, but {self.fs:g} Hz is expected")
+        signal = np.asarray(mat["feats"], dtype=np.float32)
+        if signal.ndim != 2 or signal.shape[0] != N_LEADS:
+            raise SignalError(f"{path}: 'feats' must be ({N_LEADS}, samples), but is {signal.shape} instead")
+        if not np.isfinite(signal).all():
+            raise SignalError(f"{path}: has samples that are not finite; remove it from the manifest")
+        return signal
+
+
+def _place(path: str) -> tuple[str, str, int, int]:
+    """Store folder relative to the root, shard file, row and first sample."""
+    shard, row, start = parse_path(path)
+    parent, name = str(Path(shard).parent), Path(shard).name
+    return parent, name, row, start
+
+
+def _require_rate(store: RecordStore, fs: float) -> None:
+    table = store.metadata()
+    other = [rate for rate in table.column("fs").unique().to_pylist() if rate != fs]
+    if other:
+        record = next(
+            r for r, rate in zip(table["record_id"].to_pylist(), table["fs"].to_pylist()) if rate != fs
+        )
+        raise SignalError(
+            f"{store.root}: record {record} has {other[0]:g} Hz, but task.sample_rate is {fs:g} Hz; "
+            "preprocess the corpus to that rate"
+        )

@@ -1,0 +1,9 @@
+"""Registered models, one a file."""
+
+from fairseq_signals.models import (  # noqa: F401
+    arcface,
+    ecg_transformer,
+    ecg_transformer_classifier,
+    ecg_wav2vec2,
+    wav2vec2_cmsc,
+)

@@ -1,0 +1,35 @@
+"""`ecg_transformer`: the shared encoder as a fairseq model (Oh et al., Sec. 3.1 and 5.2)."""
+
+from dataclasses import dataclass
+
+import torch
+from fairseq.models import BaseFairseqModel, register_model
+from fairseq.modules import GradMultiply
+from torch import Tensor
+
+from fairseq_signals.config import OpenConfig, check_keys
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import EncoderConfig
+
+
+@dataclass
+class ECGTransformerConfig(EncoderConfig, OpenConfig):
+    """`EncoderConfig` as fairseq configures it."""
+
+
+@register_model("ecg_transformer", dataclass=ECGTransformerConfig)
+class ECGTransformerModel(ECGEncoder, BaseFairseqModel):
+    """`ECGEncoder` whose front end trains with its gradient scaled by `feature_grad_mult`."""
+
+    @classmethod
+    def build_model(cls, cfg: ECGTransformerConfig, task: object = None) -> "ECGTransformerModel":
+        check_keys(ECGTransformerConfig, cfg, "model")
+        return cls(cfg)
+
+    def latent_frames(self, source: Tensor) -> Tensor:
+        factor = self.cfg.feature_grad_mult
+        if factor == 0:
+            with torch.no_grad():
+                return super().latent_frames(source)
+        latents = super().latent_frames(source)
+        return latents if factor == 1 else GradMultiply.apply(latents, factor)

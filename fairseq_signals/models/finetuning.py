@@ -1,0 +1,126 @@
+"""What both fine-tuned models share: options, a pre-trained encoder, and freezing it at first."""
+
+import contextlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import torch
+from omegaconf import II
+from torch import Tensor
+
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.checkpoint import Checkpoint, load_checkpoint
+from fairseq_signals.modules.conv_features import parse_conv_layers
+from fairseq_signals.modules.encoder import ARCHITECTURE
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class FinetuningConfig(ECGTransformerConfig):
+    """Options of a fine-tuned model, in addition to the encoder's."""
+
+    model_path: Optional[str] = field(
+        default=None, metadata={"help": "pre-trained checkpoint, ours or the authors'; null = from scratch"}
+    )
+    no_pretrained_weights: bool = field(
+        default=False, metadata={"help": "take the checkpoint's architecture but not its weights"}
+    )
+    freeze_finetune_updates: int = field(
+        default=0, metadata={"help": "updates for which only the head trains"}
+    )
+    final_dropout: float = field(default=0.0, metadata={"help": "dropout before the head"})
+    num_labels: int = field(default=0, metadata={"help": "classes; 0 = as many as the manifest has"})
+    save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
+
+
+def architecture_source(cfg: FinetuningConfig) -> Optional[Checkpoint]:
+    """The checkpoint that decides the encoder's shape: the run's own where it resumes, else `model_path`."""
+    if not cfg.model_path:
+        return None
+    if Path(cfg.model_path).is_file():
+        return load_checkpoint(cfg.model_path)
+    own = Path(str(cfg.save_dir)) / str(cfg.restore_file)
+    if own.is_file():
+        logger.info("%s is gone; resuming takes the encoder's options from %s", cfg.model_path, own)
+        return load_checkpoint(own)
+    raise CheckpointError(f"model.model_path: {cfg.model_path}: no such checkpoint file")
+
+
+def adopt_architecture(cfg: Any, checkpoint: Checkpoint) -> Dict[str, Any]:
+    """The options that decide the encoder's shape, from `checkpoint`.
+
+    Raises:
+        ConfigError: `cfg` has one that is neither the checkpoint's nor the default; names the key.
+    """
+    adopted = {}
+    default = ECGTransformerConfig()
+    for name in ARCHITECTURE:
+        value = getattr(checkpoint.config, name)
+        written = cfg.get(name, value)
+        if not _same(name, written, value) and not _same(name, written, getattr(default, name)):
+            raise ConfigError(
+                f"model.{name} is {written!r}, but the checkpoint {checkpoint.path} has {value!r}; "
+                "remove the key, it is taken from the checkpoint"
+            )
+        adopted[name] = value
+    return adopted
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    if name == "conv_feature_layers":
+        return parse_conv_layers(one) == parse_conv_layers(other)
+    return one == other
+
+
+def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
+    """The encoder of a fine-tuned model, with the weights of `cfg.model_path` where there are any.
+
+    Logs which parameters were loaded, which were missing and which were unused.
+    """
+    encoder = ECGTransformerModel(cfg)
+    if not cfg.model_path or cfg.no_pretrained_weights or not Path(cfg.model_path).is_file():
+        logger.info("encoder: random initialisation")
+        return encoder
+    checkpoint = load_checkpoint(cfg.model_path)
+    state = checkpoint.encoder_state
+    try:
+        result = encoder.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{cfg.model_path}: another architecture than the model's: {error}") from error
+    loaded = [key for key in state if key not in result.unexpected_keys]
+    unused = sorted(set(checkpoint.state) - {f"encoder.{key}" for key in loaded})
+    logger.info(
+        "encoder: loaded %d parameters from %s%s; missing: %s; unused: %s",
+        len(loaded),
+        cfg.model_path,
+        " (authors' key names)" if checkpoint.from_authors else "",
+        ", ".join(result.missing_keys) or "none",
+        ", ".join(unused) or "none",
+    )
+    missing = [key for key in result.missing_keys if key != "mask_emb"]
+    if missing:
+        raise CheckpointError(f"{cfg.model_path}: lacks parameters of the encoder: {', '.join(missing[:5])}")
+    return encoder
+
+
+class FreezeAtFirst:
+    """Mix-in: no gradient reaches the encoder during the first `freeze_finetune_updates` updates."""
+
+    freeze_finetune_updates = 0
+    num_updates = 0
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Take note of the update (fairseq calls it before every update)."""
+        super().set_num_updates(num_updates)  # type: ignore[misc]
+        self.num_updates = num_updates
+
+    def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        """The global representation (B, D), without gradient while the encoder is frozen."""
+        frozen = self.num_updates < self.freeze_finetune_updates
+        with torch.no_grad() if frozen else contextlib.nullcontext():
+            return super().pooled(source, padding_mask)  # type: ignore[misc]

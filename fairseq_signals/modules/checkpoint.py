@@ -1,0 +1,231 @@
+"""Reading checkpoints, ours and the authors', without running what is in them and without fairseq."""
+
+import contextlib
+import pickle
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
+from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
+
+PRETRAINING_ONLY = (
+    "quantizer.",
+    "project_q.",
+    "final_proj.",
+    "input_quantizer.",
+    "project_inp.",
+    "target_glu.",
+)
+_WEIGHT_NORM = {
+    "weight_g": "parametrizations.weight.original0",
+    "weight_v": "parametrizations.weight.original1",
+}
+_HEADS = {"proj.weight": "classification", "kernel": "identification"}
+StateDict = Dict[str, Tensor]
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint in our key names.
+
+    Attributes:
+        path: the file.
+        kind: "pretraining", "classification" or "identification".
+        state: parameters; the encoder's begin with "encoder.".
+        config: the encoder's options, complete in what decides its shape.
+        model_cfg, task_cfg: the configuration as saved, plain containers.
+        from_authors: the parameters had the authors' key names.
+    """
+
+    path: Path
+    kind: str
+    state: StateDict
+    config: EncoderConfig
+    model_cfg: Dict[str, Any] = field(default_factory=dict)
+    task_cfg: Dict[str, Any] = field(default_factory=dict)
+    from_authors: bool = False
+
+    @property
+    def encoder_state(self) -> StateDict:
+        """The encoder's parameters without their prefix."""
+        return {
+            key[len("encoder.") :]: value for key, value in self.state.items() if key.startswith("encoder.")
+        }
+
+
+def _numpy_scalars() -> List[Any]:
+    """The only globals beyond PyTorch's own that a checkpoint may name: numpy scalars, arrays and dtypes."""
+    core = getattr(np, "_core", None) or np.core
+    multiarray = core.multiarray
+    allowed: List[Any] = [np.dtype, np.ndarray]
+    for name in ("scalar", "_reconstruct"):
+        function = getattr(multiarray, name)
+        allowed += [(function, f"numpy.{module}.multiarray.{name}") for module in ("core", "_core")]
+    allowed += [type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u8", "?")]
+    import _codecs
+
+    return [*allowed, _codecs.encode]
+
+
+def read_checkpoint_file(path: Path) -> Dict[str, Any]:
+    """The raw contents of a checkpoint file: tensors and plain containers only.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, or one that holds anything else; it is not executed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")
+    safe_globals = getattr(torch.serialization, "safe_globals", None)
+    allowed = safe_globals(_numpy_scalars()) if safe_globals else contextlib.nullcontext()
+    try:
+        with allowed:
+            raw = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)|Unsupported (?:global|class|operand)[: ]+(\S+)", str(error))
+        what = f"names {named.group(1) or named.group(2)}, which" if named else "holds something that"
+        raise CheckpointError(
+            f"{path}: {what} is not a tensor or plain container, so the file was not loaded. A checkpoint of "
+            "fairseq or of the authors' code never needs this; do not trust the file"
+            + ("" if safe_globals else ", or, if it holds numpy scalars, load it with torch >= 2.6")
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint, or a damaged one ({type(error).__name__}: {str(error)[:120]})"
+        ) from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
+        raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
+    return raw
+
+
+def load_checkpoint(path: Any) -> Checkpoint:
+    """Read a checkpoint of ours or of the authors' code, key names mapped to ours.
+
+    The encoder's options come from the saved configuration and are checked against the parameters' shapes.
+    A fine-tuned checkpoint of the authors' code does not hold its encoder's options: they are then read from
+    the pre-trained checkpoint that it names, at that place or beside it.
+
+    Raises:
+        CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's.
+    """
+    path = Path(path)
+    raw = read_checkpoint_file(path)
+    state, from_authors = _our_names(raw["model"], path)
+    cfg = raw.get("cfg") if isinstance(raw.get("cfg"), dict) else {}
+    model_cfg, task_cfg = (_plain(cfg.get(part)) for part in ("model", "task"))
+    config = encoder_config(model_cfg)
+    kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
+    problems = shape_problems(config, state)
+    if problems and model_cfg.get("model_path"):
+        for origin in (Path(model_cfg["model_path"]), path.parent / Path(model_cfg["model_path"]).name):
+            if origin.is_file() and origin.resolve() != path.resolve():
+                source = load_checkpoint(origin).config
+                for name in ARCHITECTURE:
+                    setattr(config, name, getattr(source, name))
+                problems = shape_problems(config, state)
+                break
+    if problems:
+        raise CheckpointError(
+            f"{path}: its configuration does not describe its parameters ({'; '.join(problems)})"
+            + (
+                f". Put the pre-trained checkpoint {Path(model_cfg['model_path']).name} beside it: "
+                "a fine-tuned checkpoint of the authors' code takes its encoder's options from there"
+                if model_cfg.get("model_path")
+                else ""
+            )
+        )
+    return Checkpoint(path, kind, state, config, model_cfg, task_cfg, from_authors)
+
+
+def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
+    """A fine-tuned model in evaluation mode, and its checkpoint.
+
+    Returns:
+        `ECGClassifier` (gives logits) or `ECGIdentifier` (gives L2-normalised embeddings).
+
+    Raises:
+        CheckpointError: the checkpoint is of pre-training, or its parameters do not fit.
+    """
+    checkpoint = load_checkpoint(path)
+    if checkpoint.kind == "pretraining":
+        raise CheckpointError(f"{path}: a pre-trained model has no task yet; fine-tune it first")
+    encoder = ECGEncoder(checkpoint.config)
+    if checkpoint.kind == "classification":
+        model: nn.Module = ECGClassifier(encoder, len(checkpoint.state["proj.weight"]))
+    else:
+        model = ECGIdentifier(encoder, len(checkpoint.state["kernel"]))
+    result = model.load_state_dict(checkpoint.state, strict=False)
+    missing = [key for key in result.missing_keys if key != "encoder.mask_emb"]
+    unexpected = [
+        key for key in result.unexpected_keys if not key.startswith(("encoder.mask_emb", *PRETRAINING_ONLY))
+    ]
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{path}: missing parameters {missing or 'none'}, unknown {unexpected or 'none'}"
+        )
+    return model.to(device).eval(), checkpoint
+
+
+def encoder_config(model_cfg: Dict[str, Any]) -> EncoderConfig:
+    """The encoder's options out of a saved model configuration; what it does not say has its default."""
+    known = {f.name for f in fields(EncoderConfig)}
+    return EncoderConfig(
+        **{key: value for key, value in model_cfg.items() if key in known and value is not None}
+    )
+
+
+def shape_problems(config: EncoderConfig, state: StateDict) -> List[str]:
+    """Where the encoder that `config` describes differs from the encoder in `state`, in words."""
+    expected_keys = dict(_skeleton(config))
+    found = {key[len("encoder.") :]: value for key, value in state.items() if key.startswith("encoder.")}
+    problems = []
+    for key in sorted(set(expected_keys) | set(found)):
+        if key == "mask_emb":
+            continue
+        have = tuple(found[key].shape) if key in found else None
+        want = expected_keys.get(key)
+        if have != want:
+            problems.append(f"{key} is {have or 'absent'} in the file and {want or 'absent'} by its options")
+    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return [problem + (more if i == 2 else "") for i, problem in enumerate(problems[:3])]
+
+
+def _skeleton(config: EncoderConfig) -> Dict[str, Tuple[int, ...]]:
+    try:
+        with torch.device("meta"):
+            encoder = ECGEncoder(config)
+    except (ConfigError, ValueError, RuntimeError, NotImplementedError):
+        return {}
+    return {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
+
+
+def _our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:
+    """Parameters under our key names, and whether they had the authors'."""
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    for old, new in _WEIGHT_NORM.items():
+        tensors = {
+            re.sub(rf"(pos_conv\.\d+)\.{old}$", rf"\1.{new}", key): value for key, value in tensors.items()
+        }
+    if "encoder.feature_extractor.conv_layers.0.0.weight" in tensors:
+        return tensors, False
+    if "feature_extractor.conv_layers.0.0.weight" not in tensors:
+        raise CheckpointError(
+            f"{path}: not an ECG encoder of this project or of the authors' code (parameters such as "
+            f"{next(iter(tensors), 'none')})"
+        )
+    ours = {
+        key if key.startswith(PRETRAINING_ONLY) else f"encoder.{key}": value for key, value in tensors.items()
+    }
+    return ours, True
+
+
+def _plain(node: Any) -> Dict[str, Any]:
+    return dict(node) if isinstance(node, dict) else {}

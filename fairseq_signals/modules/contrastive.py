@@ -1,0 +1,111 @@
+"""The local contrastive term (wav2vec 2.0, Eq. 3; Oh et al., Eq. 1): logits without gathered copies.
+
+All distractors of a frame come from one set of candidates, so a single product of the normalised frames
+with that set holds every logit; the drawn indices select from it.
+"""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def compact(mask: Tensor) -> "tuple[Tensor, Tensor]":
+    """Positions of the True entries of each row of a (B, F) mask, padded to the longest row.
+
+    Returns:
+        index (B, M) long, the k-th True position of the row, 0 on padding; and valid (B, M) bool.
+    """
+    count = mask.sum(dim=1)
+    m = int(count.max()) if mask.numel() else 0
+    valid = torch.arange(m, device=mask.device) < count[:, None]
+    index = torch.zeros(valid.shape, dtype=torch.long, device=mask.device)
+    index[valid] = mask.nonzero()[:, 1]
+    return index, valid
+
+
+def gather_frames(x: Tensor, index: Tensor) -> Tensor:
+    """Frames (B, M, D) of x (B, F, D) at index (B, M)."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+
+
+def sample_distractors(
+    own: Tensor, count: Tensor, k: int, generator: Optional[torch.Generator] = None
+) -> Tensor:
+    """K distractors for each frame, uniformly from `count` candidates other than its own, with replacement.
+
+    Args:
+        own: (...) long, each frame's own candidate.
+        count: number of candidates, broadcastable to `own`.
+        k: K, the number of distractors.
+
+    Returns:
+        (..., K) long; -1 where there is no other candidate.
+    """
+    others = (count - 1).clamp(min=0).expand_as(own)[..., None]
+    draw = torch.rand((*own.shape, k), device=own.device, generator=generator)
+    index = (draw * others).long().clamp(max=others - 1)
+    index = index + (index >= own[..., None]).long()
+    return torch.where(others > 0, index, torch.full_like(index, -1))
+
+
+def cosine_similarity(x: Tensor, candidates: Tensor) -> Tensor:
+    """Cosine of every frame with every candidate, in float32.
+
+    Args:
+        x: (B, M, D) frames.
+        candidates: (B, N, D), a set for each segment, or (N, D), one set for all.
+
+    Returns:
+        (B, M, N).
+    """
+    x, candidates = F.normalize(x.float(), dim=-1), F.normalize(candidates.float(), dim=-1)
+    return x @ candidates.transpose(-1, -2)
+
+
+def distractor_logits(
+    similarity: Tensor,
+    distractors: Tensor,
+    codes: Optional[Tensor] = None,
+    own_codes: Optional[Tensor] = None,
+) -> Tensor:
+    """Similarities at the drawn indices; -inf where there is no distractor or it is the positive itself.
+
+    Args:
+        similarity: (B, M, N) of frames to candidates.
+        distractors: (B, M, K) long into N, -1 for none.
+        codes: (B or 1, N, G) codes of the candidates, or None where targets are not quantised.
+        own_codes: (B, M, G) codes of the positives.
+
+    Returns:
+        (B, M, K).
+    """
+    index = distractors.clamp(min=0)
+    logits = similarity.gather(2, index)
+    excluded = distractors < 0
+    if codes is not None and own_codes is not None:
+        b, m, k = index.shape
+        chosen = codes.expand(b, -1, -1).gather(1, index.view(b, m * k, 1).expand(-1, -1, codes.shape[2]))
+        excluded = excluded | (chosen.view(b, m, k, -1) == own_codes[:, :, None]).all(dim=-1)
+    return logits.masked_fill(excluded, float("-inf"))
+
+
+def infonce_loss(logits: Tensor, valid: Tensor) -> Tensor:
+    """Sum over valid frames of the cross entropy to column 0, in nats (Eq. 1).
+
+    Args:
+        logits: (B, M, 1 + K), the positive first.
+        valid: (B, M) bool.
+    """
+    logits = logits[valid].float()
+    return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long), reduction="sum")
+
+
+def binary_contrastive_loss(logits: Tensor, valid: Tensor) -> Tensor:
+    """The loss of `infonce=false`: positives against 1, distractors against 0, summed over pairs."""
+    logits = logits[valid].float()
+    target = torch.zeros_like(logits)
+    target[:, 0] = 1.0
+    kept = torch.isfinite(logits)
+    return F.binary_cross_entropy_with_logits(logits[kept], target[kept], reduction="sum")

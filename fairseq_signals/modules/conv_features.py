@@ -1,0 +1,111 @@
+"""Convolutional front end f: X -> Z, from samples to latent frames (wav2vec 2.0, Sec. 2)."""
+
+import ast
+import operator
+from collections.abc import Sequence
+from typing import Any, List, Tuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_signals.errors import ConfigError
+
+ConvLayer = Tuple[int, int, int]
+EXTRACTOR_MODES = ("default", "layer_norm")
+_OPERATORS = {ast.Add: operator.add, ast.Mult: operator.mul}
+
+
+def parse_conv_layers(spec: Any) -> List[ConvLayer]:
+    """Layers as `[(dim, kernel, stride), ...]`.
+
+    Args:
+        spec: such a list, or its text in the usual short form, e.g. `"[(256, 2, 2)] * 4"`. Text may hold
+            literals, `+` and `* int` only; nothing is evaluated.
+
+    Raises:
+        ConfigError: the text is not of that form, or a layer is not three positive integers.
+    """
+    try:
+        layers = _literal(ast.parse(spec, mode="eval").body) if isinstance(spec, str) else spec
+        layers = [tuple(int(value) for value in layer) for layer in layers]
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"model.conv_feature_layers must look like '[(256, 2, 2)] * 4', but is {spec!r} instead ({error})"
+        ) from error
+    if not layers or any(len(layer) != 3 or min(layer) < 1 for layer in layers):
+        raise ConfigError(
+            f"model.conv_feature_layers must list (dim, kernel, stride), each >= 1, but is {spec!r} instead"
+        )
+    return layers  # type: ignore[return-value]
+
+
+def _literal(node: ast.AST) -> Any:
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _literal(node.left), _literal(node.right)
+        if isinstance(node.op, ast.Mult) and not (isinstance(right, int) and 0 < right <= 64):
+            raise ValueError("a list is multiplied by an integer from 1 to 64")
+        return _OPERATORS[type(node.op)](left, right)
+    return ast.literal_eval(node)
+
+
+def conv_output_length(n_samples: Any, layers: Sequence[ConvLayer]) -> Any:
+    """Number of latent frames for `n_samples` samples (an int, or an integer tensor of any shape)."""
+    for _, kernel, stride in layers:
+        n_samples = (n_samples - kernel) // stride + 1
+    return n_samples
+
+
+class ChannelLayerNorm(nn.LayerNorm):
+    """Layer norm over the channels of (B, C, T), computed in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.layer_norm(x.transpose(1, 2).float(), self.normalized_shape, self.weight, self.bias, self.eps)
+        return y.transpose(1, 2).type_as(x)
+
+
+class Fp32GroupNorm(nn.GroupNorm):
+    """Group norm computed in float32 whatever the precision of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.float(), self.bias.float()
+        return F.group_norm(x.float(), self.num_groups, weight, bias, self.eps).type_as(x)
+
+
+class ConvFeatureExtractor(nn.Module):
+    """Blocks of convolution, norm and GELU: (B, leads, samples) -> (B, C, F).
+
+    With `mode="default"` only the first block has a norm (one group a channel, over time); with
+    `mode="layer_norm"` every block has a layer norm over channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        layers: Sequence[ConvLayer],
+        mode: str = "default",
+        bias: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if mode not in EXTRACTOR_MODES:
+            raise ConfigError(
+                f"model.extractor_mode must be one of {', '.join(EXTRACTOR_MODES)}, but is {mode!r} instead"
+            )
+        self.conv_layers = nn.ModuleList()
+        for i, (dim, kernel, stride) in enumerate(layers):
+            conv = nn.Conv1d(in_channels, dim, kernel, stride=stride, bias=bias)
+            nn.init.kaiming_normal_(conv.weight)
+            block: List[nn.Module] = [conv, nn.Dropout(dropout)]
+            if mode == "layer_norm":
+                # the norm sits at index 1 of a container so that published checkpoints' key names fit
+                block.append(nn.Sequential(nn.Identity(), ChannelLayerNorm(dim)))
+            elif i == 0:
+                block.append(Fp32GroupNorm(dim, dim))
+            block.append(nn.GELU())
+            self.conv_layers.append(nn.Sequential(*block))
+            in_channels = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.conv_layers:
+            x = block(x)
+        return x

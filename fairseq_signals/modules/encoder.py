@@ -1,0 +1,205 @@
+"""The ECG encoder that every model shares: signal -> latent frames -> contextual frames."""
+
+from dataclasses import dataclass
+from typing import Any, List, Optional
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.modules.conv_features import (
+    ConvFeatureExtractor,
+    conv_output_length,
+    parse_conv_layers,
+)
+from fairseq_signals.modules.span_mask import span_mask
+from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
+
+# the options that decide the encoder's shape: a checkpoint must agree with a model in all of them
+ARCHITECTURE = (
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "layer_norm_first",
+    "extractor_mode",
+    "conv_feature_layers",
+    "in_d",
+    "conv_bias",
+    "conv_pos",
+    "conv_pos_groups",
+)
+
+
+@dataclass
+class EncoderOutput:
+    """What the encoder makes of a batch of B segments, F frames each.
+
+    Attributes:
+        x: (B, F, D) contextual frames C.
+        padding_mask: (B, F) bool, True on padding, or None where nothing is padded.
+        latents: (B, F, C) layer-normed latent frames Z, before projection and masking.
+        span_mask: (B, F) bool, True where a frame was masked, or None.
+        feature_penalty: mean of the squared latent frames before the norm (the penalty of wav2vec 2.0).
+    """
+
+    x: Tensor
+    padding_mask: Optional[Tensor]
+    latents: Tensor
+    span_mask: Optional[Tensor]
+    feature_penalty: Tensor
+
+
+class ECGEncoder(nn.Module):
+    """f and h of the paper (Sec. 3.1): 12 x 2500 samples in mV to 156 frames.
+
+    Args:
+        cfg: any object with the attributes of `ECGTransformerConfig` (see `models/ecg_transformer.py`).
+    """
+
+    def __init__(self, cfg: Any):
+        super().__init__()
+        layers = parse_conv_layers(cfg.conv_feature_layers)
+        check_encoder_config(cfg)
+        self.cfg = cfg
+        self.conv_layer_sizes = layers
+        self.latent_dim = layers[-1][0]
+        self.dim = cfg.encoder_embed_dim
+        self.feature_extractor = ConvFeatureExtractor(cfg.in_d, layers, cfg.extractor_mode, cfg.conv_bias)
+        self.layer_norm = nn.LayerNorm(self.latent_dim)
+        self.post_extract_proj = nn.Linear(self.latent_dim, self.dim) if self.latent_dim != self.dim else None
+        self.dropout_input = nn.Dropout(cfg.dropout_input)
+        if cfg.apply_mask:
+            self.mask_emb = nn.Parameter(torch.empty(self.dim).uniform_())
+        self.conv_pos = ConvPositionalEncoding(self.dim, cfg.conv_pos, cfg.conv_pos_groups)
+        self.encoder = TransformerEncoder(
+            self.dim,
+            cfg.encoder_layers,
+            cfg.encoder_ffn_embed_dim,
+            cfg.encoder_attention_heads,
+            cfg.dropout,
+            cfg.attention_dropout,
+            cfg.activation_dropout,
+            cfg.encoder_layerdrop,
+            cfg.layer_norm_first,
+        )
+
+    def latent_frames(self, source: Tensor) -> Tensor:
+        """Front end f: (B, leads, samples) in mV -> (B, F, C)."""
+        if source.dim() != 3 or source.shape[1] != self.cfg.in_d:
+            raise ValueError(
+                f"source must be (B, {self.cfg.in_d}, samples), but is {tuple(source.shape)} instead; "
+                "leads that a record lacks are zeros"
+            )
+        if conv_output_length(source.shape[2], self.conv_layer_sizes) < 1:
+            raise ValueError(f"a segment of {source.shape[2]} samples is too short for one frame")
+        return self.feature_extractor(source).transpose(1, 2)
+
+    def frame_padding_mask(self, padding_mask: Optional[Tensor], n_frames: int) -> Optional[Tensor]:
+        """Padding over frames, (B, F), or None without any: a frame counts if all its samples do.
+
+        Padding is at the end of a row; its mask is (B, samples) bool, True on padding.
+        """
+        if padding_mask is None or not padding_mask.any():
+            return None
+        n_valid = conv_output_length((~padding_mask).sum(dim=1), self.conv_layer_sizes)
+        return torch.arange(n_frames, device=padding_mask.device) >= n_valid[:, None]
+
+    def project(self, latents: Tensor) -> Tensor:
+        """Layer-normed latent frames (B, F, C) to the Transformer's width (B, F, D)."""
+        x = latents if self.post_extract_proj is None else self.post_extract_proj(latents)
+        return self.dropout_input(x)
+
+    def draw_span_mask(self, x: Tensor, padding_mask: Optional[Tensor]) -> Optional[Tensor]:
+        """A random span mask for frames x (B, F, D) by the configuration, (B, F) bool."""
+        cfg = self.cfg
+        if cfg.mask_prob <= 0:
+            return None
+        return span_mask(
+            (x.shape[0], x.shape[1]),
+            cfg.mask_prob,
+            cfg.mask_length,
+            padding_mask,
+            cfg.mask_selection,
+            cfg.mask_other,
+            no_overlap=cfg.no_mask_overlap,
+            min_space=cfg.mask_min_space,
+            equal_rows=cfg.mask_equal_rows,
+            device=x.device,
+        )
+
+    def mask_channels(self, x: Tensor) -> Tensor:
+        """Zero random spans of channels of (B, F, D), each over all frames of its segment."""
+        cfg = self.cfg
+        if cfg.mask_channel_prob <= 0:
+            return x
+        mask = span_mask(
+            (x.shape[0], x.shape[2]),
+            cfg.mask_channel_prob,
+            cfg.mask_channel_length,
+            None,
+            cfg.mask_channel_selection,
+            cfg.mask_channel_other,
+            no_overlap=cfg.no_mask_channel_overlap,
+            min_space=cfg.mask_channel_min_space,
+            device=x.device,
+        )
+        return x.masked_fill(mask[:, None, :], 0.0)
+
+    def contextualise(self, x: Tensor, padding_mask: Optional[Tensor]) -> Tensor:
+        """Context network h: (B, F, D) -> (B, F, D); no frame attends to padding."""
+        return self.encoder(x + self.conv_pos(x), padding_mask)
+
+    def forward(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        mask: bool = False,
+        spans: Optional[Tensor] = None,
+        to_input: Any = None,
+    ) -> EncoderOutput:
+        """Encode a batch.
+
+        Args:
+            source: (B, leads, samples) float, mV; absent leads are zeros.
+            padding_mask: (B, samples) bool, True on padding, or None.
+            mask: mask spans of frames (and channels) as configured.
+            spans: (B, F) bool span mask to use in place of a random one.
+            to_input: maps latent frames (B, F, C) to Transformer input (B, F, D) in place of `project`.
+        """
+        latents = self.latent_frames(source)
+        penalty = latents.float().pow(2).mean()
+        latents = self.layer_norm(latents)
+        frames_padding = self.frame_padding_mask(padding_mask, latents.shape[1])
+        x = (to_input or self.project)(latents)
+        if mask:
+            if spans is None:
+                spans = self.draw_span_mask(x, frames_padding)
+            if spans is not None:
+                x = torch.where(spans[..., None], self.mask_emb.to(x.dtype), x)
+            x = self.mask_channels(x)
+        x = self.contextualise(x, frames_padding)
+        return EncoderOutput(x, frames_padding, latents, spans if mask else None, penalty)
+
+
+def check_encoder_config(cfg: Any) -> None:
+    """Raise ConfigError for values that cannot make an encoder; the message names the key."""
+    dim, heads = cfg.encoder_embed_dim, cfg.encoder_attention_heads
+    problems: List[str] = []
+    if dim < 1 or heads < 1 or dim % heads:
+        problems.append(
+            f"model.encoder_embed_dim ({dim}) must be a multiple of encoder_attention_heads ({heads})"
+        )
+    if dim % cfg.conv_pos_groups:
+        problems.append(f"model.encoder_embed_dim ({dim}) must be a multiple of conv_pos_groups")
+    for name in ("dropout", "attention_dropout", "activation_dropout", "dropout_input", "encoder_layerdrop"):
+        if not 0 <= getattr(cfg, name) < 1:
+            problems.append(f"model.{name} must be in [0, 1), but is {getattr(cfg, name)} instead")
+    for name in ("mask_prob", "mask_channel_prob", "feature_grad_mult"):
+        if not 0 <= getattr(cfg, name) <= 1:
+            problems.append(f"model.{name} must be in [0, 1], but is {getattr(cfg, name)} instead")
+    for name in ("encoder_layers", "mask_length", "mask_channel_length", "in_d", "conv_pos"):
+        if getattr(cfg, name) < 1:
+            problems.append(f"model.{name} must be at least 1, but is {getattr(cfg, name)} instead")
+    if problems:
+        raise ConfigError("; ".join(problems))

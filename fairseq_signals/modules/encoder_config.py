@@ -1,0 +1,59 @@
+"""Options of the encoder, shared by every model (names as in fairseq and the authors' YAML files)."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class EncoderConfig:
+    """Shape, dropouts and masks of `ECGEncoder`; the defaults are the paper's (Sec. 5.2)."""
+
+    encoder_layers: int = field(default=12, metadata={"help": "Transformer layers"})
+    encoder_embed_dim: int = field(default=768, metadata={"help": "width D of the Transformer"})
+    encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "width of its feed-forward layers"})
+    encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads; divides D"})
+    layer_norm_first: bool = field(default=False, metadata={"help": "norm before each sub-layer"})
+    extractor_mode: str = field(
+        default="default",
+        metadata={
+            "help": "norm of the front end: 'default' (first block only) or 'layer_norm' (every block)"
+        },
+    )
+    conv_feature_layers: str = field(
+        default="[(256, 2, 2)] * 4", metadata={"help": "front end, a list of (dim, kernel, stride)"}
+    )
+    in_d: int = field(default=12, metadata={"help": "leads on the input's lead axis"})
+    conv_bias: bool = field(default=False, metadata={"help": "bias in the front end's convolutions"})
+    conv_pos: int = field(default=128, metadata={"help": "kernel of the position convolution, frames"})
+    conv_pos_groups: int = field(default=16, metadata={"help": "its groups"})
+
+    dropout: float = field(default=0.1, metadata={"help": "dropout in the Transformer"})
+    attention_dropout: float = field(default=0.1, metadata={"help": "dropout of attention weights"})
+    activation_dropout: float = field(default=0.0, metadata={"help": "dropout after the GELU"})
+    encoder_layerdrop: float = field(default=0.0, metadata={"help": "probability of skipping a layer"})
+    dropout_input: float = field(default=0.0, metadata={"help": "dropout of the Transformer's input"})
+    dropout_features: float = field(default=0.0, metadata={"help": "dropout of the quantizer's input"})
+    feature_grad_mult: float = field(
+        default=1.0, metadata={"help": "factor on the front end's gradient; 0 freezes it"}
+    )
+
+    apply_mask: bool = field(default=False, metadata={"help": "mask spans of frames while training"})
+    mask_length: int = field(default=10, metadata={"help": "length of a span, frames"})
+    mask_prob: float = field(
+        default=0.65, metadata={"help": "share of frames masked if spans never overlapped"}
+    )
+    mask_selection: str = field(
+        default="static", metadata={"help": "span lengths: static, uniform, normal or poisson"}
+    )
+    mask_other: float = field(default=0.0, metadata={"help": "second parameter of uniform and normal"})
+    no_mask_overlap: bool = field(default=False, metadata={"help": "keep spans apart"})
+    mask_min_space: int = field(default=1, metadata={"help": "frames between spans that are kept apart"})
+    mask_equal_rows: bool = field(
+        default=False,
+        metadata={"help": "mask as many frames in every row as in the batch's least masked one (old way)"},
+    )
+    mask_channel_length: int = field(default=10, metadata={"help": "length of a channel span"})
+    mask_channel_prob: float = field(default=0.0, metadata={"help": "share of channels masked"})
+    mask_channel_selection: str = field(default="static", metadata={"help": "as mask_selection"})
+    mask_channel_other: float = field(default=0.0, metadata={"help": "as mask_other"})
+    no_mask_channel_overlap: bool = field(default=False, metadata={"help": "as no_mask_overlap"})
+    mask_channel_min_space: int = field(default=1, metadata={"help": "as mask_min_space"})

@@ -1,0 +1,57 @@
+"""Encoder and head for the two downstream tasks; usable without fairseq."""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.pooling import mean_over_frames
+
+
+class PooledEncoder(nn.Module):
+    """An encoder and its global representation; the base of both tasks' models."""
+
+    def __init__(self, encoder: ECGEncoder, final_dropout: float = 0.0):
+        super().__init__()
+        self.encoder = encoder
+        self.final_dropout = nn.Dropout(final_dropout)
+
+    def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Mean over frames: (B, leads, samples) -> (B, D)."""
+        out = self.encoder(source, padding_mask, mask=self.training and self.encoder.cfg.apply_mask)
+        return mean_over_frames(out.x, out.padding_mask)
+
+
+class ECGClassifier(PooledEncoder):
+    """Mean over frames, then one linear layer: (B, leads, samples) -> logits (B, classes)."""
+
+    def __init__(self, encoder: ECGEncoder, num_labels: int, final_dropout: float = 0.0):
+        super().__init__(encoder, final_dropout)
+        self.proj = nn.Linear(encoder.dim, num_labels)
+        nn.init.xavier_uniform_(self.proj.weight)
+        nn.init.zeros_(self.proj.bias)
+
+    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        return self.proj(self.final_dropout(self.pooled(source, padding_mask)))
+
+
+class ECGIdentifier(PooledEncoder):
+    """L2-normalised mean over frames: (B, leads, samples) -> embeddings (B, D).
+
+    `cosine_logits` compares them with one learnt direction a training patient (ArcFace, arXiv:1801.07698);
+    identification itself compares embeddings only.
+    """
+
+    def __init__(self, encoder: ECGEncoder, num_labels: int, final_dropout: float = 0.0):
+        super().__init__(encoder, final_dropout)
+        self.kernel = nn.Parameter(torch.empty(num_labels, encoder.dim))
+        nn.init.xavier_uniform_(self.kernel)
+
+    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        return F.normalize(self.final_dropout(self.pooled(source, padding_mask)).float(), dim=-1)
+
+    def cosine_logits(self, embedding: Tensor) -> Tensor:
+        """Cosine of embeddings (B, D) with every training patient's direction: (B, patients)."""
+        return F.linear(embedding.float(), F.normalize(self.kernel.float(), dim=-1)).clamp(-1.0, 1.0)

@@ -1,0 +1,124 @@
+"""Context network h: Z -> C: convolutional positions and a Transformer encoder (wav2vec 2.0, Sec. 2)."""
+
+import math
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+
+class ConvPositionalEncoding(nn.Module):
+    """Relative positions from a grouped convolution over frames: (B, F, D) -> (B, F, D)."""
+
+    def __init__(self, dim: int, kernel: int, groups: int):
+        super().__init__()
+        conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups)
+        nn.init.normal_(conv.weight, mean=0.0, std=math.sqrt(4.0 / (kernel * dim)))
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        self.pos_conv = nn.Sequential(weight_norm(conv, name="weight", dim=2))
+        self.surplus = 1 - kernel % 2  # an even kernel gives one frame too many
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pos_conv(x.transpose(1, 2))
+        y = y[:, :, : y.shape[2] - self.surplus]
+        return F.gelu(y).transpose(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention through PyTorch's scaled dot-product kernels."""
+
+    def __init__(self, dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(dim, dim) for _ in range(3))
+        self.out_proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
+        """Attend over frames; `keep` is (B, 1, 1, F) bool, True where a frame may be attended to."""
+        b, f, d = x.shape
+        # (B, F, D) -> (B, heads, F, D / heads)
+        q, k, v = (
+            proj(x).view(b, f, self.heads, d // self.heads).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=keep, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.out_proj(y.transpose(1, 2).reshape(b, f, d))
+
+
+class TransformerLayer(nn.Module):
+    """One encoder layer, norm after (`layer_norm_first=False`) or before each sub-layer."""
+
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        heads: int,
+        dropout: float,
+        attention_dropout: float,
+        activation_dropout: float,
+        layer_norm_first: bool,
+    ):
+        super().__init__()
+        self.layer_norm_first = layer_norm_first
+        self.dropout, self.activation_dropout = nn.Dropout(dropout), nn.Dropout(activation_dropout)
+        self.self_attn = SelfAttention(dim, heads, attention_dropout)
+        self.self_attn_layer_norm = nn.LayerNorm(dim)
+        self.fc1, self.fc2 = nn.Linear(dim, ffn_dim), nn.Linear(ffn_dim, dim)
+        self.final_layer_norm = nn.LayerNorm(dim)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
+
+    def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
+        if self.layer_norm_first:
+            x = x + self.dropout(self.self_attn(self.self_attn_layer_norm(x), keep))
+            return x + self.dropout(self._feed_forward(self.final_layer_norm(x)))
+        x = self.self_attn_layer_norm(x + self.dropout(self.self_attn(x, keep)))
+        return self.final_layer_norm(x + self.dropout(self._feed_forward(x)))
+
+
+class TransformerEncoder(nn.Module):
+    """A stack of layers with layer drop: (B, F, D) -> (B, F, D)."""
+
+    def __init__(
+        self,
+        dim: int,
+        layers: int,
+        ffn_dim: int,
+        heads: int,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation_dropout: float = 0.0,
+        layerdrop: float = 0.0,
+        layer_norm_first: bool = False,
+    ):
+        super().__init__()
+        self.layer_norm_first, self.layerdrop = layer_norm_first, layerdrop
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            TransformerLayer(
+                dim, ffn_dim, heads, dropout, attention_dropout, activation_dropout, layer_norm_first
+            )
+            for _ in range(layers)
+        )
+        self.layer_norm = nn.LayerNorm(dim)
+        for module in self.layers.modules():
+            if isinstance(module, nn.Linear):  # as in BERT
+                nn.init.normal_(module.weight, mean=0.0, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Encode frames; `padding_mask` is (B, F) bool, True on padding, or None."""
+        keep = None if padding_mask is None else ~padding_mask[:, None, None, :]
+        if not self.layer_norm_first:
+            x = self.layer_norm(x)
+        x = self.dropout(x)
+        for layer in self.layers:
+            if self.training and self.layerdrop > 0 and torch.rand(()).item() < self.layerdrop:
+                continue
+            x = layer(x, keep)
+        return self.layer_norm(x) if self.layer_norm_first else x

@@ -1,0 +1,134 @@
+"""`ecg_classification`: multi-label arrhythmia classification (Oh et al., Sec. 4)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from fairseq.tasks import register_task
+from omegaconf import DictConfig
+
+from fairseq_signals.data.dataset import multi_hot
+from fairseq_signals.data.labels import LabelTable, read_labels, read_weights
+from fairseq_signals.data.manifest import STORE, Manifest
+from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.metrics.cinc2021 import challenge_score
+from fairseq_signals.metrics.classification import classification_metrics
+from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig, first_rows, log_lazily
+from fairseq_signals.tasks.finetuning import complete_finetuning
+
+SINUS_RHYTHM = "426783006"
+
+
+@dataclass
+class ECGClassificationConfig(ECGTaskConfig):
+    """The options of the data."""
+
+
+@register_task("ecg_classification", dataclass=ECGClassificationConfig)
+class ECGClassificationTask(ECGTask):
+    """Classes come from `labels.csv` beside the manifests (from the files, for the authors' `.mat` data)."""
+
+    config_class = ECGClassificationConfig
+
+    @cached_property
+    def labels(self) -> Optional[LabelTable]:
+        """The label table, or None where the folder has none."""
+        path = Path(self.cfg.data) / "labels.csv"
+        return read_labels(path) if path.is_file() else None
+
+    @cached_property
+    def num_labels(self) -> int:
+        """Number of classes."""
+        if self.labels is not None:
+            return len(self.labels)
+        train = self.manifest("train")
+        if train.layout == STORE:
+            raise ManifestError(
+                f"{self.cfg.data}: has no labels.csv; make the folder with manifests/classification.py"
+            )
+        return len(SegmentReader(train, self.cfg.sample_rate).mat_label(0))
+
+    def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
+        """Load `<split>.tsv` with its labels."""
+        manifest = self.manifest(split)
+        transform = self.transforms if split.startswith("train") else None
+        targets = self._targets(manifest)
+        self.datasets[split] = self.dataset_of(manifest, split, transform=transform, targets=targets)
+
+    def _targets(self, manifest: Manifest) -> torch.Tensor:
+        if manifest.layout != STORE:
+            reader = SegmentReader(manifest, self.cfg.sample_rate)
+            return torch.from_numpy(np.stack([reader.mat_label(i) for i in range(len(manifest))]))
+        for line, target in enumerate(manifest.targets, start=2):
+            if target and max(map(int, target.split(","))) >= self.num_labels:
+                raise ManifestError(
+                    f"{manifest.path}:{line}: class {target}, but labels.csv has {self.num_labels} classes"
+                )
+        return multi_hot(manifest.targets, self.num_labels)
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the classifier with as many classes as the manifest has."""
+        if isinstance(cfg, DictConfig):
+            complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
+        return super().build_model(cfg, from_checkpoint)
+
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the criterion and find what its metrics need."""
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        self.weights = (
+            self._weights(criterion.cfg) if getattr(criterion.cfg, "report_cinc_score", False) else None
+        )
+        return criterion
+
+    def _weights(self, cfg: Any) -> Tuple[np.ndarray, int]:
+        path = Path(cfg.weights_file) if cfg.weights_file else Path(self.cfg.data) / "weights.csv"
+        if self.labels is None:
+            raise ConfigError("criterion.report_cinc_score needs labels.csv beside the manifests")
+        if not path.is_file():
+            raise ConfigError(
+                f"criterion.report_cinc_score: there is no weight matrix {path}; "
+                "set criterion.weights_file, or report_cinc_score=false"
+            )
+        return read_weights(path, self.labels), self.labels.index_of_code(SINUS_RHYTHM)
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Log the loss, and in validation the metrics of the whole set."""
+        super().reduce_metrics(logging_outputs, criterion)
+        if not logging_outputs or "scores" not in logging_outputs[0]:
+            return
+        kept = self.collect(logging_outputs, ("id", "scores", "label"))
+        names = metric_names(criterion.cfg, self.num_labels)
+
+        def values() -> Dict[str, float]:
+            ids, scores, label = (torch.cat(kept[key]) for key in ("id", "scores", "label"))
+            rows = first_rows(ids)
+            return validation_metrics(label[rows].numpy(), scores[rows].numpy(), criterion.cfg, self.weights)
+
+        log_lazily(values, names, lambda: len(kept["id"]))
+
+
+def metric_names(cfg: Any, n_classes: int) -> List[str]:
+    """The metrics that `validation_metrics` gives under this criterion configuration."""
+    names = ["accuracy", "f_measure"]
+    if cfg.report_auc:
+        names += ["auroc", "auprc"]
+        if cfg.report_per_class:
+            names += [f"{kind}_{c}" for c in range(n_classes) for kind in ("auroc", "auprc")]
+    return names + (["cinc_score"] if cfg.report_cinc_score else [])
+
+
+def validation_metrics(
+    label: np.ndarray, scores: np.ndarray, cfg: Any, weights: Optional[Tuple[np.ndarray, int]]
+) -> Dict[str, float]:
+    """Metrics of a whole set: labels (N, C) bool, probabilities (N, C)."""
+    result = classification_metrics(label, scores, threshold=cfg.threshold, average=str(cfg.auc_average))
+    values = {name: float(result[name]) for name in ("accuracy", "f_measure", "auroc", "auprc")}
+    for kind in ("auroc", "auprc"):
+        values.update({f"{kind}_{c}": float(v) for c, v in enumerate(result[f"{kind}_classes"])})
+    if weights is not None:
+        values["cinc_score"] = float(challenge_score(label, scores > cfg.threshold, *weights))
+    return values

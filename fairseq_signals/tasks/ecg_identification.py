@@ -1,0 +1,113 @@
+"""`ecg_identification`: whose recording is it? (Oh et al., Sec. 4)."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Dict, List
+
+import numpy as np
+import torch
+from fairseq.tasks import register_task
+from omegaconf import DictConfig
+
+from fairseq_signals.data.manifest import Manifest, concatenate
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.metrics.identification import mean_by_record, rank1_accuracy
+from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig, first_rows, log_lazily
+from fairseq_signals.tasks.finetuning import complete_finetuning
+
+
+@dataclass
+class ECGIdentificationConfig(ECGTaskConfig):
+    """Options of the data."""
+
+    per_record: bool = field(
+        default=True,
+        metadata={"help": "compare recordings (mean of their segments' embeddings); else segments"},
+    )
+
+
+@register_task("ecg_identification", dataclass=ECGIdentificationConfig)
+class ECGIdentificationTask(ECGTask):
+    """Training classes are patients; validation matches probe recordings with gallery recordings.
+
+    The split `<name>` of validation is read from `<name>_gallery.tsv` and `<name>_probe.tsv`. Its `loss` is
+    the share of probes that get a wrong identity, so that fairseq's default choice of the best checkpoint
+    means something.
+    """
+
+    config_class = ECGIdentificationConfig
+
+    @cached_property
+    def num_labels(self) -> int:
+        """Number of training patients."""
+        return 1 + max(self._classes(self.manifest("train")))
+
+    def _classes(self, manifest: Manifest) -> List[int]:
+        for line, target in enumerate(manifest.targets, start=2):
+            if not target.isdigit():
+                raise ManifestError(
+                    f"{manifest.path}:{line}: a training segment needs one class, but has {target!r}. "
+                    "Rebuild it with manifests/identification.py."
+                )
+        return [int(target) for target in manifest.targets]
+
+    def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
+        """Load `<split>.tsv` for training, else its gallery and probe."""
+        if split.startswith("train"):
+            manifest = self.manifest(split)
+            targets = torch.tensor(self._classes(manifest))
+            self.datasets[split] = self.dataset_of(
+                manifest, split, transform=self.transforms, targets=targets
+            )
+            return
+        gallery, probe = self.manifest(f"{split}_gallery"), self.manifest(f"{split}_probe")
+        is_probe = np.repeat([False, True], [len(gallery), len(probe)])
+        self.datasets[split] = self.dataset_of(concatenate(gallery, probe), split, is_probe=is_probe)
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model with as many classes as there are training patients."""
+        if isinstance(cfg, DictConfig):
+            complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
+        return super().build_model(cfg, from_checkpoint)
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Log the training loss, or the accuracy of identification over the whole set."""
+        super().reduce_metrics(logging_outputs, criterion)
+        if not logging_outputs or "embedding" not in logging_outputs[0]:
+            return
+        kept = self.collect(logging_outputs, ("id", "embedding", "patient_id", "record_id", "is_probe"))
+
+        def values() -> Dict[str, float]:
+            columns = {key: torch.cat(parts) for key, parts in kept.items()}
+            rows = first_rows(columns["id"])
+            accuracy = identification_accuracy(
+                **{key: value[rows].numpy() for key, value in columns.items()}, per_record=self.cfg.per_record
+            )
+            return {"accuracy": accuracy, "loss": 1.0 - accuracy}
+
+        log_lazily(values, ("accuracy", "loss"), lambda: len(kept["id"]))
+
+
+def identification_accuracy(
+    embedding: np.ndarray,
+    patient_id: np.ndarray,
+    record_id: np.ndarray,
+    is_probe: np.ndarray,
+    id: np.ndarray,
+    per_record: bool = True,
+) -> float:
+    """Top-1 accuracy of probe against gallery: (N, D) embeddings of N segments.
+
+    Args:
+        patient_id, record_id: (N,) integers.
+        is_probe: (N,) bool.
+        id: (N,) distinct integers; what a record is where `per_record` is False.
+    """
+    sides = []
+    for side in (~is_probe, is_probe):
+        group = (record_id if per_record else id)[side]
+        vectors, groups = mean_by_record(embedding[side], group)
+        patient_of = dict(zip(group.tolist(), patient_id[side].tolist()))
+        sides.append((vectors, np.array([patient_of[g] for g in groups.tolist()])))
+    (gallery, gallery_ids), (probe, probe_ids) = sides
+    return float(rank1_accuracy(gallery, gallery_ids, probe, probe_ids).accuracy)

@@ -1,0 +1,43 @@
+"""The configuration of a model that is fine-tuned: its classes and its encoder's shape are facts, not options."""
+
+from typing import Optional
+
+from omegaconf import DictConfig, open_dict
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.finetuning import FinetuningConfig, adopt_architecture, architecture_source
+
+
+def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
+    """Write the number of classes and the pre-trained encoder's shape into the model's configuration.
+
+    Args:
+        cfg: the `model` node, with the user's keys.
+        num_labels: classes in the manifest, or None to trust `cfg` (a checkpoint being loaded).
+
+    Raises:
+        ConfigError: the user's keys contradict the manifest or the pre-trained checkpoint.
+        CheckpointError: the pre-trained checkpoint cannot be read.
+    """
+    if num_labels is not None:
+        if cfg.get("num_labels") not in (None, 0, num_labels):
+            raise ConfigError(
+                f"model.num_labels is {cfg.num_labels}, but the manifest has {num_labels} classes; remove the key"
+            )
+        with open_dict(cfg):
+            cfg.num_labels = num_labels
+        source = architecture_source(FinetuningConfig(**_paths(cfg)))
+        if source is not None:
+            adopted = adopt_architecture(cfg, source)
+            with open_dict(cfg):
+                cfg.update(adopted)
+
+
+def _paths(cfg: DictConfig) -> dict:
+    """What `architecture_source` needs, with fairseq's checkpoint folder where there is one."""
+    root = cfg._get_root() if hasattr(cfg, "_get_root") else None
+    checkpoint = root.get("checkpoint") if root is not None else None
+    paths = {"model_path": cfg.get("model_path")}
+    if checkpoint is not None:
+        paths.update(save_dir=checkpoint.save_dir, restore_file=checkpoint.restore_file)
+    return paths
