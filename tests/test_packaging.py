@@ -91,15 +91,20 @@ def test_wheel_states_version_license_and_command(wheel):
     assert "fairseq-signals = fairseq_signals.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
 
 
-def test_wheel_built_from_the_source_archive_is_the_wheel_built_from_the_checkout(
-    wheel, sdist_dir, tmp_path
-):
+def test_wheel_built_from_the_source_archive_is_the_wheel_built_from_the_checkout(wheel, sdist_dir, tmp_path):
     again = zipfile.ZipFile(build(sdist_dir, tmp_path / "again", "wheel"))
     assert sorted(again.namelist()) == sorted(wheel.namelist())
 
 
 def test_source_archive_holds_what_is_needed_to_test_and_cite_it(sdist_dir):
-    for name in ("Makefile", "constraints.txt", "LICENSE", "CITATION.cff", "CHANGELOG.md", "tests/conftest.py"):
+    for name in (
+        "Makefile",
+        "constraints.txt",
+        "LICENSE",
+        "CITATION.cff",
+        "CHANGELOG.md",
+        "tests/conftest.py",
+    ):
         assert (sdist_dir / name).is_file(), name
 
 

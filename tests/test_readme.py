@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ OURS = ("make", "python", "fairseq-signals", "fairseq-hydra-train", "pip")
 FOREIGN = ("cd", "source", "export", "git", "wget", "unzip", "mkdir", "ls", "pytest")
 #: How pages write the checkout and the installed copy of its folders.
 CHECKOUT = re.compile(r"^(?:\$PWD/|/path/to/checkout/|\$\(fairseq-signals (?=examples\)))")
+#: Groups whose schema hydra learns after it has read the overrides: it knows the keys of the YAML file only.
+NAMED_GROUPS = ("task", "model", "criterion", "optimizer", "lr_scheduler")
 SUFFIXES = ("py", "md", "yaml", "csv", "txt", "toml", "cff")
 
 
@@ -59,7 +61,7 @@ def of_program(name: str) -> list:
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def help_text(*command: str) -> str:
     """What `python COMMAND --help` prints."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -82,7 +84,9 @@ def test_documentation_has_pages_and_commands():
 
 @pytest.mark.parametrize("words", of_program("make"))
 def test_make_targets_in_the_documentation_exist(words):
-    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     named = {word for word in words[1:] if "=" not in word}
     assert named <= targets
 
@@ -122,6 +126,8 @@ def test_configurations_and_overrides_in_the_documentation_exist(words, config_k
         group, name = key.lstrip("+").split(".")
         known = config_keys(group, config.get(group, {}).get("_name"))
         assert name in known, f"{group} of {file.name} has no {name}"
+        if group in NAMED_GROUPS and not key.startswith("+"):
+            assert name in config[group], f"hydra needs +{key}=..., as {file.name} does not have it"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -136,6 +142,8 @@ def test_files_that_a_page_names_exist(page):
 
 @pytest.mark.parametrize("kind", ["task", "model", "criterion"])
 def test_readme_lists_exactly_the_registered_names(kind, registered_names):
-    row = re.search(rf"^\| {kind}s? \|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    row = re.search(
+        rf"^\| {kind}s? \|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert row, f"README.md has no row of {kind}s"
     assert set(re.findall(r"`([\w]+)`", row[1])) == registered_names(kind)
