@@ -249,8 +249,8 @@ def _detect_layout(path: Path, body: str) -> tuple[str, str, str, int]:
     if not body:
         return STORE, "", "", 2
     # the authors' CMSC manifests name the extension of the files in a line of its own
-    if re.fullmatch(r"\.?[A-Za-z0-9]{1,8}", line):
-        return MAT_CMSC, line.lstrip("."), rest, 3
+    if line.strip().lower().lstrip(".") == "mat":
+        return MAT_CMSC, line.strip().lstrip("."), rest, 3
     if width not in (len(_FIELDS[STORE]), 2, 3):
         raise ManifestError(f"{path}:2: {_width_fault(STORE, width)}. {_REBUILD}")
     return _LAYOUT_OF_WIDTH[width], "", body, 2
