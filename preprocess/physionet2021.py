@@ -9,8 +9,10 @@ ROOT holds the subsets as folders, named as in the challenge (WFDB_CPSC2018, ...
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fairseq_signals.data.build import Item
@@ -40,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--subsets", help=f"names separated by commas, out of {', '.join(SUBSETS)} (default: all there are)"
     )
+    parser.add_argument(
+        "--patients",
+        type=Path,
+        metavar="CSV",
+        help="a table with columns record_id and patient_id, for what the headers do not say",
+    )
     add_store_arguments(parser)
     return run(preprocess, parser.parse_args(argv))
 
@@ -62,7 +70,39 @@ def preprocess(args: argparse.Namespace) -> None:
         items += found
     if not items:
         raise StoreError(f"{args.root}: there is no record (.hea) in any of the subset folders")
+    if args.patients is not None:
+        patients = read_patients(args.patients)
+        known = sum(item.record_id in patients for item in items)
+        if known < len(items):
+            warn(f"{args.patients} names the patients of {known:,} out of {len(items):,} records")
+        items = [replace(item, patient_id=patients.get(item.record_id)) for item in items]
     build_from_arguments(items, args)
+
+
+def read_patients(path: Path) -> dict[str, str]:
+    """The patient of each record in a CSV file with columns `record_id` and `patient_id`.
+
+    Raises:
+        StoreError: the file or a column is missing, or a record has two patients.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as e:
+        raise StoreError(f"{path}: cannot be read ({e.strerror})") from e
+    patients: dict[str, str] = {}
+    for line, row in enumerate(rows, start=2):
+        record_id, patient_id = row.get("record_id"), row.get("patient_id")
+        if not record_id or not patient_id:
+            raise StoreError(
+                f"{path}:{line}: each line needs a record_id and a patient_id, but is {row} instead"
+            )
+        if patients.setdefault(record_id, patient_id) != patient_id:
+            raise StoreError(
+                f"{path}:{line}: record {record_id} is of patient {patient_id} here "
+                f"and of {patients[record_id]} above. Remove one of the lines."
+            )
+    return patients
 
 
 def parse_subsets(text: str | None) -> list[str]:

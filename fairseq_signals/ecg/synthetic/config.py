@@ -97,9 +97,9 @@ class CorpusConfig:
                 f"patients must be >= 1 and sessions low..high with 1 <= low <= high, "
                 f"but are {self.patients} and {low}..{high} instead"
             )
-        if self.fs < 100 or self.duration_s < 2:
+        if self.fs < 100 or self.duration_s < 5:
             raise ConfigError(
-                f"fs must be >= 100 Hz and duration_s >= 2, but are {self.fs} and {self.duration_s} instead"
+                f"fs must be >= 100 Hz and duration_s >= 5, but are {self.fs} and {self.duration_s} instead"
             )
         if abs(sum(self.rhythms.values()) - 1) > 1e-6:
             raise ConfigError(f"rhythms must sum to 1, but sum to {sum(self.rhythms.values())} instead")

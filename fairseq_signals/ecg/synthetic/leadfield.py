@@ -79,12 +79,12 @@ def to_adu(independent_mv: np.ndarray, adc_gain: float = 1000.0) -> np.ndarray:
     II, aVR = -(I + II) / 2, aVL = (I - III) / 2 and aVF = (II + III) / 2 then hold in every sample, without
     a remainder. The price is a limb-lead resolution of 2 adu (2 uV at the usual gain).
     """
-    limb = 2 * np.rint(independent_mv[:2] * (adc_gain / 2))
-    chest = np.rint(independent_mv[2:] * adc_gain)
+    # at most 16382, so that differences of two limb leads fit as well
+    limb = 2 * np.clip(np.rint(independent_mv[:2] * (adc_gain / 2)), -8191, 8191)
+    chest = np.clip(np.rint(independent_mv[2:] * adc_gain), -32767, 32767)
     lead_i, lead_ii = limb
-    adu = np.empty((12, independent_mv.shape[1]))
+    adu = np.empty((12, independent_mv.shape[1]), dtype=np.int16)
     adu[0], adu[1], adu[2] = lead_i, lead_ii, lead_ii - lead_i
     adu[3], adu[4], adu[5] = -(lead_i + lead_ii) / 2, lead_i - lead_ii / 2, lead_ii - lead_i / 2
     adu[6:] = chest
-    # 32767 is odd: limb leads must stay even, and their derived leads in range
-    return np.clip(adu, -32766, 32766).astype(np.int16)
+    return adu

@@ -65,13 +65,12 @@ def _balanced_levels(seed: int, number: int, n: int) -> np.ndarray:
 def make_patient(config: CorpusConfig, number: int) -> Patient:
     """The patient of this number (from 0)."""
     rng = np.random.default_rng([config.seed, 1, number])
-    n_sessions = int(rng.integers(config.sessions[0], config.sessions[1] + 1))
-    level = _balanced_levels(config.seed, number, 2 + len(config.disorders))
+    level = _balanced_levels(config.seed, number, 3 + len(config.disorders))
     folder = _pick({subset.folder: subset.share for subset in config.subsets}, level[0])
     subset = next(subset for subset in config.subsets if subset.folder == folder)
     female = bool(rng.random() < 0.5)
     age = int(np.clip(rng.normal(60, 16), 18, 89))
-    has = {name for (name, chance), u in zip(config.disorders.items(), level[2:]) if u < chance}
+    has = {name for (name, chance), u in zip(config.disorders.items(), level[3:]) if u < chance}
     for kept, dropped in (("RBBB", "LBBB"), ("LAD", "RAD"), ("RBBB", "TInv"), ("LBBB", "TInv")):
         if kept in has:
             has.discard(dropped)
@@ -89,7 +88,7 @@ def make_patient(config: CorpusConfig, number: int) -> Patient:
         usual_rhythm=_pick(config.rhythms, level[1]),
         disorders=frozenset(has),
         traits=rng.random(6),
-        n_sessions=n_sessions,
+        n_sessions=config.sessions[0] + int(level[2] * (config.sessions[1] - config.sessions[0] + 1)),
     )
 
 

@@ -108,18 +108,24 @@ def add_ectopics(
     Args:
         chance: probability of each further beat to be ectopic; never two in a row.
     """
-    inside = np.flatnonzero((beats.time_s > 0.4) & (beats.time_s < duration_s - 0.4))
-    halves = [half for half in np.array_split(inside, 2) if len(half)]
-    chosen = {int(rng.choice(half)) for half in halves}
-    for beat in inside.tolist():
+    time, mean_s = beats.time_s, beats.rr_s.mean()
+    half = (
+        duration_s / 2
+    )  # keep off the borders of the halves: what is premature moves forward by up to 0.5 RR
+    first = np.flatnonzero((time > 0.9 * mean_s) & (time < half))
+    second = np.flatnonzero((time > half + 1.2 * mean_s) & (time < duration_s - 0.1))
+    chosen: set[int] = set()
+    for candidates in (first, second):
+        free = [beat for beat in candidates.tolist() if beat - 1 not in chosen]
+        if free:
+            chosen.add(int(rng.choice(free)))
+    for beat in [*first.tolist(), *second.tolist()]:
         if rng.random() < chance and not {beat - 1, beat, beat + 1} & chosen:
             chosen.add(beat)
     rr, kinds, has_p = beats.rr_s.copy(), beats.kind.copy(), beats.has_p.copy()
     for beat in sorted(chosen):
         coupling = rng.uniform(0.52, 0.66) if kind == "V" else rng.uniform(0.60, 0.74)
-        early = rr[beat] - max(coupling * rr[beat], 0.30)
-        if early <= 0.05 or (beat - 1) in chosen:
-            early = max(0.0, min(early, 0.25 * rr[beat]))
+        early = max(rr[beat] - max(coupling * rr[beat], 0.30), 0.0)
         rr[beat] -= early
         if kind == "V" and beat + 1 < len(rr):
             rr[beat + 1] += early

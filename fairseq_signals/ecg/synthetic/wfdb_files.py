@@ -35,7 +35,7 @@ def header_text(record: SyntheticRecord, record_id: str) -> str:
         "# Rx: Unknown",
         "# Hx: Unknown",
         "# Sx: Unknown",
-        f"# Patient: {record.patient_id}",
+        f"# Patient ID: {record.patient_id}",
         f"# Synthetic: {NOTICE}",
     ]
     return "\n".join(lines) + "\n"
