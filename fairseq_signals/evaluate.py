@@ -1,0 +1,228 @@
+"""`fairseq-signals evaluate`: a fine-tuned checkpoint tested on lead sets. Needs PyTorch, not fairseq."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.evaluation.predict import input_format, parse_lead_sets, predict
+from fairseq_signals.evaluation.results import (
+    Evaluation,
+    format_table,
+    format_value,
+    write_atomically,
+    write_results,
+)
+
+METRIC_TITLES = {
+    "cinc_score": "CinC score",
+    "macro_auroc": "macro AUROC",
+    "macro_auprc": "macro AUPRC",
+    "accuracy": "accuracy",
+    "chance": "chance level",
+}
+
+
+def evaluate(
+    checkpoint: Path,
+    manifests: Path,
+    lead_sets: dict[str, tuple[int, ...]],
+    split: str = "test",
+    per: str = "record",
+    batch_size: int = 64,
+    device: str = "cpu",
+    threshold: float = 0.5,
+) -> Evaluation:
+    """Test a checkpoint on one split of a manifest folder; its kind decides which task.
+
+    Args:
+        checkpoint: a fine-tuned model, of ours or of the authors' code.
+        manifests: folder with `<split>.tsv` and `labels.csv`, or with `<split>_gallery.tsv` and
+            `<split>_probe.tsv`.
+        lead_sets: from `parse_lead_sets`.
+        split: which manifest.
+        per: "record" averages the segments of a record, "segment" takes each by itself.
+        batch_size: segments a forward pass.
+        device: a PyTorch device.
+        threshold: probability above which a class is predicted, for the CinC score.
+    """
+    from fairseq_signals.evaluation.classification import evaluate_classification
+    from fairseq_signals.evaluation.identification import evaluate_identification
+    from fairseq_signals.modules.checkpoint import load_model
+
+    check_device(device)
+    model, info = load_model(checkpoint, device=device)
+    form = input_format(info)
+
+    def predict_all(manifest: Manifest) -> np.ndarray:
+        return predict(model, manifest, lead_sets, batch_size, device, form)
+
+    if info.kind == "classification":
+        return evaluate_classification(predict_all, manifests, list(lead_sets), split, per, threshold)
+    if info.kind == "identification":
+        return evaluate_identification(predict_all, manifests, list(lead_sets), split, per)
+    raise CheckpointError(
+        f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
+    )
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError unless PyTorch can compute on the device."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"--device {device}: PyTorch cannot use it ({reason}); try cpu") from None
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Test a fine-tuned checkpoint on lead sets: leads outside a set are zeros. The "
+        "checkpoint decides the task: a classifier gets CinC 2021 score, macro AUROC and macro AUPRC, an "
+        "identification model the accuracy of naming each probe by its nearest gallery recording.",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="fine-tuned model (.pt)")
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="manifest folder: SPLIT.tsv and labels.csv, or SPLIT_gallery.tsv and SPLIT_probe.tsv",
+    )
+    parser.add_argument(
+        "--leads",
+        action="append",
+        metavar="SETS",
+        help="lead sets, separated by commas: 12, 6 (limb), 3 (I, II, V2), 2 (I, II), 1 (I), or leads joined "
+        "with + (I+II+V5); names alone separated by commas are one set; may be repeated "
+        "(default: 12,6,3,2,1)",
+    )
+    parser.add_argument("--split", default="test", help="which manifest (default: %(default)s)")
+    parser.add_argument(
+        "--per",
+        choices=("record", "segment"),
+        default="record",
+        help="average the segments of a record, or count each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=_probability,
+        default=0.5,
+        help="probability above which a class counts as predicted, for the CinC score (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as a JSON list")
+    parser.add_argument(
+        "--append",
+        action="store_true",
+        help="keep what FILE already holds; the same method, task, lead set and seed is replaced",
+    )
+    parser.add_argument("--method", help="name of the method in the results (default: CHECKPOINT's name)")
+    parser.add_argument("--seed", type=int, help="seed of the training, noted in the results")
+    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write what is predicted as CSV")
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=64,
+        metavar="N",
+        help="segments a batch (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Evaluate, print the table, write the files that were asked for; the exit code is 0."""
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    if args.append and not args.json:
+        parser.error("--append needs --json FILE")
+    lead_sets = parse_lead_sets(args.leads or ["12,6,3,2,1"])
+    outcome = evaluate(
+        args.checkpoint,
+        args.manifest,
+        lead_sets,
+        args.split,
+        args.per,
+        args.batch_size,
+        args.device,
+        args.threshold,
+    )
+    method = args.method or args.checkpoint.stem
+    print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
+    print(table(outcome))
+    for note in outcome.notes:
+        print(f"note: {note}")
+    rows = list(result_rows(outcome, method, args.seed))
+    undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]
+    if undefined:
+        print(f"warning: undefined, written as null: {', '.join(undefined)}", file=sys.stderr)
+    if args.json:
+        write_results(args.json, rows, args.append)
+        print(f"wrote {args.json}")
+    if args.predictions:
+        write_atomically(args.predictions, _csv_lines(outcome))
+        print(f"wrote {args.predictions}")
+    return 0
+
+
+def table(outcome: Evaluation) -> str:
+    """One line a lead set, one column a metric, and the mean over lead sets where there are several."""
+    metrics = list(dict.fromkeys(name for values in outcome.values.values() for name in values))
+    columns = [[values[name] for values in outcome.values.values()] for name in metrics]
+    leads = list(outcome.values)
+    if len(leads) > 1:
+        leads, columns = [*leads, "mean"], [[*column, float(np.mean(column))] for column in columns]
+    cells = [[name, *map(format_value, line)] for name, line in zip(leads, zip(*columns))]
+    return format_table(["leads", *(METRIC_TITLES[name] for name in metrics)], cells)
+
+
+def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a results file: method, task, leads, metric, value, n, and seed if it is given."""
+    for leads, values in outcome.values.items():
+        for metric, value in values.items():
+            row = {"method": method, "task": outcome.task, "leads": leads, "metric": metric, "value": value}
+            yield {**row, "n": outcome.n, **({} if seed is None else {"seed": seed})}
+
+
+def _csv_lines(outcome: Evaluation) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for line in outcome.predictions():
+        writer.writerow(line)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer from 1, but is {text!r}")
+    return int(text)
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, but is {text!r}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Testing a trained model on lead sets: predictions, scores per task, result files. No fairseq."""

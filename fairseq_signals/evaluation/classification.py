@@ -1,0 +1,126 @@
+"""Scores of a classifier: the challenge score, macro AUROC and macro AUPRC per lead set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from fairseq_signals.data.labels import LabelTable, read_labels, read_weights
+from fairseq_signals.data.manifest import STORE, Manifest
+from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.errors import LabelError, ManifestError
+from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
+from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.metrics.cinc2021 import challenge_score
+from fairseq_signals.metrics.classification import classification_metrics
+
+NORMAL_CODE = "426783006"  # SNOMED CT: sinus rhythm, what the challenge's inactive classifier predicts
+
+
+def evaluate_classification(
+    predict_all: Callable[[Manifest], np.ndarray],
+    manifests: Path,
+    lead_sets: Sequence[str],
+    split: str,
+    per: str,
+    threshold: float,
+) -> Evaluation:
+    """CinC score (where `weights.csv` exists), macro AUROC and macro AUPRC; see `evaluate`."""
+    manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
+    table = read_labels(manifests / "labels.csv") if (manifests / "labels.csv").exists() else None
+    probabilities = sigmoid(predict_all(manifest))  # (S, N, C)
+    n_classes = probabilities.shape[2]
+    if table is not None and len(table) != n_classes:
+        raise LabelError(
+            f"the checkpoint has {n_classes} classes, but {manifests / 'labels.csv'} has {len(table)}; "
+            "test it on manifests made with the label table of its training"
+        )
+    labels = read_targets(manifest, n_classes)
+    items, group = items_of(manifest, per)
+    labels = _one_label_each(labels, items, group)
+    probabilities = np.stack([mean_of_groups(values, group, len(items)) for values in probabilities])
+
+    weights, normal = None, 0
+    if (manifests / "weights.csv").exists():
+        if table is None:
+            raise LabelError(
+                f"{manifests / 'weights.csv'} needs {manifests / 'labels.csv'}, which does not exist"
+            )
+        weights, normal = read_weights(manifests / "weights.csv", table), table.index_of_code(NORMAL_CODE)
+    values: dict[str, dict[str, float]] = {}
+    notes: list[str] = []
+    for leads, scores in zip(lead_sets, probabilities):
+        metrics = classification_metrics(labels, scores, threshold)
+        values[leads] = {"macro_auroc": metrics["auroc"], "macro_auprc": metrics["auprc"]}
+        if weights is not None:
+            score = challenge_score(labels, scores > threshold, weights, normal)
+            values[leads] = {"cinc_score": score, **values[leads]}
+    names = class_names(table, n_classes)
+    undefined = [name for name, column in zip(names, labels.T) if column.all() or not column.any()]
+    if undefined:
+        notes.append(
+            f"macro AUROC and AUPRC are means over {n_classes - len(undefined)} of {n_classes} classes; "
+            f"without both outcomes: {', '.join(undefined)}"
+        )
+
+    def predictions() -> Iterator[Sequence[Any]]:
+        columns = [f"{what}_{name}" for name in names for what in ("probability", "label")]
+        yield ["leads", "record_id", "patient_id", *(["segment"] if per == "segment" else []), *columns]
+        for leads, scores in zip(lead_sets, probabilities):
+            for item, score, label in zip(items, scores, labels):
+                pairs = [cell for p, y in zip(score, label) for cell in (f"{p:.6g}", int(y))]
+                yield [leads, *item, *pairs]
+
+    return Evaluation("classification", len(items), f"{per}s", values, predictions, notes)
+
+
+def read_targets(manifest: Manifest, n_classes: int) -> np.ndarray:
+    """The classes of each segment, (N, C) bool: in the manifest, or in the authors' `.mat` files.
+
+    Raises:
+        ManifestError, LabelError: they are not of as many classes as the model has.
+    """
+    if manifest.layout != STORE:
+        reader = SegmentReader(manifest)
+        stored = [reader.mat_label(i) for i in range(len(manifest))]
+        for label, path in zip(stored, manifest.paths):
+            if len(label) != n_classes:
+                raise LabelError(
+                    f"{manifest.root / path}: has {len(label)} classes, but the checkpoint has {n_classes}"
+                )
+        return np.stack(stored) > 0
+    labels = np.zeros((len(manifest), n_classes), dtype=bool)
+    for i, target in enumerate(manifest.targets):
+        classes = [int(c) for c in target.split(",") if c]
+        if classes and max(classes) >= n_classes:
+            raise ManifestError(
+                f"{manifest.path}:{i + 2}: class {max(classes)}, but the checkpoint has {n_classes} classes"
+            )
+        labels[i, classes] = True
+    return labels
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Logits to probabilities in float64, without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+
+
+def class_names(table: LabelTable | None, n_classes: int) -> list[str]:
+    """Abbreviations where they tell the classes apart, else names, else numbers."""
+    for names in (table.abbreviations, table.names) if table is not None else ():
+        if all(names) and len(set(names)) == n_classes:
+            return list(names)
+    return [str(c) for c in range(n_classes)]
+
+
+def _one_label_each(labels: np.ndarray, items: list[tuple[Any, ...]], group: np.ndarray) -> np.ndarray:
+    result = np.zeros((len(items), labels.shape[1]), dtype=bool)
+    result[group] = labels
+    differs = np.flatnonzero((result[group] != labels).any(axis=1))
+    if len(differs):
+        record = items[group[differs[0]]][0]
+        raise ManifestError(f"the segments of record {record} have different targets; use --per segment")
+    return result

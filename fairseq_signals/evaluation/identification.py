@@ -1,0 +1,54 @@
+"""Scores of an identification model: rank-1 accuracy of probes against a gallery per lead set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.errors import CheckpointError
+from fairseq_signals.evaluation.predict import items_of, read_split
+from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.metrics.identification import chance_level, mean_by_record, rank1_accuracy
+
+
+def evaluate_identification(
+    predict_all: Callable[[Manifest], np.ndarray],
+    manifests: Path,
+    lead_sets: Sequence[str],
+    split: str,
+    per: str,
+) -> Evaluation:
+    """Rank-1 accuracy of probes against the gallery, and the accuracy of guessing; see `evaluate`."""
+    gallery = read_split(manifests, f"{split}_gallery", other=split, found="classification manifests")
+    probe = read_split(manifests, f"{split}_probe", other=split, found="classification manifests")
+    (g_items, g_group), (p_items, p_group) = items_of(gallery, per), items_of(probe, per)
+    g_ids, p_ids = [item[1] for item in g_items], [item[1] for item in p_items]
+    g_all, p_all = predict_all(gallery), predict_all(probe)  # (S, N, D)
+    chance = chance_level(g_ids, p_ids)
+    found = {}
+    for leads, g_segments, p_segments in zip(lead_sets, g_all, p_all):
+        try:
+            g_embeddings, _ = mean_by_record(g_segments, g_group)
+            p_embeddings, _ = mean_by_record(p_segments, p_group)
+        except ValueError as error:
+            raise CheckpointError(f"{leads} leads: {error}") from None
+        found[leads] = rank1_accuracy(g_embeddings, g_ids, p_embeddings, p_ids)
+    notes = [f"{len(g_items)} gallery {per}s of {len(set(g_ids))} patients"]
+    unknown = sum(patient not in set(g_ids) for patient in set(p_ids))
+    if unknown:
+        notes.append(f"{unknown} probe patients have no gallery {per}; their probes count as wrong")
+
+    def predictions() -> Iterator[Sequence[Any]]:
+        columns = ["record_id", "patient_id", *(["segment"] if per == "segment" else [])]
+        sides = [f"{side}_{column}" for side in ("probe", "nearest") for column in columns]
+        yield ["leads", *sides, "similarity", "correct"]
+        for leads, rank1 in found.items():
+            for item, nearest, similarity, correct in zip(p_items, *rank1[1:]):
+                yield [leads, *item, *g_items[nearest], f"{similarity:.6f}", int(correct)]
+
+    values = {leads: {"accuracy": rank1.accuracy, "chance": chance} for leads, rank1 in found.items()}
+    return Evaluation("identification", len(p_items), f"probe {per}s", values, predictions, notes)

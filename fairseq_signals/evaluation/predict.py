@@ -1,0 +1,187 @@
+"""From a manifest to what the model says of each record, under several lead sets at once.
+
+Each lead set is given to the model as the paper does (Sec. 4): the leads outside it are zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairseq_signals.data.manifest import Manifest, read_manifest
+from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, N_LEADS, parse_leads
+from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
+
+if TYPE_CHECKING:
+    import torch
+
+    from fairseq_signals.modules.checkpoint import Checkpoint
+
+
+def parse_lead_sets(specs: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Lead indices by the lead set's label, in the order given.
+
+    Args:
+        specs: each "12,6,3,2,1" (numbered sets), "I+II+V5" (one set by names), both separated by commas,
+            or nothing but names separated by commas ("I,II,V5": one set, as in `leads_to_load`).
+
+    Raises:
+        LeadError: unknown or repeated leads, or no set at all.
+    """
+    sets: dict[str, tuple[int, ...]] = {}
+    for spec in specs:
+        items = [item.strip() for item in spec.split(",") if item.strip()]
+        if len(items) > 1 and not any(item in LEAD_SETS or "+" in item for item in items):
+            items = ["+".join(items)]
+        for item in items:
+            if item.isdecimal() and item not in LEAD_SETS:
+                raise LeadError(
+                    f"there is no lead set {item}: numbered ones are {', '.join(LEAD_SETS)}; "
+                    "name the leads of another, such as I+II+V5"
+                )
+            indices = parse_leads(item if item in LEAD_SETS else item.split("+"))
+            sets[item if item in LEAD_SETS else "+".join(LEADS[i] for i in indices)] = indices
+    if not sets:
+        raise LeadError(f"no lead set is given; numbered ones are {', '.join(LEAD_SETS)}, others I+II+V5")
+    return sets
+
+
+def read_split(folder: Path, name: str, other: str, found: str) -> Manifest:
+    """The manifest `name` of a folder; where only `other` is there, an error that says what was `found`."""
+    path = folder / f"{name}.tsv"
+    if not path.exists() and (folder / f"{other}.tsv").exists():
+        raise ManifestError(f"{path} does not exist: {folder} holds {found}, which the checkpoint is not for")
+    return read_manifest(path)
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """How a model wants its segments: as they were in its training.
+
+    Args:
+        fs: sampling rate, Hz.
+        leads: the leads on its lead axis, in order; normally all twelve.
+        normalize: scale each lead to mean 0 and standard deviation 1.
+        max_samples: longer segments are cut to their beginning; None: never.
+    """
+
+    fs: float = 500.0
+    leads: tuple[int, ...] = tuple(range(N_LEADS))
+    normalize: bool = False
+    max_samples: int | None = None
+
+
+def input_format(checkpoint: Checkpoint) -> InputFormat:
+    """The input format that a checkpoint was trained with.
+
+    Raises:
+        CheckpointError: its lead axis is not twelve long, and it does not say which leads are on it.
+    """
+    task, n_leads = checkpoint.task_cfg, checkpoint.config.in_d
+    leads = tuple(range(N_LEADS)) if n_leads == N_LEADS else parse_leads(task.get("leads_to_load"))
+    if len(leads) != n_leads:
+        raise CheckpointError(
+            f"{checkpoint.path}: the model takes {n_leads} leads, but task.leads_to_load names {len(leads)}"
+        )
+    return InputFormat(
+        float(task.get("sample_rate") or 500.0),
+        leads,
+        bool(task.get("normalize")),
+        task.get("max_sample_size") or None,
+    )
+
+
+def predict(
+    model: torch.nn.Module,
+    manifest: Manifest,
+    lead_sets: Mapping[str, tuple[int, ...]],
+    batch_size: int,
+    device: str = "cpu",
+    form: InputFormat | None = None,
+) -> np.ndarray:
+    """The model's output for every segment under each lead set, (S, N, K) float32.
+
+    A batch holds segments of one length, so that nothing is padded and no result depends on its neighbours.
+
+    Raises:
+        LeadError: a lead set has leads that the model does not take.
+        CheckpointError: an output is not finite.
+    """
+    import torch
+    from tqdm import tqdm
+
+    form = form or InputFormat()
+    _require_leads(lead_sets, form)
+    if not len(manifest):
+        raise ManifestError(f"{manifest.path}: the manifest lists no segment")
+    reader = SegmentReader(manifest, form.fs)
+    lengths = np.minimum(manifest.n_samples, form.max_samples or manifest.n_samples.max())
+    batches = list(batches_of_one_length(lengths, batch_size))
+    outputs: list[np.ndarray] = []
+    with torch.inference_mode():
+        for batch in tqdm(batches, desc=manifest.path.name, unit="batch", disable=None, leave=False):
+            segments = np.stack([reader.read(i)[:, : lengths[batch[0]]] for i in batch.tolist()])
+            if form.normalize:
+                spread = segments.std(axis=2, keepdims=True)
+                segments = (segments - segments.mean(axis=2, keepdims=True)) / np.where(spread > 0, spread, 1)
+            source = torch.from_numpy(segments).to(device)  # (B, 12, T)
+            per_set = []
+            for leads in lead_sets.values():
+                kept = torch.zeros_like(source)
+                kept[:, list(leads)] = source[:, list(leads)]
+                output = model(kept[:, list(form.leads)], padding_mask=None)  # (B, K)
+                per_set.append(output.float().cpu().numpy())
+            outputs.append(np.stack(per_set))  # (S, B, K)
+    order, values = np.concatenate(batches), np.concatenate(outputs, axis=1)
+    result = np.empty_like(values)
+    result[:, order] = values
+    finite = np.isfinite(result).all(axis=(0, 2))
+    if not finite.all():
+        raise CheckpointError(
+            f"the model's output is not finite for {(~finite).sum()} of {len(manifest)} segments, the first "
+            f"of record {manifest.record_ids[finite.argmin()]}; check the training log for overflow"
+        )
+    return result
+
+
+def _require_leads(lead_sets: Mapping[str, tuple[int, ...]], form: InputFormat) -> None:
+    for label, leads in lead_sets.items():
+        foreign = [LEADS[i] for i in leads if i not in form.leads]
+        if foreign:
+            raise LeadError(
+                f"lead set {label} has {', '.join(foreign)}, but the model takes only "
+                f"{', '.join(LEADS[i] for i in form.leads)}"
+            )
+
+
+def batches_of_one_length(n_samples: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Indices of at most `batch_size` segments of equal length, the shortest first, else in order."""
+    for length in np.unique(n_samples):
+        indices = np.flatnonzero(n_samples == length)
+        yield from np.array_split(indices, range(batch_size, len(indices), batch_size))
+
+
+def items_of(manifest: Manifest, per: str) -> tuple[list[tuple[Any, ...]], np.ndarray]:
+    """What is counted, and to which of it each segment belongs.
+
+    Returns:
+        (record, patient) or (record, patient, segment) tuples, and (N,) indices into them.
+    """
+    columns: list[Iterable[Any]] = [manifest.record_ids, manifest.patient_ids]
+    if per == "segment":
+        columns.append(manifest.segments.tolist())
+    place: dict[tuple[Any, ...], int] = {}
+    group = [place.setdefault(item, len(place)) for item in zip(*columns)]
+    return list(place), np.array(group, dtype=np.int64)
+
+
+def mean_of_groups(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """Mean of the rows (N, K) of each group, (n_groups, K)."""
+    sums = np.zeros((n_groups, values.shape[1]))
+    np.add.at(sums, group, values)
+    return sums / np.bincount(group, minlength=n_groups)[:, None]

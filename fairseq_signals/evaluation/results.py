@@ -1,0 +1,133 @@
+"""Result rows: a JSON list of what `fairseq-signals evaluate` measured, and plain tables of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+from fairseq_signals.errors import FairseqSignalsError
+
+REQUIRED = ("method", "task", "leads", "metric", "value", "n")
+#: Two rows that agree in these are one measurement; `seed` may be absent.
+IDENTITY = ("method", "task", "leads", "metric", "seed")
+
+
+@dataclass
+class Evaluation:
+    """What one checkpoint reaches on one split.
+
+    Args:
+        task: "classification" or "identification".
+        n: number of what is counted.
+        counted: what that is, such as "records" or "probe segments".
+        values: per lead set the metrics by name; NaN where undefined.
+        predictions: the header and the lines of the CSV file, made when iterated.
+        notes: what a reader of the numbers should know.
+    """
+
+    task: str
+    n: int
+    counted: str
+    values: dict[str, dict[str, float]]
+    predictions: Callable[[], Iterator[Sequence[Any]]]
+    notes: list[str] = field(default_factory=list)
+
+
+class ResultsError(FairseqSignalsError):
+    """A results file that is missing or malformed."""
+
+
+def read_results(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a results file, each with at least the keys `REQUIRED`; an undefined value is None.
+
+    Raises:
+        ResultsError: the file is absent, not a JSON list of such rows, or has two rows for one measurement.
+    """
+    path = Path(path)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultsError(
+            f"{path}: there is no such file. Write one with `fairseq-signals evaluate ... --json {path}`."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ResultsError(f"{path}: not a JSON file ({error})") from None
+    if not isinstance(rows, list):
+        raise ResultsError(f"{path}: expected a list of rows, found {type(rows).__name__}")
+    seen: dict[tuple[Any, ...], int] = {}
+    for number, row in enumerate(rows):
+        missing = [key for key in REQUIRED if not isinstance(row, dict) or key not in row]
+        if missing:
+            raise ResultsError(f"{path}: row {number} lacks {', '.join(missing)}: {json.dumps(row)[:200]}")
+        if row["value"] is not None and not isinstance(row["value"], (int, float)):
+            raise ResultsError(
+                f"{path}: row {number}: value must be a number or null, but is {row['value']!r}"
+            )
+        first = seen.setdefault(identity(row), number)
+        if first != number:
+            raise ResultsError(f"{path}: rows {first} and {number} are both for {identity(row)}")
+    return rows
+
+
+def write_results(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], append: bool = False) -> None:
+    """Write rows atomically: the file appears when it is complete, or stays what it was.
+
+    Args:
+        path: the JSON file; its folder is made if needed.
+        rows: what was measured; NaN becomes null.
+        append: keep the rows that the file already has, but for those measured again.
+    """
+    path = Path(path)
+    rows = [{**row, "value": _number_or_none(row["value"])} for row in rows]
+    if append and path.exists():
+        new = {identity(row) for row in rows}
+        rows = [row for row in read_results(path) if identity(row) not in new] + rows
+    lines = ",\n ".join(json.dumps(row, allow_nan=False) for row in rows)
+    write_atomically(path, [f"[{lines}]\n"])
+
+
+def write_atomically(path: Path, pieces: Iterable[str]) -> None:
+    """Write the pieces of a text file under a temporary name, then rename it; makes its folder if needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row measures, by which a second measurement replaces the first."""
+    return tuple(row.get(key) for key in IDENTITY)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
+    """An aligned table for a terminal: the first `n_left` columns flush left, the others flush right."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows)]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.ljust(width) if i < n_left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths))
+        )
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def format_value(value: float) -> str:
+    """A metric for people, to four decimals."""
+    return "n/a" if math.isnan(value) else f"{value:.4f}"
+
+
+def _number_or_none(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

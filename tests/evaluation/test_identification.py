@@ -1,0 +1,71 @@
+"""Scores of an identification model from given embeddings."""
+
+import numpy as np
+import pytest
+
+from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.errors import CheckpointError, ManifestError
+from fairseq_signals.evaluation.identification import evaluate_identification
+
+GALLERY = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three patients; a gallery and a probe recording of two segments each."""
+    (tmp_path / "s.arrow").touch()
+    for side in ("gallery", "probe"):
+        rows = [
+            Row(f"s.arrow#{i}:{250 * k}", 250, f"x/{side}{i}", f"x/p{i}", k) for i in range(3) for k in (0, 1)
+        ]
+        write_manifest(tmp_path / f"test_{side}.tsv", ".", rows)
+    return tmp_path
+
+
+def evaluate(folder, probe, gallery=GALLERY, per="record"):
+    embeddings = {"test_gallery.tsv": gallery[None], "test_probe.tsv": np.asarray(probe, float)[None]}
+    return evaluate_identification(lambda m: embeddings[m.path.name], folder, ("12",), "test", per)
+
+
+def test_each_probe_recording_takes_the_patient_of_the_nearest_gallery_recording(folder):
+    probe = GALLERY.copy()
+    probe[2:4] = [[0.9, 1, 0], [1, 0.8, 0]]  # the two segments of patient 1: on average nearer to patient 0
+    outcome = evaluate(folder, probe)
+    assert outcome.values == {"12": {"accuracy": pytest.approx(2 / 3), "chance": pytest.approx(1 / 3)}}
+    assert (outcome.n, outcome.counted) == (3, "probe records")
+    header, *lines = outcome.predictions()
+    assert header == [
+        *("leads", "probe_record_id", "probe_patient_id"),
+        *("nearest_record_id", "nearest_patient_id", "similarity", "correct"),
+    ]
+    assert lines[0] == ["12", "x/probe0", "x/p0", "x/gallery0", "x/p0", "1.000000", 1]
+    assert lines[1][1:5] == ["x/probe1", "x/p1", "x/gallery0", "x/p0"]
+    assert lines[1][-1] == 0
+
+
+def test_segments_are_probes_of_their_own_when_asked(folder):
+    probe = GALLERY.copy()
+    probe[2] = [1, 0.9, 0]
+    outcome = evaluate(folder, probe, per="segment")
+    assert outcome.values["12"] == {"accuracy": pytest.approx(5 / 6), "chance": pytest.approx(1 / 3)}
+    assert outcome.n == 6
+    assert list(outcome.predictions())[3][:4] == ["12", "x/probe1", "x/p1", 0]
+
+
+def test_probes_of_unknown_patients_are_wrong_and_mentioned(folder):
+    path = folder / "test_probe.tsv"
+    path.write_text(path.read_text().replace("x/p2", "x/p9"))
+    outcome = evaluate(folder, GALLERY)
+    assert outcome.values["12"] == {"accuracy": pytest.approx(2 / 3), "chance": pytest.approx(2 / 9)}
+    assert "1 probe patients have no gallery record" in outcome.notes[-1]
+
+
+def test_an_embedding_without_direction_is_a_fault_of_the_checkpoint(folder):
+    with pytest.raises(CheckpointError, match="12 leads: segment 0: the embedding is all zeros"):
+        evaluate(folder, np.zeros((6, 3)))
+
+
+def test_manifests_of_the_other_task_are_recognised(folder):
+    (folder / "test_gallery.tsv").rename(folder / "test.tsv")
+    with pytest.raises(ManifestError, match="holds classification manifests"):
+        evaluate(folder, GALLERY)
