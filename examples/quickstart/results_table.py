@@ -1,0 +1,237 @@
+"""Print the results of several methods as one table; write it as Markdown and as a bar chart.
+
+    python examples/quickstart/results_table.py outputs/demo/results.json --out outputs/demo
+
+Reads the JSON list that `fairseq-signals evaluate --json FILE --append` collects. Several seeds are
+summarised as mean and 95 % confidence interval of the mean (Student's t). Shown are CinC score, macro AUROC
+and identification accuracy with its chance level; other metrics stay in the JSON file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fairseq_signals.ecg.leads import LEAD_SETS
+from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.evaluation.results import format_table, read_results, write_atomically
+
+#: (task, metric) in the order of the table: what people call it, and the label of its axis.
+METRICS: dict[tuple[str, str], tuple[str, str]] = {
+    ("classification", "cinc_score"): ("CinC 2021 score", "CinC 2021 score (1 = perfect)"),
+    ("classification", "macro_auroc"): ("macro AUROC", "macro AUROC (0.5 = chance)"),
+    ("identification", "accuracy"): ("identification accuracy", "fraction of probes identified"),
+}
+ACCURACY = ("identification", "accuracy")
+CHANCE = ("identification", "chance")
+CHANCE_NAME = "chance level"
+COUNTED = {"classification": "test records", "identification": "probes"}
+MEAN = "mean"
+NO_VALUE = "n/a"
+
+
+class Cell(NamedTuple):
+    """A value over seeds: its mean, and the half-width of its 95 % confidence interval (NaN for one seed)."""
+
+    mean: float
+    half_width: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return NO_VALUE
+        spread = "" if math.isnan(self.half_width) or self.half_width < 1e-12 else f" ± {self.half_width:.3f}"
+        return f"{self.mean:.3f}{spread}"
+
+
+class Line(NamedTuple):
+    """One line of the table: a metric of a method on each lead set, and its mean over them."""
+
+    metric: tuple[str, str]
+    method: str
+    cells: dict[str, Cell]
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> list[Line]:
+    """The lines of the table in order: by metric, then by method as they come in the file; chance last."""
+    lead_sets = ordered_lead_sets(rows)
+    values: dict[tuple[str, str], dict[str, dict[Any, dict[str, float]]]] = {}
+    for row in rows:
+        value = math.nan if row["value"] is None else float(row["value"])
+        by_method = values.setdefault((row["task"], row["metric"]), {})
+        by_method.setdefault(row["method"], {}).setdefault(row.get("seed"), {})[row["leads"]] = value
+    lines = [
+        Line(metric, method, summarise_seeds(seeds, lead_sets))
+        for metric in METRICS
+        for method, seeds in values.get(metric, {}).items()
+    ]
+    chance = values.get(CHANCE, {})
+    one_gallery = all(seeds == next(iter(chance.values())) for seeds in chance.values())
+    for method, seeds in list(chance.items())[: 1 if one_gallery else None]:
+        name = CHANCE_NAME if one_gallery else f"{CHANCE_NAME}, {method}"
+        lines.append(Line(ACCURACY, name, summarise_seeds(seeds, lead_sets)))
+    return lines
+
+
+def summarise_seeds(seeds: dict[Any, dict[str, float]], lead_sets: Sequence[str]) -> dict[str, Cell]:
+    """Cells per lead set and for their mean; the mean over lead sets is taken within each seed first."""
+    # (seeds, lead sets)
+    values = np.array([[found.get(leads, math.nan) for leads in lead_sets] for found in seeds.values()])
+    cells = {leads: over_seeds(column) for leads, column in zip(lead_sets, values.T)}
+    if len(lead_sets) > 1:
+        cells[MEAN] = over_seeds(values.mean(axis=1))
+    return cells
+
+
+def over_seeds(values: np.ndarray) -> Cell:
+    """Mean over seeds and the half-width of its 95 % confidence interval; a missing value is left out."""
+    found = values[~np.isnan(values)]
+    if len(found) < 2:
+        return Cell(float(found[0]) if len(found) else math.nan, math.nan)
+    from scipy.stats import t
+
+    half_width = t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
+    return Cell(float(found.mean()), float(half_width))
+
+
+def ordered_lead_sets(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Numbered lead sets from 12 down, then the others as they come."""
+    found = dict.fromkeys(row["leads"] for row in rows)
+    numbered = [leads for leads in LEAD_SETS if leads in found]
+    return numbered + [leads for leads in found if leads not in LEAD_SETS]
+
+
+def table_cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Header and body of the table, as text."""
+    columns = list(lines[0].cells)
+    header = ["metric", "method", *map(column_name, columns)]
+    body = [[METRICS[line.metric][0], line.method, *(str(line.cells[c]) for c in columns)] for line in lines]
+    return header, body
+
+
+def column_name(leads: str) -> str:
+    """ "12 leads", "1 lead", "mean", or the names of the leads."""
+    return f"{leads} lead{'s' if leads != '1' else ''}" if leads in LEAD_SETS else leads
+
+
+def footnotes(rows: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str]:
+    """What the numbers are of."""
+    notes = []
+    for task, what in COUNTED.items():
+        sizes = sorted({row["n"] for row in rows if row["task"] == task})
+        if sizes:
+            notes.append(f"{task}: n = {' or '.join(f'{n:,}' for n in sizes)} {what}")
+    seeds = {row.get("seed") for row in rows}
+    if len(seeds) > 1:
+        notes.append(f"mean ± half-width of the 95 % confidence interval of the mean, {len(seeds)} seeds")
+    undefined = sum(row["value"] is None for row in rows if (row["task"], row["metric"]) in METRICS)
+    if undefined and len(seeds) > 1:
+        notes.append(f"{undefined} undefined values are left out, so that their cells are of fewer seeds")
+    if any(math.isnan(cell.mean) for line in lines for cell in line.cells.values()):
+        notes.append(f"{NO_VALUE}: not measured or not defined")
+    return notes
+
+
+def markdown(title: str, header: Sequence[str], body: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """The table as a Markdown page."""
+    rule = ["---", "---", *("---:" for _ in header[2:])]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))
+    return f"# {title}\n\n{table}\n\n" + "".join(f"- {note}\n" for note in notes)
+
+
+def draw(lines: Sequence[Line], title: str, path: Path) -> None:
+    """Write a bar chart: one panel a metric, one group of bars a lead set, one colour a method."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise FairseqSignalsError(
+            "the chart needs matplotlib: pip install 'fairseq-signals[plot]', or pass --no-chart"
+        ) from None
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    metrics = list(dict.fromkeys(line.metric for line in lines))
+    methods = list(dict.fromkeys(line.method for line in lines if not line.method.startswith(CHANCE_NAME)))
+    columns = list(lines[0].cells)
+    place = np.arange(len(columns)) + 0.4 * (np.array(columns) == MEAN)  # the mean stands apart
+    width = 0.8 / max(len(methods), 1)
+    palette = plt.get_cmap("tab10" if len(methods) <= 10 else "tab20")
+    figure, panels = plt.subplots(
+        len(metrics), 1, figsize=(max(7.0, 1.3 * len(columns)), 2.3 * len(metrics) + 1.3), squeeze=False
+    )
+    for axis, metric in zip(panels[:, 0], metrics):
+        for line in (line for line in lines if line.metric == metric):
+            means = np.array([line.cells[c].mean for c in columns])
+            if line.method.startswith(CHANCE_NAME):
+                axis.hlines(means, place - 0.45, place + 0.45, "0.25", "dashed", label=line.method, zorder=3)
+                continue
+            offset = (methods.index(line.method) - (len(methods) - 1) / 2) * width
+            errors = np.nan_to_num([line.cells[c].half_width for c in columns])
+            axis.bar(
+                place + offset,
+                means,
+                width * 0.92,
+                yerr=errors if errors.any() else None,
+                capsize=2,
+                color=palette(methods.index(line.method)),
+                label=line.method,
+            )
+        axis.set_title(METRICS[metric][0], fontsize=10, loc="left")
+        axis.set_ylabel(METRICS[metric][1], fontsize=8)
+        axis.set_xticks(place, [column_name(c) for c in columns], fontsize=9)
+        axis.set_xlim(place[0] - 0.6, place[-1] + 0.6)
+        axis.grid(axis="y", alpha=0.3)
+        axis.set_axisbelow(True)
+        axis.axhline(0, color="0.4", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+    entries = (axis.get_legend_handles_labels() for axis in panels[:, 0])
+    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels)}
+    has_errors = any(cell.half_width > 0 for line in lines for cell in line.cells.values())
+    caption = "\nbars: mean over seeds, with its 95 % confidence interval" if has_errors else ""
+    figure.suptitle(title + caption, fontsize=11)
+    figure.legend(legend.values(), legend.keys(), loc="lower center", ncols=4, fontsize=9, frameon=False)
+    legend_rows = -(-len(legend) // 4)
+    figure.tight_layout(rect=(0, (0.1 + 0.22 * legend_rows) / figure.get_figheight(), 1, 1))
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table and write `results.md` and `results.png`; the exit code is 1 on bad input."""
+    parser = argparse.ArgumentParser(
+        description="Print the results of several methods as one table; write results.md and results.png."
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS.json", help="list of result rows")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: beside the file)")
+    parser.add_argument("--title", default="Results", help="heading; name the data (default: %(default)s)")
+    parser.add_argument("--no-chart", action="store_true", help="do not write results.png")
+    args = parser.parse_args(argv)
+    out = args.out or args.results.parent
+    try:
+        rows = read_results(args.results)
+        lines = summarise(rows)
+        if not lines:
+            shown = ", ".join(metric for _, metric in METRICS)
+            raise FairseqSignalsError(f"{args.results}: there is no row of {shown}")
+        header, body = table_cells(lines)
+        notes = footnotes(rows, lines)
+        print(args.title, "", format_table(header, body, n_left=2), "", *notes, sep="\n")
+        write_atomically(out / "results.md", [markdown(args.title, header, body, notes)])
+        written = ["results.md"]
+        if not args.no_chart:
+            draw(lines, args.title, out / "results.png")
+            written.append("results.png")
+    except FairseqSignalsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {' and '.join(str(out / name) for name in written)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
