@@ -76,9 +76,9 @@ class ECGClassificationTask(ECGTask):
             complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
         return super().build_model(cfg, from_checkpoint)
 
-    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the criterion and find what its metrics need."""
-        criterion = super().build_criterion(cfg, from_checkpoint)
+    def build_criterion(self, cfg: Any, *from_checkpoint: bool) -> Any:
+        """Build the criterion and find what its metrics need (only later fairseq has `from_checkpoint`)."""
+        criterion = super().build_criterion(cfg, *from_checkpoint)
         self.weights = (
             self._weights(criterion.cfg) if getattr(criterion.cfg, "report_cinc_score", False) else None
         )
