@@ -189,6 +189,7 @@ def with_axis(m: Morphology, degrees: float) -> Morphology:
     """QRS turned to an axis in the frontal plane; T follows by at most 15 degrees."""
     turn = (degrees - frontal_axis(m.qrs) + 180) % 360 - 180
     qrs = within_limb_voltage(with_frontal_axis(m.qrs, degrees, _QRS_TURN), 0.8, 1.8)
+    qrs = qrs.scaled(min(1.0, 2.4 / largest_deflection(qrs, DOWER[2:])))
     return replace(m, qrs=qrs, t=m.t.rotated(rotation_about(2, float(np.clip(turn / 4, -15, 15)))))
 
 
