@@ -238,11 +238,14 @@ def _of_sources(
 
 
 def _without_copies(rows: list[dict[str, Any]], left_out: Counter[str]) -> list[dict[str, Any]]:
-    """One row for each acquisition, with a patient number if there is one, in the order of their names."""
+    """One row for each acquisition, the one of most use, in the order of their names."""
+
+    def preference(row: dict[str, Any]) -> tuple[Any, ...]:
+        is_low_rate = row["record"].endswith("_lr")  # PTB-XL's 100 Hz copy
+        return row["patient_id"] is None, is_low_rate, row["record"], row["shard"], row["row"]
+
     kept: dict[str, dict[str, Any]] = {}
-    for row in sorted(
-        rows, key=lambda row: (row["patient_id"] is None, row["record"], row["shard"], row["row"])
-    ):
+    for row in sorted(rows, key=preference):
         kept.setdefault(acquisition(row["record"]), row)
     left_out["copies of another record"] += len(rows) - len(kept)
     return sorted(kept.values(), key=lambda row: row["record"])
