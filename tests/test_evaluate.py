@@ -13,7 +13,7 @@ import torch
 from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import CheckpointError, ConfigError, LeadError
+from fairseq_signals.errors import CheckpointError, ConfigError, LeadError, SignalError
 from fairseq_signals.evaluate import main
 from fairseq_signals.evaluation.predict import InputFormat, parse_lead_sets, predict
 from fairseq_signals.modules.checkpoint import load_model
@@ -245,6 +245,13 @@ def test_segments_of_the_authors_preprocessing_are_read(classifier, tmp_path, ca
     (tmp_path / "test.tsv").write_text(f"{tmp_path}\n" + "".join(f"{name}\t{T}\n" for name in names))
     assert main([str(classifier), "--manifest", str(tmp_path), "--leads", "12"]) == 0
     assert "classification of 4 records" in capsys.readouterr().out
+
+
+def test_a_segment_file_shorter_than_its_manifest_says_is_refused(classifier, tmp_path):
+    scipy.io.savemat(tmp_path / "A0_0.mat", {"feats": np.ones((12, T)), "label": [[0, 1]]})
+    (tmp_path / "test.tsv").write_text(f"{tmp_path}\nA0_0.mat\t{T + 1}\n")
+    with pytest.raises(SignalError, match=rf"A0_0\.mat: has {T} samples, but .*test\.tsv says {T + 1}"):
+        main([str(classifier), "--manifest", str(tmp_path), "--leads", "12"])
 
 
 def test_a_checkpoint_says_how_its_input_was_made(manifests, tmp_path):

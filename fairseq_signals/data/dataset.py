@@ -12,7 +12,7 @@ from fairseq.data import FairseqDataset
 from torch import Tensor
 
 from fairseq_signals.data.collater import collate
-from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.data.segments import SegmentReader, normalize_leads
 from fairseq_signals.ecg.leads import N_LEADS
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.transforms.base import Transform
@@ -114,8 +114,7 @@ class ECGDataset(FairseqDataset):
             start = int(rng.integers(room + 1)) if self.shuffle else 0
             signal = signal[:, start : start + self.max_sample_size]
         if self.normalize:
-            spread = signal.std(axis=1, keepdims=True)
-            signal = (signal - signal.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+            signal = normalize_leads(signal)
         if self.transform is not None:
             signal = self.transform(signal, rng)
         signal = np.ascontiguousarray(signal, dtype=np.float32)

@@ -77,7 +77,19 @@ class SegmentReader:
             raise SignalError(f"{path}: 'feats' must be ({N_LEADS}, samples), but is {signal.shape} instead")
         if not np.isfinite(signal).all():
             raise SignalError(f"{path}: has samples that are not finite; remove it from the manifest")
-        return signal
+        n_samples = int(self.manifest.n_samples[index])
+        if signal.shape[1] < n_samples:
+            raise SignalError(
+                f"{path}: has {signal.shape[1]} samples, but {self.manifest.path} says {n_samples}; "
+                "make the manifest again"
+            )
+        return signal[:, :n_samples]
+
+
+def normalize_leads(signal: np.ndarray) -> np.ndarray:
+    """Each lead (..., samples) with mean 0 and standard deviation 1; a constant lead becomes zeros."""
+    spread = signal.std(axis=-1, keepdims=True)
+    return (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
 
 
 def _place(path: str) -> tuple[str, str, int, int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairseq_signals.data.manifest import Manifest, read_manifest
-from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.data.segments import SegmentReader, normalize_leads
 from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, N_LEADS, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
 
@@ -127,8 +127,7 @@ def predict(
         for batch in tqdm(batches, desc=manifest.path.name, unit="batch", disable=None, leave=False):
             segments = np.stack([reader.read(i)[:, : lengths[batch[0]]] for i in batch.tolist()])
             if form.normalize:
-                spread = segments.std(axis=2, keepdims=True)
-                segments = (segments - segments.mean(axis=2, keepdims=True)) / np.where(spread > 0, spread, 1)
+                segments = normalize_leads(segments)
             source = torch.from_numpy(segments).to(device)  # (B, 12, T)
             per_set = []
             for leads in lead_sets.values():
