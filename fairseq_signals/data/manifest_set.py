@@ -104,7 +104,10 @@ def write_set(
         info: what goes to `manifest.json` beside the kind.
     """
     dest = Path(dest)
-    dest.mkdir(parents=True, exist_ok=True)
+    try:
+        dest.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ManifestError(f"cannot make the folder {dest} ({error.strerror})") from None
     present = _read_info(dest).get("kind", kind)
     if present != kind:
         raise ManifestError(f"{dest} holds {present} manifests; choose another --dest for {kind}")

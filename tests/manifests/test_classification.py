@@ -106,6 +106,26 @@ def test_a_folder_of_another_kind_is_not_overwritten(make_store, run, succeed, t
     assert (tmp_path / "m" / "train.tsv").read_bytes() == before
 
 
+def test_a_destination_that_is_a_file_is_told(make_store, run, tmp_path):
+    (tmp_path / "m").touch()
+    code, _, err = run(
+        "classification", make_store("s", RECORDS), "--dest", tmp_path / "m", "--labels", "cinc2021"
+    )
+    assert code == 1
+    assert err == f"error: cannot make the folder {tmp_path / 'm'} (File exists)\n"
+
+
+def test_records_of_another_corpus_in_the_store_change_nothing(make_store, succeed, tmp_path):
+    for name, more in (("alone", []), ("together", [(f"x{i}", {"source": "other"}) for i in range(30)])):
+        store = make_store(name, [*RECORDS, *more])
+        succeed(
+            "classification", store, "--dest", tmp_path / f"m{name}", "--labels", "cinc2021", "--sources", "a"
+        )
+    for split in ("train", "valid", "test"):
+        alone, together = (_read(tmp_path / f"m{name}", split) for name in ("alone", "together"))
+        assert list(alone.rows()) == list(together.rows())
+
+
 def test_weights_must_fit_the_table(make_store, run, tmp_path):
     (tmp_path / "w.csv").write_text(",1\n1,1\n")
     code, _, err = run(
