@@ -94,6 +94,8 @@ def _with_disorders(patient: Patient, classes: set[str], rng: np.random.Generato
         m = shapes.inverted_t(m, 0.6 + 0.5 * trait[2])
     if "LQRSV" in classes:
         m = shapes.low_voltage(m, 0.28 + 0.15 * trait[3])
+    else:  # whatever the disorders did, it is not low
+        m = replace(m, qrs=shapes.within_limb_voltage(m.qrs, 0.65, np.inf))
     if "IAVB" in classes:
         m = replace(m, pr_s=0.23 + 0.09 * trait[4])
     return replace(m, pr_s=m.pr_s + rng.normal(0, 0.004))
