@@ -210,8 +210,7 @@ def format_manifest(root: str | os.PathLike[str], rows: Iterable[Row]) -> Iterat
     for row in rows:
         line = "\t".join(map(str, row))
         if not pattern.fullmatch(line):
-            _, what = _fault(STORE, line)
-            raise ManifestError(f"cannot write record {row.record_id!r} to a manifest: {what}")
+            raise ManifestError(f"cannot write record {row.record_id!r} to a manifest: {_fault(STORE, line)}")
         yield line + "\n"
 
 
@@ -261,21 +260,21 @@ def _width_fault(layout: str, width: int) -> str:
     return f"expected {len(names)} tab-separated fields ({', '.join(names)}), found {width}"
 
 
-def _fault(layout: str, line: str) -> tuple[str, str]:
-    """The column at fault and what is wrong with a line that does not fit its layout."""
+def _fault(layout: str, line: str) -> str:
+    """What is wrong with a line that does not fit its layout."""
     values = line.split("\t")
     if len(values) != len(_FIELDS[layout]):
-        return "", _width_fault(layout, len(values))
+        return _width_fault(layout, len(values))
     for value, (name, pattern, must_be) in zip(values, _FIELDS[layout]):
         if not re.fullmatch(pattern, value):
-            return name, f"{name} must be {must_be}, but is {value!r} instead"
-    return "", f"a line break in {line!r}"
+            return f"{name} must be {must_be}, but is {value!r} instead"
+    raise AssertionError(f"no fault in {line!r}")
 
 
 def _malformed(path: Path, layout: str, body: str, first_line: int) -> ManifestError:
     for number, line in enumerate(body.split("\n"), start=first_line):
         if not _LINE[layout].fullmatch(line):
-            return ManifestError(f"{path}:{number}: {_fault(layout, line)[1]}. {_REBUILD}")
+            return ManifestError(f"{path}:{number}: {_fault(layout, line)}. {_REBUILD}")
     raise AssertionError("a manifest that does not fit its layout must have a line at fault")
 
 

@@ -61,6 +61,12 @@ def test_an_absent_table_is_told(tmp_path):
         read_labels(tmp_path / "labels.csv")
 
 
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LabelError, match="labels.csv: not a CSV file"):
+        read_labels(tmp_path / "labels.csv")
+
+
 @pytest.mark.parametrize(
     "text", [WEIGHTS, ",3|2,1\n3|2,1.0,0.5\n1,0.25,1.0\n", ",2,1\n2,1.0,0.5\n1,0.25,1.0\n"]
 )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fairseq_signals.data.manifest import (
     Row,
+    concatenate,
     format_manifest,
     format_path,
     parse_path,
@@ -171,6 +172,18 @@ def test_a_name_that_would_break_the_format_is_not_written(tmp_path, name):
         write_manifest(path, "/data", [ROW, ROW._replace(record_id=name)])
     assert path.read_bytes() == before  # a failed write leaves what was there
     assert [file.name for file in tmp_path.iterdir()] == ["train.tsv"]
+
+
+def test_manifests_of_one_root_are_joined_in_order(tmp_path):
+    gallery = _read(tmp_path, ROW, ROW._replace(segment=3))
+    probe = _read(tmp_path, ROW._replace(patient_id="georgia/7"))
+    both = concatenate(gallery, probe)
+    assert list(both.rows()) == [*gallery.rows(), *probe.rows()]
+    write_manifest(tmp_path / "other.tsv", "/elsewhere", [ROW])
+    with pytest.raises(
+        ManifestError, match=r"other.tsv: layout 'store' under /elsewhere cannot be read together"
+    ):
+        concatenate(gallery, read_manifest(tmp_path / "other.tsv", check_files=False))
 
 
 def _read(folder: Path, *rows: Row):

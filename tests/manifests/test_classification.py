@@ -211,6 +211,12 @@ def test_a_published_split_that_does_not_fit_is_refused(make_store, run, tmp_pat
     assert message in err
 
 
+def test_a_published_split_that_is_not_there_is_told(make_store, run, tmp_path):
+    code, _, err = _classify(run, make_store("s", [("r1", {})]), tmp_path)
+    assert code == 1
+    assert "table.csv: cannot be read as a CSV table" in err
+
+
 def test_a_name_of_two_corpora_needs_its_source(make_store, run, succeed, tmp_path):
     store = make_store("s", [("1", {"source": "x"}), ("1", {"source": "y"})])
     (tmp_path / "table.csv").write_text("record_id,split\n1,train\n")
