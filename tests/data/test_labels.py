@@ -63,7 +63,7 @@ def test_an_absent_table_is_told(tmp_path):
 
 def test_a_file_that_is_no_text_is_told(tmp_path):
     (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LabelError, match="labels.csv: not a CSV file"):
+    with pytest.raises(LabelError, match=r"labels.csv: not a CSV file"):
         read_labels(tmp_path / "labels.csv")
 
 
