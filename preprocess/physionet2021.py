@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fairseq_signals.data.build import Item
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.folder import find_records
 from fairseq_signals.errors import StoreError
 
@@ -56,12 +56,16 @@ def preprocess(args: argparse.Namespace) -> None:
     """Find the subsets, list their records and store them."""
     wanted = parse_subsets(args.subsets)
     folders = find_subsets(args.root, wanted)
-    for name in wanted:
-        if name not in folders:
-            warn(f"subset {name}: there is no folder {SUBSETS[name]} or {name} in {args.root}")
-    if not folders:
-        looked_for = ", ".join(f"{SUBSETS[name]} or {name}" for name in wanted)
-        raise StoreError(f"{args.root}: none of the subset folders is there ({looked_for})")
+    missing = [name for name in wanted if name not in folders]
+    if not folders or (missing and args.subsets is not None):
+        looked_for = ", ".join(f"{SUBSETS[name]} or {name}" for name in missing)
+        raise StoreError(
+            f"{args.root}: there is no folder {looked_for}. Give the folder that holds the subsets."
+        )
+    for name in missing:
+        warn(
+            f"subset {name}: there is no folder {SUBSETS[name]} or {name} in {args.root}; going on without it"
+        )
     items: list[Item] = []
     for name, paths in folders.items():
         found = list_subset(name, paths)

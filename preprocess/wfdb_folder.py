@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.data.build import Item
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.data.record_table import RecordTable, read_record_table
+from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.folder import find_records
 from fairseq_signals.errors import StoreError
 
@@ -85,6 +85,8 @@ def list_items(root: Path, source: str, patient_from_folder: bool) -> list[Item]
 
 def join_table(items: Sequence[Item], table: RecordTable, only_listed: bool) -> list[Item]:
     """The items with what the table knows of them; what does not match is counted in a warning."""
+    if table.ignored_columns:
+        warn(f"{table.path}: columns that mean nothing here: {', '.join(table.ignored_columns)}")
     joined = []
     unlisted: list[str] = []
     for item in items:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fairseq_signals.data.build import RECORDS_PER_SHARD, BuildOptions, Item, build_store
+from fairseq_signals.data.build import build_store
+from fairseq_signals.data.rows import RECORDS_PER_SHARD, BuildOptions, Item
 from fairseq_signals.errors import FairseqSignalsError
 
 
@@ -23,10 +24,10 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="reject records shorter than this (default: 5, one segment)",
     )
-    parser.add_argument("--workers", type=int, default=None, help="processes (default: one for each CPU)")
+    parser.add_argument("--workers", type=_count, default=None, help="processes (default: one for each CPU)")
     parser.add_argument(
         "--records-per-shard",
-        type=int,
+        type=_count,
         default=RECORDS_PER_SHARD,
         help=f"records that share a file (default: {RECORDS_PER_SHARD})",
     )
@@ -37,6 +38,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number above 0, but is {text} instead")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, but is {text} instead")
     return value
 
 

@@ -20,50 +20,49 @@ class RecordTable:
     Attributes:
         path: the file.
         rows: for each record_id, the fields that the table gives; empty cells are not in it.
+        ignored_columns: columns that mean nothing here.
     """
 
     path: Path
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ignored_columns: tuple[str, ...] = ()
 
 
 def read_record_table(path: Path) -> RecordTable:
     """Read a CSV with the column `record_id` and any of the others of `COLUMNS`.
 
-    `codes` are separated by "|" or ","; `sex` is female/F or male/M; an empty cell leaves what the header says.
+    `codes` are separated by "|" or ","; `sex` is female/F or male/M; an empty cell leaves what the header
+    says.
 
     Raises:
-        StoreError: no such file, a column missing or unknown, a cell that cannot be read, a record listed twice.
+        StoreError: no such file, no record_id, a cell that cannot be read, a record listed twice.
     """
     try:
-        file = open(path, newline="", encoding="utf-8-sig")
-    except OSError as e:
-        raise StoreError(f"{path}: the metadata table cannot be read ({e.strerror})") from e
-    table = RecordTable(path)
-    first_line: dict[str, int] = {}
-    with file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        unknown = [name for name in columns if name not in COLUMNS]
-        if "record_id" not in columns or unknown:
-            raise StoreError(
-                f"{path}:1: the columns must be record_id and any of {', '.join(COLUMNS[1:])}, "
-                f"but are {', '.join(columns) or 'missing'}"
-            )
-        for cells in reader:
-            where = f"{path}:{reader.line_num}"
-            record_id = (cells["record_id"] or "").strip()
-            if not record_id:
-                raise StoreError(f"{where}: record_id is empty")
-            if record_id in table.rows:
-                raise StoreError(
-                    f"{where}: record {record_id} is listed already in line {first_line[record_id]}"
-                )
-            first_line[record_id] = reader.line_num
-            table.rows[record_id] = {
-                name: _value(name, text.strip(), where)
-                for name, text in cells.items()
-                if name in COLUMNS[1:] and text is not None and text.strip()
-            }
+        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as e:
+        raise StoreError(f"{path}: the metadata table cannot be read ({e})") from e
+    reader = csv.DictReader(lines)
+    columns = reader.fieldnames or ()
+    if "record_id" not in columns:
+        raise StoreError(
+            f"{path}:1: there is no column record_id among {', '.join(columns) or 'none'}. The columns are "
+            f"record_id and any of {', '.join(COLUMNS[1:])}."
+        )
+    table = RecordTable(path, ignored_columns=tuple(name for name in columns if name not in COLUMNS))
+    line_of: dict[str, int] = {}
+    for cells in reader:
+        where = f"{path}:{reader.line_num}"
+        record_id = (cells["record_id"] or "").strip()
+        if not record_id:
+            raise StoreError(f"{where}: record_id is empty")
+        if record_id in line_of:
+            raise StoreError(f"{where}: record {record_id} is listed already in line {line_of[record_id]}")
+        line_of[record_id] = reader.line_num
+        table.rows[record_id] = {
+            name: _value(name, text.strip(), where)
+            for name, text in cells.items()
+            if name in COLUMNS[1:] and text is not None and text.strip()
+        }
     return table
 
 

@@ -1,289 +1,31 @@
-"""The record store: a folder of Arrow files, one row a record, read by memory map.
-
-The format is described in preprocess/README.md. A record's signal is int16, lead-major, with one factor per
-lead; millivolt = stored value x `scale`. Rejections and lead faults travel in the metadata of the record
-batches of the shard that was being made, so that one rename makes a shard and its bookkeeping final.
-"""
+"""The record store: a folder of shards, read by memory map."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Union
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from fairseq_signals.data.shards import (
+    SHARD_PATTERN,
+    LeadFault,
+    PathLike,
+    Rejection,
+    ShardNotes,
+    StoreRow,
+    open_shard,
+    write_shard,
+)
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import StoreError
 
-SCHEMA_VERSION = "1"
-CODEC = "int16"
+__all__ = ["LeadFault", "RecordStore", "Rejection", "ShardNotes", "StoreRow", "write_shard"]
+
+#: What the store was made from and with, and whether it is complete.
 STATE_FILE = "store.json"
-SHARD_PATTERN = "shard-*.arrow"
-
-SCHEMA = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string()),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("fs", pa.float64(), nullable=False),  # Hz
-        pa.field("leads", pa.list_(pa.string()), nullable=False),  # present leads, canonical order
-        pa.field("n_samples", pa.int64(), nullable=False),  # per lead
-        pa.field("scale", pa.list_(pa.float64()), nullable=False),  # mV per stored unit, per present lead
-        pa.field("age", pa.float32()),  # years
-        pa.field("sex", pa.string()),  # "female" or "male"
-        pa.field("codes", pa.list_(pa.string()), nullable=False),
-        pa.field("report", pa.string()),
-        pa.field("signal", pa.large_binary(), nullable=False),  # int16 little endian, (lead, sample)
-    ],
-    metadata={"fairseq_signals.schema": SCHEMA_VERSION, "fairseq_signals.codec": CODEC},
-)
-
-_NOTES_KEY = b"fairseq_signals.notes"
-_FLUSH_BYTES = 64 * 2**20  # a record batch is written when its signals reach this size
-_LEAD_POSITION = {name: i for i, name in enumerate(LEADS)}
-
-PathLike = Union[str, "os.PathLike[str]"]
-
-
-@dataclass
-class StoreRow:
-    """One record as it is stored.
-
-    Attributes:
-        record_id: unique within `source`.
-        source: name of the corpus.
-        fs: sampling rate in Hz.
-        leads: canonical names of the leads present, in canonical order.
-        scale: (L,) millivolt per stored unit.
-        signal: (L, T) int16.
-        patient_id, age, sex, report: None where the corpus does not tell.
-        codes: diagnosis codes as in the source.
-    """
-
-    record_id: str
-    source: str
-    fs: float
-    leads: Sequence[str]
-    scale: np.ndarray
-    signal: np.ndarray
-    patient_id: str | None = None
-    age: float | None = None
-    sex: str | None = None
-    codes: Sequence[str] = ()
-    report: str | None = None
-
-
-class Rejection(NamedTuple):
-    """A record that is not in the store, and why."""
-
-    record_id: str
-    reason: str
-
-
-class LeadFault(NamedTuple):
-    """A lead of a stored record that was left out, and why."""
-
-    record_id: str
-    lead: str
-    reason: str
-
-
-@dataclass
-class ShardNotes:
-    """What happened while a shard was made, besides its rows."""
-
-    rejected: list[Rejection] = field(default_factory=list)
-    faults: list[LeadFault] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, other: ShardNotes) -> None:
-        """Append the notes of `other` and add its counts."""
-        self.rejected += other.rejected
-        self.faults += other.faults
-        for key, n in other.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + n
-
-    def count(self, key: str) -> None:
-        self.counts[key] = self.counts.get(key, 0) + 1
-
-    def to_json(self) -> bytes:
-        return json.dumps(
-            {"rejected": self.rejected, "faults": self.faults, "counts": self.counts}, ensure_ascii=False
-        ).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> ShardNotes:
-        value = json.loads(text)
-        return cls(
-            [Rejection(*row) for row in value["rejected"]],
-            [LeadFault(*row) for row in value["faults"]],
-            dict(value["counts"]),
-        )
-
-
-# --- writing ---------------------------------------------------------------------------------------------
-
-
-def shard_name(index: int) -> str:
-    """The file name of the shard with this 0-based number."""
-    return f"shard-{index:05d}.arrow"
-
-
-def temporary_path(path: Path) -> Path:
-    """Where a file is written before it is renamed to `path`; `.tmp` marks what may be deleted."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a small file so that it is either there in full or not at all."""
-    temporary = temporary_path(path)
-    try:
-        with open(temporary, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_shard(path: PathLike, rows: Iterable[StoreRow], notes: ShardNotes | None = None) -> int:
-    """Write one shard atomically and return the number of its rows.
-
-    Args:
-        path: the final file; a temporary one beside it is renamed when everything is on disk.
-        rows: may be a generator; at most about 64 MiB of signals are held at a time.
-        notes: rejections and faults; a generator may add to it while it makes rows.
-    """
-    path = Path(path)
-    notes = ShardNotes() if notes is None else notes
-    temporary = temporary_path(path)
-    n_rows = 0
-    try:
-        with open(temporary, "wb") as f:
-            with pa.ipc.new_file(f, SCHEMA) as writer:
-                batch: list[StoreRow] = []
-                n_bytes = 0
-                for row in rows:
-                    batch.append(row)
-                    n_bytes += row.signal.nbytes
-                    n_rows += 1
-                    if n_bytes >= _FLUSH_BYTES:
-                        writer.write_batch(_record_batch(batch))
-                        batch, n_bytes = [], 0
-                # The last batch carries the notes; it is written even when it is empty.
-                writer.write_batch(_record_batch(batch), custom_metadata={_NOTES_KEY: notes.to_json()})
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return n_rows
-
-
-def _record_batch(rows: Sequence[StoreRow]) -> pa.RecordBatch:
-    for row in rows:
-        _check_row(row)
-    columns = {
-        "record_id": [row.record_id for row in rows],
-        "patient_id": [row.patient_id for row in rows],
-        "source": [row.source for row in rows],
-        "fs": [float(row.fs) for row in rows],
-        "leads": [list(row.leads) for row in rows],
-        "n_samples": [row.signal.shape[1] for row in rows],
-        "scale": [np.asarray(row.scale, dtype=np.float64).tolist() for row in rows],
-        "age": [row.age for row in rows],
-        "sex": [row.sex for row in rows],
-        "codes": [list(row.codes) for row in rows],
-        "report": [row.report for row in rows],
-        "signal": [np.ascontiguousarray(row.signal, dtype="<i2").tobytes() for row in rows],
-    }
-    arrays = [pa.array(columns[name], type=SCHEMA.field(name).type) for name in SCHEMA.names]
-    return pa.record_batch(arrays, schema=SCHEMA)
-
-
-def _check_row(row: StoreRow) -> None:
-    """Refuse a row that a reader could not interpret; a fault of the caller, not of the user's data."""
-    positions = [_LEAD_POSITION.get(lead, -1) for lead in row.leads]
-    if not positions or -1 in positions or positions != sorted(set(positions)):
-        raise StoreError(f"record {row.record_id}: leads {list(row.leads)} are not canonical names in order")
-    if row.signal.dtype != np.int16 or row.signal.ndim != 2 or len(row.signal) != len(positions):
-        raise StoreError(
-            f"record {row.record_id}: signal must be int16 of shape ({len(positions)}, samples), "
-            f"but is {row.signal.dtype} of shape {row.signal.shape} instead"
-        )
-    if len(row.scale) != len(positions) or not np.all(np.isfinite(row.scale)):
-        raise StoreError(
-            f"record {row.record_id}: scale must be one finite number per lead, but is {row.scale}"
-        )
-
-
-# --- reading ---------------------------------------------------------------------------------------------
-
-
-class _Shard:
-    """An opened shard: signals as views of the memory map, everything else as small arrays."""
-
-    def __init__(self, path: Path) -> None:
-        reader = open_shard(path)
-        self.signals: list[np.ndarray] = []  # per record batch, all its samples, int16
-        batches, offsets, batch_of_row = [], [], []
-        for i in range(reader.num_record_batches):
-            batch = reader.get_batch(i)
-            column = batch.column(batch.schema.get_field_index("signal"))
-            _, offset_buffer, data = column.buffers()
-            self.signals.append(np.frombuffer(data or b"", dtype="<i2"))
-            begin = np.frombuffer(offset_buffer, dtype=np.int64)[column.offset :][: len(batch)]
-            offsets.append(begin // 2)
-            batch_of_row.append(np.full(len(batch), i, dtype=np.int64))
-            batches.append(batch.select([n for n in batch.schema.names if n != "signal"]))
-        self.path = path
-        self.table = pa.Table.from_batches(batches)
-        self.batch_of_row = np.concatenate(batch_of_row)
-        self.offsets = np.concatenate(offsets)  # first sample of the row within its batch
-        self.n_samples = self.table["n_samples"].to_numpy()
-        self.leads = [
-            np.array([_LEAD_POSITION[name] for name in leads], dtype=np.int64)
-            for leads in self.table["leads"].to_pylist()
-        ]
-        self.scale = [np.array(s, dtype=np.float32) for s in self.table["scale"].to_pylist()]
-
-
-def open_shard(path: PathLike) -> pa.ipc.RecordBatchFileReader:
-    """An Arrow reader over a memory map of the shard, its schema checked."""
-    path = Path(path)
-    if not path.is_file():
-        raise StoreError(f"{path}: there is no such shard. Was the store moved or preprocessed again?")
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    except (pa.ArrowInvalid, OSError) as e:
-        raise StoreError(f"{path}: not a complete Arrow file ({e}). Delete it and preprocess again.") from e
-    metadata = reader.schema.metadata or {}
-    version = metadata.get(b"fairseq_signals.schema", b"none").decode()
-    codec = metadata.get(b"fairseq_signals.codec", b"none").decode()
-    if version != SCHEMA_VERSION or codec != CODEC:
-        raise StoreError(
-            f"{path}: schema version {version} with codec {codec}, but this version reads "
-            f"{SCHEMA_VERSION} with {CODEC}. Preprocess again with this version."
-        )
-    return reader
-
-
-def read_notes(path: PathLike) -> tuple[int, ShardNotes]:
-    """The number of rows of a shard, and its rejections, faults and counts."""
-    reader = open_shard(path)
-    n_rows, notes = 0, ShardNotes()
-    for i in range(reader.num_record_batches):
-        batch, metadata = reader.get_batch_with_custom_metadata(i)
-        n_rows += len(batch)
-        if metadata is not None and _NOTES_KEY in metadata:
-            notes.add(ShardNotes.from_json(metadata[_NOTES_KEY]))
-    return n_rows, notes
 
 
 class RecordStore:
@@ -344,18 +86,15 @@ class RecordStore:
                 f"{opened.path}: row {row} has {total} samples, but {start} to {stop} were asked for. "
                 f"Rebuild the manifest from this store."
             )
-        leads = opened.leads[row]
-        begin = opened.offsets[row]
-        stored = opened.signals[opened.batch_of_row[row]][begin : begin + len(leads) * total]
-        stored = stored.reshape(len(leads), total)[:, start:stop]
-        scale = opened.scale[row][:, None]
+        stored, leads, scale = opened.signal(row)
+        signal = np.multiply(stored[:, start:stop], scale[:, None], dtype=np.float32)
         present = np.zeros(N_LEADS, dtype=bool)
         present[leads] = True
         if len(leads) == N_LEADS:
-            return np.multiply(stored, scale, dtype=np.float32), present
-        signal = np.zeros((N_LEADS, stop - start), dtype=np.float32)
-        signal[leads] = np.multiply(stored, scale, dtype=np.float32)
-        return signal, present
+            return signal, present
+        padded = np.zeros((N_LEADS, stop - start), dtype=np.float32)
+        padded[leads] = signal
+        return padded, present
 
     def _row(self, shard: str, row: int) -> _Shard:
         opened = self._shard(shard)
@@ -376,13 +115,60 @@ class RecordStore:
             raise StoreError(
                 f"{self.root}: there is no such folder. Make a store with a script in preprocess/."
             )
-        state = self.root / STATE_FILE
-        if state.is_file() and not json.loads(state.read_text()).get("complete", False):
-            raise StoreError(
-                f"{self.root}: preprocessing has not finished. Run the same command again: it goes on where "
-                f"it stopped."
-            )
         shards = sorted(path.name for path in self.root.glob(SHARD_PATTERN))
+        state = self.root / STATE_FILE
+        if state.is_file():
+            expected = json.loads(state.read_text())
+            if not expected.get("complete") or len(shards) < expected.get("shards", 0):
+                raise StoreError(
+                    f"{self.root}: preprocessing has not finished, or shards were deleted since "
+                    f"({len(shards)} of {expected.get('shards')} are there). Run the same command again: "
+                    f"it makes what is missing."
+                )
         if not shards:
             raise StoreError(f"{self.root}: no {SHARD_PATTERN} in it, so it is not a record store.")
         return shards
+
+
+class _Shard:
+    """An opened shard: signals as views of the memory map, everything else as small arrays."""
+
+    def __init__(self, path: Path) -> None:
+        reader = open_shard(path)
+        self.signals: list[np.ndarray] = []  # per record batch, all its samples, int16
+        batches, offsets, batch_of_row = [], [], []
+        for i in range(reader.num_record_batches):
+            batch = reader.get_batch(i)
+            column = batch.column(batch.schema.get_field_index("signal"))
+            _, offset_buffer, data = column.buffers()
+            self.signals.append(np.frombuffer(data or b"", dtype="<i2"))
+            begin = np.frombuffer(offset_buffer, dtype=np.int64)[column.offset :][: len(batch)]
+            offsets.append(begin // 2)
+            batch_of_row.append(np.full(len(batch), i, dtype=np.int64))
+            batches.append(batch.select([n for n in batch.schema.names if n != "signal"]))
+        self.path = path
+        self.table = pa.Table.from_batches(batches)
+        self.batch_of_row = np.concatenate(batch_of_row)
+        self.offsets = np.concatenate(offsets)  # first sample of the row within its batch
+        self.n_samples = self.table["n_samples"].to_numpy()
+        self.lead_begin, names = _flat_lists(self.table["leads"])
+        self.lead_positions = pc.index_in(names, value_set=pa.array(LEADS)).to_numpy().astype(np.int64)
+        _, scale = _flat_lists(self.table["scale"])
+        self.scale = scale.to_numpy().astype(np.float32)
+
+    def signal(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A record as stored, (L, T) int16; the positions of its leads (L,); their scale (L,)."""
+        leads = slice(self.lead_begin[row], self.lead_begin[row + 1])
+        n_leads = leads.stop - leads.start
+        begin = self.offsets[row]
+        stored = self.signals[self.batch_of_row[row]][begin : begin + n_leads * self.n_samples[row]]
+        return stored.reshape(n_leads, -1), self.lead_positions[leads], self.scale[leads]
+
+
+def _flat_lists(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Where each list of a list column begins (and the last one ends), and all their items."""
+    lists = column.combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):  # older pyarrow keeps an empty or single chunk chunked
+        lists = lists.chunk(0)
+    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), lists.flatten()

@@ -19,7 +19,8 @@ class FoundRecord:
     Attributes:
         path: the header file.
         record_id: path below the folder, with "/" and without ".hea".
-        digest: of the header's bytes, so that a changed input is noticed.
+        digest: of the header (and those of its segments) and the sizes of the signal files, so that changed
+            input is noticed.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Listing:
 
 def find_records(root: Path) -> Listing:
     """Every WFDB record below `root`, links to folders included."""
+    root = Path(os.path.abspath(root))  # so that workers find it, wherever they were started
     listing = Listing()
     visited: set[str] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
@@ -56,11 +58,25 @@ def find_records(root: Path) -> Listing:
     return listing
 
 
+def _digest(*parts: bytes) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()
+
+
+def _size(path: Path) -> bytes:
+    try:
+        return b"%d" % os.stat(path).st_size
+    except OSError:
+        return b"missing"
+
+
 def _list_folder(folder: Path, root: Path, names: list[str], listing: Listing) -> None:
     prefix = folder.relative_to(root).as_posix()
     prefix = "" if prefix == "." else f"{prefix}/"
-    headers: dict[str, str] = {}  # stem -> digest
-    segments: set[str] = set()
+    content: dict[str, bytes] = {}  # stem -> digest of its header and signal files
+    segments_of: dict[str, list[str]] = {}
     signal_files: set[str] = set()
     for name in names:
         if not name.endswith(".hea"):
@@ -69,15 +85,20 @@ def _list_folder(folder: Path, root: Path, names: list[str], listing: Listing) -
             data = (folder / name).read_bytes()
         except OSError:
             data = b""  # reading it later tells why
-        headers[name[: -len(".hea")]] = hashlib.blake2b(data, digest_size=16).hexdigest()
+        stem = name[: -len(".hea")]
         lines, _ = split_comments(decode(data))
         first_words = [line.split()[0] for line in lines]
+        files: list[str] = []
         if first_words and "/" in first_words[0]:
-            segments.update(first_words[1:])
+            segments_of[stem] = first_words[1:]
         else:
-            signal_files.update(first_words[1:])
-    for stem in headers.keys() - segments:
-        listing.records.append(FoundRecord(folder / f"{stem}.hea", prefix + stem, headers[stem]))
+            files = sorted(set(first_words[1:]))
+            signal_files.update(files)
+        content[stem] = _digest(data, *(_size(folder / file) for file in files))
+    segments = {segment for listed in segments_of.values() for segment in listed}
+    for stem in content.keys() - segments:
+        digest = _digest(content[stem], *(content.get(segment, b"") for segment in segments_of.get(stem, ())))
+        listing.records.append(FoundRecord(folder / f"{stem}.hea", prefix + stem, digest.hex()))
     for name in names:
         if name.endswith(_SIGNAL_SUFFIXES) and name not in signal_files and not name.startswith("."):
             listing.orphans.append(prefix + name)

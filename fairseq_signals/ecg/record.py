@@ -84,18 +84,11 @@ def read_record(path: Path, record_id: str | None = None) -> Record:
     path = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
     record_id = path.name[: -len(".hea")] if record_id is None else record_id
     header = read_header(path)
-    if not MIN_FS <= header.fs * _frame_factor(header) <= MAX_FS:
-        raise SignalError(
-            f"record {record_id}: the sampling rate in {path.name} is {header.fs:g} Hz, outside "
-            f"{MIN_FS:g}-{MAX_FS:g} Hz. Correct the header if it is wrong.",
-            kind="with an unexpected sampling rate",
-        )
     if header.segments:
         from fairseq_signals.ecg.wfdb_reader import read_multi_segment
 
         return read_multi_segment(header, record_id)
     selected, faults, ignored = select_leads(header.signals, record_id)
-    _check_signal_files(header, record_id)
     if is_plain_16(header):
         record = _read_plain_16(header, record_id, selected)
     else:
@@ -105,10 +98,6 @@ def read_record(path: Path, record_id: str | None = None) -> Record:
     return replace(
         record, subject=parse_comments(header.comments), faults=(*faults, *record.faults), ignored=ignored
     )
-
-
-def _frame_factor(header: Header) -> int:
-    return max((s.samples_per_frame for s in header.signals), default=1)
 
 
 def select_leads(
@@ -154,16 +143,6 @@ def select_leads(
     return selected, tuple(faults), tuple(ignored)
 
 
-def _check_signal_files(header: Header, record_id: str) -> None:
-    for name in header.signal_files:
-        if not (header.path.parent / name).is_file():
-            raise SignalError(
-                f"record {record_id}: signal file {name}, named in {header.path.name}, is missing. "
-                f"Restore it beside the header from the original download.",
-                kind="without a signal file",
-            )
-
-
 # --- format 16, one file ---------------------------------------------------------------------------------
 
 
@@ -185,6 +164,8 @@ def _read_plain_16(header: Header, record_id: str, selected: dict[str, int]) -> 
     path = header.path.parent / first.file_name
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise signal_file_missing(record_id, header, path.name) from None
     except OSError as e:
         raise SignalError(
             f"record {record_id}: {path.name} cannot be read ({e.strerror}). Check the file."
@@ -197,7 +178,9 @@ def _read_plain_16(header: Header, record_id: str, selected: dict[str, int]) -> 
     if path.suffix == ".mat" and first.byte_offset >= 20:
         _check_mat4(data, record_id, path.name, n_signals)
     adu = np.frombuffer(data, dtype="<i2", count=n_samples * n_signals, offset=first.byte_offset)
-    adu = np.ascontiguousarray(adu.reshape(n_samples, n_signals)[:, list(selected.values())].T)  # (L, T)
+    positions = list(selected.values())
+    adu = adu.reshape(n_samples, n_signals).T  # interleaved -> (signal, sample)
+    adu = np.ascontiguousarray(adu if positions == list(range(n_signals)) else adu[positions])  # (L, T)
     low, high = adu.min(axis=1).tolist(), adu.max(axis=1).tolist()
 
     keep, rows, scale, faults, requantised = [], [], [], [], False
@@ -218,7 +201,7 @@ def _read_plain_16(header: Header, record_id: str, selected: dict[str, int]) -> 
         keep.append(lead)
         rows.append(row)
         scale.append(factor * mv_per(line) / line.adc_gain)
-    if len(keep) == n_signals == len(adu) and all(row.base is adu for row in rows):
+    if len(keep) == len(adu) and all(row.base is adu for row in rows):
         signal = adu
     else:
         signal = np.stack(rows) if rows else np.zeros((0, n_samples), np.int16)
@@ -251,6 +234,15 @@ def _check_mat4(data: bytes, record_id: str, name: str, n_signals: int) -> None:
 
 
 # --- shared with the wfdb path ---------------------------------------------------------------------------
+
+
+def signal_file_missing(record_id: str, header: Header, name: str) -> SignalError:
+    """The error for a signal file that is not where its header is."""
+    return SignalError(
+        f"record {record_id}: signal file {name}, named in {header.path.name}, is missing. "
+        f"Restore it beside the header from the original download.",
+        kind="without a signal file",
+    )
 
 
 def truncated(record_id: str, name: str, expected: int, available: int) -> SignalError:
@@ -294,7 +286,13 @@ def finish(
     faults: list[LeadNote],
     requantised: bool,
 ) -> Record:
-    """The record, unless nothing of it can be used."""
+    """The record, unless nothing of it can be used or its sampling rate cannot be right."""
+    if not MIN_FS <= fs <= MAX_FS:
+        raise SignalError(
+            f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "
+            f"{MIN_FS:g}-{MAX_FS:g} Hz. Correct the header if it is wrong.",
+            kind="with an unexpected sampling rate",
+        )
     if not leads:
         why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""

@@ -17,9 +17,16 @@ from fairseq_signals.ecg.record import (
     mv_per,
     quantise,
     select_leads,
+    signal_file_missing,
     truncated,
 )
 from fairseq_signals.errors import SignalError
+
+#: Of the formats whose samples have a fixed size; FLAC (508, 516, 524) is not among them.
+_BITS_PER_SAMPLE = {
+    **{"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16},
+    **{"212": 12, "310": 32 / 3, "311": 32 / 3},
+}
 
 
 def read_single_segment(header: Header, record_id: str, selected: dict[str, int]) -> Record:
@@ -30,6 +37,7 @@ def read_single_segment(header: Header, record_id: str, selected: dict[str, int]
         record_id: for messages and the result.
         selected: position of each lead among the signals, as from `select_leads`.
     """
+    _check_signal_files(header, record_id)
     lines = {lead: header.signals[position] for lead, position in selected.items()}
     channels = _read_channels(header, record_id, list(selected.values()))
     # Signals with skew are shifted to the left, which leaves nothing to put at their end.
@@ -41,7 +49,12 @@ def read_single_segment(header: Header, record_id: str, selected: dict[str, int]
 
 def read_multi_segment(header: Header, record_id: str) -> Record:
     """The twelve leads of a multi-segment record, segments joined; gaps are missing samples."""
-    reference = _reference_segment(header)
+    segments = [read_header(header.path.with_name(f"{name}.hea")) for name in header.segments if name != "~"]
+    if not segments:
+        raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
+    for segment in segments:
+        _check_signal_files(segment, record_id)
+    reference = segments[0]  # it names the signals; in a variable layout it is the layout and has no samples
     selected, faults, ignored = select_leads(reference.signals, record_id)
     lines = {lead: reference.signals[position] for lead, position in selected.items()}
     channels = _read_channels(header, record_id, list(selected.values()))
@@ -53,12 +66,20 @@ def read_multi_segment(header: Header, record_id: str) -> Record:
     )
 
 
-def _reference_segment(header: Header) -> Header:
-    """The first segment of a multi-segment record: it names the signals (the layout, where there is one)."""
-    names = [name for name in header.segments if name != "~"]
-    if not names:
-        raise SignalError(f"{header.path}: a multi-segment record without a segment")
-    return read_header(header.path.with_name(names[0] + ".hea"))
+def _check_signal_files(header: Header, record_id: str) -> None:
+    """Raise SignalError where a file is missing, or too short for what the header says is in it."""
+    for name in header.signal_files:
+        path = header.path.with_name(name)
+        if not path.is_file():
+            raise signal_file_missing(record_id, header, name)
+        lines = [line for line in header.signals if line.file_name == name]
+        bits = [_BITS_PER_SAMPLE.get(line.fmt) for line in lines]
+        if header.n_samples is None or None in bits:
+            continue
+        bits_per_frame = sum(n * line.samples_per_frame for n, line in zip(bits, lines) if n is not None)
+        available = max(0, path.stat().st_size - lines[0].byte_offset)
+        if available < int(header.n_samples * bits_per_frame / 8):  # the last byte of format 212 may be half
+            raise truncated(record_id, name, header.n_samples, int(available * 8 / bits_per_frame))
 
 
 def _read_channels(header: Header, record_id: str, positions: list[int]) -> list[np.ndarray]:
@@ -75,12 +96,7 @@ def _read_channels(header: Header, record_id: str, positions: list[int]) -> list
             f"record {record_id}: the wfdb library cannot read it ({type(e).__name__}: {e}). "
             f"Is a signal file truncated, or of another format than the header says? Download it again."
         ) from e
-    channels = [np.asarray(values, dtype=np.float64) for values in record.e_p_signal]
-    if header.n_samples is not None and channels:
-        frames = min(len(v) // n for v, n in zip(channels, record.samps_per_frame))
-        if frames < header.n_samples:
-            raise truncated(record_id, ", ".join(header.signal_files), header.n_samples, frames)
-    return channels
+    return [np.asarray(values, dtype=np.float64) for values in record.e_p_signal]
 
 
 def _n_frames(values: np.ndarray, samples_per_frame: int, skew: int) -> int:

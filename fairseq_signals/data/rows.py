@@ -1,0 +1,122 @@
+"""From a record's files to its row in the store: reading, resampling, and what is noted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
+from fairseq_signals.ecg.record import Record, read_record
+from fairseq_signals.ecg.resample import resample_record
+from fairseq_signals.errors import SignalError
+
+RECORDS_PER_SHARD = 500
+REJECTED = "rejected "  #: prefix of the counts of rejections by kind
+
+
+@dataclass(frozen=True)
+class Item:
+    """A record to be stored, and what is known of it besides its files.
+
+    Attributes:
+        source: name of the corpus.
+        record_id: unique within the source.
+        path: the header file.
+        digest: of the header, so that changed input is noticed.
+        rejected: the reason why it must not be read, or None.
+        rejected_kind: that reason in a few words.
+        patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
+    """
+
+    source: str
+    record_id: str
+    path: str
+    digest: str = ""
+    rejected: str | None = None
+    rejected_kind: str = ""
+    patient_id: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    codes: tuple[str, ...] | None = None
+    report: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.source}/{self.record_id}"
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a record must be and becomes.
+
+    Attributes:
+        fs: sampling rate of the store in Hz; records at other rates are resampled.
+        min_seconds: shorter records are rejected.
+        records_per_shard: records (kept or not) that share a shard.
+    """
+
+    fs: float = 500.0
+    min_seconds: float = 5.0
+    records_per_shard: int = RECORDS_PER_SHARD
+
+
+def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
+    """The row of one record; faults of its leads are added to `notes`.
+
+    Raises:
+        SignalError: the record cannot be used.
+    """
+    if item.rejected is not None:
+        raise SignalError(item.rejected, item.rejected_kind)
+    record = read_record(Path(item.path), item.record_id)
+    if record.duration_s < options.min_seconds:
+        raise SignalError(
+            f"record {item.record_id}: it lasts {record.duration_s:.4g} s, less than the "
+            f"{options.min_seconds:g} s asked for. Lower --min-seconds to keep it.",
+            kind=f"shorter than {options.min_seconds:g} s",
+        )
+    stored = resample_record(record, options.fs)
+    _note(record, stored, item, notes)
+    subject = record.subject
+    return StoreRow(
+        record_id=item.record_id,
+        source=item.source,
+        fs=stored.fs,
+        leads=stored.leads,
+        scale=stored.scale,
+        signal=stored.signal,
+        patient_id=subject.patient_id if item.patient_id is None else item.patient_id,
+        age=subject.age if item.age is None else item.age,
+        sex=subject.sex if item.sex is None else item.sex,
+        codes=subject.codes if item.codes is None else item.codes,
+        report=item.report,
+    )
+
+
+def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:
+    for lead, reason in record.faults:
+        notes.faults.append(LeadFault(item.key, lead, reason))
+        notes.count("lead(s) marked absent")
+    for lead, reason in record.ignored:
+        notes.faults.append(LeadFault(item.key, lead, reason))
+        notes.count("other channel(s) ignored")
+    if stored is not record:
+        notes.count(f"resampled from {record.fs:g} Hz")
+    elif record.requantised:
+        notes.count("re-quantised (their values do not fit 16 bits)")
+
+
+def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -> Iterator[StoreRow]:
+    """The rows of all records that can be used; the others are added to `notes`."""
+    for item in items:
+        try:
+            yield make_row(item, options, notes)
+        except SignalError as e:
+            notes.rejected.append(Rejection(item.key, str(e).removeprefix(f"record {item.record_id}: ")))
+            notes.count(REJECTED + e.kind)
+        except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
+            notes.rejected.append(
+                Rejection(item.key, f"unforeseen {type(e).__name__}: {e}. Please report it.")
+            )
+            notes.count(REJECTED + "for unforeseen reasons")

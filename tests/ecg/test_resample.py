@@ -1,0 +1,67 @@
+"""Change of sampling rate."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.resample import rate_ratio, resample, resample_record
+
+
+def tone(frequency, fs, seconds=10.0):
+    return np.sin(2 * np.pi * frequency * np.arange(round(seconds * fs)) / fs)
+
+
+@pytest.mark.parametrize(
+    ("fs_in", "ratio"),
+    [(1000, "1/2"), (257, "500/257"), (400, "5/4"), (360, "25/18"), (500.0, "1"), (128, "125/32")],
+)
+def test_the_ratio_is_exact_for_whole_rates(fs_in, ratio):
+    assert rate_ratio(fs_in, 500) == Fraction(ratio)
+
+
+@given(st.floats(50, 20000))
+def test_the_ratio_of_any_rate_is_right_to_a_thousandth(fs):
+    assert float(rate_ratio(fs, 500)) * fs == pytest.approx(500, rel=1e-3)
+
+
+@pytest.mark.parametrize("fs_in", [100, 257, 360, 400, 1000, 1024.5])
+def test_a_tone_in_the_pass_band_keeps_amplitude_and_phase(fs_in):
+    out = resample(tone(20, fs_in), fs_in, 500)
+    expected = tone(20, 500, 11)[: len(out)]
+    assert np.abs(out - expected)[200:-200].max() < 0.01
+
+
+@pytest.mark.parametrize(("fs_in", "frequency"), [(1000, 320), (1000, 480), (2000, 700)])
+def test_a_tone_above_the_new_nyquist_frequency_is_removed(fs_in, frequency):
+    out = resample(tone(frequency, fs_in), fs_in, 500)
+    assert np.abs(out)[200:-200].max() < 2e-3  # plain decimation would leave an alias of amplitude 1
+
+
+@pytest.mark.parametrize(
+    ("fs_in", "n_in", "n_out"), [(1000, 10000, 5000), (257, 1285, 2500), (400, 4096, 5120)]
+)
+def test_the_duration_stays(fs_in, n_in, n_out):
+    assert resample(np.zeros((12, n_in)), fs_in, 500).shape == (12, n_out)
+
+
+def test_an_offset_makes_no_artefact_at_the_edges():
+    out = resample(np.full(1000, 5.0), 1000, 500)
+    np.testing.assert_allclose(out, 5.0, atol=1e-9)
+
+
+def test_a_record_at_the_right_rate_is_not_touched(tmp_path, write_wfdb, ecg_adu):
+    record = read_record(write_wfdb(tmp_path, "r", ecg_adu()))
+    assert resample_record(record, 500) is record
+
+
+def test_a_resampled_record_is_rounded_to_the_peak_of_each_lead(tmp_path, write_wfdb, ecg_adu):
+    record = read_record(write_wfdb(tmp_path, "r", ecg_adu(), fs=400))
+    out = resample_record(record, 500)
+    assert (out.fs, out.n_samples, out.leads) == (500.0, 3750, record.leads)
+    exact = resample(record.signal_mv(), 400, 500)
+    assert (np.abs(out.signal_mv() - exact) <= out.scale[:, None] / 2 * 1.0001).all()
+    assert (np.abs(out.signal).max(axis=1) == 32767).all()

@@ -1,0 +1,201 @@
+"""preprocess/wfdb_folder.py on small folders of WFDB records."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fairseq_signals.data.store import RecordStore
+
+
+@pytest.fixture(scope="module")
+def script(repo_dir):
+    spec = importlib.util.spec_from_file_location(
+        "preprocess_wfdb_folder", repo_dir / "preprocess" / "wfdb_folder.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path, write_wfdb, ecg_adu):
+    """Two folders of two records each."""
+    for person in ("Person_01", "Person_02"):
+        for rec in ("rec_1", "rec_2"):
+            write_wfdb(
+                tmp_path / "raw" / person, rec, ecg_adu(2), ["ECG I", "ECG I filtered"], gain=200,
+                comments=["Age: 25", "Sex: male", "Dx: 9"],
+            )  # fmt: skip
+    return tmp_path / "raw"
+
+
+def run(script, root, dest, *options):
+    return script.main([str(root), "--dest", str(dest), "--source", "ecg-id", "--workers", "1", *options])
+
+
+def entries(dest):
+    return {entry["record_id"]: entry for entry in RecordStore(dest).metadata().to_pylist()}
+
+
+def test_every_header_below_the_folder_is_a_record_named_by_its_path(script, root, tmp_path, capsys):
+    assert run(script, root, tmp_path / "store") == 0
+    found = entries(tmp_path / "store")
+    assert list(found) == ["Person_01/rec_1", "Person_01/rec_2", "Person_02/rec_1", "Person_02/rec_2"]
+    assert {(e["source"], e["patient_id"], *e["leads"]) for e in found.values()} == {("ecg-id", None, "I")}
+    assert capsys.readouterr().out == "kept 4 of 4 records; 4 other channel(s) ignored\n"
+    faults = (tmp_path / "store" / "lead_faults.tsv").read_text()
+    assert "ecg-id/Person_01/rec_1\tECG I filtered\tnot one of the 12 leads" in faults
+
+
+def test_the_folder_can_name_the_patient(script, root, tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(root, "top", ecg_adu(1), ["I"])
+    assert run(script, root, tmp_path / "store", "--patient-from-folder") == 0
+    found = entries(tmp_path / "store")
+    assert found["Person_02/rec_1"]["patient_id"] == "Person_02"
+    assert found["top"]["patient_id"] is None
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "record_id,patient_id,age,sex,codes,report,source\n"
+        "Person_01/rec_1,p7,30,F,NORM|SR,all fine,other\n"
+        "Person_02/rec_2,p8,,,,,\n"
+        "Person_03/rec_1,p9,,,,,\n"
+    )
+    return path
+
+
+def test_a_table_adds_to_the_headers_and_what_does_not_match_is_counted(
+    script, root, tmp_path, table, capsys
+):
+    assert run(script, root, tmp_path / "store", "--metadata", str(table)) == 0
+    found = entries(tmp_path / "store")
+    first = {
+        key: found["Person_01/rec_1"][key]
+        for key in ("patient_id", "age", "sex", "codes", "report", "source")
+    }
+    assert first == {
+        "patient_id": "p7", "age": 30, "sex": "female", "codes": ["NORM", "SR"], "report": "all fine",
+        "source": "other",
+    }  # fmt: skip
+    last = found["Person_02/rec_2"]
+    assert (last["patient_id"], last["age"], last["sex"], last["codes"]) == ("p8", 25, "male", ["9"])
+    assert found["Person_01/rec_2"]["patient_id"] is None
+    err = capsys.readouterr().err
+    assert "2 records are not in" in err
+    assert "kept with what their headers tell" in err
+    assert "1 rows of" in err
+    assert "Person_03/rec_1" in err
+
+
+def test_only_listed_leaves_the_others_out(script, root, tmp_path, table, capsys):
+    assert run(script, root, tmp_path / "store", "--metadata", str(table), "--only-listed") == 0
+    assert set(entries(tmp_path / "store")) == {"Person_01/rec_1", "Person_02/rec_2"}
+    assert "2 records are not in" in capsys.readouterr().err
+
+
+def test_the_table_goes_before_the_folder(script, root, tmp_path, table):
+    options = ["--metadata", str(table), "--patient-from-folder"]
+    assert run(script, root, tmp_path / "store", *options) == 0
+    found = entries(tmp_path / "store")
+    assert (found["Person_01/rec_1"]["patient_id"], found["Person_01/rec_2"]["patient_id"]) == (
+        "p7",
+        "Person_01",
+    )
+
+
+def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
+    script, root, tmp_path, write_wfdb, ecg_adu, capsys
+):
+    bad = root / "bad"
+    write_wfdb(bad, "short", ecg_adu(2, 1000), ["I", "II"])
+    write_wfdb(bad, "gain", ecg_adu(2), ["I", "II"], gain=0)
+    write_wfdb(bad, "names", ecg_adu(2), ["a", "b"])
+    write_wfdb(bad, "flat", ecg_adu(2) * 0, ["I", "II"])
+    write_wfdb(bad, "nan", np.full((2, 3000), -32768), ["I", "II"])
+    write_wfdb(bad, "rate", ecg_adu(2), ["I", "II"], fs=1)
+    write_wfdb(bad, "lost", ecg_adu(2), ["I", "II"])
+    (bad / "lost.dat").unlink()
+    write_wfdb(bad, "cut", ecg_adu(2), ["I", "II"])
+    (bad / "cut.dat").write_bytes(b"")
+    write_wfdb(bad, "orphan", ecg_adu(2), ["I", "II"]).unlink()
+    (bad / "text.hea").write_text("this is no header\n")
+    (bad / "empty.hea").write_text("")
+    assert run(script, root, tmp_path / "store") == 0
+    rejected = dict(
+        line.split("\t") for line in (tmp_path / "store" / "rejected.tsv").read_text().splitlines()[1:]
+    )
+    for name, reason in {
+        "short": "lasts 2 s", "gain": "gain of lead I is 0", "names": "none of its 2 signals",
+        "flat": "no usable lead", "nan": "3000 of 3000 samples are missing", "rate": "sampling rate",
+        "lost": "lost.dat, named in lost.hea, is missing", "cut": "truncated", "orphan": "no header names",
+        "text": "the record line", "empty": "it is empty",
+    }.items():  # fmt: skip
+        assert reason in rejected.pop(f"ecg-id/bad/{name}")
+    assert rejected == {}
+    assert len(RecordStore(tmp_path / "store")) == 4
+    assert capsys.readouterr().out.startswith("kept 4 of 15 records; rejected 2 with a malformed header, ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only-listed"], "--only-listed needs --metadata"),
+        (["--metadata", "gone.csv"], "the metadata table cannot be read"),
+    ],
+)
+def test_wrong_options_are_an_error_in_one_line(script, root, tmp_path, capsys, options, message):
+    assert run(script, root, tmp_path / "store", *options) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("StoreError: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_table_that_lists_none_of_the_records_is_an_error(script, root, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("record_id\nrec_1\n")
+    options = ["--metadata", str(tmp_path / "t.csv"), "--only-listed"]
+    assert run(script, root, tmp_path / "store", *options) == 1
+    assert "A record_id is the path below that folder" in capsys.readouterr().err
+
+
+def test_an_empty_or_missing_folder_is_an_error_and_nothing_is_written(script, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run(script, tmp_path / "empty", tmp_path / "store") == 1
+    assert "there is no WFDB record (.hea)" in capsys.readouterr().err
+    assert run(script, tmp_path / "gone", tmp_path / "store") == 1
+    assert "there is no such folder" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_command_runs_the_same_script_with_several_workers(repo_dir, root, tmp_path):
+    command = [
+        sys.executable, "-m", "fairseq_signals.cli", "preprocess", "wfdb_folder", str(root),
+        "--dest", "store", "--source", "x", "--workers", "2", "--records-per-shard", "2",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(repo_dir)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(RecordStore(tmp_path / "store")) == 4
+
+
+@pytest.mark.shared
+def test_every_real_folder_gives_a_store_or_reasons(script, shared_dir, tmp_path):
+    folders = [path for path in sorted((shared_dir / "real_ecg").glob("*")) if any(path.rglob("*.hea"))]
+    if not folders:
+        pytest.skip("no WFDB record at hand")
+    for folder in folders:
+        if sum(1 for _ in folder.rglob("*.hea")) > 500:
+            continue  # tests/ecg/test_real_records.py reads those too
+        dest = tmp_path / folder.name
+        assert run(script, folder, dest, "--min-seconds", "0.5") == 0
+        rejected = (dest / "rejected.tsv").read_text()
+        assert "unforeseen" not in rejected
+        assert len(RecordStore(dest)) > 0
