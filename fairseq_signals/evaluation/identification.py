@@ -38,7 +38,7 @@ def evaluate_identification(
             raise CheckpointError(f"{leads} leads: {error}") from None
         found[leads] = rank1_accuracy(g_embeddings, g_ids, p_embeddings, p_ids)
     notes = [f"{len(g_items)} gallery {per}s of {len(set(g_ids))} patients"]
-    unknown = sum(patient not in set(g_ids) for patient in set(p_ids))
+    unknown = len(set(p_ids) - set(g_ids))
     if unknown:
         notes.append(f"{unknown} probe patients have no gallery {per}; their probes count as wrong")
 
