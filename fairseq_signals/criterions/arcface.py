@@ -10,8 +10,8 @@ from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_signals.config import OpenConfig, check_keys
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import OpenConfig, check_keys
 
 
 def arcface_logits(cosine: Tensor, target: Tensor, scale: float, margin: float) -> Tensor:

@@ -9,8 +9,8 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_signals.config import OpenConfig, check_keys
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import OpenConfig, check_keys
 
 
 @dataclass

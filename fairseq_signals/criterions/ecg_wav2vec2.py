@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
-import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_signals.config import OpenConfig, check_keys
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.models.ecg_wav2vec2 import Wav2Vec2Output
 from fairseq_signals.modules.contrastive import binary_contrastive_loss, infonce_loss
 
@@ -36,8 +35,6 @@ def regularisers(output: Wav2Vec2Output, loss_weights: List[float]) -> Dict[str,
     names = ["diversity", "features_pen"]
     terms = [output.diversity_loss, output.feature_penalty]
     weights = list(loss_weights) * 2 if len(loss_weights) == 1 else list(loss_weights)
-    if len(weights) == 1 + (terms[0] is not None) and terms[0] is None:
-        weights = [0.0, *weights]
     return {
         name: weight * term.float()
         for name, weight, term in zip(names, weights, terms)
@@ -48,8 +45,7 @@ def regularisers(output: Wav2Vec2Output, loss_weights: List[float]) -> Dict[str,
 def contrastive_accuracy(logits: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor]:
     """Frames whose positive has the largest logit, and all frames; a row of equal logits is not correct."""
     logits = logits[valid]
-    finite = logits.masked_fill(~torch.isfinite(logits), float("inf"))
-    right = (logits.argmax(dim=-1) == 0) & ~(finite.argmin(dim=-1) == 0)
+    right = (logits.argmax(dim=-1) == 0) & (logits.argmin(dim=-1) != 0)
     return right.sum(), valid.sum()
 
 

@@ -6,7 +6,6 @@ from typing import Any, Dict, List, Tuple
 from fairseq.criterions import FairseqCriterion, register_criterion
 from torch import Tensor
 
-from fairseq_signals.config import check_keys
 from fairseq_signals.criterions.cmsc import CMSCCriterionConfig, check_cmsc_config, global_term
 from fairseq_signals.criterions.ecg_wav2vec2 import (
     NOT_MEANS,
@@ -15,6 +14,7 @@ from fairseq_signals.criterions.ecg_wav2vec2 import (
     local_term,
     reduce_pretraining_metrics,
 )
+from fairseq_signals.models.config import check_keys
 
 
 @dataclass

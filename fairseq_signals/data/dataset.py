@@ -1,4 +1,4 @@
-"""Segments and pairs of segments of a manifest, as a fairseq dataset."""
+"""Segments and pairs of segments of a manifest; `tasks/base.py` makes a fairseq dataset of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
-from fairseq.data import FairseqDataset
 from torch import Tensor
 
 from fairseq_signals.data.collater import collate
@@ -20,7 +19,7 @@ from fairseq_signals.transforms.base import Transform
 logger = logging.getLogger(__name__)
 
 
-class ECGDataset(FairseqDataset):
+class ECGDataset(torch.utils.data.Dataset):
     """One item is a segment, or with `pairs` two adjacent segments of one record.
 
     All randomness (order, crops, transforms) is a function of seed, epoch and item, so that a resumed run
@@ -29,7 +28,7 @@ class ECGDataset(FairseqDataset):
     Args:
         reader: the segments.
         leads: indices of the leads to load.
-        pad_leads: leads that are not loaded stay as zeros on an axis of 12; else only `leads`, in their order.
+        pad_leads: leads that are not loaded are zeros on an axis of 12; else only `leads`, in their order.
         pairs: items are the pairs (2k, 2k + 1) of each record.
         transform: applied to every segment, or None.
         targets: (N, C) float32 multi-hot or (N,) long classes of the segments, or None.
@@ -42,10 +41,6 @@ class ECGDataset(FairseqDataset):
         max_sample_size: cut longer ones: at random where `shuffle`, else at their beginning.
         subset: name that batches carry, e.g. "valid".
     """
-
-    # the order of a new epoch is a new one, and with it what is in a batch
-    can_reuse_epoch_itr_across_epochs = False
-    supports_fetch_outside_dataloader = True
 
     def __init__(
         self,

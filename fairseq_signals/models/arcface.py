@@ -5,7 +5,7 @@ from typing import Any
 
 from fairseq.models import BaseFairseqModel, register_model
 
-from fairseq_signals.config import check_keys
+from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.finetuning import FinetuningConfig, FreezeAtFirst, build_encoder
 from fairseq_signals.modules.heads import ECGIdentifier
 

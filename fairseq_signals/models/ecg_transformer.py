@@ -7,7 +7,7 @@ from fairseq.models import BaseFairseqModel, register_model
 from fairseq.modules import GradMultiply
 from torch import Tensor
 
-from fairseq_signals.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 

@@ -7,8 +7,8 @@ import torch
 from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
-from fairseq_signals.config import check_keys
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.quantizer import Quantized, VectorQuantizer, perplexity
 from fairseq_signals.modules.contrastive import (

@@ -12,6 +12,7 @@ from fairseq_signals.errors import ConfigError
 
 ConvLayer = Tuple[int, int, int]
 EXTRACTOR_MODES = ("default", "layer_norm")
+MAX_LAYERS = 64
 _OPERATORS = {ast.Add: operator.add, ast.Mult: operator.mul}
 
 
@@ -27,8 +28,8 @@ def parse_conv_layers(spec: Any) -> List[ConvLayer]:
     """
     try:
         layers = _literal(ast.parse(spec, mode="eval").body) if isinstance(spec, str) else spec
-        layers = [tuple(int(value) for value in layer) for layer in layers]
-    except (SyntaxError, ValueError, TypeError) as error:
+        layers = [tuple(operator.index(value) for value in layer) for layer in layers]
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ConfigError(
             f"model.conv_feature_layers must look like '[(256, 2, 2)] * 4', but is {spec!r} instead ({error})"
         ) from error
@@ -42,8 +43,10 @@ def parse_conv_layers(spec: Any) -> List[ConvLayer]:
 def _literal(node: ast.AST) -> Any:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _literal(node.left), _literal(node.right)
-        if isinstance(node.op, ast.Mult) and not (isinstance(right, int) and 0 < right <= 64):
-            raise ValueError("a list is multiplied by an integer from 1 to 64")
+        if isinstance(node.op, ast.Mult) and not (
+            isinstance(left, list) and isinstance(right, int) and 0 < right * len(left) <= MAX_LAYERS
+        ):
+            raise ValueError(f"a list times an integer makes 1 to {MAX_LAYERS} layers")
         return _OPERATORS[type(node.op)](left, right)
     return ast.literal_eval(node)
 

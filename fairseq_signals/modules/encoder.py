@@ -12,7 +12,7 @@ from fairseq_signals.modules.conv_features import (
     conv_output_length,
     parse_conv_layers,
 )
-from fairseq_signals.modules.span_mask import span_mask
+from fairseq_signals.modules.span_mask import SELECTIONS, span_mask
 from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
 
 # the options that decide the encoder's shape: a checkpoint must agree with a model in all of them
@@ -28,6 +28,14 @@ ARCHITECTURE = (
     "conv_bias",
     "conv_pos",
     "conv_pos_groups",
+)
+DROPOUTS = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "dropout_input",
+    "dropout_features",
+    "encoder_layerdrop",
 )
 
 
@@ -140,6 +148,7 @@ class ECGEncoder(nn.Module):
             None,
             cfg.mask_channel_selection,
             cfg.mask_channel_other,
+            min_masks=0,
             no_overlap=cfg.no_mask_channel_overlap,
             min_space=cfg.mask_channel_min_space,
             device=x.device,
@@ -147,8 +156,14 @@ class ECGEncoder(nn.Module):
         return x.masked_fill(mask[:, None, :], 0.0)
 
     def contextualise(self, x: Tensor, padding_mask: Optional[Tensor]) -> Tensor:
-        """Context network h: (B, F, D) -> (B, F, D); no frame attends to padding."""
-        return self.encoder(x + self.conv_pos(x), padding_mask)
+        """Context network h: (B, F, D) -> (B, F, D); no frame attends to padding.
+
+        The position convolution sees padded frames as they are, like the authors' code; only then they are zeroed.
+        """
+        x = x + self.conv_pos(x)
+        if padding_mask is not None:
+            x = x.masked_fill(padding_mask[..., None], 0.0)
+        return self.encoder(x, padding_mask)
 
     def forward(
         self,
@@ -190,9 +205,11 @@ def check_encoder_config(cfg: Any) -> None:
         problems.append(
             f"model.encoder_embed_dim ({dim}) must be a multiple of encoder_attention_heads ({heads})"
         )
-    if dim % cfg.conv_pos_groups:
-        problems.append(f"model.encoder_embed_dim ({dim}) must be a multiple of conv_pos_groups")
-    for name in ("dropout", "attention_dropout", "activation_dropout", "dropout_input", "encoder_layerdrop"):
+    if cfg.conv_pos_groups < 1 or dim % cfg.conv_pos_groups:
+        problems.append(
+            f"model.encoder_embed_dim ({dim}) must be a multiple of conv_pos_groups ({cfg.conv_pos_groups})"
+        )
+    for name in DROPOUTS:
         if not 0 <= getattr(cfg, name) < 1:
             problems.append(f"model.{name} must be in [0, 1), but is {getattr(cfg, name)} instead")
     for name in ("mask_prob", "mask_channel_prob", "feature_grad_mult"):
@@ -201,5 +218,10 @@ def check_encoder_config(cfg: Any) -> None:
     for name in ("encoder_layers", "mask_length", "mask_channel_length", "in_d", "conv_pos"):
         if getattr(cfg, name) < 1:
             problems.append(f"model.{name} must be at least 1, but is {getattr(cfg, name)} instead")
+    for name in ("mask_selection", "mask_channel_selection"):
+        if getattr(cfg, name) not in SELECTIONS:
+            problems.append(
+                f"model.{name} must be one of {', '.join(SELECTIONS)}, but is {getattr(cfg, name)!r} instead"
+            )
     if problems:
         raise ConfigError("; ".join(problems))

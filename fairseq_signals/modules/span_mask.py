@@ -44,10 +44,7 @@ def span_mask(
     if b == 0 or f == 0:
         return torch.zeros(shape, dtype=torch.bool, device=device)
     options = {"device": device, "generator": generator}
-    if padding_mask is None:
-        size = torch.full((b,), f, device=device)
-    else:
-        size = (~padding_mask).sum(dim=1)
+    size = torch.full((b,), f, device=device) if padding_mask is None else (~padding_mask).sum(dim=1)
     expected = mask_prob * size / mask_length
     n_spans = (expected + torch.rand(b, **options)).long().clamp(min=min_masks)
     slots = max(int(n_spans.max()), 1)

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import torch
+from fairseq.data import FairseqDataset
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING, OmegaConf
 
-from fairseq_signals.config import OpenConfig, check_keys
 from fairseq_signals.data.dataset import ECGDataset
 from fairseq_signals.data.manifest import Manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.transforms.build import build_transforms
 
 
@@ -28,7 +29,8 @@ class ECGTaskConfig(OpenConfig):
     leads_to_load: Any = field(
         default=None,
         metadata={
-            "help": "leads by name or 0-based index, a list or 'I,II,V2'; or a lead set '12', '6', '3', '2', '1'"
+            "help": "leads by name or 0-based index, a list or 'I,II,V2'; or a lead set, '12', '6', '3', "
+            "'2' or '1'"
         },
     )
     enable_padding_leads: bool = field(
@@ -56,6 +58,14 @@ class ECGTaskConfig(OpenConfig):
     seed: int = II("common.seed")
 
 
+class TrainingDataset(ECGDataset, FairseqDataset):
+    """`ECGDataset` with what fairseq's batching and iterators ask of a dataset."""
+
+    # the order of a new epoch is a new one, and with it what is in a batch
+    can_reuse_epoch_itr_across_epochs = False
+    supports_fetch_outside_dataloader = True
+
+
 class ECGTask(FairseqTask):
     """Base of the tasks. A subclass sets `config_class` and says which datasets a split has."""
 
@@ -80,10 +90,10 @@ class ECGTask(FairseqTask):
         """The manifest `<name>.tsv` of this task's folder."""
         return read_manifest(Path(self.cfg.data) / f"{name}.tsv")
 
-    def dataset_of(self, manifest: Manifest, split: str, **options: Any) -> ECGDataset:
+    def dataset_of(self, manifest: Manifest, split: str, **options: Any) -> TrainingDataset:
         """A dataset with this task's options; transforms and a new order each epoch in training only."""
         train = split.startswith("train")
-        return ECGDataset(
+        return TrainingDataset(
             SegmentReader(manifest, self.cfg.sample_rate),
             leads=self.leads,
             pad_leads=self.cfg.enable_padding_leads,

@@ -1,4 +1,4 @@
-"""The configuration of a model that is fine-tuned: its classes and its encoder's shape are facts, not options."""
+"""The configuration of a fine-tuned model: its classes and its encoder's shape are facts, not options."""
 
 from typing import Optional
 
@@ -22,7 +22,8 @@ def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
     if num_labels is not None:
         if cfg.get("num_labels") not in (None, 0, num_labels):
             raise ConfigError(
-                f"model.num_labels is {cfg.num_labels}, but the manifest has {num_labels} classes; remove the key"
+                f"model.num_labels is {cfg.num_labels}, but the manifest has {num_labels} classes; "
+                "remove the key"
             )
         with open_dict(cfg):
             cfg.num_labels = num_labels

@@ -1,0 +1,99 @@
+"""From raw records to a table: pre-training, fine-tuning and testing on a synthetic corpus in minutes.
+
+    make demo
+
+Writes a corpus of SYNTHETIC 12-lead ECG as WFDB files in the layout of PhysioNet/CinC 2021, then runs the
+commands that a user would type on real data. Like the paper it classifies the CPSC and Georgia subsets and
+identifies PTB-XL patients, and pre-trains on all subsets but what these two tasks hold out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from steps import ROOT, Steps, python
+
+METHODS = {"w2v_cmsc_rlm": "false", "random_init": "true"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "demo", help="default: outputs/demo")
+    parser.add_argument("--patients", type=int, default=600, help="synthetic patients (default: %(default)s)")
+    parser.add_argument(
+        "--updates", type=int, default=400, help="pre-training updates (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    out: Path = args.out.resolve()
+    if out.is_dir():
+        shutil.rmtree(out)
+    seed = str(args.seed)
+    raw, store, manifests, runs = out / "raw", out / "store", out / "manifests", out / "runs"
+    dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
+    results = out / "results.json"
+    steps = Steps(out, total=15)
+
+    steps.run(
+        "Write a SYNTHETIC corpus as WFDB files",
+        *python("examples/quickstart/make_corpus.py", "--dest", str(raw)),
+        *("--patients", str(args.patients), "--sessions", "2..3", "--seed", seed),
+    )
+    steps.run(
+        "Preprocess: WFDB files to a record store",
+        *python("preprocess/physionet2021.py", str(raw), "--dest", str(store)),
+        *("--patients", str(raw / "patients.csv")),
+    )
+    steps.run(
+        "Manifests for classification (CPSC and Georgia subsets, as in the paper)",
+        *python("manifests/classification.py", str(store), "--dest", str(dx), "--labels", "cinc2021"),
+        *("--sources", "cpsc_2018", "georgia", "--split", "5:1:4", "--seed", seed),
+    )
+    steps.run(
+        "Manifests for identification (PTB-XL subset, two sessions a patient, as in the paper)",
+        *python("manifests/identification.py", str(store), "--dest", str(identity)),
+        *("--sources", "ptb-xl", "--valid-fraction", "0.1", "--test-fraction", "0.4", "--seed", seed),
+    )
+    steps.run(
+        "Manifests for pre-training: everything but what the two tasks hold out",
+        *python("manifests/pretrain.py", str(store), "--dest", str(pretrain)),
+        *("--exclude", str(dx), str(identity), "--seed", seed),
+    )
+    steps.run(
+        "Check that nothing leaks", *python("manifests/check.py", str(dx), str(identity), str(pretrain))
+    )
+
+    pretrained = steps.train(
+        "Pre-train W2V+CMSC+RLM",
+        "pretrain",
+        pretrain,
+        runs / "pretrain",
+        f"common.seed={seed}",
+        f"optimization.max_update={args.updates}",
+        f"lr_scheduler.total_num_update={args.updates}",
+    )
+    for task, data in (("classification", dx), ("identification", identity)):
+        for method, from_scratch in METHODS.items():
+            run = steps.train(
+                f"Fine-tune {task} from {method}",
+                task,
+                data,
+                runs / f"{task}-{method}",
+                f"common.seed={seed}",
+                f"model.model_path={pretrained / 'checkpoint_last.pt'}",
+                f"model.no_pretrained_weights={from_scratch}",
+            )
+            steps.evaluate(run / "checkpoint_best.pt", data, method, results, args.seed)
+    table = python("examples/quickstart/results_table.py", str(results), "--out", str(out))
+    steps.run("Make the table", *table, "--title", "Synthetic ECG (quickstart corpus)")
+    print(
+        f"\nThese figures are of synthetic ECG. Written: {', '.join(str(out / f'results.{e}') for e in ('json', 'md', 'png'))}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Runs the commands that a user would type, one after the other, and shows each of them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = Path(__file__).resolve().parent / "config"
+LEAD_SETS = "12,6,3,2,1"
+_PROGRESS = re.compile(r"\[(train_inner|valid|train)\]\[INFO\] - (.*)")
+_SHOWN = re.compile(r"epoch \d+|\b(?:num_updates|loss|accuracy|cmsc_loss|auroc|cinc_score)\b[= ]+[-\d.]+")
+
+
+class Steps:
+    """Commands with their output in one log file a step, and progress on the terminal.
+
+    Args:
+        folder: for the logs, and where a command's relative paths begin.
+        total: number of steps, to show how far the run is.
+    """
+
+    def __init__(self, folder: Path, total: int):
+        self.folder, self.total, self.done = folder, total, 0
+        self.began = time.monotonic()
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+
+    def run(self, title: str, *command: str) -> None:
+        """Echo a command, run it from the checkout's folder, and stop with its last lines if it fails."""
+        self.done += 1
+        elapsed = time.monotonic() - self.began
+        print(
+            f"\n[{self.done}/{self.total}, {elapsed:.0f} s] {title}\n$ {shlex.join(command)}",
+            flush=True,
+        )
+        log = (
+            self.folder
+            / "logs"
+            / f"{self.done:02d}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.log"
+        )
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+            assert process.stdout is not None
+            for line in process.stdout:
+                file.write(line)
+                self._show(line, quiet="fairseq-hydra-train" in command[0])
+        if process.wait():
+            tail = "".join(log.read_text().splitlines(keepends=True)[-15:])
+            sys.exit(
+                f"{tail}\nThe command failed with exit code {process.returncode}; its whole output is in {log}"
+            )
+
+    def _show(self, line: str, quiet: bool) -> None:
+        """Pass a line on; of a training's output only what tells its progress."""
+        if not quiet:
+            print("  " + line.rstrip("\n").split("\r")[-1], flush=True)
+            return
+        match = _PROGRESS.search(line)
+        if match:
+            print(f"  {match[1]:11s} {'  '.join(_SHOWN.findall(match[2]))}", flush=True)
+
+    def train(self, title: str, config: str, data: Path, save_dir: Path, *overrides: str) -> Path:
+        """Run fairseq-hydra-train with a configuration of this folder; returns where checkpoints are."""
+        self.run(
+            title,
+            program("fairseq-hydra-train"),
+            *("--config-dir", str(CONFIGS), "--config-name", config),
+            "common.user_dir=fairseq_signals",
+            f"task.data={data}",
+            f"checkpoint.save_dir={save_dir}",
+            f"hydra.run.dir={save_dir}",
+            *overrides,
+        )
+        return save_dir
+
+    def evaluate(self, checkpoint: Path, manifest: Path, method: str, results: Path, seed: int) -> None:
+        """Test a fine-tuned model on the five lead sets and add the figures to `results`."""
+        self.run(
+            f"Test {method}, {manifest.name}, on five lead sets",
+            program("fairseq-signals"),
+            *("evaluate", str(checkpoint), "--manifest", str(manifest), "--leads", LEAD_SETS),
+            *("--method", method, "--seed", str(seed), "--json", str(results), "--append"),
+        )
+
+
+def program(name: str) -> str:
+    """A program of the environment that runs this script."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.is_file() else shutil.which(name) or name
+
+
+def python(script: str, *arguments: str) -> tuple[str, ...]:
+    """A script of the checkout, run by this interpreter."""
+    return (sys.executable, str(ROOT / script), *arguments)
