@@ -58,7 +58,7 @@ def _balanced_levels(seed: int, number: int, n: int) -> np.ndarray:
 
     Independent draws would leave a small corpus with three or thirty patients of a disorder, by luck.
     """
-    primes = np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53])
+    primes = np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61])
     return (np.random.default_rng([seed, 0]).random(n) + number * np.sqrt(primes[:n])) % 1
 
 

@@ -86,7 +86,7 @@ def _with_disorders(patient: Patient, classes: set[str], rng: np.random.Generato
         m = shapes.with_axis(m, 105 + 40 * trait[0])
     if "LBBB" in classes:
         m = shapes.left_bundle_branch_block(
-            m, np.random.default_rng([patient.number, 7]), 0.85 + 0.45 * trait[1]
+            m, np.random.default_rng((trait * 2**32).astype(np.int64)), 0.85 + 0.45 * trait[1]
         )
     if "RBBB" in classes:
         m = shapes.right_bundle_branch_block(m, 0.75 + 0.6 * trait[1])
