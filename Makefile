@@ -46,7 +46,7 @@ demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead s
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo.py
 
 demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about 2 hours)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/real_data/run.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo_real.py
 
 test: install  ## the tests
 	$(RUN_TESTS) $(BIN)/python -m pytest $(PYTEST_ARGS)

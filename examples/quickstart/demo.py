@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "demo", help="default: outputs/demo")
     parser.add_argument("--patients", type=int, default=600, help="synthetic patients (default: %(default)s)")
     parser.add_argument(
-        "--updates", type=int, default=400, help="pre-training updates (default: %(default)s)"
+        "--updates", type=int, default=500, help="pre-training updates (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
