@@ -127,3 +127,30 @@ def ecg_adu():
         return np.cumsum(steps, axis=1).astype(np.int16)
 
     return make
+
+
+@pytest.fixture
+def tiny() -> dict:
+    """Options of an encoder that computes in milliseconds: 16 samples a frame, no dropout."""
+    return {
+        "encoder_layers": 2,
+        "encoder_embed_dim": 16,
+        "encoder_ffn_embed_dim": 32,
+        "encoder_attention_heads": 2,
+        "conv_feature_layers": "[(8, 2, 2)] * 4",
+        "conv_pos": 4,
+        "conv_pos_groups": 2,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+    }
+
+
+@pytest.fixture
+def ecg_batch():
+    """`ecg_batch(B, T, seed)`: random leads in mV, (B, 12, T) float32."""
+    import torch
+
+    def make(b: int = 4, n_samples: int = 320, seed: int = 0):
+        return torch.randn(b, 12, n_samples, generator=torch.Generator().manual_seed(seed))
+
+    return make

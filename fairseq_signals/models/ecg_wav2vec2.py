@@ -117,13 +117,6 @@ class ECGWav2Vec2Model(BaseFairseqModel):
             time_first=True,
         )
 
-    def set_num_updates(self, num_updates: int) -> None:
-        """Set the Gumbel temperature for this update (fairseq calls it before every update)."""
-        super().set_num_updates(num_updates)
-        for quantizer in (self.quantizer, self.input_quantizer):
-            if quantizer is not None:
-                quantizer.set_num_updates(num_updates)
-
     def forward(
         self,
         source: Tensor,

@@ -1,6 +1,9 @@
 """Reading checkpoints, ours and the authors', without running what is in them and without fairseq."""
 
+import _codecs
+import argparse
 import contextlib
+import logging
 import pickle
 import re
 from dataclasses import dataclass, field, fields
@@ -16,6 +19,8 @@ from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
 
+logger = logging.getLogger(__name__)
+
 PRETRAINING_ONLY = (
     "quantizer.",
     "project_q.",
@@ -28,6 +33,9 @@ _WEIGHT_NORM = {
     "weight_g": "parametrizations.weight.original0",
     "weight_v": "parametrizations.weight.original1",
 }
+# torch 2.6 is the first that reads allow-listed globals by their old and new names
+CAN_ALLOW_GLOBALS = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 6)
+_AUTHORS_OPTION = "saliency"  # a model option that only their configurations have
 _HEADS = {"proj.weight": "classification", "kernel": "identification"}
 StateDict = Dict[str, Tensor]
 
@@ -61,18 +69,16 @@ class Checkpoint:
         }
 
 
-def _numpy_scalars() -> List[Any]:
-    """The only globals beyond PyTorch's own that a checkpoint may name: numpy scalars, arrays and dtypes."""
+def _harmless_globals() -> List[Any]:
+    """What a checkpoint may name beyond PyTorch's own types: numpy scalars and arrays, old argument lists."""
     core = getattr(np, "_core", None) or np.core
     multiarray = core.multiarray
-    allowed: List[Any] = [np.dtype, np.ndarray]
+    allowed: List[Any] = [np.dtype, np.ndarray, argparse.Namespace]
     for name in ("scalar", "_reconstruct"):
         function = getattr(multiarray, name)
         allowed += [(function, f"numpy.{module}.multiarray.{name}") for module in ("core", "_core")]
     allowed += [type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u8", "?")]
-    import _codecs
-
-    return [*allowed, _codecs.encode]
+    return [*allowed, _codecs.encode]  # numpy stores the bytes of a scalar as encoded text
 
 
 def read_checkpoint_file(path: Path) -> Dict[str, Any]:
@@ -84,26 +90,32 @@ def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
-    safe_globals = getattr(torch.serialization, "safe_globals", None)
-    allowed = safe_globals(_numpy_scalars()) if safe_globals else contextlib.nullcontext()
+    allowed: Any = contextlib.nullcontext()
+    if CAN_ALLOW_GLOBALS:
+        allowed = torch.serialization.safe_globals(_harmless_globals())
     try:
         with allowed:
             raw = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)|Unsupported (?:global|class|operand)[: ]+(\S+)", str(error))
-        what = f"names {named.group(1) or named.group(2)}, which" if named else "holds something that"
-        raise CheckpointError(
-            f"{path}: {what} is not a tensor or plain container, so the file was not loaded. A checkpoint of "
-            "fairseq or of the authors' code never needs this; do not trust the file"
-            + ("" if safe_globals else ", or, if it holds numpy scalars, load it with torch >= 2.6")
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path}: not a checkpoint, or a damaged one ({type(error).__name__}: {str(error)[:120]})"
-        ) from error
+    except Exception as error:  # random bytes can raise nearly anything, but nothing is executed
+        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
         raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
     return raw
+
+
+def _why_unreadable(error: Exception) -> str:
+    """What PyTorch's refusal to load a file means."""
+    refused = re.search(r"(?:unsupported GLOBAL|global: GLOBAL|Unsupported class) ([\w.]+)", str(error))
+    if refused is None:
+        foreign = isinstance(error, pickle.UnpicklingError)
+        detail = "not only tensors and plain containers" if foreign else str(error)[:120]
+        return f"not a checkpoint, or a damaged one ({type(error).__name__}: {detail}); nothing was executed"
+    name = refused.group(1)
+    if name.startswith("numpy.") and not CAN_ALLOW_GLOBALS:
+        advice = "Load it with torch >= 2.6, which can read numpy's types safely"
+    else:
+        advice = "A checkpoint of fairseq or of the authors' code never needs this; do not trust the file"
+    return f"names {name}, which is not a tensor or plain container, so the file was not loaded. {advice}"
 
 
 def load_checkpoint(path: Any) -> Checkpoint:
@@ -119,30 +131,36 @@ def load_checkpoint(path: Any) -> Checkpoint:
     path = Path(path)
     raw = read_checkpoint_file(path)
     state, from_authors = _our_names(raw["model"], path)
-    cfg = raw.get("cfg") if isinstance(raw.get("cfg"), dict) else {}
+    cfg = _plain(raw.get("cfg"))
     model_cfg, task_cfg = (_plain(cfg.get(part)) for part in ("model", "task"))
     config = encoder_config(model_cfg)
     kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
+    hint = ""
+    if model_cfg.get("model_path") and (_AUTHORS_OPTION in model_cfg or shape_problems(config, state)):
+        hint = _adopt_origin(config, path, Path(model_cfg["model_path"]))
     problems = shape_problems(config, state)
-    if problems and model_cfg.get("model_path"):
-        for origin in (Path(model_cfg["model_path"]), path.parent / Path(model_cfg["model_path"]).name):
-            if origin.is_file() and origin.resolve() != path.resolve():
-                source = load_checkpoint(origin).config
-                for name in ARCHITECTURE:
-                    setattr(config, name, getattr(source, name))
-                problems = shape_problems(config, state)
-                break
     if problems:
         raise CheckpointError(
             f"{path}: its configuration does not describe its parameters ({'; '.join(problems)})"
-            + (
-                f". Put the pre-trained checkpoint {Path(model_cfg['model_path']).name} beside it: "
-                "a fine-tuned checkpoint of the authors' code takes its encoder's options from there"
-                if model_cfg.get("model_path")
-                else ""
-            )
+            + (f". {hint}" if hint else "")
         )
+    if hint:
+        logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
     return Checkpoint(path, kind, state, config, model_cfg, task_cfg, from_authors)
+
+
+def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
+    """Take the encoder's options from the pre-trained checkpoint; what to do where it is gone, else ""."""
+    for place in (origin, path.parent / origin.name):
+        if place.is_file() and place.resolve() != path.resolve():
+            source = load_checkpoint(place).config
+            for name in ARCHITECTURE:
+                setattr(config, name, getattr(source, name))
+            return ""
+    return (
+        f"Put the pre-trained checkpoint {origin.name} beside it: a fine-tuned checkpoint of the authors' "
+        "code takes its encoder's options from there"
+    )
 
 
 def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
@@ -162,7 +180,10 @@ def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
         model: nn.Module = ECGClassifier(encoder, len(checkpoint.state["proj.weight"]))
     else:
         model = ECGIdentifier(encoder, len(checkpoint.state["kernel"]))
-    result = model.load_state_dict(checkpoint.state, strict=False)
+    try:
+        result = model.load_state_dict(checkpoint.state, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its head does not fit its encoder: {error}") from error
     missing = [key for key in result.missing_keys if key != "encoder.mask_emb"]
     unexpected = [
         key for key in result.unexpected_keys if not key.startswith(("encoder.mask_emb", *PRETRAINING_ONLY))
@@ -202,7 +223,7 @@ def _skeleton(config: EncoderConfig) -> Dict[str, Tuple[int, ...]]:
     try:
         with torch.device("meta"):
             encoder = ECGEncoder(config)
-    except (ConfigError, ValueError, RuntimeError, NotImplementedError):
+    except (ConfigError, ValueError, TypeError, RuntimeError, NotImplementedError):
         return {}
     return {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
 

@@ -44,7 +44,7 @@ def _literal(node: ast.AST) -> Any:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _literal(node.left), _literal(node.right)
         if isinstance(node.op, ast.Mult) and not (
-            isinstance(left, list) and isinstance(right, int) and 0 < right * len(left) <= MAX_LAYERS
+            isinstance(left, (list, tuple)) and isinstance(right, int) and 0 < right * len(left) <= MAX_LAYERS
         ):
             raise ValueError(f"a list times an integer makes 1 to {MAX_LAYERS} layers")
         return _OPERATORS[type(node.op)](left, right)

@@ -1,5 +1,7 @@
 """Tensors across data-parallel workers, with gradients; every function is the identity in one process."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Tuple
 
 import torch
@@ -10,6 +12,25 @@ from torch import Tensor
 def world_size() -> int:
     """Number of data-parallel workers."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def worker_rank() -> int:
+    """This data-parallel worker's number, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+_own_rows_count = True
+
+
+@contextlib.contextmanager
+def contributing_no_rows() -> Iterator[None]:
+    """Within it, this worker takes part in every exchange but gives nothing to it."""
+    global _own_rows_count
+    _own_rows_count = False
+    try:
+        yield
+    finally:
+        _own_rows_count = True
 
 
 class _GatherRows(torch.autograd.Function):
@@ -37,7 +58,9 @@ class _GatherRows(torch.autograd.Function):
 
 def gather_rows(x: Tensor) -> Tensor:
     """Rows (N, ...) of every worker, concatenated by rank; differentiable."""
-    return x if world_size() == 1 else _GatherRows.apply(x)
+    if world_size() == 1:
+        return x
+    return _GatherRows.apply(x if _own_rows_count else x[:0])
 
 
 def mean_over_workers(total: Tensor, count: Any) -> Tuple[Tensor, Tensor]:

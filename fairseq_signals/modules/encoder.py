@@ -158,7 +158,7 @@ class ECGEncoder(nn.Module):
     def contextualise(self, x: Tensor, padding_mask: Optional[Tensor]) -> Tensor:
         """Context network h: (B, F, D) -> (B, F, D); no frame attends to padding.
 
-        The position convolution sees padded frames as they are, like the authors' code; only then they are zeroed.
+        Padded frames are zeroed only after the position convolution, like in the authors' code.
         """
         x = x + self.conv_pos(x)
         if padding_mask is not None:

@@ -4,7 +4,7 @@ Every row draws its own number of spans, so how many of its frames are masked do
 is in the batch; `equal_rows=True` trims each row to the batch's minimum, as the usual code does.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def span_mask(
     b, f = shape
     if b == 0 or f == 0:
         return torch.zeros(shape, dtype=torch.bool, device=device)
-    options = {"device": device, "generator": generator}
+    options: Dict[str, Any] = {"device": device, "generator": generator}
     size = torch.full((b,), f, device=device) if padding_mask is None else (~padding_mask).sum(dim=1)
     expected = mask_prob * size / mask_length
     n_spans = (expected + torch.rand(b, **options)).long().clamp(min=min_masks)

@@ -113,7 +113,10 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
         """Encode frames; `padding_mask` is (B, F) bool, True on padding, or None."""
-        keep = None if padding_mask is None else ~padding_mask[:, None, None, :]
+        keep = None
+        if padding_mask is not None:
+            # a row of nothing but padding attends to itself: without any frame its softmax would be NaN
+            keep = (~padding_mask | padding_mask.all(dim=1, keepdim=True))[:, None, None, :]
         if not self.layer_norm_first:
             x = self.layer_norm(x)
         x = self.dropout(x)
