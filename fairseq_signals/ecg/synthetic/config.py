@@ -62,6 +62,8 @@ class CorpusConfig:
         noise: factor of all noise; 0 gives clean signals.
         rhythms: probability of each rhythm in a session; sums to 1.
         disorders: probability that a patient who can have it does.
+        usual_rhythm: probability that a session has the patient's usual rhythm; else it is drawn anew.
+        disorder_shows: probability that a disorder of the patient shows in a session.
         subsets: the folders to spread patients over.
     """
 
@@ -88,6 +90,8 @@ class CorpusConfig:
             "LQRSV": 0.12,
         }
     )
+    usual_rhythm: float = 0.6
+    disorder_shows: float = 0.95
     subsets: tuple[Subset, ...] = SUBSETS
 
     def __post_init__(self) -> None:

@@ -60,14 +60,14 @@ def shift_electrodes(field: np.ndarray, rng: np.random.Generator, spread: float 
     """The lead field of one session: chest electrodes glued a little beside where they were last time.
 
     Each electrode moves along the row of its neighbours by a fraction of their distance (the whole row by
-    about 0.15, each alone by about 0.08) and a little up or down.
+    about 0.10, each alone by about 0.06) and a little up or down.
     """
-    along = rng.normal(0, 0.15 * spread) + rng.normal(0, 0.08 * spread, 6)
+    along = rng.normal(0, 0.10 * spread) + rng.normal(0, 0.06 * spread, 6)
     position = np.clip(np.arange(6) + along, 0, 5)
     moved = field.copy()
     for axis in range(3):
         moved[2:, axis] = np.interp(position, np.arange(6), field[2:, axis])
-    moved[2:, 1] += rng.normal(0, 0.05 * spread) + rng.normal(0, 0.02 * spread, 6)
+    moved[2:, 1] += rng.normal(0, 0.04 * spread) + rng.normal(0, 0.02 * spread, 6)
     moved[:2] += rng.normal(0, 0.01 * spread, (2, 3))
     return moved
 

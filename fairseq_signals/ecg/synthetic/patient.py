@@ -29,7 +29,7 @@ class Patient:
     resting_bpm: float
     usual_rhythm: str
     disorders: frozenset[str]
-    traits: np.ndarray  # (6,) uniform, how the patient's disorders look
+    traits: np.ndarray  # (8,) uniform: how the patient's disorders look, how fast the heart beats in them
     n_sessions: int
 
 
@@ -87,7 +87,7 @@ def make_patient(config: CorpusConfig, number: int) -> Patient:
         resting_bpm=float(np.clip(rng.normal(74, 8), 62, 95)),
         usual_rhythm=_pick(config.rhythms, level[1]),
         disorders=frozenset(has),
-        traits=rng.random(6),
+        traits=rng.random(8),
         n_sessions=config.sessions[0] + int(level[2] * (config.sessions[1] - config.sessions[0] + 1)),
     )
 

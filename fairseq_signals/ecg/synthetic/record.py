@@ -61,14 +61,15 @@ def _classes_of_session(
 ) -> tuple[str, float, set[str]]:
     """Rhythm, rate (bpm) and further classes of one session."""
     rhythm = patient.usual_rhythm
-    if rng.random() < 0.6:
+    if rng.random() >= config.usual_rhythm:
         rhythm = str(rng.choice(list(config.rhythms), p=list(config.rhythms.values())))
     low, high = rhythms.RATES_BPM.get(rhythm, (60, 100))
     if rhythm in ("NSR", "SA"):
-        rate = float(np.clip(patient.resting_bpm + rng.normal(0, 7), low, high))
+        rate = float(np.clip(patient.resting_bpm + rng.normal(0, 5), low, high))
     else:
-        rate = float(rng.uniform(low, high))
-    others = {name for name in sorted(patient.disorders) if rng.random() < 0.9}  # a set's order is not fixed
+        rate = low + (high - low) * float(np.clip(patient.traits[6] + rng.normal(0, 0.12), 0, 1))
+    # sorted: the order of a set of strings differs between processes
+    others = {name for name in sorted(patient.disorders) if rng.random() < config.disorder_shows}
     if rhythm not in ("NSR", "SB", "SA") or rate > 90:
         others.discard("IAVB")
     if rhythm not in ("NSR", "SB", "STach"):
@@ -118,7 +119,7 @@ def make_record(
     lead_field = shift_electrodes(patient.lead_field, rng) * gain
     respiration_hz = rng.uniform(0.16, 0.33)
 
-    flutter_hz = rng.uniform(4.3, 5.6)
+    flutter_hz = 4.3 + 1.3 * float(np.clip(patient.traits[7] + rng.normal(0, 0.12), 0, 1))
     if rhythm == "AF":
         beats = rhythms.fibrillation_beats(rng, rate, config.duration_s)
     elif rhythm == "AFL":

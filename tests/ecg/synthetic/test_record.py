@@ -94,12 +94,14 @@ def test_annotated_beats_are_where_a_detector_finds_them(records):
     [("SB", 38, 60), ("NSR", 58, 102), ("STach", 99, 145), ("SA", 55, 95), ("AF", 45, 175)],
 )
 def test_rates_measured_in_the_signal_are_those_of_the_class(records, name, low, high):
+    error = []
     for record in of_class(records, name, "PVC", "PAC"):
-        intervals = np.diff(record.beats.time_s)
-        assert low < 60 / intervals.mean() < high
-        assert 60 / np.median(np.diff(detected_peaks_s(record))) == pytest.approx(
-            60 / np.median(intervals), rel=0.15
-        )
+        rr_s = np.median(np.diff(record.beats.time_s))
+        assert low < 60 / np.diff(record.beats.time_s).mean() < high
+        error.append(abs(np.median(np.diff(detected_peaks_s(record))) / rr_s - 1))
+    assert len(error) > 3
+    assert np.median(error) < 0.02
+    assert np.mean(np.array(error) < 0.15) > 0.9  # the detector of this test takes a T for an R at times
 
 
 def test_fibrillation_is_more_irregular_than_any_sinus_rhythm_but_sinus_arrhythmia(records):
@@ -209,6 +211,15 @@ def test_noise_and_spread_are_knobs():
     assert np.abs(np.diff(noisy.adu[0])).mean() > 2 * np.abs(np.diff(clean.adu[0])).mean()
     alike = [make_patient(replace(CONFIG, spread=0.0), number).lead_field for number in range(5)]
     assert all(np.array_equal(alike[0], field) for field in alike)
+
+
+def test_patients_can_be_the_same_in_all_sessions():
+    always = replace(CONFIG, usual_rhythm=1.0, disorder_shows=1.0)
+    for number in range(20):
+        first, second = (make_record(always, number, session) for session in range(2))
+        assert first.classes[0] == second.classes[0] == make_patient(always, number).usual_rhythm
+    never = replace(CONFIG, disorder_shows=0.0)
+    assert all(len(make_record(never, number, 0).classes) == 1 for number in range(20))
 
 
 def test_duration_and_sampling_rate_are_knobs():
