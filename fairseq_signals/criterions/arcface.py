@@ -68,28 +68,28 @@ class ArcFaceCriterion(FairseqCriterion):
         """The loss summed over segments, their number, and what to log."""
         embedding = model(**sample["net_input"])
         n = len(embedding)
-        log: Dict[str, Any] = {"sample_size": n, "nsignals": n}
-        if "is_probe" in sample:
-            loss = embedding.sum() * 0.0
-            log["embedding"] = embedding.detach().cpu()
-            for key in ("id", "patient_id", "record_id", "is_probe"):
-                log[key] = sample[key].cpu()
-        else:
+        log: Dict[str, Any] = {"sample_size": n, "nsignals": n, "labelled": 0, "loss": 0.0, "correct": 0}
+        if "label" in sample:
             cosine = model.cosine_logits(embedding)
             loss = arcface_loss(cosine, sample["label"], self.cfg.scale, self.cfg.margin)
-            log["loss"] = loss.detach().item()
-            log["correct"] = int((cosine.argmax(dim=1) == sample["label"]).sum())
+            correct = (cosine.argmax(dim=1) == sample["label"]).sum()
+            log.update(labelled=n, loss=loss.detach(), correct=correct)
+        else:
+            loss = embedding.sum() * 0.0
+        if not model.training and "is_probe" in sample:
+            log["embedding"] = embedding.detach()
+            log.update({key: sample[key] for key in ("id", "patient_id", "record_id", "is_probe")})
         return loss, n, log
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
         """Training loss and class accuracy; validation is the task's."""
-        n = sum(log["sample_size"] for log in logging_outputs if "loss" in log)
+        n = float(sum(log["labelled"] for log in logging_outputs))
         if n:
-            metrics.log_scalar("loss", sum(log.get("loss", 0) for log in logging_outputs) / n, n, round=3)
-            correct = sum(log.get("correct", 0) for log in logging_outputs)
+            metrics.log_scalar("loss", float(sum(log["loss"] for log in logging_outputs)) / n, n, round=3)
+            correct = float(sum(log["correct"] for log in logging_outputs))
             metrics.log_scalar("accuracy", correct / n, n, round=5)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        return False
+        return True

@@ -70,25 +70,22 @@ class BinaryCrossEntropyWithLogitsCriterion(FairseqCriterion):
             logits.float(), label, pos_weight=pos_weight, reduction="sum"
         )
         n = label.numel()
-        log: Dict[str, Any] = {"loss": loss.detach().item(), "sample_size": n, "nsignals": len(label)}
-        right = (logits.detach().sigmoid() >= self.cfg.threshold) == (label > 0)
-        log["correct"] = int(right.sum())
+        right = (logits.detach().sigmoid() > self.cfg.threshold) == (label > 0)
+        log: Dict[str, Any] = {"loss": loss.detach(), "correct": right.sum(), "sample_size": n}
+        log["nsignals"] = len(label)
         if not model.training:
-            log["scores"] = logits.detach().float().sigmoid().cpu()
-            log["label"] = label.cpu() > 0
-            log["id"] = sample["id"].cpu()
+            log.update(id=sample["id"], scores=logits.detach().float().sigmoid(), label=label > 0)
         return loss, n, log
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
         """Loss and share of right labels; what needs the whole set is the task's."""
-        n = sum(log["sample_size"] for log in logging_outputs)
+        n = float(sum(log["sample_size"] for log in logging_outputs))
         if n:
-            metrics.log_scalar("loss", sum(log["loss"] for log in logging_outputs) / n, n, round=3)
-            metrics.log_scalar(
-                "label_accuracy", sum(log["correct"] for log in logging_outputs) / n, n, round=5
-            )
+            metrics.log_scalar("loss", float(sum(log["loss"] for log in logging_outputs)) / n, n, round=3)
+            correct = float(sum(log["correct"] for log in logging_outputs))
+            metrics.log_scalar("label_accuracy", correct / n, n, round=5)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        return False
+        return True

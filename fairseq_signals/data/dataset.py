@@ -142,20 +142,6 @@ class ECGDataset(torch.utils.data.Dataset):
             return np.arange(len(self))
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self))
 
-    def batch_by_size(
-        self,
-        indices: np.ndarray,
-        max_tokens: Optional[int] = None,
-        max_sentences: Optional[int] = None,
-        required_batch_size_multiple: int = 1,
-    ) -> List[np.ndarray]:
-        """Batches that hold every item.
-
-        `dataset.required_batch_size_multiple` (8 by default) is not heeded: with it, ve-fairseq drops the last
-        items of a set whose size is no multiple, and so would score a part of the validation set only.
-        """
-        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
-
     def num_tokens(self, index: int) -> int:
         return int(self.sizes[index]) * self.items.shape[1]
 

@@ -1,10 +1,11 @@
 """What the three tasks share: options of the data, checked configurations, whole-set validation."""
 
-from collections.abc import Sequence
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
+import numpy as np
 import torch
 from fairseq.data import FairseqDataset
 from fairseq.logging import metrics
@@ -17,6 +18,8 @@ from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.modules.distributed import contributing_no_rows, worker_rank
+from fairseq_signals.tasks.validation import ValidationSet
 from fairseq_signals.transforms.build import build_transforms
 
 
@@ -65,6 +68,20 @@ class TrainingDataset(ECGDataset, FairseqDataset):
     can_reuse_epoch_itr_across_epochs = False
     supports_fetch_outside_dataloader = True
 
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+    ) -> List[np.ndarray]:
+        """Batches that hold every item.
+
+        `dataset.required_batch_size_multiple` (8 by default) is not heeded: with it, ve-fairseq drops the
+        last items of a set whose size is no multiple, and so would score only a part of a validation set.
+        """
+        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
+
 
 class ECGTask(FairseqTask):
     """Base of the tasks. A subclass sets `config_class` and says which datasets a split has."""
@@ -78,7 +95,9 @@ class ECGTask(FairseqTask):
         spec = cfg.leads_to_load
         self.leads = parse_leads(OmegaConf.to_container(spec) if OmegaConf.is_config(spec) else spec)
         self.transforms = build_transforms(cfg)
-        self.validation: Dict[str, Dict[str, List[Any]]] = {}
+        self.validation: Dict[str, ValidationSet] = {}
+        self.validated = ValidationSet()  # the subset of the last validation batch
+        self.seeded_update = -1
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "ECGTask":
@@ -114,32 +133,57 @@ class ECGTask(FairseqTask):
             raise ConfigError(f"model.in_d is {cfg.in_d}, but task.leads_to_load gives {in_d} leads")
         return super().build_model(cfg, from_checkpoint)
 
+    def train_step(
+        self,
+        sample: Any,
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Forward and backward of one batch.
+
+        fairseq seeds all workers alike before every update: here each gets noise of its own. And it repeats
+        a batch on workers that have none left (`ignore_grad`): that one is no part of the joint batch.
+        """
+        rank = worker_rank()
+        if rank > 0 and update_num != self.seeded_update:
+            self.seeded_update = update_num
+            words = np.random.SeedSequence([self.cfg.seed, update_num, rank]).generate_state(1)
+            torch.manual_seed(int(words[0]))
+        with contributing_no_rows() if ignore_grad else contextlib.nullcontext():
+            return super().train_step(
+                sample, model, criterion, optimizer, update_num, ignore_grad=ignore_grad, **kwargs
+            )
+
     def begin_valid_epoch(self, epoch: int, model: Any) -> None:
         """Forget the validation outputs of the epoch before."""
         super().begin_valid_epoch(epoch, model)
         self.validation.clear()
 
-    def collect(self, logging_outputs: Sequence[Dict[str, Any]], keys: Sequence[str]) -> Dict[str, List[Any]]:
-        """Keep these validation outputs of all workers; returns the subset's collection so far."""
-        subset = logging_outputs[0].get("subset", "valid")
-        kept = self.validation.setdefault(subset, {key: [] for key in keys})
-        for log in logging_outputs:
-            for key in keys:
-                kept[key].append(log[key])
-        return kept
-
     def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
-        """Evaluate a batch; its outputs carry the name of their subset."""
+        """Evaluate a batch; what metrics of the whole set need is collected and leaves the log."""
         loss, sample_size, log = super().valid_step(sample, model, criterion)
-        if any(isinstance(value, torch.Tensor) and value.dim() for value in log.values()):
-            log["subset"] = sample["subset"]
+        outputs = {key: value for key, value in log.items() if torch.is_tensor(value) and value.dim()}
+        if outputs:
+            self.validated = self.validation.setdefault(sample["subset"], ValidationSet())
+            self.validated.add(outputs)
+            log = {key: value for key, value in log.items() if key not in outputs}
+            log["validated"] = len(outputs["id"])
         return loss, sample_size, log
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
-        """Log what the criterion makes of the workers' outputs."""
+        """Log what the criterion makes of the workers' outputs, and metrics of the whole validation set."""
         n = sum(log.get("nsignals", 0) for log in logging_outputs)
         metrics.log_scalar("nsignals", float(n), priority=190, round=1)
         criterion.__class__.reduce_metrics(logging_outputs)
+        if logging_outputs and "validated" in logging_outputs[0]:
+            self.log_validation(self.validated, criterion)
+
+    def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
+        """Log metrics of a whole validation set; for tasks whose criterions give outputs to collect."""
 
     def max_positions(self) -> None:
         """Segments have no maximal length."""
@@ -151,31 +195,3 @@ class ECGTask(FairseqTask):
     @property
     def target_dictionary(self) -> None:
         """Signals have no dictionary."""
-
-
-def log_lazily(values: Callable[[], Dict[str, float]], names: Sequence[str], n: Callable[[], int]) -> None:
-    """Log metrics of a whole validation set: computed once, when fairseq asks for them at its end.
-
-    Args:
-        values: computes all metrics from what has been collected.
-        names: which of them to log.
-        n: how much has been collected, so that more of it means computing again.
-    """
-    cache: Dict[str, Any] = {"n": -1}
-
-    def value(name: str) -> float:
-        if cache["n"] != n():
-            cache.update(values(), n=n())
-        return cache[name]
-
-    for name in names:
-        metrics.log_derived(name, lambda meters, name=name: value(name))
-
-
-def first_rows(ids: torch.Tensor) -> torch.Tensor:
-    """Rows with the first occurrence of each id, by ascending id: no item counts twice."""
-    order = torch.argsort(ids, stable=True)
-    sorted_ids = ids[order]
-    first = torch.ones_like(sorted_ids, dtype=torch.bool)
-    first[1:] = sorted_ids[1:] != sorted_ids[:-1]
-    return order[first]

@@ -17,8 +17,9 @@ from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
-from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig, first_rows, log_lazily
+from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 from fairseq_signals.tasks.finetuning import complete_finetuning
+from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 
 SINUS_RHYTHM = "426783006"
 
@@ -95,20 +96,14 @@ class ECGClassificationTask(ECGTask):
             )
         return read_weights(path, self.labels), self.labels.index_of_code(SINUS_RHYTHM)
 
-    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
-        """Log the loss, and in validation the metrics of the whole set."""
-        super().reduce_metrics(logging_outputs, criterion)
-        if not logging_outputs or "scores" not in logging_outputs[0]:
-            return
-        kept = self.collect(logging_outputs, ("id", "scores", "label"))
-        names = metric_names(criterion.cfg, self.num_labels)
+    def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
+        """Log AUROC, AUPRC, F-measure and CinC 2021 score as the criterion is configured."""
+        cfg = criterion.cfg
 
-        def values() -> Dict[str, float]:
-            ids, scores, label = (torch.cat(kept[key]) for key in ("id", "scores", "label"))
-            rows = first_rows(ids)
-            return validation_metrics(label[rows].numpy(), scores[rows].numpy(), criterion.cfg, self.weights)
+        def compute(columns: Dict[str, np.ndarray]) -> Dict[str, float]:
+            return validation_metrics(columns["label"], columns["scores"], cfg, self.weights)
 
-        log_lazily(values, names, lambda: len(kept["id"]))
+        log_whole_set(outputs, compute, metric_names(cfg, self.num_labels))
 
 
 def metric_names(cfg: Any, n_classes: int) -> List[str]:

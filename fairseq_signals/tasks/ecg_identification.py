@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from fairseq_signals.data.manifest import Manifest, concatenate
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.metrics.identification import mean_by_record, rank1_accuracy
-from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig, first_rows, log_lazily
+from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 from fairseq_signals.tasks.finetuning import complete_finetuning
+from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 
 
 @dataclass
@@ -61,6 +62,11 @@ class ECGIdentificationTask(ECGTask):
             )
             return
         gallery, probe = self.manifest(f"{split}_gallery"), self.manifest(f"{split}_probe")
+        for manifest in (gallery, probe):
+            if not len(manifest):
+                raise ManifestError(
+                    f"{manifest.path}: has no segment; identification compares gallery and probe"
+                )
         is_probe = np.repeat([False, True], [len(gallery), len(probe)])
         self.datasets[split] = self.dataset_of(concatenate(gallery, probe), split, is_probe=is_probe)
 
@@ -70,22 +76,16 @@ class ECGIdentificationTask(ECGTask):
             complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
         return super().build_model(cfg, from_checkpoint)
 
-    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
-        """Log the training loss, or the accuracy of identification over the whole set."""
-        super().reduce_metrics(logging_outputs, criterion)
-        if not logging_outputs or "embedding" not in logging_outputs[0]:
-            return
-        kept = self.collect(logging_outputs, ("id", "embedding", "patient_id", "record_id", "is_probe"))
+    def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
+        """Log the accuracy of identification, and its complement as the loss."""
 
-        def values() -> Dict[str, float]:
-            columns = {key: torch.cat(parts) for key, parts in kept.items()}
-            rows = first_rows(columns["id"])
-            accuracy = identification_accuracy(
-                **{key: value[rows].numpy() for key, value in columns.items()}, per_record=self.cfg.per_record
-            )
+        def compute(columns: Dict[str, np.ndarray]) -> Dict[str, float]:
+            if len(np.unique(columns["is_probe"])) < 2:  # the first batches: there is nothing to compare yet
+                return {"accuracy": float("nan"), "loss": float("nan")}
+            accuracy = identification_accuracy(**columns, per_record=self.cfg.per_record)
             return {"accuracy": accuracy, "loss": 1.0 - accuracy}
 
-        log_lazily(values, ("accuracy", "loss"), lambda: len(kept["id"]))
+        log_whole_set(outputs, compute, ("accuracy", "loss"))
 
 
 def identification_accuracy(

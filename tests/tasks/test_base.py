@@ -6,13 +6,13 @@ import fairseq  # noqa: F401  # first: it registers our components, and they imp
 import numpy as np
 import pytest
 
-from fairseq_signals.data.dataset import ECGDataset
+from fairseq_signals.tasks.base import TrainingDataset
 
 
 @pytest.mark.parametrize("multiple", [1, 8])
 @pytest.mark.parametrize("n_items", [1, 2, 8, 9, 33])
 def test_no_item_is_dropped_to_make_a_batch_size_a_multiple(n_items, multiple):
-    dataset = object.__new__(ECGDataset)  # batching looks at sizes only
+    dataset = object.__new__(TrainingDataset)  # batching looks at sizes only
     dataset.items = np.arange(n_items)[:, None]
     dataset.sizes = np.full(n_items, 2500)
     batches = dataset.batch_by_size(

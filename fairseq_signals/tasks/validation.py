@@ -1,0 +1,70 @@
+"""Validation over a whole set: outputs of all batches and workers first, metrics of them at the end."""
+
+from collections.abc import Sequence
+from typing import Callable, Dict, List, Set
+
+import numpy as np
+import torch
+from fairseq.logging import metrics
+from fairseq.logging.meters import MetersDict
+from torch import Tensor
+
+from fairseq_signals.modules.distributed import gather_rows
+
+
+class ValidationSet:
+    """The outputs of the model for the items of one subset, each item once.
+
+    fairseq repeats a batch on workers that have none left, so that all of them call the model equally often.
+    """
+
+    def __init__(self) -> None:
+        self.items: Set[int] = set()
+        self.parts: Dict[str, List[Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def add(self, outputs: Dict[str, Tensor]) -> None:
+        """Add a batch of every worker: tensors (B, ...) on the model's device, one of them `id` (B,)."""
+        gathered = {key: gather_rows(value).cpu() for key, value in outputs.items()}
+        new = []
+        for row, item in enumerate(gathered["id"].tolist()):
+            if item not in self.items:
+                self.items.add(item)
+                new.append(row)
+        for key, value in gathered.items():
+            self.parts.setdefault(key, []).append(value[new])
+
+    def columns(self) -> Dict[str, np.ndarray]:
+        """All outputs by ascending `id`, whatever the batches and workers were."""
+        columns = {key: torch.cat(parts) for key, parts in self.parts.items()}
+        order = torch.argsort(columns["id"])
+        return {key: value[order].numpy() for key, value in columns.items()}
+
+
+def log_whole_set(
+    outputs: ValidationSet, compute: Callable[[Dict[str, np.ndarray]], Dict[str, float]], names: Sequence[str]
+) -> None:
+    """Log metrics of all that has been collected when fairseq asks for them.
+
+    fairseq asks after every batch too. What it would get then is of no use and would cost as much again for
+    every batch, so it is NaN: only meters that have counted all items (`nsignals`) get the metrics.
+
+    Args:
+        outputs: what is collected, until fairseq asks.
+        compute: all metrics of its `columns()`.
+        names: which of them to log.
+    """
+    done: Dict[int, Dict[str, float]] = {}
+
+    def value(meters: MetersDict, name: str) -> float:
+        n = len(outputs)
+        if meters["nsignals"].sum != n:
+            return float("nan")
+        if n not in done:
+            done[n] = compute(outputs.columns())
+        return done[n][name]
+
+    for name in names:
+        metrics.log_derived(name, lambda meters, name=name: value(meters, name))
