@@ -1,7 +1,8 @@
 """Span masks over frames (wav2vec 2.0, Sec. 3.1), drawn for a whole batch at once.
 
 Every row draws its own number of spans, so how many of its frames are masked does not depend on what else
-is in the batch; `equal_rows=True` trims each row to the batch's minimum, as the usual code does.
+is in the batch; `equal_rows=True` draws one number for all and trims each row to the batch's minimum, as the
+usual code does.
 """
 
 from typing import Any, Dict, Optional, Tuple
@@ -38,6 +39,7 @@ def span_mask(
             2 x `mask_length`), "normal" (standard deviation `other`) or "poisson".
         min_masks: least number of spans a row.
         no_overlap: keep at least `min_space` frames between two spans.
+        equal_rows: mask as many frames in every row as in the row with the fewest.
         generator: source of randomness (PyTorch's own if None).
     """
     b, f = shape
@@ -46,7 +48,8 @@ def span_mask(
     options: Dict[str, Any] = {"device": device, "generator": generator}
     size = torch.full((b,), f, device=device) if padding_mask is None else (~padding_mask).sum(dim=1)
     expected = mask_prob * size / mask_length
-    n_spans = (expected + torch.rand(b, **options)).long().clamp(min=min_masks)
+    rounding = torch.rand(1 if equal_rows and padding_mask is None else b, **options)
+    n_spans = (expected + rounding).long().clamp(min=min_masks)
     slots = max(int(n_spans.max()), 1)
     length = _span_lengths((b, slots), mask_length, selection, other, options)
     length = torch.minimum(length, size.clamp(min=1)[:, None])

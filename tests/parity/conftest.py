@@ -1,0 +1,141 @@
+"""Sets of arrays computed by the authors' implementation, found by name and contents; how far ours may be.
+
+A set is `NAME.cfg.json`, `NAME.state.npz` and `NAME.io.npz`. Sizes and options come from its configuration,
+so sets of other sizes pass too. `pytest -m shared tests/parity -s` prints the differences.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_signals.modules.checkpoint import Checkpoint, encoder_config, load_checkpoint, shape_problems
+from fairseq_signals.modules.encoder import ARCHITECTURE
+
+ABSOLUTE = 1e-4
+RELATIVE = 1e-5  # of sums over frames, and of their gradients
+
+
+@dataclass
+class ParitySet:
+    """One model of the authors' code with its inputs and outputs."""
+
+    folder: Path
+    name: str
+    scratch: Path
+
+    @cached_property
+    def options(self) -> dict:
+        return json.loads((self.folder / f"{self.name}.cfg.json").read_text())
+
+    @cached_property
+    def original_state(self) -> dict:
+        with np.load(self.folder / f"{self.name}.state.npz") as arrays:
+            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+    @cached_property
+    def kind(self) -> str:
+        heads = {"proj.weight": "classification", "kernel": "identification"}
+        return next((kind for key, kind in heads.items() if key in self.original_state), "pretraining")
+
+    def arrays(self, suffix: str = "") -> dict:
+        """Tensors of `NAME<suffix>.io.npz`; an empty dictionary where there is no such file."""
+        path = self.folder / f"{self.name}{suffix}.io.npz"
+        if not path.is_file():
+            return {}
+        with np.load(path) as arrays:
+            return {key: torch.from_numpy(np.array(arrays[key])) for key in arrays.files}
+
+    def checkpoint(self, encoder_options: dict | None = None) -> Checkpoint:
+        """The set's parameters as a checkpoint file would give them."""
+        path = self.scratch / f"{self.name}.pt"
+        options = {key: value for key, value in self.options.items() if key != "model_path"}
+        torch.save(
+            {"model": self.original_state, "cfg": {"model": {**options, **(encoder_options or {})}}}, path
+        )
+        return load_checkpoint(path)
+
+    def options_of(self, config_class: type) -> dict:
+        """The set's options that this configuration class has."""
+        known = {field.name for field in fields(config_class)} - {"_name"}
+        return {key: value for key, value in self.options.items() if key in known and value is not None}
+
+
+@pytest.fixture(scope="session")
+def parity_dir(shared_dir) -> Path:
+    folder = shared_dir / "parity"
+    if not folder.is_dir():
+        pytest.skip(f"no parity arrays at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parity_sets(parity_dir, tmp_path_factory):
+    """`parity_sets(kind)`: all sets of "pretraining", "classification" or "identification" models."""
+
+    def find(kind: str) -> list[ParitySet]:
+        found = []
+        for path in sorted(parity_dir.rglob("*.state.npz")):
+            name = path.name[: -len(".state.npz")]
+            one = ParitySet(path.parent, name, tmp_path_factory.mktemp("parity"))
+            if one.kind == kind:
+                found.append(one)
+        if not found:
+            pytest.skip(f"no {kind} model in {parity_dir}")
+        return found
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def fine_tuned(parity_sets):
+    """`fine_tuned(one)`: its checkpoint, with the encoder's options of the pre-trained set that fits it."""
+
+    def load(one: ParitySet) -> Checkpoint:
+        for pretrained in parity_sets("pretraining"):
+            if pretrained.folder == one.folder:
+                config = encoder_config(pretrained.options)
+                if not shape_problems(config, one.original_state):
+                    return one.checkpoint({name: getattr(config, name) for name in ARCHITECTURE})
+        return one.checkpoint()
+
+    return load
+
+
+@pytest.fixture
+def close(record_property):
+    """`close(name, ours, theirs, relative=0)`: asserts and reports the largest absolute difference.
+
+    `relative` also allows that fraction of the largest entry: for sums over frames and for their gradients.
+    """
+
+    def check(name: str, ours, theirs, relative: float = 0.0) -> None:
+        ours = torch.as_tensor(ours).detach().double()
+        theirs = torch.as_tensor(theirs).double()
+        assert ours.shape == theirs.shape, f"{name}: {tuple(ours.shape)} for {tuple(theirs.shape)}"
+        finite = torch.isfinite(theirs)
+        assert torch.equal(torch.isfinite(ours), finite), f"{name}: other entries are infinite"
+        difference = (ours - theirs)[finite].abs().max().item() if finite.any() else 0.0
+        largest = theirs[finite].abs().max().item() if finite.any() else 0.0
+        record_property(name, f"{difference:.3g}")
+        print(f"parity\t{name}\t{difference:.2e}\t{largest:.3g}")
+        allowed = max(ABSOLUTE, relative * largest)
+        assert difference <= allowed, f"{name}: differs by {difference:.3g}, allowed are {allowed:.3g}"
+
+    return check
+
+
+@pytest.fixture
+def padding_beyond():
+    """`padding_beyond(lengths, n_samples)`: (B, n_samples) bool, True from each row's length on."""
+
+    def mask(lengths: torch.Tensor, n_samples: int) -> torch.Tensor:
+        return torch.arange(n_samples) >= lengths[:, None]
+
+    return mask

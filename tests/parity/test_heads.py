@@ -1,0 +1,85 @@
+"""Fine-tuned models compute the authors' logits and losses; where theirs pool padding, ours do not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fairseq_signals.criterions.arcface import arcface_loss
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
+
+pytestmark = pytest.mark.shared
+RELATIVE = 1e-5
+
+
+@pytest.fixture
+def heads(parity_sets, fine_tuned):
+    """`heads(kind)`: every fine-tuned set of this kind with our model holding its parameters."""
+
+    def load(kind: str):
+        for one in parity_sets(kind):
+            checkpoint = fine_tuned(one)
+            head = ECGClassifier if kind == "classification" else ECGIdentifier
+            weight = checkpoint.state["proj.weight" if kind == "classification" else "kernel"]
+            model = head(ECGEncoder(checkpoint.config), len(weight))
+            model.load_state_dict(
+                {key: value for key, value in checkpoint.state.items() if key in model.state_dict()}
+            )
+            yield one.name, one.arrays(), model.eval()
+
+    return load
+
+
+def margins(theirs: dict, prefix: str = "") -> dict:
+    """Saved losses by (scale, margin): `loss_scale192_margin1.0` -> {(192.0, 1.0): its key}."""
+    pattern = re.compile(rf"{prefix}loss_scale([\d.]+)_margin([\d.]+)")
+    found = {key: pattern.fullmatch(key) for key in theirs}
+    return {tuple(map(float, match.groups())): key for key, match in found.items() if match}
+
+
+@torch.no_grad()
+def test_classifier_gives_the_authors_logits_and_loss(heads, close, padding_beyond):
+    for name, theirs, model in heads("classification"):
+        close(f"{name}.encoder_out", model.encoder(theirs["source"]).x, theirs["encoder_out"])
+        logits = model(theirs["source"])
+        close(f"{name}.logits", logits, theirs["logits"])
+        loss = F.binary_cross_entropy_with_logits(logits, theirs["labels"], reduction="sum")
+        close(f"{name}.bce_loss_sum", loss, theirs["bce_loss_sum"], RELATIVE)
+        assert logits.numel() == int(theirs["sample_size"])
+        padding = padding_beyond(theirs["padding_lengths"], theirs["padded_source"].shape[2])
+        close(f"{name}.padded_logits", model(theirs["padded_source"], padding), theirs["padded_logits"])
+
+
+@torch.no_grad()
+def test_identifier_gives_the_authors_embeddings_cosines_and_losses(heads, close):
+    for name, theirs, model in heads("identification"):
+        close(f"{name}.encoder_out", model.encoder(theirs["source"]).x, theirs["encoder_out"])
+        embedding = model(theirs["source"])
+        close(f"{name}.embedding_normalized", embedding, theirs["embedding_normalized"])
+        cosine = model.cosine_logits(embedding)
+        close(f"{name}.cosine_logits", cosine, theirs["cosine_logits"])
+        assert margins(theirs)
+        for (scale, margin), key in margins(theirs).items():
+            loss = arcface_loss(cosine, theirs["targets"], scale, margin)
+            close(f"{name}.{key}", loss, theirs[key], RELATIVE)
+
+
+@torch.no_grad()
+def test_identifier_pools_valid_frames_only_unlike_the_authors(heads, close, padding_beyond):
+    for name, theirs, model in heads("identification"):
+        source = theirs["padded_source"]
+        padding = padding_beyond(theirs["padding_lengths"], source.shape[2])
+        embedding = model(source, padding)
+        out = model.encoder(source, padding)
+        for row, (x, padded) in enumerate(zip(out.x, out.padding_mask)):
+            alone = F.normalize(x[~padded].mean(dim=0), dim=0)
+            close(f"{name}.mean over valid frames, row {row}", embedding[row], alone)
+        whole = ~out.padding_mask.any(dim=1)
+        expected = theirs["padded_embedding_normalized"]
+        close(f"{name}.padded_embedding_normalized (unpadded rows)", embedding[whole], expected[whole])
+        over_all = F.normalize(out.x.mean(dim=1), dim=1)
+        close(f"{name}.padded_embedding_normalized (mean over padding too)", over_all, expected)
