@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from fairseq_signals.modules.gelu import gelu
+
 
 class ConvPositionalEncoding(nn.Module):
     """Relative positions from a grouped convolution over frames: (B, F, D) -> (B, F, D)."""
@@ -23,7 +25,7 @@ class ConvPositionalEncoding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.pos_conv(x.transpose(1, 2))
         y = y[:, :, : y.shape[2] - self.surplus]
-        return F.gelu(y).transpose(1, 2)
+        return gelu(y).transpose(1, 2)
 
 
 class SelfAttention(nn.Module):
@@ -71,7 +73,7 @@ class TransformerLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(dim)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
+        return self.fc2(self.activation_dropout(gelu(self.fc1(x))))
 
     def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
         if self.layer_norm_first:
