@@ -28,7 +28,7 @@ def is_readable(path: Path) -> bool:
 
 
 def outputs_of(path: Path) -> dict:
-    """Saved inputs and outputs: `NAME.io.npz` has those of NAME.pt, and `<task>_<output>` of NAME_<task>.pt."""
+    """Saved outputs: `NAME.io.npz` has those of NAME.pt, and as `<task>_<output>` those of NAME_<task>.pt."""
     saved = [p for p in path.parent.glob("*.io.npz") if path.stem.startswith(p.name[: -len(".io.npz")])]
     assert saved, f"no outputs for {path}"
     closest = max(saved, key=lambda p: len(p.name))
