@@ -42,6 +42,7 @@ def evaluate(
     batch_size: int = 64,
     device: str = "cpu",
     threshold: float = 0.5,
+    features: str = "embedding",
 ) -> Evaluation:
     """Test a checkpoint on one split of a manifest folder; its kind decides which task.
 
@@ -55,6 +56,8 @@ def evaluate(
         batch_size: segments a forward pass.
         device: a PyTorch device.
         threshold: probability above which a class is predicted, for the CinC score.
+        features: what identification compares: "embedding", L2-normalised (the paper), or "class_cosine",
+            the cosines with the training patients' directions, as they are (the authors' code).
     """
     from fairseq_signals.evaluation.classification import evaluate_classification
     from fairseq_signals.evaluation.identification import evaluate_identification
@@ -64,13 +67,20 @@ def evaluate(
     model, info = load_model(checkpoint, device=device)
     form = input_format(info)
 
+    compute = model
+    if info.kind == "identification" and features == "class_cosine":
+
+        def compute(source: Any, padding_mask: Any = None) -> Any:
+            return model.cosine_logits(model(source, padding_mask))
+
     def predict_all(manifest: Manifest) -> np.ndarray:
-        return predict(model, manifest, lead_sets, batch_size, device, form)
+        return predict(compute, manifest, lead_sets, batch_size, device, form)
 
     if info.kind == "classification":
         return evaluate_classification(predict_all, manifests, list(lead_sets), split, per, threshold)
     if info.kind == "identification":
-        return evaluate_identification(predict_all, manifests, list(lead_sets), split, per)
+        normalize = features == "embedding"
+        return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)
     raise CheckpointError(
         f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
     )
@@ -124,6 +134,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         default=0.5,
         help="probability above which a class counts as predicted, for the CinC score (default: %(default)s)",
     )
+    parser.add_argument(
+        "--features",
+        choices=("embedding", "class_cosine"),
+        default="embedding",
+        help="what identification compares: L2-normalised embeddings (the paper), or cosines with the training "
+        "patients, unnormalised (the authors' code) (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as a JSON list")
     parser.add_argument(
         "--append",
@@ -160,6 +177,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.batch_size,
         args.device,
         args.threshold,
+        args.features,
     )
     method = args.method or args.checkpoint.stem
     print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")

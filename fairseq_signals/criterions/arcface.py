@@ -77,7 +77,7 @@ class ArcFaceCriterion(FairseqCriterion):
         else:
             loss = embedding.sum() * 0.0
         if not model.training and "is_probe" in sample:
-            log["embedding"] = embedding.detach()
+            log["embedding"] = self.task.compared_features(model, embedding).detach()
             log.update({key: sample[key] for key in ("id", "patient_id", "record_id", "is_probe")})
         return loss, n, log
 

@@ -21,6 +21,7 @@ def evaluate_identification(
     lead_sets: Sequence[str],
     split: str,
     per: str,
+    normalize: bool = True,
 ) -> Evaluation:
     """Rank-1 accuracy of probes against the gallery, and the accuracy of guessing; see `evaluate`."""
     gallery = read_split(manifests, f"{split}_gallery", other=split, found="classification manifests")
@@ -32,11 +33,11 @@ def evaluate_identification(
     found = {}
     for leads, g_segments, p_segments in zip(lead_sets, g_all, p_all):
         try:
-            g_embeddings, _ = mean_by_record(g_segments, g_group)
-            p_embeddings, _ = mean_by_record(p_segments, p_group)
+            g_embeddings, _ = mean_by_record(g_segments, g_group, normalize)
+            p_embeddings, _ = mean_by_record(p_segments, p_group, normalize)
         except ValueError as error:
             raise CheckpointError(f"{leads} leads: {error}") from None
-        found[leads] = rank1_accuracy(g_embeddings, g_ids, p_embeddings, p_ids)
+        found[leads] = rank1_accuracy(g_embeddings, g_ids, p_embeddings, p_ids, normalize=normalize)
     notes = [f"{len(g_items)} gallery {per}s of {len(set(g_ids))} patients"]
     unknown = len(set(p_ids) - set(g_ids))
     if unknown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def input_format(checkpoint: Checkpoint) -> InputFormat:
 
 
 def predict(
-    model: torch.nn.Module,
+    model: Callable[..., torch.Tensor],
     manifest: Manifest,
     lead_sets: Mapping[str, tuple[int, ...]],
     batch_size: int,

@@ -1,7 +1,7 @@
 """Identification by nearest neighbour: each probe takes the identity of the most similar gallery entry.
 
 G gallery entries, P probes, D features. Similarity is the cosine, as in the paper (Oh et al., CHIL 2022,
-Sec. 4); the class layer of the training plays no part.
+Sec. 4); with `normalize=False` it is the plain inner product, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def rank1_accuracy(
     probe: ArrayLike,
     probe_ids: ArrayLike,
     chunk: int = 2048,
+    normalize: bool = True,
 ) -> Rank1:
     """Top-1 identification accuracy by cosine similarity, in blocks of bounded memory.
 
@@ -46,6 +47,7 @@ def rank1_accuracy(
         probe_ids: (P,) integers or strings.
         chunk: rows of the gallery and of the probes compared at a time; memory is about
             `8 * chunk * (chunk + 2 * D)` bytes.
+        normalize: compare cosines; else inner products of the embeddings as they are.
 
     Raises:
         ValueError: nothing to compare, sizes that do not fit, or an embedding that is zero or not finite.
@@ -59,14 +61,15 @@ def rank1_accuracy(
     _check_comparable(gallery_ids, probe_ids)
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, but is {chunk} instead")
+    scaled = l2_normalize if normalize else _finite
     nearest = np.zeros(len(probe), dtype=np.int64)
     best = np.full(len(probe), -np.inf)
     for g in range(0, len(gallery), chunk):
-        block = l2_normalize(gallery[g : g + chunk], "gallery", offset=g)
+        block = scaled(gallery[g : g + chunk], "gallery", offset=g)
         for p in range(0, len(probe), chunk):
             rows = slice(p, p + chunk)
             # (P', D) x (D, G') -> (P', G')
-            similarity = l2_normalize(probe[rows], "probe", offset=p) @ block.T
+            similarity = scaled(probe[rows], "probe", offset=p) @ block.T
             np.round(similarity, TIE_DECIMALS, out=similarity)
             index = similarity.argmax(axis=1)
             value = np.take_along_axis(similarity, index[:, None], axis=1)[:, 0]
@@ -89,12 +92,15 @@ def chance_level(gallery_ids: ArrayLike, probe_ids: ArrayLike) -> float:
     return float(entries.mean() / len(gallery_ids))
 
 
-def mean_by_record(embeddings: ArrayLike, record_index: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def mean_by_record(
+    embeddings: ArrayLike, record_index: ArrayLike, normalize: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """One unit vector a recording: the mean of its segments' normalised embeddings, normalised again.
 
     Args:
         embeddings: (N, D), one row a segment.
         record_index: (N,) the recording of each row, integer or string, in any order.
+        normalize: if False, the plain mean.
 
     Returns:
         (R, D) float64 unit vectors, and the (R,) recordings they belong to, sorted.
@@ -107,6 +113,9 @@ def mean_by_record(embeddings: ArrayLike, record_index: ArrayLike) -> tuple[np.n
     inverse = inverse.reshape(-1)
     order = np.argsort(inverse, kind="stable")
     starts = np.searchsorted(inverse[order], np.arange(len(records)))
+    if not normalize:
+        sums = np.add.reduceat(_finite(embeddings, "segment")[order], starts, axis=0)
+        return sums / np.bincount(inverse)[:, None], records
     sums = np.add.reduceat(l2_normalize(embeddings, "segment")[order], starts, axis=0)
     return l2_normalize(sums, "mean of the segments of record", row_names=records), records
 
@@ -126,6 +135,16 @@ def l2_normalize(
             f"({len(bad)} such rows of {len(rows)}); check the model and the recording"
         )
     return rows / norm
+
+
+def _finite(embeddings: np.ndarray, name: str, offset: int = 0) -> np.ndarray:
+    rows = np.asarray(embeddings, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{name} {bad[0] + offset}: the features are not finite; check the model and the record"
+        )
+    return rows
 
 
 def _embeddings_and_ids(embeddings: ArrayLike, ids: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:

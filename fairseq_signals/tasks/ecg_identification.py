@@ -10,11 +10,14 @@ from fairseq.tasks import register_task
 from omegaconf import DictConfig
 
 from fairseq_signals.data.manifest import Manifest, concatenate
-from fairseq_signals.errors import ManifestError
+from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.metrics.identification import mean_by_record, rank1_accuracy
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 from fairseq_signals.tasks.finetuning import complete_finetuning
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
+
+
+FEATURES = ("embedding", "class_cosine")
 
 
 @dataclass
@@ -24,6 +27,13 @@ class ECGIdentificationConfig(ECGTaskConfig):
     per_record: bool = field(
         default=True,
         metadata={"help": "compare recordings (mean of their segments' embeddings); else segments"},
+    )
+    features: str = field(
+        default="embedding",
+        metadata={
+            "help": "what is compared: 'embedding', L2-normalised (the paper), or 'class_cosine', the cosines "
+            "with the training patients, as they are (the authors' code)"
+        },
     )
 
 
@@ -38,6 +48,13 @@ class ECGIdentificationTask(ECGTask):
 
     config_class = ECGIdentificationConfig
 
+    def __init__(self, cfg: Any):
+        super().__init__(cfg)
+        if cfg.features not in FEATURES:
+            raise ConfigError(
+                f"task.features must be one of {', '.join(FEATURES)}, but is {cfg.features!r} instead"
+            )
+
     @cached_property
     def num_labels(self) -> int:
         """Number of training patients."""
@@ -51,6 +68,10 @@ class ECGIdentificationTask(ECGTask):
                     "Rebuild it with manifests/identification.py."
                 )
         return [int(target) for target in manifest.targets]
+
+    def compared_features(self, model: Any, embedding: torch.Tensor) -> torch.Tensor:
+        """What gallery and probe are compared by, of embeddings (B, D)."""
+        return embedding if self.cfg.features == "embedding" else model.cosine_logits(embedding)
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
         """Load `<split>.tsv` for training, else its gallery and probe."""
@@ -82,7 +103,9 @@ class ECGIdentificationTask(ECGTask):
         def compute(columns: Dict[str, np.ndarray]) -> Dict[str, float]:
             if len(np.unique(columns["is_probe"])) < 2:  # the first batches: there is nothing to compare yet
                 return {"accuracy": float("nan"), "loss": float("nan")}
-            accuracy = identification_accuracy(**columns, per_record=self.cfg.per_record)
+            accuracy = identification_accuracy(
+                **columns, per_record=self.cfg.per_record, normalize=self.cfg.features == "embedding"
+            )
             return {"accuracy": accuracy, "loss": 1.0 - accuracy}
 
         log_whole_set(outputs, compute, ("accuracy", "loss"))
@@ -95,6 +118,7 @@ def identification_accuracy(
     is_probe: np.ndarray,
     id: np.ndarray,
     per_record: bool = True,
+    normalize: bool = True,
 ) -> float:
     """Top-1 accuracy of probe against gallery: (N, D) embeddings of N segments.
 
@@ -102,12 +126,13 @@ def identification_accuracy(
         patient_id, record_id: (N,) integers.
         is_probe: (N,) bool.
         id: (N,) distinct integers; what a record is where `per_record` is False.
+        normalize: compare cosines; else inner products.
     """
     sides = []
     for side in (~is_probe, is_probe):
         group = (record_id if per_record else id)[side]
-        vectors, groups = mean_by_record(embedding[side], group)
+        vectors, groups = mean_by_record(embedding[side], group, normalize)
         patient_of = dict(zip(group.tolist(), patient_id[side].tolist()))
         sides.append((vectors, np.array([patient_of[g] for g in groups.tolist()])))
     (gallery, gallery_ids), (probe, probe_ids) = sides
-    return float(rank1_accuracy(gallery, gallery_ids, probe, probe_ids).accuracy)
+    return float(rank1_accuracy(gallery, gallery_ids, probe, probe_ids, normalize=normalize).accuracy)
