@@ -63,7 +63,8 @@ class ChannelLayerNorm(nn.LayerNorm):
     """Layer norm over the channels of (B, C, T), computed in float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.layer_norm(x.transpose(1, 2).float(), self.normalized_shape, self.weight, self.bias, self.eps)
+        weight, bias = self.weight.float(), self.bias.float()
+        y = F.layer_norm(x.transpose(1, 2).float(), self.normalized_shape, weight, bias, self.eps)
         return y.transpose(1, 2).type_as(x)
 
 
