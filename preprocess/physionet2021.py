@@ -9,14 +9,13 @@ ROOT holds the subsets as folders, named as in the challenge (WFDB_CPSC2018, ...
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.rows import Item
+from fairseq_signals.data.record_table import join_table, read_record_table
+from fairseq_signals.data.rows import Item, item_without_header
 from fairseq_signals.ecg.folder import find_records
 from fairseq_signals.errors import StoreError
 
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--patients",
         type=Path,
         metavar="CSV",
-        help="a table with columns record_id and patient_id, for what the headers do not say",
+        help="table with columns record_id and patient_id: the challenge does not tell who is who",
     )
     add_store_arguments(parser)
     return run(preprocess, parser.parse_args(argv))
@@ -75,38 +74,10 @@ def preprocess(args: argparse.Namespace) -> None:
     if not items:
         raise StoreError(f"{args.root}: there is no record (.hea) in any of the subset folders")
     if args.patients is not None:
-        patients = read_patients(args.patients)
-        known = sum(item.record_id in patients for item in items)
-        if known < len(items):
-            warn(f"{args.patients} names the patients of {known:,} out of {len(items):,} records")
-        items = [replace(item, patient_id=patients.get(item.record_id)) for item in items]
+        items, remarks = join_table(items, read_record_table(args.patients))
+        for remark in remarks:
+            warn(remark)
     build_from_arguments(items, args)
-
-
-def read_patients(path: Path) -> dict[str, str]:
-    """The patient of each record in a CSV file with columns `record_id` and `patient_id`.
-
-    Raises:
-        StoreError: the file or a column is missing, or a record has two patients.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as e:
-        raise StoreError(f"{path}: cannot be read ({e.strerror})") from e
-    patients: dict[str, str] = {}
-    for line, row in enumerate(rows, start=2):
-        record_id, patient_id = row.get("record_id"), row.get("patient_id")
-        if not record_id or not patient_id:
-            raise StoreError(
-                f"{path}:{line}: each line needs a record_id and a patient_id, but is {row} instead"
-            )
-        if patients.setdefault(record_id, patient_id) != patient_id:
-            raise StoreError(
-                f"{path}:{line}: record {record_id} is of patient {patient_id} here "
-                f"and of {patients[record_id]} above. Remove one of the lines."
-            )
-    return patients
 
 
 def parse_subsets(text: str | None) -> list[str]:
@@ -146,7 +117,7 @@ def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
     for folder in folders:
         listing = find_records(folder)
         for record in listing.records:
-            record_id = record.path.stem
+            record_id = PurePosixPath(record.record_id).name
             if record_id in items:
                 first = items[record_id].path
                 items[record_id + " (again)"] = Item(
@@ -160,17 +131,8 @@ def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
             else:
                 items[record_id] = Item(name, record_id, str(record.path), record.digest)
         for orphan in listing.orphans:
-            record_id = Path(orphan).stem
-            items.setdefault(
-                record_id,
-                Item(
-                    name,
-                    record_id,
-                    str(folder / orphan),
-                    rejected=f"{folder / orphan}: no header names this signal file. Restore its .hea file.",
-                    rejected_kind="without a header",
-                ),
-            )
+            record_id = PurePosixPath(orphan).stem
+            items.setdefault(record_id, item_without_header(name, record_id, folder / orphan))
     return list(items.values())
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.header import parse_codes, parse_sex
 from fairseq_signals.errors import StoreError
 
@@ -83,3 +86,36 @@ def _value(name: str, text: str, where: str) -> Any:
             raise StoreError(f"{where}: age must be in years or empty, but is {text!r} instead")
         return age
     return text
+
+
+def join_table(
+    items: Sequence[Item], table: RecordTable, only_listed: bool = False
+) -> tuple[list[Item], list[str]]:
+    """The items with what the table knows of them, and remarks on what does not match.
+
+    Args:
+        items: the records found.
+        table: what is known of them.
+        only_listed: leave out records that the table does not list.
+    """
+    joined = []
+    unlisted: list[str] = []
+    for item in items:
+        row = table.rows.get(item.record_id)
+        if row is None:
+            unlisted.append(item.record_id)
+        if row is not None or not only_listed:
+            joined.append(item if row is None else replace(item, **row))
+    present = {item.record_id for item in items}
+    absent = [record_id for record_id in table.rows if record_id not in present]
+    remarks = []
+    for column in table.ignored_columns:
+        near = difflib.get_close_matches(column.lower(), COLUMNS, n=1, cutoff=0.7)
+        if near:
+            remarks.append(f"{table.path}: column {column!r} is not read; did you mean {near[0]!r}?")
+    if unlisted:
+        what = "left out" if only_listed else "kept with what their headers tell"
+        remarks.append(f"{len(unlisted):,} records are not in {table.path}; {what} (first: {unlisted[0]})")
+    if absent:
+        remarks.append(f"{len(absent):,} rows of {table.path} have no record (first: {absent[0]})")
+    return joined, remarks

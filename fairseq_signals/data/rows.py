@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
+from fairseq_signals.ecg.folder import find_records
 from fairseq_signals.ecg.record import Record, read_record
 from fairseq_signals.ecg.resample import resample_record
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, StoreError
 
 RECORDS_PER_SHARD = 500
 REJECTED = "rejected "  #: prefix of the counts of rejections by kind
@@ -59,6 +60,45 @@ class BuildOptions:
     fs: float = 500.0
     min_seconds: float = 5.0
     records_per_shard: int = RECORDS_PER_SHARD
+
+
+def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
+    """Every record below a folder, and every signal file without a header as a rejected one.
+
+    Args:
+        root: the folder; a record's id is its path below it.
+        source: name of the corpus.
+        patient_from_folder: whether the folder a record lies in names its patient.
+
+    Raises:
+        StoreError: there is no such folder, or no record in it.
+    """
+    if not root.is_dir():
+        raise StoreError(f"{root}: there is no such folder")
+    listing = find_records(root)
+    if not listing.records:
+        raise StoreError(f"{root}: there is no WFDB record (.hea) in this folder or below it")
+    items = []
+    for record in listing.records:
+        patient_id = PurePosixPath(record.record_id).parent.name or None if patient_from_folder else None
+        items.append(Item(source, record.record_id, str(record.path), record.digest, patient_id=patient_id))
+    known = {item.record_id for item in items}
+    for orphan in listing.orphans:
+        stem = str(PurePosixPath(orphan).with_suffix(""))
+        record_id = orphan if stem in known else stem  # a header of that name may name another file
+        items.append(item_without_header(source, record_id, root / orphan))
+    return items
+
+
+def item_without_header(source: str, record_id: str, path: Path) -> Item:
+    """A signal file that cannot be read, so that it is reported."""
+    return Item(
+        source,
+        record_id,
+        str(path),
+        rejected=f"no header names the signal file {path.name}. Restore {path.stem}.hea.",
+        rejected_kind="without a header",
+    )
 
 
 def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:

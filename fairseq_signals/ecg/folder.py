@@ -65,6 +65,11 @@ def _digest(*parts: bytes) -> bytes:
     return digest.digest()
 
 
+def _text(name: str) -> str:
+    """A file name that can be written to a table, even where it is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _size(path: Path) -> bytes:
     try:
         return b"%d" % os.stat(path).st_size
@@ -98,7 +103,7 @@ def _list_folder(folder: Path, root: Path, names: list[str], listing: Listing) -
     segments = {segment for listed in segments_of.values() for segment in listed}
     for stem in content.keys() - segments:
         digest = _digest(content[stem], *(content.get(segment, b"") for segment in segments_of.get(stem, ())))
-        listing.records.append(FoundRecord(folder / f"{stem}.hea", prefix + stem, digest.hex()))
+        listing.records.append(FoundRecord(folder / f"{stem}.hea", _text(prefix + stem), digest.hex()))
     for name in names:
         if name.endswith(_SIGNAL_SUFFIXES) and name not in signal_files and not name.startswith("."):
-            listing.orphans.append(prefix + name)
+            listing.orphans.append(_text(prefix + name))

@@ -133,6 +133,8 @@ def parse_header(text: str, path: Path) -> Header:
         what = "segments" if n_segments else "signals"
         raise _malformed(path, f"it announces {count} {what}, but {len(lines) - 1} lines follow")
     body = lines[1 : 1 + count]
+    if n_segments and any("/" in line.split()[0] or "\0" in line.split()[0] for line in body):
+        raise _malformed(path, "a segment's name is not that of a file beside it")
     segments = tuple(line.split()[0] for line in body) if n_segments else ()
     signals = () if n_segments else tuple(_signal_line(line, path) for line in body)
     return Header(path, fs, n_samples or None, signals, segments, comments)
@@ -155,6 +157,8 @@ def _signal_line(line: str, path: Path) -> SignalLine:
     storage = _STORAGE.fullmatch(fields[1]) if len(fields) > 1 else None
     if storage is None:
         raise _malformed(path, f"the signal line {line!r} does not start with 'file format'")
+    if "/" in fields[0] or "\0" in fields[0]:
+        raise _malformed(path, f"{fields[0]!r} is not the name of a file beside it")
     fmt, samples_per_frame, skew, byte_offset = storage.groups()
     gain, baseline, units = DEFAULT_GAIN, None, None
     if len(fields) > 2:

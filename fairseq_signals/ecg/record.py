@@ -127,7 +127,7 @@ def select_leads(
         if first.mv_per_unit is None:
             faults.append(LeadNote(lead, f"its unit {first.units!r} is not a voltage"))
             continue
-        if not np.isfinite(first.adc_gain) or first.adc_gain == 0:
+        if first.adc_gain == 0 or not np.isfinite(1 / first.adc_gain) or not np.isfinite(first.adc_gain):
             raise SignalError(
                 f"record {record_id}: the gain of lead {lead} is {first.adc_gain:g} in the header, so its "
                 f"millivolts are unknown. Write the gain (adu/mV) into the header.",

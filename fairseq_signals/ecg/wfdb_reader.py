@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def read_single_segment(header: Header, record_id: str, selected: dict[str, int]
 
 def read_multi_segment(header: Header, record_id: str) -> Record:
     """The twelve leads of a multi-segment record, segments joined; gaps are missing samples."""
-    segments = [read_header(header.path.with_name(f"{name}.hea")) for name in header.segments if name != "~"]
+    segments = [read_header(header.path.parent / f"{name}.hea") for name in header.segments if name != "~"]
     if not segments:
         raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
     for segment in segments:
@@ -69,7 +70,7 @@ def read_multi_segment(header: Header, record_id: str) -> Record:
 def _check_signal_files(header: Header, record_id: str) -> None:
     """Raise SignalError where a file is missing, or too short for what the header says is in it."""
     for name in header.signal_files:
-        path = header.path.with_name(name)
+        path = header.path.parent / name
         if not path.is_file():
             raise signal_file_missing(record_id, header, name)
         lines = [line for line in header.signals if line.file_name == name]
@@ -84,11 +85,14 @@ def _check_signal_files(header: Header, record_id: str) -> None:
 
 def _read_channels(header: Header, record_id: str, positions: list[int]) -> list[np.ndarray]:
     """Signals in physical units, one float array each, NaN where a sample is missing."""
-    import wfdb  # here because it imports pandas
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, about wfdb's use of it
+        import wfdb  # here because it imports pandas
 
     name = os.fspath(header.path)[: -len(".hea")]
     try:
         record: Any = wfdb.rdrecord(name, channels=positions, physical=True, smooth_frames=False)
+        return [np.asarray(values, dtype=np.float64) for values in record.e_p_signal]
     except MemoryError:
         raise
     except Exception as e:  # whatever a parser can raise over a damaged file
@@ -96,7 +100,6 @@ def _read_channels(header: Header, record_id: str, positions: list[int]) -> list
             f"record {record_id}: the wfdb library cannot read it ({type(e).__name__}: {e}). "
             f"Is a signal file truncated, or of another format than the header says? Download it again."
         ) from e
-    return [np.asarray(values, dtype=np.float64) for values in record.e_p_signal]
 
 
 def _n_frames(values: np.ndarray, samples_per_frame: int, skew: int) -> int:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fairseq_signals.data.record_table import read_record_table
+from fairseq_signals.data.record_table import join_table, read_record_table
+from fairseq_signals.data.rows import Item
 from fairseq_signals.errors import StoreError
 
 
@@ -51,3 +52,16 @@ def test_a_faulty_table_is_refused_with_file_and_line(tmp_path, text, message):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(StoreError, match=r"gone\.csv: the metadata table cannot be read"):
         read_record_table(tmp_path / "gone.csv")
+
+
+def test_joining_reports_what_does_not_match(tmp_path):
+    table = read_record_table(write(tmp_path, "record_id,patient_id,Age,session\na,p,5,1\nc,q,6,1\n"))
+    items = [Item("s", name, f"/{name}.hea") for name in "ab"]
+    joined, remarks = join_table(items, table)
+    assert [(item.record_id, item.patient_id) for item in joined] == [("a", "p"), ("b", None)]
+    assert [remark.partition("table.csv")[2] for remark in remarks] == [
+        ": column 'Age' is not read; did you mean 'age'?",
+        "; kept with what their headers tell (first: b)",
+        " have no record (first: c)",
+    ]
+    assert [item.record_id for item in join_table(items, table, only_listed=True)[0]] == ["a"]

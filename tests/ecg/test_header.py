@@ -131,3 +131,12 @@ def test_a_patient_number_in_the_comments_is_found():
 
 def test_codes_may_be_separated_by_commas_or_bars():
     assert parse_codes("1|2,3") == ("1", "2", "3")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["r 1 500 10\n../r.dat 16 200 16 0 0 0 0 I", "r/1 1 500 10\n../other 10", "r 1 500 10\na\0b 16 200"],
+)
+def test_a_file_name_that_leads_elsewhere_is_refused(text):
+    with pytest.raises(SignalError, match="file beside it"):
+        parse_header(text, PATH)

@@ -232,3 +232,9 @@ def test_reading_format_16_imports_neither_torch_nor_fairseq_nor_wfdb(tmp_path, 
         [sys.executable, "-c", code, str(header)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("gain", ["1e-320", "inf", "nan"])
+def test_a_gain_without_a_finite_millivolt_is_refused(tmp_path, write_wfdb, ecg_adu, gain):
+    header = write_wfdb(tmp_path, "r", ecg_adu(1), ["I"], gain=gain)
+    refused(header, "the gain of lead I is", "with zero gain")

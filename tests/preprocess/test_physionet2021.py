@@ -100,6 +100,17 @@ def test_subsets_can_be_selected(script, make_corpus, tmp_path, capsys):
     assert "warning" not in capsys.readouterr().err
 
 
+def test_a_table_can_name_the_patients(script, make_corpus, tmp_path, capsys):
+    root = make_corpus({"WFDB_Ga": ["E1", "E2"], "WFDB_PTBXL": ["HR1"]})
+    (tmp_path / "patients.csv").write_text("record_id,patient_id\nE1,07\nHR1,p2\nHR9,p3\n")
+    assert run(script, root, tmp_path / "store", "--patients", str(tmp_path / "patients.csv")) == 0
+    entries = RecordStore(tmp_path / "store").metadata().to_pylist()
+    assert {e["record_id"]: e["patient_id"] for e in entries} == {"E1": "07", "E2": None, "HR1": "p2"}
+    err = capsys.readouterr().err
+    assert "1 records are not in" in err
+    assert "1 rows of" in err
+
+
 def test_a_name_that_occurs_twice_in_a_subset_is_kept_once_and_reported(script, make_corpus, tmp_path):
     root = make_corpus({"georgia/g1": ["E1"], "georgia/g2": ["E1", "E2"]})
     assert run(script, root, tmp_path / "store") == 0
@@ -117,7 +128,10 @@ def test_a_signal_file_without_a_header_is_reported(script, make_corpus, tmp_pat
     (root / "WFDB_Ga" / "E2.hea").unlink()
     assert run(script, root, tmp_path / "store") == 0
     assert capsys.readouterr().out == "kept 1 of 2 records; rejected 1 without a header\n"
-    assert "E2.mat: no header names this signal file" in (tmp_path / "store" / "rejected.tsv").read_text()
+    assert (
+        "no header names the signal file E2.mat. Restore E2.hea."
+        in (tmp_path / "store" / "rejected.tsv").read_text()
+    )
 
 
 @pytest.mark.parametrize(
