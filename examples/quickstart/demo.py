@@ -90,9 +90,7 @@ def main() -> None:
             steps.evaluate(run / "checkpoint_best.pt", data, method, results, args.seed)
     table = python("examples/quickstart/results_table.py", str(results), "--out", str(out))
     steps.run("Make the table", *table, "--title", "Synthetic ECG (quickstart corpus)")
-    print(
-        f"\nThese figures are of synthetic ECG. Written: {', '.join(str(out / f'results.{e}') for e in ('json', 'md', 'png'))}"
-    )
+    print(f"\nThese figures are of synthetic ECG. Written: {out}/results.json, results.md, results.png")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Steps:
         if process.wait():
             tail = "".join(log.read_text().splitlines(keepends=True)[-15:])
             sys.exit(
-                f"{tail}\nThe command failed with exit code {process.returncode}; its whole output is in {log}"
+                f"{tail}\nThe command failed (exit code {process.returncode}); all of its output is in {log}"
             )
 
     def _show(self, line: str, quiet: bool) -> None:
