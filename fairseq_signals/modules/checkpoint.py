@@ -6,13 +6,14 @@ import contextlib
 import logging
 import pickle
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
@@ -175,22 +176,21 @@ def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
     checkpoint = load_checkpoint(path)
     if checkpoint.kind == "pretraining":
         raise CheckpointError(f"{path}: a pre-trained model has no task yet; fine-tune it first")
-    encoder = ECGEncoder(checkpoint.config)
-    if checkpoint.kind == "classification":
-        model: nn.Module = ECGClassifier(encoder, len(checkpoint.state["proj.weight"]))
-    else:
-        model = ECGIdentifier(encoder, len(checkpoint.state["kernel"]))
+    config = replace(checkpoint.config, apply_mask="encoder.mask_emb" in checkpoint.state)
+    with _NoRandomFill():
+        encoder = ECGEncoder(config)
+        if checkpoint.kind == "classification":
+            model: nn.Module = ECGClassifier(encoder, len(checkpoint.state["proj.weight"]))
+        else:
+            model = ECGIdentifier(encoder, len(checkpoint.state["kernel"]))
     try:
         result = model.load_state_dict(checkpoint.state, strict=False)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its head does not fit its encoder: {error}") from error
-    missing = [key for key in result.missing_keys if key != "encoder.mask_emb"]
-    unexpected = [
-        key for key in result.unexpected_keys if not key.startswith(("encoder.mask_emb", *PRETRAINING_ONLY))
-    ]
-    if missing or unexpected:
+    unknown = [key for key in result.unexpected_keys if not key.startswith(PRETRAINING_ONLY)]
+    if result.missing_keys or unknown:
         raise CheckpointError(
-            f"{path}: missing parameters {missing or 'none'}, unknown {unexpected or 'none'}"
+            f"{path}: missing parameters {result.missing_keys or 'none'}, unknown {unknown or 'none'}"
         )
     return model.to(device).eval(), checkpoint
 
@@ -219,9 +219,19 @@ def shape_problems(config: EncoderConfig, state: StateDict) -> List[str]:
     return [problem + (more if i == 2 else "") for i, problem in enumerate(problems[:3])]
 
 
+class _NoRandomFill(TorchFunctionMode):
+    """Within it parameters keep whatever is in memory: what follows loads them, and filling takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _skeleton(config: EncoderConfig) -> Dict[str, Tuple[int, ...]]:
     try:
-        with torch.device("meta"):
+        with _NoRandomFill():
             encoder = ECGEncoder(config)
     except (ConfigError, ValueError, TypeError, RuntimeError, NotImplementedError):
         return {}

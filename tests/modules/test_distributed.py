@@ -1,0 +1,53 @@
+"""Tensors across data-parallel workers, in two processes and in one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+
+from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, world_size
+
+WORKER = """
+import sys
+import torch
+import torch.distributed as dist
+from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, world_size
+
+rank, store = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+assert world_size() == 2
+everyone = torch.arange(15.0).view(5, 3)
+x = (everyone[:2] if rank == 0 else everyone[2:]).clone().requires_grad_()
+rows = gather_rows(x)
+assert torch.equal(rows, everyone)
+# each worker weighs all rows in its own way; a row's gradient is the sum of both
+weights = [torch.arange(15.0).view(5, 3), torch.ones(5, 3)]
+(rows * weights[rank]).sum().backward()
+expected = weights[0] + weights[1]
+assert torch.equal(x.grad, expected[:2] if rank == 0 else expected[2:])
+mean, count = mean_over_workers(x.sum(dim=0), len(x))
+assert torch.allclose(mean, everyone.mean(dim=0)) and count == 5
+ids = gather_rows(torch.tensor([7, 8]) if rank == 0 else torch.zeros(0, dtype=torch.long))
+assert ids.tolist() == [7, 8]
+print("done")
+"""
+
+
+def test_two_workers_gather_uneven_rows_with_their_gradients(tmp_path):
+    command = [sys.executable, "-c", WORKER]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([*command, str(rank), str(tmp_path / "store")], **pipes) for rank in (0, 1)]
+    for worker in workers:
+        out, err = worker.communicate(timeout=120)
+        assert "done" in out, err
+
+
+def test_one_process_is_left_as_it_is():
+    x = torch.randn(4, 3)
+    assert world_size() == 1
+    assert gather_rows(x) is x
+    mean, count = mean_over_workers(x.sum(dim=0), 4)
+    assert torch.allclose(mean, x.mean(dim=0))
+    assert count == 4
