@@ -154,3 +154,132 @@ def ecg_batch():
         return torch.randn(b, 12, n_samples, generator=torch.Generator().manual_seed(seed))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, repo_dir: Path):
+    """A synthetic corpus through the scripts of the checkout: paths `store`, `pretrain`, `classification` and
+    `identification` (validation: 10 patients, two segments a recording).
+    """
+    import runpy
+    from types import SimpleNamespace
+
+    folder = tmp_path_factory.mktemp("corpus")
+    paths = SimpleNamespace(**{name: folder / name for name in ("raw", "store", "pretrain")})
+    paths.classification, paths.identification = folder / "classification", folder / "identification"
+
+    def run(script: str, *arguments: object) -> None:
+        main = runpy.run_path(str(repo_dir / script), run_name="script")["main"]
+        assert main([str(argument) for argument in arguments]) == 0, script
+
+    run("examples/quickstart/make_corpus.py", "--dest", paths.raw, "--patients=24", "--sessions=2", "--seed=3")
+    patients = paths.raw / "patients.csv"
+    run("preprocess/physionet2021.py", paths.raw, "--dest", paths.store, "--patients", patients)
+    run("manifests/classification.py", paths.store, "--dest", paths.classification, "--labels", "cinc2021",
+        "--split=4:3:3")  # fmt: skip
+    run("manifests/identification.py", paths.store, "--dest", paths.identification,
+        "--valid-fraction=0.4", "--test-fraction=0.2", "--segments-per-recording=2")  # fmt: skip
+    run("manifests/pretrain.py", paths.store, "--dest", paths.pretrain, "--valid-fraction=0.2",
+        "--exclude", paths.identification)  # fmt: skip
+    return paths
+
+
+@pytest.fixture(scope="session")
+def tiny_pretraining() -> tuple:
+    """Overrides that make the quickstart's pre-training tiny, for `start_training`."""
+    return (
+        "model.encoder_layers=1",
+        "model.encoder_embed_dim=16",
+        "model.encoder_ffn_embed_dim=32",
+        "model.encoder_attention_heads=2",
+        "model.conv_feature_layers='[(8,2,2)]*4'",
+        "model.conv_pos=8",
+        "model.conv_pos_groups=2",
+        "model.latent_vars=8",
+        "model.final_dim=8",
+        "model.num_negatives=5",
+        "dataset.batch_size=4",
+        "lr_scheduler.warmup_updates=0",
+    )
+
+
+class Training:
+    """A training that runs in a process of its own."""
+
+    def __init__(self, process, log: Path, save_dir: Path):
+        self.process, self.log, self.save_dir = process, log, save_dir
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.join()
+
+    def wait(self, exit_code: int = 0) -> str:
+        """Wait for its end; returns its output."""
+        self.process.join(timeout=120)
+        output = self.log.read_text(errors="replace")
+        assert self.process.exitcode == exit_code, output[-3000:]
+        return output
+
+    def checkpoint(self, name: str = "checkpoint_last.pt") -> dict:
+        """A checkpoint that it wrote, read as nothing but tensors and plain containers."""
+        import torch
+
+        return torch.load(self.save_dir / name, map_location="cpu", weights_only=True)
+
+
+@pytest.fixture(scope="session")
+def forked(repo_dir: Path):
+    """`forked(script, **globals)` runs a script in a process forked from one that has fairseq loaded.
+
+    Loading fairseq takes seconds; a fork does not. Returns the process.
+    """
+    import multiprocessing
+    import runpy
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["fairseq_cli.hydra_train", "torch._dynamo", "fairseq_signals.tasks", "sklearn.metrics"]
+    )
+
+    def start(script: Path, **values: object):
+        process = context.Process(target=runpy.run_path, args=(str(script), values))
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def start_training(forked, repo_dir: Path):
+    """`start_training(config, data, save_dir, *overrides)` starts `fairseq-hydra-train` on a YAML of
+    `examples/quickstart`, as a `Training`.
+    """
+
+    def start(config: str, data: Path, save_dir: Path, *overrides: str) -> Training:
+        save_dir.mkdir(parents=True, exist_ok=True)
+        arguments = (
+            *("--config-dir", str(repo_dir / "examples" / "quickstart" / "config"), "--config-name", config),
+            f"common.user_dir={repo_dir / 'fairseq_signals'}",
+            f"task.data={data}",
+            f"checkpoint.save_dir={save_dir}",
+            f"hydra.run.dir={save_dir / 'hydra'}",
+            "dataset.num_workers=0",
+            "common.log_interval=1",
+            *overrides,
+        )
+        log = save_dir / "log.txt"
+        log.touch()
+        script = repo_dir / "tests" / "fairseq_train.py"
+        return Training(forked(script, ARGV=arguments, CWD=str(save_dir), LOG=str(log)), log, save_dir)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def pretrained(start_training, corpus, tiny_pretraining, tmp_path_factory) -> Path:
+    """A checkpoint of two updates of tiny pre-training."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    run = start_training("pretrain", corpus.pretrain, folder, "optimization.max_update=2", *tiny_pretraining)
+    run.wait()
+    return folder / "checkpoint_last.pt"

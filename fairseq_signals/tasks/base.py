@@ -19,6 +19,7 @@ from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.modules.distributed import contributing_no_rows, worker_rank
+from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet
 from fairseq_signals.transforms.build import build_transforms
 
@@ -103,6 +104,9 @@ class ECGTask(FairseqTask):
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "ECGTask":
         """Check the configuration; raises ConfigError for unknown keys, LeadError for unknown leads."""
         check_keys(cls.config_class, cfg, "task")
+        checkpoint = own_checkpoint(cfg)
+        if checkpoint is not None:
+            mend_checkpoint(checkpoint)
         return cls(cfg)
 
     def manifest(self, name: str) -> Manifest:

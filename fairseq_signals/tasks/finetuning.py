@@ -6,6 +6,7 @@ from omegaconf import DictConfig, open_dict
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.finetuning import FinetuningConfig, adopt_architecture, architecture_source
+from fairseq_signals.tasks.resume import own_checkpoint
 
 
 def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
@@ -36,9 +37,8 @@ def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
 
 def _paths(cfg: DictConfig) -> dict:
     """What `architecture_source` needs, with fairseq's checkpoint folder where there is one."""
-    root = cfg._get_root() if hasattr(cfg, "_get_root") else None
-    checkpoint = root.get("checkpoint") if root is not None else None
+    own = own_checkpoint(cfg)
     paths = {"model_path": cfg.get("model_path")}
-    if checkpoint is not None:
-        paths.update(save_dir=checkpoint.save_dir, restore_file=checkpoint.restore_file)
+    if own is not None:
+        paths.update(save_dir=str(own.parent), restore_file=own.name)
     return paths
