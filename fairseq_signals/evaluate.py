@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +62,18 @@ def evaluate(
     from fairseq_signals.evaluation.classification import evaluate_classification
     from fairseq_signals.evaluation.identification import evaluate_identification
     from fairseq_signals.modules.checkpoint import load_model
+    from fairseq_signals.modules.heads import ECGIdentifier
 
     check_device(device)
     model, info = load_model(checkpoint, device=device)
     form = input_format(info)
 
-    compute = model
-    if info.kind == "identification" and features == "class_cosine":
+    compute: Callable[..., Any] = model
+    if isinstance(model, ECGIdentifier) and features == "class_cosine":
+        identifier = model
 
         def compute(source: Any, padding_mask: Any = None) -> Any:
-            return model.cosine_logits(model(source, padding_mask))
+            return identifier.cosine_logits(identifier(source, padding_mask))
 
     def predict_all(manifest: Manifest) -> np.ndarray:
         return predict(compute, manifest, lead_sets, batch_size, device, form)
@@ -138,8 +140,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--features",
         choices=("embedding", "class_cosine"),
         default="embedding",
-        help="what identification compares: L2-normalised embeddings (the paper), or cosines with the training "
-        "patients, unnormalised (the authors' code) (default: %(default)s)",
+        help="what identification compares: L2-normalised embeddings (the paper), or cosines with the "
+        "training patients, unnormalised (the authors' code) (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as a JSON list")
     parser.add_argument(
