@@ -16,7 +16,6 @@ from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 from fairseq_signals.tasks.finetuning import complete_finetuning
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 
-
 FEATURES = ("embedding", "class_cosine")
 
 
@@ -31,8 +30,8 @@ class ECGIdentificationConfig(ECGTaskConfig):
     features: str = field(
         default="embedding",
         metadata={
-            "help": "what is compared: 'embedding', L2-normalised (the paper), or 'class_cosine', the cosines "
-            "with the training patients, as they are (the authors' code)"
+            "help": "what is compared: 'embedding', L2-normalised (the paper), or 'class_cosine', the "
+            "cosines with the training patients, as they are (the authors' code)"
         },
     )
 
