@@ -142,7 +142,7 @@ def test_patients_can_come_from_a_table(corpus, preprocess, tmp_path, capsys):
     table.write_text(f"record_id,patient_id,note\n{first},somebody,x\n")
     arguments = [str(corpus), "--dest", str(tmp_path / "store"), "--workers", "1", "--patients", str(table)]
     assert preprocess.main(arguments) == 0
-    assert "names the patients of 1 out of" in capsys.readouterr().err
+    assert "records are not in" in capsys.readouterr().err
     rows = RecordStore(tmp_path / "store").metadata().to_pylist()
     assert {row["patient_id"] for row in rows if row["record_id"] == first} == {"somebody"}
     assert all(row["patient_id"].startswith("p") for row in rows if row["record_id"] != first)
@@ -151,8 +151,11 @@ def test_patients_can_come_from_a_table(corpus, preprocess, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("record,patient\nA0001,p1\n", "patients.csv:2: each line needs a record_id"),
-        ("record_id,patient_id\nA0001,p1\nA0001,p2\n", "patients.csv:3: record A0001 is of patient p2"),
+        ("record,patient\nA0001,p1\n", "record_id among record, patient"),
+        (
+            "record_id,patient_id\nA0001,p1\nA0001,p2\n",
+            "patients.csv:3: record A0001 is listed already in line 2",
+        ),
         (None, "cannot be read"),
     ],
 )
