@@ -18,8 +18,8 @@ def arcface_logits(cosine: Tensor, target: Tensor, scale: float, margin: float) 
     """Scaled cosines with the margin added to the target's angle.
 
     Beyond an angle of pi - margin, where cos(theta + margin) would rise again, the target's cosine is lowered
-    by margin x sin(margin) instead, so that the logit falls monotonically. The gradient is finite everywhere,
-    cosines of exactly 1 and -1 included.
+    by margin x sin(margin) instead, so that the logit falls monotonically (for margins up to 2.3). The
+    gradient is finite everywhere, cosines of exactly 1 and -1 included.
 
     Args:
         cosine: (B, C), in [-1, 1].

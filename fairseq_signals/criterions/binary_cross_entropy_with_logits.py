@@ -17,7 +17,7 @@ from fairseq_signals.models.config import OpenConfig, check_keys
 class BinaryCrossEntropyWithLogitsCriterionConfig(OpenConfig):
     """Options of the loss, and what validation reports (over the whole set, see `ecg_classification`)."""
 
-    threshold: float = field(default=0.5, metadata={"help": "probability from which a label is predicted"})
+    threshold: float = field(default=0.5, metadata={"help": "labels of a larger probability are predicted"})
     pos_weight: Optional[List[float]] = field(
         default=None, metadata={"help": "weight of positives, one for each class"}
     )

@@ -241,6 +241,9 @@ def check_wav2vec2_config(cfg: ECGWav2Vec2Config) -> None:
         raise ConfigError("model.same_quantizer needs quantize_input=true and quantize_targets=true")
     if len(cfg.latent_temp) != 3:
         raise ConfigError(f"model.latent_temp must be [start, end, decay], but is {cfg.latent_temp} instead")
+    for name in ("latent_groups", "latent_vars"):
+        if getattr(cfg, name) < 1:
+            raise ConfigError(f"model.{name} must be at least 1, but is {getattr(cfg, name)} instead")
     for name in ("final_dim", "latent_dim", "encoder_embed_dim"):
         if (cfg.quantize_targets or cfg.quantize_input) and getattr(cfg, name) % cfg.latent_groups:
             raise ConfigError(f"model.{name} must be a multiple of latent_groups ({cfg.latent_groups})")

@@ -77,11 +77,27 @@ def _same(name: str, one: Any, other: Any) -> bool:
     return one == other
 
 
+def check_finetuning_config(cfg: FinetuningConfig) -> None:
+    """Raise ConfigError for values that no head can have; the message names the key."""
+    if cfg.num_labels < 1:
+        raise ConfigError(
+            f"model.num_labels must be at least 1, but is {cfg.num_labels} instead; a task takes it from its "
+            "manifest, without one it must be set"
+        )
+    if not 0 <= cfg.final_dropout < 1:
+        raise ConfigError(f"model.final_dropout must be in [0, 1), but is {cfg.final_dropout} instead")
+    if cfg.freeze_finetune_updates < 0:
+        raise ConfigError(
+            f"model.freeze_finetune_updates must be >= 0, but is {cfg.freeze_finetune_updates} instead"
+        )
+
+
 def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
     """The encoder of a fine-tuned model, with the weights of `cfg.model_path` where there are any.
 
     Logs which parameters were loaded, which were missing and which were unused.
     """
+    check_finetuning_config(cfg)
     encoder = ECGTransformerModel(cfg)
     if not cfg.model_path or cfg.no_pretrained_weights or not Path(cfg.model_path).is_file():
         logger.info("encoder: random initialisation")

@@ -39,22 +39,19 @@ class VectorQuantizer(GumbelVectorQuantizer):
         n = len(x)
         logits = self.weight_proj(x).view(n, self.groups, self.num_vars)
         hard = F.one_hot(logits.argmax(dim=-1), self.num_vars)
-        hard_probs = hard.float().mean(dim=0)
-        avg_probs = torch.softmax(logits.float(), dim=-1).mean(dim=0)
+        hard_probs = hard.float().sum(dim=0) / max(n, 1)
+        avg_probs = torch.softmax(logits.float(), dim=-1).sum(dim=0) / max(n, 1)
         if self.training:
             # (N, G, V) -> (N * G, V), the order in which fairseq draws its noise
-            flat = F.gumbel_softmax(
-                logits.reshape(n * self.groups, -1).float(), tau=self.curr_temp, hard=True
-            )
+            flat = F.gumbel_softmax(logits.flatten(0, 1).float(), tau=self.curr_temp, hard=True)
             chosen = flat.view_as(logits).type_as(logits)
         else:
             chosen = hard.type_as(logits)
         book = self.vars.view(-1, self.num_vars, self.vars.shape[-1])
         if self.combine_groups:
             book = book.expand(self.groups, -1, -1)
-        # (G, N, V) x (G, V, D_g) -> (N, G * D_g)
-        y = torch.bmm(chosen.transpose(0, 1), book.to(chosen.dtype)).transpose(0, 1).reshape(n, -1)
-        return Quantized(y, chosen.argmax(dim=-1), hard_probs, avg_probs)
+        y = torch.bmm(chosen.transpose(0, 1), book.to(chosen.dtype)).transpose(0, 1)  # (N, G, D_g)
+        return Quantized(y.flatten(start_dim=1), chosen.argmax(dim=-1), hard_probs, avg_probs)
 
     def codebook_samples(self, n: int) -> Tuple[Tensor, Tensor]:
         """Codebook entries drawn uniformly per group: vectors (n, G * D_g) and codes (n, G)."""

@@ -85,9 +85,9 @@ def distractor_logits(
     logits = similarity.gather(2, index)
     excluded = distractors < 0
     if codes is not None and own_codes is not None:
-        b, m, k = index.shape
-        chosen = codes.expand(b, -1, -1).gather(1, index.view(b, m * k, 1).expand(-1, -1, codes.shape[2]))
-        excluded = excluded | (chosen.view(b, m, k, -1) == own_codes[:, :, None]).all(dim=-1)
+        (b, m, k), g = index.shape, codes.shape[2]
+        chosen = codes.expand(b, -1, -1).gather(1, index.view(b, m * k, 1).expand(-1, -1, g))
+        excluded = excluded | (chosen.view(b, m, k, g) == own_codes[:, :, None]).all(dim=-1)
     return logits.masked_fill(excluded, float("-inf"))
 
 

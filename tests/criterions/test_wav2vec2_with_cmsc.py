@@ -1,0 +1,79 @@
+"""The sum of the local and the global loss."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from fairseq_signals.criterions.cmsc import cmsc_loss
+from fairseq_signals.criterions.ecg_wav2vec2 import ECGWav2Vec2Criterion, ECGWav2Vec2CriterionConfig
+from fairseq_signals.criterions.wav2vec2_with_cmsc import (
+    Wav2Vec2WithCMSCCriterion,
+    Wav2Vec2WithCMSCCriterionConfig,
+)
+from fairseq_signals.errors import ConfigError
+
+
+def criterion(**options: object) -> Wav2Vec2WithCMSCCriterion:
+    return Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(**options), None)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"cmsc_weight": 0.25}, {"temp": 0.5, "denominator": "other_patients"}], ids=str
+)
+def test_loss_is_the_local_sum_plus_the_global_mean_times_the_masked_frames(make_model, pairs, options):
+    model, sample = make_model(), pairs()
+    torch.manual_seed(5)
+    loss, n, log = criterion(**options)(model, sample)
+    torch.manual_seed(5)
+    local, _, _ = ECGWav2Vec2Criterion(ECGWav2Vec2CriterionConfig(), None)(model, sample)
+    torch.manual_seed(5)
+    g = model.global_representation(model(**sample["net_input"]))
+    terms = {"temperature": options.get("temp", 0.1), "denominator": options.get("denominator", "opposite")}
+    expected = (
+        options.get("cmsc_weight", 1.0) * n * cmsc_loss(g, sample["patient_id"], sample["segment"], **terms)
+    )
+    assert torch.allclose(loss, local + expected)
+    assert torch.allclose(log["cmsc_loss"], expected)
+    assert int(log["positive_pairs"]) == 3
+
+
+@pytest.mark.parametrize("patients", [(3,), (3, 3, 3), (3, 3, 5)])
+def test_few_patients_train_with_finite_gradients(make_model, pairs, patients):
+    model = make_model()
+    loss, _, _ = criterion()(model, pairs(patients))
+    loss.backward()
+    assert bool(loss.isfinite())
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+
+
+def test_single_segments_of_patients_have_no_global_loss(make_model, pairs):
+    model, sample = make_model(), pairs()
+    sample["patient_id"] = torch.arange(6)
+    loss, _, log = criterion()(model, sample)
+    loss.backward()
+    assert log["cmsc_loss"].item() == 0.0
+    assert int(log["positive_pairs"]) == 0
+    assert bool(loss.isfinite())
+
+
+def test_shown_losses_add_up(reduced, make_model, pairs):
+    logs = [criterion()(make_model(), pairs(patients))[2] for patients in ((1, 2), (1, 2, 3, 4))]
+    shown = reduced(Wav2Vec2WithCMSCCriterion, logs)
+    parts = ("contrastive_loss", "diversity_loss", "features_pen_loss", "cmsc_loss")
+    assert shown["loss"] == pytest.approx(sum(shown[part] for part in parts), abs=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"temp": -0.1}, r"criterion\.temp"), ({"loss_weights": []}, "loss_weights")]
+)
+def test_values_of_either_term_are_checked(options, message):
+    with pytest.raises(ConfigError, match=message):
+        criterion(**options)
+
+
+def test_misspelt_key_is_named_with_its_near_misses():
+    cfg = OmegaConf.create({"temp": 0.1, "cmsc_weights": 1.0})
+    with pytest.raises(ConfigError, match=r"criterion\.cmsc_weights \(did you mean cmsc_weight"):
+        Wav2Vec2WithCMSCCriterion.build_criterion(cfg, None)
