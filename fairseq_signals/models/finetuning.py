@@ -52,7 +52,7 @@ def architecture_source(cfg: FinetuningConfig) -> Optional[Checkpoint]:
 
 
 def adopt_architecture(cfg: Any, checkpoint: Checkpoint) -> Dict[str, Any]:
-    """The options that decide the encoder's shape, from `checkpoint`.
+    """The options that decide the encoder's shape, from `checkpoint`; logs them.
 
     Raises:
         ConfigError: `cfg` has one that is neither the checkpoint's nor the default; names the key.
@@ -68,6 +68,8 @@ def adopt_architecture(cfg: Any, checkpoint: Checkpoint) -> Dict[str, Any]:
                 "remove the key, it is taken from the checkpoint"
             )
         adopted[name] = value
+    shown = ", ".join(f"{name}={value}" for name, value in adopted.items())
+    logger.info("encoder: options from %s: %s", checkpoint.path, shown)
     return adopted
 
 
@@ -99,8 +101,14 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
     """
     check_finetuning_config(cfg)
     encoder = ECGTransformerModel(cfg)
-    if not cfg.model_path or cfg.no_pretrained_weights or not Path(cfg.model_path).is_file():
+    if not cfg.model_path or cfg.no_pretrained_weights:
         logger.info("encoder: random initialisation")
+        return encoder
+    if not Path(cfg.model_path).is_file():
+        logger.warning(
+            "encoder: %s is gone; random initialisation, until a checkpoint of this model is loaded",
+            cfg.model_path,
+        )
         return encoder
     checkpoint = load_checkpoint(cfg.model_path)
     state = checkpoint.encoder_state

@@ -72,6 +72,13 @@ def test_random_weights_are_a_choice_and_said(config, pretrained_path, pretraine
     assert "random initialisation" in caplog.text
 
 
+def test_pretrained_file_that_is_gone_is_warned_of(config, tmp_path, caplog):
+    # fairseq builds a fine-tuned model before it loads the parameters, wherever it came from
+    build_encoder(config(model_path=str(tmp_path / "gone.pt")))
+    record = next(record for record in caplog.records if "gone.pt is gone" in record.message)
+    assert record.levelno == logging.WARNING
+
+
 def test_weights_of_another_architecture_are_refused(config, pretrained_path):
     with pytest.raises(CheckpointError, match="another architecture than the model's"):
         build_encoder(config(model_path=str(pretrained_path), encoder_ffn_embed_dim=48))
@@ -92,7 +99,7 @@ def test_values_that_no_head_can_have_are_refused_by_name(config, options, messa
         build_encoder(config(**options))
 
 
-def test_architecture_is_taken_from_the_checkpoint(pretrained_path, tiny):
+def test_architecture_is_taken_from_the_checkpoint_and_shown(pretrained_path, tiny, caplog):
     checkpoint = load_checkpoint(pretrained_path)
     adopted = adopt_architecture({}, checkpoint)
     assert set(adopted) == set(ARCHITECTURE)
@@ -102,6 +109,7 @@ def test_architecture_is_taken_from_the_checkpoint(pretrained_path, tiny):
     # defaults, and the same value written in another way, are no contradiction
     written = {"encoder_layers": 12, "conv_feature_layers": "[(8, 2, 2)] + [(8, 2, 2)] * 3", "conv_pos": 4}
     assert adopt_architecture(written, checkpoint) == adopted
+    assert f"options from {pretrained_path}: encoder_layers=2, encoder_embed_dim=16" in caplog.text
 
 
 @pytest.mark.parametrize(

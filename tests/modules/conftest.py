@@ -70,3 +70,9 @@ def checkpoints(tmp_path, tiny) -> Checkpoints:
 @pytest.fixture
 def heads() -> dict:
     return {"classification": ECGClassifier, "identification": ECGIdentifier}
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers in every run, whatever ran before."""
+    torch.manual_seed(0)

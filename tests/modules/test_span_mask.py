@@ -17,7 +17,7 @@ def runs(row: torch.Tensor) -> list[tuple[int, int]]:
     return [(int(a), int(b - a)) for a, b in zip(starts, ends)]
 
 
-def seeded(seed: int = 0) -> torch.Generator:
+def generator_of(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
@@ -35,7 +35,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def test_padding_is_never_masked_whatever_the_options(
     b, f, prob, length, selection, no_overlap, equal_rows, seed
 ):
-    generator = seeded(seed)
+    generator = generator_of(seed)
     valid = torch.randint(0, f + 1, (b,), generator=generator)
     padding_mask = torch.arange(f) >= valid[:, None]
     mask = span_mask(
@@ -52,7 +52,7 @@ def test_padding_is_never_masked_whatever_the_options(
 
 
 def test_static_spans_have_the_given_length_and_lie_inside_the_row():
-    mask = span_mask((200, 80), 0.3, 10, generator=seeded())
+    mask = span_mask((200, 80), 0.3, 10, generator=generator_of())
     lengths = [length for row in mask for _, length in runs(row)]
     assert min(lengths) == 10
     assert bool(mask[:, 0].any())
@@ -61,20 +61,20 @@ def test_static_spans_have_the_given_length_and_lie_inside_the_row():
 
 def test_every_row_has_at_least_min_masks_spans():
     for least in (0, 1, 4):
-        mask = span_mask((300, 400), 0.0, 5, min_masks=least, no_overlap=True, generator=seeded())
+        mask = span_mask((300, 400), 0.0, 5, min_masks=least, no_overlap=True, generator=generator_of())
         assert {len(runs(row)) for row in mask} == {least}
 
 
 def test_expected_share_is_that_of_spans_that_may_overlap():
     # a frame stays unmasked if none of the 10 starts that cover it is drawn: about (1 - 0.065)^10 = 0.51
-    alone = torch.stack([span_mask((1, 156), 0.65, 10, generator=seeded(i))[0] for i in range(400)])
-    together = span_mask((400, 156), 0.65, 10, generator=seeded())
+    alone = torch.stack([span_mask((1, 156), 0.65, 10, generator=generator_of(i))[0] for i in range(400)])
+    together = span_mask((400, 156), 0.65, 10, generator=generator_of())
     assert alone.float().mean().item() == pytest.approx(0.49, abs=0.01)
     assert together.float().mean().item() == pytest.approx(0.49, abs=0.01)
 
 
 def test_rows_that_are_cut_to_the_least_masked_one_lose_share_as_the_batch_grows():
-    generator = seeded()
+    generator = generator_of()
     means = {}
     for b in (1, 16, 128):
         masks = [span_mask((b, 156), 0.65, 10, equal_rows=True, generator=generator) for _ in range(100)]
@@ -88,7 +88,7 @@ def test_rows_that_are_cut_to_the_least_masked_one_lose_share_as_the_batch_grows
 @pytest.mark.parametrize("min_space", [1, 3])
 def test_spans_kept_apart_have_at_least_min_space_frames_between_them(selection, min_space):
     options = {"selection": selection, "other": 3.0, "no_overlap": True, "min_space": min_space}
-    mask = span_mask((200, 90), 0.5, 6, **options, generator=seeded())
+    mask = span_mask((200, 90), 0.5, 6, **options, generator=generator_of())
     gaps = []
     for row in mask:
         spans = runs(row)
@@ -100,7 +100,7 @@ def test_spans_kept_apart_have_at_least_min_space_frames_between_them(selection,
 def test_lengths_follow_the_selection():
     def lengths(selection: str, other: float) -> torch.Tensor:
         mask = span_mask((2000, 300), 0.1, 10, None, selection, other, min_masks=1, no_overlap=True,
-                         min_space=2, generator=seeded())  # fmt: skip
+                         min_space=2, generator=generator_of())  # fmt: skip
         return torch.tensor([length for row in mask for _, length in runs(row)], dtype=torch.float)
 
     uniform = lengths("uniform", 4)
@@ -116,12 +116,12 @@ def test_lengths_follow_the_selection():
 
 def test_rows_shorter_than_a_span_are_masked_as_far_as_they_go():
     padding_mask = torch.arange(20) >= torch.tensor([20, 6, 1, 0])[:, None]
-    mask = span_mask((4, 20), 0.65, 10, padding_mask, generator=seeded())
+    mask = span_mask((4, 20), 0.65, 10, padding_mask, generator=generator_of())
     assert mask.sum(dim=1).tolist()[1:] == [6, 1, 0]
 
 
 def test_same_generator_state_gives_the_same_mask_and_another_state_another():
-    one, same, other = (span_mask((4, 156), 0.65, 10, generator=seeded(i)) for i in (1, 1, 2))
+    one, same, other = (span_mask((4, 156), 0.65, 10, generator=generator_of(i)) for i in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 

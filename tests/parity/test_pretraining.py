@@ -83,6 +83,7 @@ def test_quantizer_chooses_the_authors_codes_and_targets(forwards, close, train)
         close(f"{one.name}.pt_quantized", quantized.x.view(b, m, -1), theirs["pt_quantized"])
         codes = quantized.codes.view(b, m, -1)
         assert torch.equal(codes, theirs["pt_codebook_targets"])
+        assert quantized.hard_probs.numel() == int(theirs["pt_num_vars"])
         projected = model.project_q(quantized.x).view(b, m, -1)
         close(f"{one.name}.pt_targets_projected", projected, theirs["pt_targets_projected"])
 
