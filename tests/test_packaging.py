@@ -116,6 +116,11 @@ def test_installed_version_is_the_version_of_the_sources():
     assert installed == fairseq_signals.__version__
 
 
+def test_fairseq_is_the_documented_one_for_this_python():
+    name, version = ("ve-fairseq", "0.12.3") if sys.version_info >= (3, 11) else ("fairseq", "0.12.2")
+    assert importlib.metadata.version(name) == version
+
+
 def test_installed_command_finds_the_examples_from_any_directory(tmp_path):
     command = shutil.which("fairseq-signals", path=str(Path(sys.executable).parent))
     if command is None:
