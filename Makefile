@@ -8,10 +8,12 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 COMPAT_VENV ?= .venv-compat
-# The first interpreter that runs; override with `make PYTHON=/path/to/python3.12 ...`.
-runs = $(shell for p in $(1); do "$$p" -c 'import venv' 2>/dev/null && echo "$$p" && break; done)
-PYTHON ?= $(call runs,python3.11 python3.12 $(HOME)/.pyenv/versions/3.11.*/bin/python python3)
-PYTHON310 ?= $(call runs,python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python)
+# The first interpreter of these that runs, has pip and is of one of the versions; `make PYTHON=...` overrides it.
+first = $(shell for p in $(2); do \
+	"$$p" -c 'import ensurepip, sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv)' $(1) 2>/dev/null \
+	&& echo "$$p" && break; done)
+PYTHON ?= $(call first,3.11 3.12,python3.11 $(HOME)/.pyenv/versions/3.11.*/bin/python python3.12 python3)
+PYTHON310 ?= $(call first,3.10,python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python)
 PIP_OPTIONS := --no-input --quiet --disable-pip-version-check
 PYTEST_ARGS ?= -q -n 2 --dist loadfile
 
