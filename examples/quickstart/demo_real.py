@@ -23,7 +23,7 @@ from steps import ROOT, Steps, python
 
 METHODS = {"w2v_cmsc_rlm": "false", "random_init": "true"}
 # chosen on training patients only; docs/real-data.md says how
-EPOCHS = 6
+EPOCHS = 3
 PRETRAINING = (
     "model.encoder_layers=3",
     "model.encoder_embed_dim=128",
@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("--real-ecg", type=Path, help="default: $FAIRSEQ_SIGNALS_SHARED/real_ecg")
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "demo-real")
-    parser.add_argument("--updates", type=int, default=800, help="of pre-training (default: %(default)s)")
+    parser.add_argument("--updates", type=int, default=500, help="of pre-training (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fine-tuning seeds (default: %(default)s)")
     args = parser.parse_args()
     shared = Path(os.environ.get("FAIRSEQ_SIGNALS_SHARED", ROOT.parent / "shared"))
