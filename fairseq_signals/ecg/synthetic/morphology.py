@@ -138,10 +138,12 @@ def draw_morphology(rng: np.random.Generator, female: bool, spread: float = 1.0)
 
     size = np.exp(rng.normal(-0.08 if female else 0.04, 0.18 * spread))
     heart = turn(1, 12) @ turn(0, 8)  # rotation about the long axis moves the transition zone V3-V4
-    qrs = QRS.varied(rng, 0.28 * spread) + _notch(rng, spread)
-    qrs = with_frontal_axis(
-        qrs.rotated(heart).scaled(size), float(np.clip(rng.normal(45, 22 * spread), -15, 80))
-    )
+    axis = float(np.clip(rng.normal(45, 22 * spread), -15, 80))
+    for _ in range(100):
+        qrs = QRS.varied(rng, 0.28 * spread) + _notch(rng, spread)
+        qrs = with_frontal_axis(qrs.rotated(heart).scaled(size), axis)
+        if _is_healthy(qrs):
+            break
     qrs = within_limb_voltage(qrs, 0.8, 2.0)
     t = T.varied(rng, 0.22 * spread).scaled(np.exp(rng.normal(0, 0.2 * spread))) + U.varied(rng, 0.3 * spread)
     t = upright(t.rotated(heart @ turn(2, 10) @ turn(1, 12)))
@@ -160,6 +162,18 @@ def draw_morphology(rng: np.random.Generator, female: bool, spread: float = 1.0)
         qt_exponent=float(rng.uniform(0.30, 0.45)),
         f_direction=np.array([-0.40, 0.25, -0.65]) + rng.normal(0, 0.12, 3),
         flutter_direction=np.array([-0.10, -0.85, -0.35]) + rng.normal(0, 0.12, 3),
+    )
+
+
+def _is_healthy(qrs: Waves) -> bool:
+    """Narrow, with a normal axis, down in aVR, and not so flat in the frontal plane that it has no axis."""
+    x, y, z = qrs.area()
+    avr = -DOWER[:2].sum(axis=0) / 2 @ qrs.at(np.arange(-0.08, 0.1, 0.002))
+    return (
+        0.065 < qrs.offset_s - qrs.onset_s < 0.115
+        and -20 < frontal_axis(qrs) < 85
+        and -avr.min() > avr.max()
+        and np.hypot(x, y) > 0.6 * abs(z)
     )
 
 
@@ -188,7 +202,11 @@ def left_bundle_branch_block(m: Morphology, rng: np.random.Generator, gain: floa
 def with_axis(m: Morphology, degrees: float) -> Morphology:
     """QRS turned to an axis in the frontal plane; T follows by at most 15 degrees."""
     turn = (degrees - frontal_axis(m.qrs) + 180) % 360 - 180
-    qrs = within_limb_voltage(with_frontal_axis(m.qrs, degrees, _QRS_TURN), 0.8, 1.8)
+    for follow in (_QRS_TURN, 1.0):  # all of QRS where the axis cannot be reached without its first part
+        qrs = with_frontal_axis(m.qrs, degrees, follow)
+        if abs(frontal_axis(qrs) - degrees) < 1:
+            break
+    qrs = within_limb_voltage(qrs, 0.8, 1.8)
     qrs = qrs.scaled(min(1.0, 2.4 / largest_deflection(qrs, DOWER[2:])))
     return replace(m, qrs=qrs, t=m.t.rotated(rotation_about(2, float(np.clip(turn / 4, -15, 15)))))
 

@@ -84,7 +84,7 @@ def make_patient(config: CorpusConfig, number: int) -> Patient:
         female=female,
         morphology=morphology,
         lead_field=lead_field,
-        resting_bpm=float(np.clip(rng.normal(74, 8), 62, 95)),
+        resting_bpm=float(np.clip(rng.normal(74, 6), 63, 90)),
         usual_rhythm=_pick(config.rhythms, level[1]),
         disorders=frozenset(has),
         traits=rng.random(8),

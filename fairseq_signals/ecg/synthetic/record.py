@@ -185,8 +185,8 @@ def ventricular_and_sinus_dipole(m: Morphology, beats: Beats, n_samples: int, fs
 def _breathe(dipole: np.ndarray, rng: np.random.Generator, respiration_hz: float, fs: float) -> None:
     """Respiration turns the heart in the frontal plane by some degrees and changes the amplitude a little."""
     phase = 2 * np.pi * respiration_hz * np.arange(dipole.shape[1]) / fs + rng.uniform(0, 2 * np.pi)
-    turn = np.deg2rad(rng.uniform(1, 4)) * np.sin(phase)
-    amplitude = 1 + rng.uniform(0.01, 0.05) * np.cos(phase)
+    turn = np.deg2rad(rng.uniform(2, 6)) * np.sin(phase)
+    amplitude = 1 + rng.uniform(0.02, 0.08) * np.cos(phase)
     x, y = dipole[0].copy(), dipole[1].copy()
     dipole[0], dipole[1] = x - turn * y, y + turn * x
     dipole *= amplitude

@@ -9,7 +9,7 @@ import numpy as np
 _MARGIN_S = 1.5  # beats are made this long before and after the record, so that its edges are whole
 
 SINUS_RHYTHMS = ("NSR", "SB", "STach", "SA")
-RATES_BPM = {"NSR": (61, 98), "SB": (40, 58), "STach": (103, 140), "SA": (60, 88), "AF": (62, 140)}
+RATES_BPM = {"NSR": (61, 95), "SB": (42, 57), "STach": (103, 130), "SA": (62, 85), "AF": (65, 130)}
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def sinus_intervals(
     """
     time = np.arange(n) * mean_s
     respiratory = arrhythmia * np.sin(2 * np.pi * respiration_hz * time + rng.uniform(0, 2 * np.pi))
-    mayer = 0.008 * np.sin(2 * np.pi * 0.1 * time + rng.uniform(0, 2 * np.pi))
-    return mean_s * (1 + respiratory + mayer + 0.008 * _pink(rng, n))
+    mayer = 0.012 * np.sin(2 * np.pi * 0.1 * time + rng.uniform(0, 2 * np.pi))
+    return mean_s * (1 + respiratory + mayer + 0.014 * _pink(rng, n))
 
 
 def _count(duration_s: float, shortest_s: float) -> int:
@@ -66,7 +66,7 @@ def sinus_beats(
 ) -> Beats:
     """Beats of a sinus rhythm (`rhythm` is "NSR", "SB", "STach" or "SA"); every beat has its P wave."""
     mean_s = 60 / rate_bpm
-    arrhythmia = rng.uniform(0.14, 0.22) if rhythm == "SA" else rng.uniform(0.006, 0.022)
+    arrhythmia = rng.uniform(0.14, 0.22) if rhythm == "SA" else rng.uniform(0.006, 0.025)
     rr = sinus_intervals(rng, mean_s, _count(duration_s, 0.7 * mean_s), respiration_hz, arrhythmia)
     return _beats_of(rr, rng, duration_s)
 
