@@ -172,7 +172,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, repo_dir: Path):
         main = runpy.run_path(str(repo_dir / script), run_name="script")["main"]
         assert main([str(argument) for argument in arguments]) == 0, script
 
-    run("examples/quickstart/make_corpus.py", "--dest", paths.raw, "--patients=24", "--sessions=2", "--seed=3")
+    size = ("--patients=24", "--sessions=2", "--seed=3")
+    run("examples/quickstart/make_corpus.py", "--dest", paths.raw, *size)
     patients = paths.raw / "patients.csv"
     run("preprocess/physionet2021.py", paths.raw, "--dest", paths.store, "--patients", patients)
     run("manifests/classification.py", paths.store, "--dest", paths.classification, "--labels", "cinc2021",
@@ -216,7 +217,7 @@ class Training:
 
     def wait(self, exit_code: int = 0) -> str:
         """Wait for its end; returns its output."""
-        self.process.join(timeout=120)
+        self.process.join(timeout=600)
         output = self.log.read_text(errors="replace")
         assert self.process.exitcode == exit_code, output[-3000:]
         return output
@@ -242,24 +243,33 @@ def forked(repo_dir: Path):
         ["fairseq_cli.hydra_train", "torch._dynamo", "fairseq_signals.tasks", "sklearn.metrics"]
     )
 
+    processes = []
+
     def start(script: Path, **values: object):
         process = context.Process(target=runpy.run_path, args=(str(script), values))
         process.start()
+        processes.append(process)
         return process
 
-    return start
+    yield start
+    for process in processes:
+        process.kill()
 
 
 @pytest.fixture(scope="session")
 def start_training(forked, repo_dir: Path):
-    """`start_training(config, data, save_dir, *overrides)` starts `fairseq-hydra-train` on a YAML of
-    `examples/quickstart`, as a `Training`.
+    """`start_training(config, data, save_dir, *overrides)` starts `fairseq-hydra-train`, as a `Training`.
+
+    `config` is a YAML file, or the name of one of the quickstart.
     """
 
-    def start(config: str, data: Path, save_dir: Path, *overrides: str) -> Training:
+    def start(config: object, data: Path, save_dir: Path, *overrides: str) -> Training:
         save_dir.mkdir(parents=True, exist_ok=True)
+        file = repo_dir / "examples" / "quickstart" / "config" / f"{config}.yaml"
+        if isinstance(config, Path):
+            file = config
         arguments = (
-            *("--config-dir", str(repo_dir / "examples" / "quickstart" / "config"), "--config-name", config),
+            *("--config-dir", str(file.parent), "--config-name", file.stem),
             f"common.user_dir={repo_dir / 'fairseq_signals'}",
             f"task.data={data}",
             f"checkpoint.save_dir={save_dir}",

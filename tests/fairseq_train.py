@@ -11,6 +11,7 @@ os.chdir(CWD)  # type: ignore[name-defined]  # noqa: F821
 log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # type: ignore[name-defined]  # noqa: F821
 os.dup2(log, 1)
 os.dup2(log, 2)
+os.environ["HYDRA_FULL_ERROR"] = "1"  # else hydra looks through every module to print less
 sys.argv = ["fairseq-hydra-train", *ARGV]  # type: ignore[name-defined]  # noqa: F821
 
 from fairseq_cli.hydra_train import cli_main  # noqa: E402

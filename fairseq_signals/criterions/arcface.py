@@ -68,14 +68,14 @@ class ArcFaceCriterion(FairseqCriterion):
         """The loss summed over segments, their number, and what to log."""
         embedding = model(**sample["net_input"])
         n = len(embedding)
-        log: Dict[str, Any] = {"sample_size": n, "nsignals": n, "labelled": 0, "loss": 0.0, "correct": 0}
+        cosine = model.cosine_logits(embedding)
         if "label" in sample:
-            cosine = model.cosine_logits(embedding)
             loss = arcface_loss(cosine, sample["label"], self.cfg.scale, self.cfg.margin)
-            correct = (cosine.argmax(dim=1) == sample["label"]).sum()
-            log.update(labelled=n, loss=loss.detach(), correct=correct)
-        else:
-            loss = embedding.sum() * 0.0
+            correct, labelled = (cosine.argmax(dim=1) == sample["label"]).sum(), n
+        else:  # also in training: fairseq repeats a validation batch on workers that have no batch left
+            loss, correct, labelled = cosine.sum() * 0.0, embedding.new_zeros(()), 0
+        log: Dict[str, Any] = {"loss": loss.detach(), "correct": correct, "labelled": labelled}
+        log.update(sample_size=n, nsignals=n)
         if not model.training and "is_probe" in sample:
             log["embedding"] = self.task.compared_features(model, embedding).detach()
             log.update({key: sample[key] for key in ("id", "patient_id", "record_id", "is_probe")})

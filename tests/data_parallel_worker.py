@@ -1,0 +1,77 @@
+"""One of two data-parallel workers on CPU (gloo), for `test_data_parallel.py`.
+
+Globals: RANK, MEETING (a file that the workers find each other by), SCENARIOS (a torch file: for each name,
+the model's state and options, whether it trains, and the batch of each worker), RESULTS (where to save what
+this worker computed).
+"""
+
+# mypy: ignore-errors
+# ruff: noqa: F821
+import contextlib
+
+import torch
+import torch.distributed as dist
+
+from fairseq_signals.criterions.wav2vec2_with_cmsc import (
+    Wav2Vec2WithCMSCCriterion,
+    Wav2Vec2WithCMSCCriterionConfig,
+)
+from fairseq_signals.models.wav2vec2_cmsc import Wav2Vec2CMSCConfig, Wav2Vec2CMSCModel
+from fairseq_signals.modules.distributed import contributing_no_rows, gather_rows
+from fairseq_signals.tasks.validation import ValidationSet
+
+
+def step(scenario: dict, rank: int) -> dict:
+    """Loss, sample size and gradients of one batch, summed over the workers as fairseq's DDP does."""
+    model = Wav2Vec2CMSCModel(Wav2Vec2CMSCConfig(**scenario["options"]))
+    model.load_state_dict(scenario["state"])
+    model.train(scenario["train"])
+    criterion = Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(), task=None)
+    batch = scenario["batches"][rank]
+    noise, drawn = batch["noise"], torch.Tensor.exponential_
+    torch.Tensor.exponential_ = lambda tensor, *_, **__: tensor.copy_(
+        noise
+    )  # the Gumbel noise of these frames
+    ignored = rank in scenario["ignored"]
+    try:
+        with contributing_no_rows() if ignored else contextlib.nullcontext():
+            loss, sample_size, log = criterion(model, batch)
+            loss = loss * 0 if ignored else loss
+            loss.backward()
+    finally:
+        torch.Tensor.exponential_ = drawn
+    result = {"loss": loss.detach(), "sample_size": (sample_size * (not ignored)).float()}
+    for name, parameter in model.named_parameters():
+        result[f"grad.{name}"] = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    for value in result.values():
+        dist.all_reduce(value)
+    for key in ("prob_perplexity", "code_perplexity", "cmsc_loss", "positive_pairs"):
+        result[f"own.{key}"] = log[key] if key == "positive_pairs" else log[key] / sample_size
+    return result
+
+
+def exchanges(rank: int) -> dict:
+    """What the workers get when they give unequal numbers of rows, one of them none."""
+    own = torch.arange(2.0 + rank)[:, None].requires_grad_()  # 2 and 3 rows
+    gathered = gather_rows(own)
+    ((1.0 + rank) * gathered.pow(2).sum()).backward()
+    outputs = ValidationSet()
+    for batch in [([0, 1], [2]), ([3], [0, 1])]:  # then worker 1 repeats the first batch
+        ids = torch.tensor(batch[rank])
+        outputs.add({"id": ids, "score": ids * 10.0, "flag": ids > 1})
+    columns = {key: torch.from_numpy(value) for key, value in outputs.columns().items()}
+    none = gather_rows(torch.full((rank, 2), 7.0))
+    return {"gathered": gathered.detach(), "grad": own.grad, "none": none, **columns}
+
+
+dist.init_process_group("gloo", init_method=f"file://{MEETING}", rank=RANK, world_size=2)
+torch.set_num_threads(1)
+scenarios = torch.load(SCENARIOS, weights_only=True)
+torch.save(
+    {
+        **{name: step(scenario, RANK) for name, scenario in scenarios.items()},
+        "exchanges": exchanges(RANK),
+    },
+    RESULTS,
+)
+dist.destroy_process_group()

@@ -1,0 +1,309 @@
+"""Two data-parallel processes on CPU against one process with the joint batch.
+
+Loss and gradients of `wav2vec2_with_cmsc` with its default options (contrastive, code diversity, feature
+penalty, CMSC) agree within 1e-5 of the largest entry of each gradient, in float32; 1e-6 was measured.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import fairseq  # noqa: F401  # first: it registers our components
+import pytest
+import torch
+import yaml
+
+from fairseq_signals.criterions.wav2vec2_with_cmsc import (
+    Wav2Vec2WithCMSCCriterion,
+    Wav2Vec2WithCMSCCriterionConfig,
+)
+from fairseq_signals.models.wav2vec2_cmsc import Wav2Vec2CMSCConfig, Wav2Vec2CMSCModel
+
+TOLERANCE = 1e-5
+OPTIONS = {
+    "encoder_layers": 2,
+    "encoder_embed_dim": 16,
+    "encoder_ffn_embed_dim": 32,
+    "encoder_attention_heads": 2,
+    "conv_feature_layers": "[(8, 2, 2)] * 4",
+    "conv_pos": 4,
+    "conv_pos_groups": 2,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "apply_mask": True,
+    "mask_length": 3,
+    "quantize_targets": True,
+    "latent_vars": 6,
+    "final_dim": 8,
+    "num_negatives": 5,
+}
+SEGMENTS = (8, 4)  # of each worker: 4 and 2 pairs
+
+
+def joint_batch(model: Wav2Vec2CMSCModel) -> dict:
+    """Twelve segments (one patient twice), two of them padded, with fixed spans, distractors and noise."""
+    generator = torch.Generator().manual_seed(5)
+    b, n_samples = sum(SEGMENTS), 320
+    source = torch.randn(b, 12, n_samples, generator=generator)
+    padding_mask = torch.zeros(b, n_samples, dtype=torch.bool)
+    padding_mask[[1, 10], 240:] = True
+    frames = model.encoder.frame_padding_mask(padding_mask, n_samples // 16)
+    spans = (torch.rand(b, n_samples // 16, generator=generator) < 0.5) & ~frames
+    spans[:, :3] = True
+    count = spans.sum(dim=1)
+    m = int(count.max())
+    others = torch.rand(b, m, OPTIONS["num_negatives"], generator=generator) * (count[:, None, None] - 1)
+    own = torch.arange(m).expand(b, m)[..., None]
+    distractors = others.long() + (others.long() >= own).long()
+    patient = torch.tensor([4, 1, 0, 4, 2, 3]).repeat_interleave(2)
+    rows = model.quantizer.groups * int(count.sum())
+    noise = torch.empty(rows, OPTIONS["latent_vars"]).exponential_(generator=generator)
+    inputs = {"source": source, "padding_mask": padding_mask, "spans": spans, "distractors": distractors}
+    return {
+        "net_input": inputs,
+        "id": torch.arange(b) // 2,
+        "patient_id": patient,
+        "segment": torch.arange(b) % 2,
+        "noise": noise,
+    }
+
+
+def part_of(batch: dict, rows: slice) -> dict:
+    """What a worker gets that has these segments of the joint batch."""
+    part = {key: value[rows] for key, value in batch.items() if key not in ("net_input", "noise")}
+    inputs = {key: value[rows] for key, value in batch["net_input"].items()}
+    count = batch["net_input"]["spans"].sum(dim=1)
+    inputs["distractors"] = inputs["distractors"][:, : int(count[rows].max())]
+    groups = len(batch["noise"]) // int(count.sum())
+    before, own = int(count[: rows.start].sum()), int(count[rows].sum())
+    return {**part, "net_input": inputs, "noise": batch["noise"][groups * before : groups * (before + own)]}
+
+
+@pytest.fixture(scope="module")
+def setting():
+    torch.manual_seed(0)
+    model = Wav2Vec2CMSCModel(Wav2Vec2CMSCConfig(**OPTIONS))
+    batch = joint_batch(model)
+    parts = [part_of(batch, slice(0, SEGMENTS[0])), part_of(batch, slice(SEGMENTS[0], sum(SEGMENTS)))]
+    return model, batch, parts
+
+
+@pytest.fixture(scope="module")
+def workers(setting, forked, repo_dir, tmp_path_factory):
+    """What two workers computed, in every scenario."""
+    model, _, parts = setting
+    common = {"options": OPTIONS, "state": model.state_dict(), "batches": parts, "ignored": []}
+    scenarios = {
+        "eval": {**common, "train": False},
+        "train": {**common, "train": True},
+        # fairseq repeats a batch on workers that have none left
+        "repeated": {**common, "train": True, "batches": [parts[0], parts[0]], "ignored": [1]},
+    }
+    folder = tmp_path_factory.mktemp("data_parallel")
+    torch.save(scenarios, folder / "scenarios.pt")
+    processes = [
+        forked(
+            repo_dir / "tests" / "data_parallel_worker.py",
+            RANK=rank,
+            MEETING=str(folder / "meeting"),
+            SCENARIOS=str(folder / "scenarios.pt"),
+            RESULTS=str(folder / f"{rank}.pt"),
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.join(timeout=300)
+        assert process.exitcode == 0
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.fixture
+def one_process(setting, monkeypatch):
+    """`one_process(batch, train)`: what a single process computes."""
+    model, _, _ = setting
+
+    def step(batch: dict, train: bool) -> dict:
+        monkeypatch.setattr(
+            torch.Tensor, "exponential_", lambda tensor, *_, **__: tensor.copy_(batch["noise"])
+        )
+        model.train(train).zero_grad()
+        criterion = Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(), task=None)
+        loss, sample_size, log = criterion(model, batch)
+        loss.backward()
+        grads = {f"grad.{n}": p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        keys = ("prob_perplexity", "code_perplexity", "cmsc_loss")
+        own = {f"own.{key}": log[key] / sample_size for key in keys}
+        own["own.positive_pairs"] = log["positive_pairs"]
+        return {"loss": loss.detach(), "sample_size": sample_size.float(), **grads, **own}
+
+    return step
+
+
+def gradient_error(found: dict, expected: dict) -> float:
+    """Largest difference of a gradient's entry, relative to the largest entry of that gradient.
+
+    A key's bias has no gradient but rounding: 1e-6 of the largest of all gradients is the least scale.
+    """
+    keys = [key for key in expected if key.startswith("grad.")]
+    least = 1e-6 * max(float(expected[key].abs().max()) for key in keys)
+    errors = {
+        key: float((found[key] - expected[key]).abs().max()) / max(float(expected[key].abs().max()), least)
+        for key in keys
+    }
+    return max(errors.values())
+
+
+@pytest.mark.parametrize("scenario", ["eval", "train"])
+def test_two_workers_have_the_loss_and_the_gradients_of_the_joint_batch(
+    scenario, setting, workers, one_process
+):
+    _, batch, _ = setting
+    expected = one_process(batch, scenario == "train")
+    for worker in workers:
+        found = worker[scenario]
+        assert found["sample_size"] == expected["sample_size"]
+        assert found["loss"] == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
+        assert gradient_error(found, expected) <= TOLERANCE
+        # and each of them knows what only the joint batch tells
+        for key in (key for key in expected if key.startswith("own.")):
+            assert float(found[key]) == pytest.approx(float(expected[key]), rel=TOLERANCE), key
+
+
+def test_every_part_of_the_loss_has_a_gradient_in_that_comparison(setting, one_process):
+    _, batch, _ = setting
+    expected = one_process(batch, train=True)
+    for name in ("quantizer.vars", "quantizer.weight_proj.weight", "project_q.weight", "final_proj.weight"):
+        assert expected[f"grad.{name}"].abs().max() > 0
+    assert expected["own.cmsc_loss"] > 0
+    assert expected["own.positive_pairs"] == 8  # six pairs, and two across those of the patient with two
+
+
+def test_a_batch_that_fairseq_repeats_on_a_worker_without_one_changes_nothing(setting, workers, one_process):
+    _, _, parts = setting
+    expected = one_process(parts[0], train=True)
+    for worker in workers:
+        found = worker["repeated"]
+        assert found["sample_size"] == expected["sample_size"]
+        assert found["loss"] == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
+        assert gradient_error(found, expected) <= TOLERANCE
+
+
+def test_rows_of_unequal_workers_are_gathered_by_rank_with_the_sum_of_their_gradients(workers):
+    for rank, worker in enumerate(workers):
+        found = worker["exchanges"]
+        assert found["gathered"].flatten().tolist() == [0, 1, 0, 1, 2]
+        own = torch.arange(2.0 + rank)
+        assert torch.equal(found["grad"].flatten(), (1 + 2) * 2 * own)  # worker r weighs its loss by 1 + r
+        assert found["none"].tolist() == [[7.0, 7.0]]  # worker 0 had no row to give
+
+
+def test_validation_outputs_of_all_workers_are_kept_once_and_in_order(workers):
+    for worker in workers:
+        found = worker["exchanges"]
+        assert found["id"].tolist() == [0, 1, 2, 3]
+        assert found["score"].tolist() == [0.0, 10.0, 20.0, 30.0]
+        assert found["flag"].tolist() == [False, False, True, True]
+
+
+@pytest.fixture
+def start_workers(start_training):
+    """`start_workers(config, data, save_dir, *overrides)`: two workers as in a cluster of CPUs."""
+
+    def start(config, data, save_dir, *overrides):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        runs = []
+        for rank in range(2):
+            options = (
+                "distributed_training.distributed_world_size=2",
+                f"distributed_training.distributed_rank={rank}",
+                f"distributed_training.distributed_init_method=tcp://127.0.0.1:{port}",
+                "distributed_training.distributed_no_spawn=true",
+                "distributed_training.distributed_backend=gloo",
+                "distributed_training.ddp_backend=legacy_ddp",
+                "distributed_training.device_id=0",
+            )
+            folder = save_dir / f"rank{rank}"
+            runs.append(start_training(config, data, folder, *options, *overrides))
+        for run in runs:
+            run.wait()
+        return runs
+
+    return start
+
+
+def largest_difference(one, other) -> float:
+    a, b = (run.checkpoint()["model"] for run in (one, other))
+    assert a.keys() == b.keys()
+    return max(float((a[key] - b[key]).abs().max()) for key in a)
+
+
+def test_two_workers_pretrain_as_one_with_the_joint_batch(
+    start_workers, start_training, corpus, tiny_pretraining, repo_dir, tmp_path
+):
+    # the global term alone, as the local one draws its spans at random; one update an epoch, with all pairs
+    config = yaml.safe_load((repo_dir / "examples/quickstart/config/pretrain.yaml").read_text())
+    config["criterion"] = {"_name": "cmsc"}
+    config["model"]["apply_mask"] = False
+    # Adam would scale up the rounding of gradients that are zero
+    config["optimizer"] = {"_name": "sgd", "lr": [0.1], "momentum": 0.0, "weight_decay": 0.0}
+    (tmp_path / "global.yaml").write_text(yaml.safe_dump(config))
+    n_pairs = (len((corpus.pretrain / "train.tsv").read_text().splitlines()) - 1) // 2
+    options = [option for option in tiny_pretraining if "batch_size" not in option]
+    options += ["optimization.max_update=2", "optimization.lr=[0.1]"]
+    file = tmp_path / "global.yaml"
+    one = start_training(file, corpus.pretrain, tmp_path / "1", f"dataset.batch_size={n_pairs}", *options)
+    two, _ = start_workers(
+        file, corpus.pretrain, tmp_path / "2", f"dataset.batch_size={(n_pairs + 1) // 2}", *options
+    )
+    assert f"nsignals={2 * n_pairs}," in one.wait()
+    assert f"nsignals={2 * n_pairs}," in two.log.read_text()
+    assert 0 < largest_difference(one, two) <= 1e-5
+
+
+def test_two_workers_pretrain_with_every_term_and_batches_that_do_not_come_out_even(
+    start_workers, corpus, tiny_pretraining, tmp_path
+):
+    n_pairs = (len((corpus.pretrain / "train.tsv").read_text().splitlines()) - 1) // 2
+    n_batches = -(-n_pairs // 3)
+    assert n_batches % 2, "one worker is to have a batch less"
+    options = [option for option in tiny_pretraining if "batch_size" not in option]
+    options += ["dataset.batch_size=3", "dataset.disable_validation=false"]
+    options.append(f"optimization.max_update={(n_batches + 1) // 2}")
+    first, second = start_workers("pretrain", corpus.pretrain, tmp_path, *options)
+    losses = re.findall(r" loss=([\d.]+)", first.log.read_text())
+    assert len(losses) == (n_batches + 1) // 2
+    assert all(0 < float(loss) < 100 for loss in losses)
+    signals = re.findall(r"nsignals=(\d+)", first.log.read_text())
+    assert sum(map(int, signals)) == 2 * n_pairs  # the repeated batch is not counted
+    assert (first.save_dir / "checkpoint_last.pt").is_file()
+    assert not (second.save_dir / "checkpoint_last.pt").exists()
+
+
+def test_two_workers_identify_as_one_whatever_their_numbers_of_batches(
+    start_workers, start_training, corpus, pretrained, tmp_path
+):
+    n = {name: len((corpus.identification / f"{name}.tsv").read_text().splitlines()) - 1
+         for name in ("train", "valid_gallery", "valid_probe")}  # fmt: skip
+    n_batches = -(-n["train"] // 8), -(-(n["valid_gallery"] + n["valid_probe"]) // 9)
+    assert n_batches[0] % 2, "one worker is to have a training batch less"
+    assert n_batches[1] % 2, "one worker is to have a validation batch less"
+    options = (
+        f"model.model_path={pretrained}",
+        "model.activation_dropout=0.0",
+        "dataset.batch_size=8",
+        "dataset.batch_size_valid=9",
+        "optimization.max_epoch=1",
+    )
+    # one worker that takes two batches an update
+    data = corpus.identification
+    one = start_training("identification", data, tmp_path / "1", "optimization.update_freq=[2]", *options)
+    two, _ = start_workers("identification", data, tmp_path / "2", *options)
+    one.wait()
+    assert largest_difference(one, two) <= 1e-5
+    results = [re.findall(r"valid on 'valid' subset \| accuracy (\S+) \| loss (\S+)", run.log.read_text())
+               for run in (one, two)]  # fmt: skip
+    assert results[0] == results[1]
+    assert len(results[0]) == 1
