@@ -51,7 +51,7 @@ class SegmentReader:
         """All that a `.mat` segment file holds."""
         path = self.manifest.root / self.manifest.paths[index]
         try:
-            return scipy.io.loadmat(path)
+            return scipy.io.loadmat(str(path))
         except FileNotFoundError:
             raise SignalError(f"{path}: no such file; the manifest {self.manifest.path} names it") from None
         except (ValueError, TypeError, OSError, NotImplementedError) as error:

@@ -31,11 +31,14 @@ def build_transforms(cfg: Any) -> Compose:
         probabilities *= len(names)
     if len(probabilities) != len(names) and names:
         raise ConfigError(f"task.p has {len(probabilities)} numbers for {len(names)} transforms: {names}")
+    for probability in probabilities:
+        if not 0 <= probability <= 1:
+            raise ConfigError(f"task.p must be in [0, 1], but is {probability} instead")
     transforms = []
     for name, probability in zip(names, probabilities):
         if name not in TRANSFORMS:
             near = difflib.get_close_matches(name, TRANSFORMS, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(
                 f"task.perturbation_mode: no transform {name!r}{hint} Known: {', '.join(TRANSFORMS)}"
             )

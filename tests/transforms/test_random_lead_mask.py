@@ -1,0 +1,74 @@
+"""Random lead masking: which leads become zeros, and that the others stay as they are."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, LIMB_LEADS
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.transforms.random_lead_mask import RandomLeadMask, mask_leads
+
+LIMB, CHEST = ([LEADS.index(name) for name in group] for group in (LIMB_LEADS, CHEST_LEADS))
+
+
+def ramp() -> np.ndarray:
+    return np.arange(1.0, 12 * 5 + 1, dtype=np.float32).reshape(12, 5)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.floats(0, 1))
+def test_kept_leads_are_bit_identical_and_masked_ones_zero(seed, probability):
+    signal = ramp()
+    masked = RandomLeadMask("random", probability)(signal, np.random.default_rng(seed))
+    lead_mask = RandomLeadMask("random", probability).draw(12, np.random.default_rng(seed))
+    assert np.array_equal(masked[~lead_mask], signal[~lead_mask])
+    assert not masked[lead_mask].any()
+    assert np.array_equal(signal, ramp())  # the input stays as it is
+    assert masked.dtype == np.float32
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2, 0.5, 1.0])
+def test_every_lead_is_masked_as_often_as_asked_and_independently(probability):
+    rng, n = np.random.default_rng(0), 4000
+    masks = np.stack([RandomLeadMask("random", probability).draw(12, rng) for _ in range(n)])
+    # five standard deviations of a binomial share
+    bound = 5 * np.sqrt(probability * (1 - probability) / n)
+    assert np.abs(masks.mean(axis=0) - probability).max() <= bound
+    both = (masks[:, :, None] & masks[:, None, :]).mean(axis=0)[~np.eye(12, dtype=bool)]
+    assert np.abs(both - probability**2).max() <= 5 * np.sqrt(probability**2 * (1 - probability**2) / n)
+
+
+@pytest.mark.parametrize("condition", [(0, 0), (4, 5), (6, 0), (0, 6), (1, 2), (6, 6)])
+def test_the_conditional_form_masks_exactly_so_many_limb_and_chest_leads(condition):
+    rng = np.random.default_rng(1)
+    masks = np.stack(
+        [RandomLeadMask("conditional", mask_leads_condition=condition).draw(12, rng) for _ in range(600)]
+    )
+    assert set(masks[:, LIMB].sum(axis=1)) == {condition[0]}
+    assert set(masks[:, CHEST].sum(axis=1)) == {condition[1]}
+    # and no lead of a group more often than the others
+    for group, count in zip((LIMB, CHEST), condition):
+        share = count / 6
+        assert np.abs(masks[:, group].mean(axis=0) - share).max() <= 5 * np.sqrt(share * (1 - share) / 600)
+
+
+def test_one_lead_may_be_masked_by_itself():
+    lead_mask = np.zeros(12, dtype=bool)
+    lead_mask[3] = True
+    assert np.flatnonzero(~mask_leads(ramp(), lead_mask).any(axis=1)).tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask_leads_selection": "all"}, "task.mask_leads_selection must be one of random, conditional"),
+        ({"mask_leads_prob": 1.5}, r"task.mask_leads_prob must be in \[0, 1\], but is 1.5"),
+        ({"mask_leads_condition": [4]}, r"task.mask_leads_condition must be .* but is \[4\]"),
+        ({"mask_leads_condition": [7, 0]}, r"each 0 to 6, but is \[7, 0\]"),
+        ({"mask_leads_condition": [0, -1]}, r"each 0 to 6, but is \[0, -1\]"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_the_keys_name(options, message):
+    with pytest.raises(ConfigError, match=message):
+        RandomLeadMask(**options)
