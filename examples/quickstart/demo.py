@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--updates", type=int, default=350, help="pre-training updates (default: %(default)s)"
     )
+    parser.add_argument("--epochs", type=int, help="of fine-tuning (default: as in config/)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     out: Path = args.out.resolve()
@@ -35,8 +36,8 @@ def main() -> None:
     seed = str(args.seed)
     raw, store, manifests, runs = out / "raw", out / "store", out / "manifests", out / "runs"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
-    results = out / "results.json"
-    steps = Steps(out, total=15)
+    results = out / "evaluations.json"
+    steps = Steps(out, total=16)
 
     steps.run(
         "Write a SYNTHETIC corpus as WFDB files",
@@ -86,6 +87,7 @@ def main() -> None:
                 f"common.seed={seed}",
                 f"model.model_path={pretrained / 'checkpoint_last.pt'}",
                 f"model.no_pretrained_weights={from_scratch}",
+                *((f"optimization.max_epoch={args.epochs}",) if args.epochs else ()),
             )
             steps.evaluate(run / "checkpoint_best.pt", data, method, results, args.seed)
     table = python("examples/quickstart/results_table.py", str(results), "--out", str(out))

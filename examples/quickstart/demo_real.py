@@ -49,7 +49,7 @@ def main() -> None:
         shutil.rmtree(out)
     runs, manifests = out / "runs", out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
-    results = out / "results.json"
+    results = out / "evaluations.json"
     steps = Steps(out, total=9 + 8 * args.seeds + 1)
 
     stores = preprocess(steps, real, out)

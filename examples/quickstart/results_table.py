@@ -1,10 +1,10 @@
-"""Print the results of several methods as one table; write it as Markdown and as a bar chart.
+"""Print the results of several methods as one table; write it as Markdown, as JSON and as a bar chart.
 
-    python examples/quickstart/results_table.py outputs/demo/results.json --out outputs/demo
+    python examples/quickstart/results_table.py outputs/demo/evaluations.json --out outputs/demo
 
 Reads the JSON list that `fairseq-signals evaluate --json FILE --append` collects. Several seeds are
 summarised as mean and 95 % confidence interval of the mean (Student's t). Shown are CinC score, macro AUROC
-and identification accuracy with its chance level; other metrics stay in the JSON file.
+and identification accuracy with its chance level; `results.json` holds the rows of these three metrics.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import LEAD_SETS
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluation.results import format_table, read_results, write_atomically
+from fairseq_signals.evaluation.results import format_table, read_results, write_atomically, write_results
 
 #: (task, metric) in the order of the table: what people call it, and the label of its axis.
 METRICS: dict[tuple[str, str], tuple[str, str]] = {
@@ -204,7 +204,7 @@ def draw(lines: Sequence[Line], title: str, path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table and write `results.md` and `results.png`; the exit code is 1 on bad input."""
     parser = argparse.ArgumentParser(
-        description="Print the results of several methods as one table; write results.md and results.png."
+        description="Print results of several methods as one table; write results.md, .json and .png."
     )
     parser.add_argument("results", type=Path, metavar="RESULTS.json", help="list of result rows")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: beside the file)")
@@ -223,6 +223,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(args.title, "", format_table(header, body, n_left=2), "", *notes, sep="\n")
         write_atomically(out / "results.md", [markdown(args.title, header, body, notes)])
         written = ["results.md"]
+        if out / "results.json" != args.results:
+            write_results(
+                out / "results.json", [row for row in rows if (row["task"], row["metric"]) in METRICS]
+            )
+            written.append("results.json")
         if not args.no_chart:
             draw(lines, args.title, out / "results.png")
             written.append("results.png")
