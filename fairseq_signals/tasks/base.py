@@ -94,6 +94,8 @@ class ECGTask(FairseqTask):
         if cfg.sample_rate <= 0:
             raise ConfigError(f"task.sample_rate must be > 0 Hz, but is {cfg.sample_rate} instead")
         spec = cfg.leads_to_load
+        if isinstance(spec, int):  # what YAML and hydra make of the lead set in `leads_to_load=6`
+            spec = str(spec)
         self.leads = parse_leads(OmegaConf.to_container(spec) if OmegaConf.is_config(spec) else spec)
         self.transforms = build_transforms(cfg)
         self.validation: Dict[str, ValidationSet] = {}

@@ -1,12 +1,21 @@
-"""Every item of a dataset is in a batch, whatever fairseq's batch size options are."""
+"""What the tasks share: options that are checked, leads, batches, and workers' noise."""
 
 from __future__ import annotations
 
-import fairseq  # noqa: F401  # first: it registers our components, and they import the dataset
+import fairseq  # first: it registers our components
 import numpy as np
 import pytest
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import ValidationError
 
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import ConfigError, LeadError, ManifestError
+from fairseq_signals.modules import distributed
+from fairseq_signals.tasks import base
 from fairseq_signals.tasks.base import TrainingDataset
+
+TASKS = ("ecg_pretraining", "ecg_classification", "ecg_identification")
 
 
 @pytest.mark.parametrize("multiple", [1, 8])
@@ -20,3 +29,158 @@ def test_no_item_is_dropped_to_make_a_batch_size_a_multiple(n_items, multiple):
     )
     assert sorted(np.concatenate(batches).tolist()) == list(range(n_items))
     assert [len(batch) for batch in batches[:-1]] == [32] * (len(batches) - 1)
+
+
+def test_batches_may_be_limited_in_samples_too():
+    dataset = object.__new__(TrainingDataset)
+    dataset.items = np.arange(20).reshape(10, 2)
+    dataset.sizes = np.full(10, 2500)
+    batches = dataset.batch_by_size(np.arange(10), max_tokens=3 * 2 * 2500)  # three pairs
+    assert [len(batch) for batch in batches] == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_misspelt_key_is_named_with_its_near_misses(setup, name):
+    with pytest.raises(ConfigError, match=r"unknown key task.mask_lead_prob \(did you mean mask_leads_prob"):
+        setup(name, "/data", mask_lead_prob=0.3)
+    with pytest.raises(ConfigError, match=r"unknown key task.zzz\. \w+Config knows: data, "):
+        setup(name, "/data", zzz=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mask_leads_prob": "half"},
+        {"max_sample_size": "long"},
+        {"normalize": "perhaps"},
+        {"perturbation_mode": "random_leads_masking"},
+        {"p": [1, "often"]},
+    ],
+)
+def test_a_value_of_another_type_is_refused(setup, options):
+    (key,) = options
+    with pytest.raises((ValidationError, ValueError), match=r"could not be converted|Cannot|not a") as error:
+        setup("ecg_pretraining", "/data", **options)
+    assert key in str(error.value) or options[key] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"sample_rate": 0}, ConfigError, "task.sample_rate must be > 0 Hz, but is 0"),
+        ({"leads_to_load": ["I", "V7"]}, LeadError, "V7"),
+        ({"leads_to_load": "I,I"}, LeadError, "lead I is given more than once"),
+        ({"leads_to_load": 5}, LeadError, r"there is no lead set '5'.* An index is written as \[5\]"),
+        ({"perturbation_mode": ["rlm"]}, ConfigError, "no transform 'rlm'"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_name(setup, options, error, message):
+    with pytest.raises(error, match=message):
+        setup("ecg_pretraining", "/data", **options)
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        (None, LEADS),
+        ("6", LEADS[:6]),
+        (6, LEADS[:6]),  # what YAML and hydra make of leads_to_load=6
+        (1, LEADS[:1]),
+        ([6], ("V1",)),
+        (["II", "V2"], ("II", "V2")),
+        ("I,II,V2", ("I", "II", "V2")),
+    ],
+)
+def test_leads_come_as_a_lead_set_names_or_indices(setup, spec, names):
+    task = setup("ecg_pretraining", "/data", leads_to_load=spec)
+    assert [LEADS[i] for i in task.leads] == list(names)
+
+
+def test_a_model_must_take_as_many_leads_as_the_data_has(setup):
+    task = setup("ecg_pretraining", "/data", leads_to_load="2", enable_padding_leads=False)
+    with pytest.raises(ConfigError, match=r"model.in_d is 12, but task.leads_to_load gives 2 leads"):
+        task.build_model(OmegaConf.create({"_name": "ecg_transformer", "in_d": 12}))
+    padded = setup("ecg_pretraining", "/data", leads_to_load="2")
+    with pytest.raises(ConfigError, match=r"model.in_d is 2, but task.leads_to_load gives 12 leads"):
+        padded.build_model(OmegaConf.create({"_name": "ecg_transformer", "in_d": 2}))
+
+
+def test_a_model_of_the_leads_alone_is_built_without_saying_their_number(setup, tiny):
+    task = setup("ecg_pretraining", "/data", leads_to_load="2", enable_padding_leads=False)
+    model = task.build_model(OmegaConf.create({"_name": "ecg_transformer", **tiny, "in_d": 2}))
+    assert model(torch.zeros(1, 2, 320)).x.shape == (1, 20, 16)
+
+
+def test_a_split_that_is_not_there_is_an_error_that_names_the_others(setup, tmp_path):
+    (tmp_path / "valid.tsv").write_text("x\n")
+    with pytest.raises(
+        ManifestError, match=r"train.tsv: there is no such manifest. The folder has: valid.tsv"
+    ):
+        setup("ecg_pretraining", tmp_path).load_dataset("train")
+
+
+def test_a_run_mends_its_checkpoint_before_it_starts(tmp_path):
+    torch.save({"model": 1}, tmp_path / "checkpoint_1_4.pt")
+    (tmp_path / "checkpoint_last.pt").write_bytes(b"PK\x03\x04")
+    sections = {
+        "checkpoint": {"save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt"},
+        "task": {"_name": "ecg_pretraining", "data": "/data"},
+        "common": {"seed": 1},
+    }
+    fairseq.tasks.setup_task(OmegaConf.create(sections).task)
+    assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True) == {"model": 1}
+
+
+class Drawing(torch.nn.Module):
+    """A model and criterion in one: its loss is a random number."""
+
+    def set_num_updates(self, num_updates):
+        self.rows = distributed.gather_rows(torch.ones(2))
+
+    def forward(self, model, sample):
+        loss = torch.rand(()) * torch.ones((), requires_grad=True)
+        return loss, 1, {"drawn": float(loss.detach())}
+
+
+class Optimizer:
+    def backward(self, loss):
+        loss.backward()
+
+
+@pytest.fixture
+def draw(setup, monkeypatch):
+    """`draw(rank, updates)`: what a worker draws in steps of these updates; fairseq seeds all alike."""
+
+    def run(rank, updates, seed=1) -> list:
+        monkeypatch.setattr(base, "worker_rank", lambda: rank)
+        task, model = setup("ecg_pretraining", "/data", seed=seed), Drawing()
+        drawn, before = [], None
+        for update in updates:
+            if update != before:
+                torch.manual_seed(seed + update)
+            before = update
+            _, _, log = task.train_step({}, model, model, Optimizer(), update)
+            drawn.append(log["drawn"])
+        return drawn
+
+    return run
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.cuda.amp:FutureWarning", "ignore:.*CUDA is not available")
+def test_workers_draw_noise_of_their_own_that_seed_and_update_decide(draw):
+    runs = [draw(rank, [0, 0, 1, 2]) for rank in (0, 1, 2)]
+    assert len({value for run in runs for value in run}) == 12  # two batches of an update differ too
+    assert draw(1, [0, 0, 1, 2]) == runs[1]
+    assert draw(1, [1, 2]) == runs[1][2:]  # as after resuming
+    assert draw(1, [0], seed=2)[0] != runs[1][0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.cuda.amp:FutureWarning", "ignore:.*CUDA is not available")
+def test_a_repeated_batch_gives_no_rows_and_the_next_one_does(setup, monkeypatch):
+    given = []
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed._GatherRows, "apply", lambda rows: given.append(len(rows)))
+    task, model = setup("ecg_pretraining", "/data"), Drawing()
+    for ignore_grad in (True, False):
+        task.train_step({}, model, model, Optimizer(), 0, ignore_grad=ignore_grad)
+    assert given == [0, 2]
