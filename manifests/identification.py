@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--within-record",
         action="store_true",
-        help="gallery and probe are two segments of one record: for corpora without repeated recordings",
+        help="gallery and probe are two segments of one record (default: only where no patient has two)",
     )
     parser.add_argument(
         "--min-recordings", type=int, default=1, help="fewest recordings of a training class (default: 1)"
@@ -60,9 +60,14 @@ def build(args: argparse.Namespace) -> None:
     corpus = load_corpus(args)
     patients = corpus.by_patient()
     testable = [patient for patient, recordings in patients.items() if _is_testable(recordings, corpus, args)]
+    if not testable and not args.within_record:  # a corpus without sessions
+        args.within_record = True
+        testable = [p for p, recordings in patients.items() if _is_testable(recordings, corpus, args)]
     if not testable:
-        need = "a record of two segments" if args.within_record else "two recordings (or use --within-record)"
-        raise ManifestError(f"gallery and probe take {need}; none of the {len(patients):,} patients has that")
+        raise ManifestError(
+            "gallery and probe take two recordings, or a record of two segments; "
+            f"none of the {len(patients):,} patients has that"
+        )
     shares = {
         "train": 1 - args.valid_fraction - args.test_fraction,
         "valid": args.valid_fraction,
@@ -102,6 +107,8 @@ def build(args: argparse.Namespace) -> None:
         n_patients = sum(value == split for value in split_of.values())
         if n_patients:
             notes.append(f"{split}: {n_patients:,} patients, so chance is {1 / n_patients:.4f}")
+    if args.within_record:
+        notes.append("gallery and probe are two segments of one record, not two sessions")
     notes.append(tail_note(corpus))
     finish(corpus, IDENTIFICATION, args, splits, notes, facts={"training_classes": n_classes})
 

@@ -50,7 +50,7 @@ def main() -> None:
     runs, manifests = out / "runs", out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
     results = out / "evaluations.json"
-    steps = Steps(out, total=9 + 8 * args.seeds + 1)
+    steps = Steps(out, total=11 + 8 * args.seeds)
 
     stores = preprocess(steps, real, out)
     ptb_xl = str(stores[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -47,6 +48,7 @@ class Steps:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},  # the same figures on any number of cores
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

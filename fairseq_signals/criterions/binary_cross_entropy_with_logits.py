@@ -67,7 +67,7 @@ class BinaryCrossEntropyWithLogitsCriterion(FairseqCriterion):
                 )
             pos_weight = logits.new_tensor(list(self.cfg.pos_weight)).float()
         loss = F.binary_cross_entropy_with_logits(
-            logits.float(), label, pos_weight=pos_weight, reduction="sum"
+            logits.float(), label.float(), pos_weight=pos_weight, reduction="sum"
         )
         n = label.numel()
         right = (logits.detach().sigmoid() > self.cfg.threshold) == (label > 0)

@@ -133,7 +133,7 @@ class CMSCCriterion(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
-        n = sum(log["sample_size"] for log in logging_outputs)
+        n = float(sum(log["sample_size"] for log in logging_outputs))
         metrics.log_scalar("loss", float(sum(log["loss"] for log in logging_outputs)) / max(n, 1), n, round=3)
 
     @staticmethod

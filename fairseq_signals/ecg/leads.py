@@ -121,6 +121,14 @@ def parse_leads(spec: Any = None) -> tuple[int, ...]:
     return indices
 
 
+def configured_leads(spec: Any = None) -> tuple[int, ...]:
+    """The leads that `task.leads_to_load` selects, see `parse_leads`.
+
+    YAML and hydra make an integer of a lead set's key, so that an integer is a lead set here, not an index.
+    """
+    return parse_leads(str(spec) if isinstance(spec, int) and not isinstance(spec, bool) else spec)
+
+
 def _split(text: str) -> list[Any]:
     """The items of "I,II", "[0, 1]" or "['I', 1]"."""
     if text[:1] in ("[", "("):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fairseq_signals.data.manifest import Manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader, normalize_leads
-from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, N_LEADS, parse_leads
+from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, N_LEADS, configured_leads, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def input_format(checkpoint: Checkpoint) -> InputFormat:
         CheckpointError: its lead axis is not twelve long, and it does not say which leads are on it.
     """
     task, n_leads = checkpoint.task_cfg, checkpoint.config.in_d
-    leads = tuple(range(N_LEADS)) if n_leads == N_LEADS else parse_leads(task.get("leads_to_load"))
+    padded = n_leads == N_LEADS and task.get("enable_padding_leads", True)
+    leads = tuple(range(N_LEADS)) if padded else configured_leads(task.get("leads_to_load"))
     if len(leads) != n_leads:
         raise CheckpointError(
             f"{checkpoint.path}: the model takes {n_leads} leads, but task.leads_to_load names {len(leads)}"

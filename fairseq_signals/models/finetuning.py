@@ -39,7 +39,7 @@ class FinetuningConfig(ECGTransformerConfig):
 
 
 def architecture_source(cfg: FinetuningConfig) -> Optional[Checkpoint]:
-    """The checkpoint that decides the encoder's shape: the run's own where it resumes, else `model_path`."""
+    """The checkpoint that decides the encoder's shape: `model_path`, else the run's own."""
     if not cfg.model_path:
         return None
     if Path(cfg.model_path).is_file():

@@ -119,12 +119,12 @@ def _why_unreadable(error: Exception) -> str:
     return f"names {name}, which is not a tensor or plain container, so the file was not loaded. {advice}"
 
 
-def load_checkpoint(path: Any) -> Checkpoint:
+def load_checkpoint(path: Any, follow_origin: bool = True) -> Checkpoint:
     """Read a checkpoint of ours or of the authors' code, key names mapped to ours.
 
     The encoder's options come from the saved configuration and are checked against the parameters' shapes.
     A fine-tuned checkpoint of the authors' code does not hold its encoder's options: they are then read from
-    the pre-trained checkpoint that it names, at that place or beside it.
+    the pre-trained checkpoint that it names, at that place or beside it (if `follow_origin`).
 
     Raises:
         CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's.
@@ -137,7 +137,11 @@ def load_checkpoint(path: Any) -> Checkpoint:
     config = encoder_config(model_cfg)
     kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
     hint = ""
-    if model_cfg.get("model_path") and (_AUTHORS_OPTION in model_cfg or shape_problems(config, state)):
+    if (
+        follow_origin
+        and model_cfg.get("model_path")
+        and (_AUTHORS_OPTION in model_cfg or shape_problems(config, state))
+    ):
         hint = _adopt_origin(config, path, Path(model_cfg["model_path"]))
     problems = shape_problems(config, state)
     if problems:
@@ -154,7 +158,7 @@ def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
     """Take the encoder's options from the pre-trained checkpoint; what to do where it is gone, else ""."""
     for place in (origin, path.parent / origin.name):
         if place.is_file() and place.resolve() != path.resolve():
-            source = load_checkpoint(place).config
+            source = load_checkpoint(place, follow_origin=False).config
             for name in ARCHITECTURE:
                 setattr(config, name, getattr(source, name))
             return ""

@@ -19,6 +19,12 @@ def worker_rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def wait_for_workers() -> None:
+    """Return when all data-parallel workers have come here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 _own_rows_count = True
 
 

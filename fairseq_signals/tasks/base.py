@@ -15,10 +15,10 @@ from omegaconf import II, MISSING, OmegaConf
 from fairseq_signals.data.dataset import ECGDataset
 from fairseq_signals.data.manifest import Manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
-from fairseq_signals.ecg.leads import LEADS, parse_leads
+from fairseq_signals.ecg.leads import LEADS, configured_leads
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, check_keys
-from fairseq_signals.modules.distributed import contributing_no_rows, worker_rank
+from fairseq_signals.modules.distributed import contributing_no_rows, wait_for_workers, worker_rank
 from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet
 from fairseq_signals.transforms.build import build_transforms
@@ -94,9 +94,7 @@ class ECGTask(FairseqTask):
         if cfg.sample_rate <= 0:
             raise ConfigError(f"task.sample_rate must be > 0 Hz, but is {cfg.sample_rate} instead")
         spec = cfg.leads_to_load
-        if isinstance(spec, int):  # what YAML and hydra make of the lead set in `leads_to_load=6`
-            spec = str(spec)
-        self.leads = parse_leads(OmegaConf.to_container(spec) if OmegaConf.is_config(spec) else spec)
+        self.leads = configured_leads(OmegaConf.to_container(spec) if OmegaConf.is_config(spec) else spec)
         self.transforms = build_transforms(cfg)
         self.validation: Dict[str, ValidationSet] = {}
         self.validated = ValidationSet()  # the subset of the last validation batch
@@ -109,6 +107,7 @@ class ECGTask(FairseqTask):
         checkpoint = own_checkpoint(cfg)
         if checkpoint is not None:
             mend_checkpoint(checkpoint)
+            wait_for_workers()
         return cls(cfg)
 
     def manifest(self, name: str) -> Manifest:
@@ -135,7 +134,7 @@ class ECGTask(FairseqTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model, after checking that it takes as many leads as the data has."""
         in_d = len(LEADS) if self.cfg.enable_padding_leads else len(self.leads)
-        if getattr(cfg, "in_d", in_d) != in_d:
+        if getattr(cfg, "in_d", None) not in (None, in_d):  # without a value, it has its default later
             raise ConfigError(f"model.in_d is {cfg.in_d}, but task.leads_to_load gives {in_d} leads")
         return super().build_model(cfg, from_checkpoint)
 
