@@ -42,13 +42,14 @@ def test_a_configuration_builds_its_task_model_and_criterion(path, complete):
     cfg = complete(path)
     task = setup_task(cfg.task)
     # models of the paper's size are built without their weights
-    with contextlib.nullcontext() if cfg.model.get("model_path") else torch.device("meta"):
+    pretrained = "model_path" in cfg.model and cfg.model.model_path
+    with contextlib.nullcontext() if pretrained else torch.device("meta"):
         model = task.build_model(cfg.model)
     criterion = task.build_criterion(cfg.criterion)
     assert type(model).__module__.startswith("fairseq_signals.models")
     assert type(criterion).__module__.startswith("fairseq_signals.criterions")
     size = sum(parameter.numel() for parameter in model.parameters())
-    if cfg.model.get("model_path"):
+    if pretrained:
         assert size < 20_000  # the shape is that of the tiny pre-trained model
     elif cfg.model.encoder_layers == 12:
         assert 88e6 < size < 93e6  # the paper's
