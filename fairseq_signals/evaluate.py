@@ -68,6 +68,8 @@ def evaluate(
     model, info = load_model(checkpoint, device=device)
     form = input_format(info)
 
+    if info.kind == "classification" and features != "embedding":
+        raise ConfigError(f"--features {features} is for identification, but {checkpoint} is a classifier")
     compute: Callable[..., Any] = model
     if isinstance(model, ECGIdentifier) and features == "class_cosine":
         identifier = model
