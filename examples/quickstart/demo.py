@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "demo", help="default: outputs/demo")
     parser.add_argument("--patients", type=int, default=600, help="synthetic patients (default: %(default)s)")
     parser.add_argument(
-        "--updates", type=int, default=300, help="pre-training updates (default: %(default)s)"
+        "--updates", type=int, default=250, help="pre-training updates (default: %(default)s)"
     )
     parser.add_argument("--epochs", type=int, help="of fine-tuning (default: as in config/)")
     parser.add_argument("--seed", type=int, default=1)
