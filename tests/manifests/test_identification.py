@@ -107,11 +107,18 @@ def test_other_recordings_of_held_out_patients_are_counted(make):
     assert "left out 3: 3 more of gallery and probe patients" in out
 
 
-def test_without_repeated_recordings_the_way_out_is_told(make_store, run, tmp_path):
-    store = make_store("s", [(f"r{i}", {}) for i in range(10)])
+def test_corpus_without_repeated_recordings_is_compared_within_its_records(make):
+    manifests, out = make(records=[(f"r{i}", {}) for i in range(10)])
+    assert manifests["test_gallery"].record_ids == manifests["test_probe"].record_ids
+    assert set(manifests["test_gallery"].paths).isdisjoint(manifests["test_probe"].paths)
+    assert "gallery and probe are two segments of one record, not two sessions" in out
+
+
+def test_patients_of_one_segment_cannot_be_tested(make_store, run, tmp_path):
+    store = make_store("s", [(f"r{i}", {"seconds": 6}) for i in range(10)])
     code, _, err = run("identification", store, "--dest", tmp_path / "m")
     assert code == 1
-    assert "gallery and probe take two recordings (or use --within-record); none of the 10 patients" in err
+    assert "two recordings, or a record of two segments; none of the 10 patients has that" in err
 
 
 @pytest.mark.parametrize(
