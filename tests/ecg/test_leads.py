@@ -12,6 +12,7 @@ from fairseq_signals.ecg.leads import (
     LIMB_LEADS,
     by_canonical_lead,
     canonical_lead,
+    configured_leads,
     derive_limb_leads,
     lead_index,
     parse_leads,
@@ -128,3 +129,12 @@ def test_derived_limb_leads_obey_einthoven_and_goldberger(seed):
     np.testing.assert_allclose(limb["aVR"] + limb["aVL"] + limb["aVF"], 0, atol=1e-12)
     np.testing.assert_allclose(limb["aVL"], (limb["I"] - limb["III"]) / 2, atol=1e-12)
     np.testing.assert_allclose(limb["aVF"], (limb["II"] + limb["III"]) / 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("key", ["12", "6", "3", "2", "1"])
+def test_lead_set_that_yaml_made_an_integer_is_still_a_lead_set(key):
+    assert configured_leads(int(key)) == configured_leads(key) == parse_leads(key)
+
+
+def test_configured_leads_reads_a_list_of_integers_as_indices():
+    assert configured_leads([6]) == (6,)
