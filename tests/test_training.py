@@ -82,6 +82,22 @@ def test_checkpoints_hold_nothing_but_tensors_and_plain_containers(config, two_u
         assert names <= {*plain, "Tensor"}
 
 
+@pytest.mark.parametrize("config", CONFIGS)
+def test_checkpoints_load_through_fairseqs_own_api(config, two_updates, corpus):
+    from fairseq.checkpoint_utils import load_model_ensemble_and_task
+
+    run = two_updates[config, "a"]
+    overrides = {"model_path": "/nowhere/pretrained.pt"} if config != "pretrain" else {}
+    (model,), _, task = load_model_ensemble_and_task([str(run.save_dir / "checkpoint_last.pt")], overrides)
+    assert not differences(model.state_dict(), parameters(run))
+    task.load_dataset("valid")
+    dataset = task.dataset("valid")
+    batch = dataset.collater([dataset[0], dataset[1]])
+    with torch.no_grad():
+        output = model.eval()(**batch["net_input"])
+    assert torch.isfinite(output.logits if config == "pretrain" else output).any()
+
+
 @pytest.mark.parametrize(
     ("config", "metric"), [("classification", "auroc"), ("identification", "accuracy"), ("pretrain", "loss")]
 )
