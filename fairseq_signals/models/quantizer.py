@@ -48,6 +48,7 @@ class VectorQuantizer(GumbelVectorQuantizer):
         else:
             chosen = hard.type_as(logits)
         book = self.vars.view(-1, self.num_vars, self.vars.shape[-1])
+        book = book.expand(self.groups, -1, -1)  # one codebook serves all groups where they are combined
         y = torch.bmm(chosen.transpose(0, 1), book.to(chosen.dtype)).transpose(0, 1)  # (N, G, D_g)
         return Quantized(y.flatten(start_dim=1), chosen.argmax(dim=-1), hard_probs, avg_probs)
 
@@ -55,5 +56,6 @@ class VectorQuantizer(GumbelVectorQuantizer):
         """Codebook entries drawn uniformly per group: vectors (n, G * D_g) and codes (n, G)."""
         codes = torch.randint(self.num_vars, (n, self.groups), device=self.vars.device)
         book = self.vars.view(-1, self.num_vars, self.vars.shape[-1])
+        book = book.expand(self.groups, -1, -1)
         groups = torch.arange(self.groups, device=book.device)
         return book[groups, codes].reshape(n, -1), codes
