@@ -12,13 +12,17 @@ from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.quantizer import Quantized, VectorQuantizer, perplexity
 from fairseq_signals.modules.contrastive import (
+    all_distractor_logits,
     compact,
     cosine_similarity,
     distractor_logits,
     gather_frames,
+    same_codes,
     sample_distractors,
 )
 from fairseq_signals.modules.distributed import mean_over_workers, world_size
+
+EVERY = -1  #: of `num_negatives`: all other masked frames of the segment
 
 
 @dataclass
@@ -41,7 +45,10 @@ class ECGWav2Vec2Config(ECGTransformerConfig):
     final_dim: int = field(
         default=0, metadata={"help": "width of the contrastive space; 0 = encoder_embed_dim"}
     )
-    num_negatives: int = field(default=100, metadata={"help": "distractors from the same segment"})
+    num_negatives: int = field(
+        default=100,
+        metadata={"help": "distractors from the same segment, drawn at random; -1 = all there are"},
+    )
     negatives_from_everywhere: bool = field(
         default=False, metadata={"help": "draw them from all frames, not from masked ones only"}
     )
@@ -193,32 +200,37 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         # (N, D) -> (B, N', D): each segment's own candidates, zeros beyond their number
         candidates = targets.new_zeros(*filled.shape, targets.shape[-1])
         candidates = candidates.masked_scatter(filled[..., None], targets)
-        codes = own_codes = None
+        own_codes = excluded = None
         if quantized is not None:
             codes = quantized.codes.new_full((*filled.shape, quantized.codes.shape[-1]), -1)
             codes[filled] = quantized.codes
             own_codes = gather_frames(codes, own)
+            excluded = same_codes(codes, own_codes)
         similarity = cosine_similarity(prediction, candidates)
         count = filled.sum(dim=1)
-        if distractors is None:
-            distractors = sample_distractors(own, count[:, None], self.cfg.num_negatives)
         parts = [similarity.gather(2, own[..., None])]
-        parts.append(distractor_logits(similarity, distractors, codes, own_codes))
+        if distractors is None and self.cfg.num_negatives == EVERY:
+            parts.append(all_distractor_logits(similarity, own, count, excluded))
+        else:
+            if distractors is None:
+                distractors = sample_distractors(own, count[:, None], self.cfg.num_negatives)
+            parts.append(distractor_logits(similarity, distractors, excluded))
         if self.cfg.cross_sample_negatives > 0:
             first = (count.cumsum(dim=0) - count)[:, None]  # where a segment's targets begin among all N
             total = torch.full_like(own, len(targets))
             drawn = sample_distractors(own + first, total, self.cfg.cross_sample_negatives)
-            everyone = None if quantized is None else quantized.codes[None]
-            similarity = cosine_similarity(prediction, targets)
-            parts.append(distractor_logits(similarity, drawn, everyone, own_codes))
+            excluded = None
+            if quantized is not None and own_codes is not None:
+                excluded = same_codes(quantized.codes[None], own_codes)
+            parts.append(distractor_logits(cosine_similarity(prediction, targets), drawn, excluded))
         if self.cfg.codebook_negatives > 0:
             assert self.quantizer is not None  # checked with the configuration
+            assert own_codes is not None
             vectors, entries = self.quantizer.codebook_samples(self.cfg.codebook_negatives)
             vectors = self.project_q(vectors)
             vectors = vectors if self.target_glu is None else self.target_glu(vectors)
             similarity = cosine_similarity(prediction, vectors)
-            every = torch.arange(len(vectors), device=own.device).expand(*own.shape, -1)
-            parts.append(distractor_logits(similarity, every, entries[None], own_codes))
+            parts.append(similarity.masked_fill(same_codes(entries[None], own_codes), float("-inf")))
         return torch.cat(parts, dim=-1) / self.cfg.logit_temp
 
 
@@ -231,9 +243,13 @@ def check_wav2vec2_config(cfg: ECGWav2Vec2Config) -> None:
     """Raise ConfigError for options that contradict each other; the message names the key."""
     if not cfg.logit_temp > 0:
         raise ConfigError(f"model.logit_temp must be > 0, but is {cfg.logit_temp} instead")
-    if cfg.num_negatives < 0 or cfg.cross_sample_negatives < 0 or cfg.codebook_negatives < 0:
-        raise ConfigError("model.num_negatives, cross_sample_negatives and codebook_negatives must be >= 0")
-    if cfg.num_negatives + cfg.cross_sample_negatives + cfg.codebook_negatives == 0:
+    if cfg.num_negatives < EVERY:
+        raise ConfigError(
+            f"model.num_negatives must be >= 0, or {EVERY} for all, but is {cfg.num_negatives} instead"
+        )
+    if cfg.cross_sample_negatives < 0 or cfg.codebook_negatives < 0:
+        raise ConfigError("model.cross_sample_negatives and model.codebook_negatives must be >= 0")
+    if not (cfg.num_negatives or cfg.cross_sample_negatives or cfg.codebook_negatives):
         raise ConfigError("model.num_negatives is 0 and there are no other distractors: set one of them")
     if cfg.codebook_negatives > 0 and not cfg.quantize_targets:
         raise ConfigError("model.codebook_negatives needs model.quantize_targets=true")

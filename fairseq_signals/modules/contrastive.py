@@ -64,31 +64,52 @@ def cosine_similarity(x: Tensor, candidates: Tensor) -> Tensor:
     return x @ candidates.transpose(-1, -2)
 
 
-def distractor_logits(
-    similarity: Tensor,
-    distractors: Tensor,
-    codes: Optional[Tensor] = None,
-    own_codes: Optional[Tensor] = None,
-) -> Tensor:
+def same_codes(codes: Tensor, own_codes: Tensor) -> Tensor:
+    """Where a candidate has the codes of a frame's positive, in all groups: (B, M, N) bool.
+
+    Args:
+        codes: (B or 1, N, G) codes of the candidates.
+        own_codes: (B, M, G) codes of the positives.
+    """
+    same = codes[:, None, :, 0] == own_codes[:, :, None, 0]
+    for group in range(1, codes.shape[2]):
+        same &= codes[:, None, :, group] == own_codes[:, :, None, group]
+    return same
+
+
+def distractor_logits(similarity: Tensor, distractors: Tensor, excluded: Optional[Tensor] = None) -> Tensor:
     """Similarities at the drawn indices; -inf where there is no distractor or it is the positive itself.
 
     Args:
         similarity: (B, M, N) of frames to candidates.
         distractors: (B, M, K) long into N, -1 for none.
-        codes: (B or 1, N, G) codes of the candidates, or None where targets are not quantised.
-        own_codes: (B, M, G) codes of the positives.
+        excluded: (B, M, N) bool, candidates that equal the positive (`same_codes`), or None.
 
     Returns:
         (B, M, K).
     """
-    index = distractors.clamp(min=0)
-    logits = similarity.gather(2, index)
-    excluded = distractors < 0
-    if codes is not None and own_codes is not None:
-        (b, m, k), g = index.shape, codes.shape[2]
-        chosen = codes.expand(b, -1, -1).gather(1, index.view(b, m * k, 1).expand(-1, -1, g))
-        excluded = excluded | (chosen.view(b, m, k, g) == own_codes[:, :, None]).all(dim=-1)
-    return logits.masked_fill(excluded, float("-inf"))
+    if excluded is not None:
+        similarity = similarity.masked_fill(excluded, float("-inf"))
+    logits = similarity.gather(2, distractors.clamp(min=0))
+    return logits.masked_fill(distractors < 0, float("-inf"))
+
+
+def all_distractor_logits(
+    similarity: Tensor, own: Tensor, count: Tensor, excluded: Optional[Tensor] = None
+) -> Tensor:
+    """Similarities with every candidate but a frame's own: (B, M, N), -inf on what does not count.
+
+    Args:
+        similarity: (B, M, N) of frames to candidates.
+        own: (B, M) long, each frame's own candidate.
+        count: (B,) number of candidates of each segment; those beyond are padding.
+        excluded: (B, M, N) bool, candidates that equal the positive (`same_codes`), or None.
+    """
+    position = torch.arange(similarity.shape[2], device=similarity.device)
+    left_out = (position == own[..., None]) | (position >= count[:, None, None])
+    if excluded is not None:
+        left_out |= excluded
+    return similarity.masked_fill(left_out, float("-inf"))
 
 
 def infonce_loss(logits: Tensor, valid: Tensor) -> Tensor:

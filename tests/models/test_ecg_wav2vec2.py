@@ -97,6 +97,19 @@ def test_cross_sample_distractors_are_of_all_segments_and_never_the_positive(mak
 
 
 @torch.no_grad()
+def test_all_distractors_are_those_that_many_draws_find(make_wav2vec2, ecg_batch, spans):
+    padding_mask = torch.arange(320) >= torch.tensor([320, 160, 320, 320])[:, None]
+    for quantized in (False, True):
+        options = {"quantize_targets": quantized, "latent_vars": 2}  # few codes: some equal the positive's
+        every = make_wav2vec2(num_negatives=-1, **options)(ecg_batch(), padding_mask, spans=spans)
+        drawn = make_wav2vec2(num_negatives=2000, **options)(ecg_batch(), padding_mask, spans=spans)
+        assert torch.equal(every.valid, drawn.valid)
+        for one, many in zip(every.logits[every.valid], drawn.logits[drawn.valid]):
+            assert one[0] == many[0]
+            assert torch.equal(one[1:][one[1:].isfinite()].unique(), many[1:][many[1:].isfinite()].unique())
+
+
+@torch.no_grad()
 def test_codebook_distractors_are_projected_entries_of_the_codebook(make_wav2vec2, ecg_batch, spans):
     model = make_wav2vec2(num_negatives=0, codebook_negatives=300, latent_vars=3, latent_groups=2)
     out = model(ecg_batch(), spans=spans)
@@ -178,7 +191,7 @@ def test_dropout_of_features_acts_on_the_quantizers_input_in_training(make_wav2v
     ("options", "message"),
     [
         ({"logit_temp": 0.0}, r"model\.logit_temp must be > 0"),
-        ({"num_negatives": -1}, "must be >= 0"),
+        ({"num_negatives": -2}, "must be >= 0, or -1 for all"),
         ({"num_negatives": 0}, "no other distractors"),
         ({"codebook_negatives": 2, "quantize_targets": False}, "needs model.quantize_targets=true"),
         ({"same_quantizer": True}, "needs quantize_input=true"),

@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_signals.modules.contrastive import (
+    all_distractor_logits,
     binary_contrastive_loss,
     compact,
     cosine_similarity,
     distractor_logits,
     gather_frames,
     infonce_loss,
+    same_codes,
     sample_distractors,
 )
 
@@ -72,9 +74,25 @@ def test_distractors_with_the_codes_of_the_positive_are_excluded():
     codes = torch.tensor([[[0, 1], [0, 1], [0, 2], [3, 1]]])
     own_codes = torch.tensor([[[0, 1]]])
     similarity = torch.tensor([[[0.1, 0.2, 0.3, 0.4]]])
-    logits = distractor_logits(similarity, torch.tensor([[[0, 1, 2, 3, -1]]]), codes, own_codes)
+    excluded = same_codes(codes, own_codes)
+    assert excluded.tolist() == [[[True, True, False, False]]]
+    logits = distractor_logits(similarity, torch.tensor([[[0, 1, 2, 3, -1]]]), excluded)
     assert torch.isinf(logits).tolist() == [[[True, True, False, False, True]]]
     assert logits[0, 0, 2:4].tolist() == pytest.approx([0.3, 0.4])
+
+
+def test_all_distractors_are_every_candidate_but_the_own_one_and_padding():
+    similarity = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
+    own = torch.tensor([[0, 1, 3], [1, 0, 0]])
+    excluded = torch.zeros(2, 3, 4, dtype=torch.bool)
+    excluded[0, 0, 2] = True
+    logits = all_distractor_logits(similarity, own, torch.tensor([4, 2]), excluded)
+    kept = [
+        [[False, True, False, True], [True, False, True, True], [True, True, True, False]],
+        [[True, False, False, False], [False, True, False, False], [False, True, False, False]],
+    ]
+    assert logits.isfinite().tolist() == kept
+    assert torch.equal(logits[torch.tensor(kept)], similarity[torch.tensor(kept)])
 
 
 @pytest.mark.parametrize("k", [1, 10, 100])
