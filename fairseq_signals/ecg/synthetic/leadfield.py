@@ -1,29 +1,15 @@
 """From the cardiac dipole to twelve leads: lead field, electrodes and integers.
 
-Axes are Frank's: X to the patient's left, Y to the feet, Z to the back. The lead field is the Dower matrix:
-G. E. Dower, H. B. Machado, J. A. Osborne, "On deriving the electrocardiogram from vectorcardiographic leads",
-Clin Cardiol 3:87-95, 1980.
+Axes are Frank's: X to the patient's left, Y to the feet, Z to the back. The lead field is the Dower matrix.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
+from fairseq_signals.ecg.vcg import DOWER
 
-DOWER = np.array(
-    [
-        [0.632, -0.235, 0.059],  # I
-        [0.235, 1.066, -0.132],  # II
-        [-0.515, 0.157, -0.917],  # V1
-        [0.044, 0.164, -1.387],  # V2
-        [0.882, 0.098, -1.277],  # V3
-        [1.213, 0.127, -0.601],  # V4
-        [1.125, 0.127, -0.086],  # V5
-        [0.831, 0.076, 0.230],  # V6
-    ]
-)
+ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
 def _electrodes_to_leads() -> np.ndarray:

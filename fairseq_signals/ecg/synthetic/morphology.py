@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fairseq_signals.ecg.synthetic.leadfield import DOWER
 from fairseq_signals.ecg.synthetic.waves import Waves, rotation_about
+from fairseq_signals.ecg.vcg import DOWER
 
 # (centre, rise, fall in ms; dipole in mV along X left, Y down, Z back). Centres of QRS waves are relative to
 # the main deflection, those of P to its middle, those of T to its peak.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fairseq_signals.ecg.synthetic import morphology as shapes
-from fairseq_signals.ecg.synthetic.leadfield import DOWER, INDEPENDENT_LEADS
+from fairseq_signals.ecg.vcg import DOWER, INDEPENDENT_LEADS
 
 TIME = np.arange(-0.15, 0.2, 0.001)
 

@@ -13,8 +13,8 @@ from fairseq_signals.ecg.synthetic import (
     make_record,
     plan_records,
 )
-from fairseq_signals.ecg.synthetic.leadfield import DOWER
 from fairseq_signals.ecg.synthetic.morphology import frontal_axis, limb_voltage
+from fairseq_signals.ecg.vcg import DOWER
 from fairseq_signals.errors import ConfigError
 
 CONFIG = CorpusConfig(patients=60, sessions=(2, 2), seed=3)
