@@ -15,8 +15,6 @@ from pathlib import Path
 
 from steps import ROOT, Steps, python
 
-METHODS = {"w2v_cmsc_rlm": "false", "random_init": "true"}
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -34,7 +32,7 @@ def main() -> None:
     if out.is_dir():
         shutil.rmtree(out)
     seed = str(args.seed)
-    raw, store, manifests, runs = out / "raw", out / "store", out / "manifests", out / "runs"
+    raw, store, manifests = out / "raw", out / "store", out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
     results = out / "evaluations.json"
     steps = Steps(out, total=16)
@@ -68,30 +66,11 @@ def main() -> None:
         "Check that nothing leaks", *python("manifests/check.py", str(dx), str(identity), str(pretrain))
     )
 
-    pretrained = steps.train(
-        "Pre-train W2V+CMSC+RLM",
-        "pretrain",
-        pretrain,
-        runs / "pretrain",
-        f"common.seed={seed}",
-        f"optimization.max_update={args.updates}",
-        f"lr_scheduler.total_num_update={args.updates}",
-    )
-    for task, data in (("classification", dx), ("identification", identity)):
-        for method, from_scratch in METHODS.items():
-            run = steps.train(
-                f"Fine-tune {task} from {method}",
-                task,
-                data,
-                runs / f"{task}-{method}",
-                f"common.seed={seed}",
-                f"model.model_path={pretrained / 'checkpoint_last.pt'}",
-                f"model.no_pretrained_weights={from_scratch}",
-                *((f"optimization.max_epoch={args.epochs}",) if args.epochs else ()),
-            )
-            steps.evaluate(run / "checkpoint_best.pt", data, method, results, args.seed)
-    table = python("examples/quickstart/results_table.py", str(results), "--out", str(out))
-    steps.run("Make the table", *table, "--title", "Synthetic ECG (quickstart corpus)")
+    pretrained = steps.pretrain(pretrain, out / "runs" / "pretrain", args.updates, f"common.seed={seed}")
+    epochs = (f"optimization.max_epoch={args.epochs}",) if args.epochs else ()
+    tasks = {"classification": dx, "identification": identity}
+    steps.compare(tasks, pretrained, results, args.seed, dict.fromkeys(tasks, epochs))
+    steps.table(results, "Synthetic ECG (quickstart corpus)")
     print(f"\nThese figures are of synthetic ECG. Written: {out}/results.json, results.md, results.png")
 
 

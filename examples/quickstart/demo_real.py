@@ -21,9 +21,8 @@ from pathlib import Path
 
 from steps import ROOT, Steps, python
 
-METHODS = {"w2v_cmsc_rlm": "false", "random_init": "true"}
 # chosen on training patients only; docs/real-data.md says how
-EPOCHS = 3
+EPOCHS = "optimization.max_epoch=3"
 PRETRAINING = (
     "model.encoder_layers=3",
     "model.encoder_embed_dim=128",
@@ -47,7 +46,7 @@ def main() -> None:
     out: Path = args.out.resolve()
     if out.is_dir():
         shutil.rmtree(out)
-    runs, manifests = out / "runs", out / "manifests"
+    manifests = out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
     results = out / "evaluations.json"
     steps = Steps(out, total=11 + 8 * args.seeds)
@@ -71,32 +70,12 @@ def main() -> None:
     )
     check = python("manifests/check.py", str(dx), str(identity), str(pretrain))
     steps.run("Check that nothing leaks", *check)
-    pretrained = steps.train(
-        "Pre-train W2V+CMSC+RLM",
-        "pretrain",
-        pretrain,
-        runs / "pretrain",
-        f"optimization.max_update={args.updates}",
-        f"lr_scheduler.total_num_update={args.updates}",
-        *PRETRAINING,
-    )
+    pretrained = steps.pretrain(pretrain, out / "runs" / "pretrain", args.updates, *PRETRAINING)
+    tasks = {"classification": dx, "identification": identity}
+    overrides = {"classification": (EPOCHS, "criterion.report_cinc_score=false"), "identification": (EPOCHS,)}
     for seed in range(1, args.seeds + 1):
-        for task, data in (("classification", dx), ("identification", identity)):
-            for method, from_scratch in METHODS.items():
-                run = steps.train(
-                    f"Fine-tune {task} from {method}, seed {seed}",
-                    task,
-                    data,
-                    runs / f"{task}-{method}-{seed}",
-                    f"common.seed={seed}",
-                    f"optimization.max_epoch={EPOCHS}",
-                    *(("criterion.report_cinc_score=false",) if task == "classification" else ()),
-                    f"model.model_path={pretrained / 'checkpoint_last.pt'}",
-                    f"model.no_pretrained_weights={from_scratch}",
-                )
-                steps.evaluate(run / "checkpoint_best.pt", data, method, results, seed)
-    table = python("examples/quickstart/results_table.py", str(results), "--out", str(out))
-    steps.run("Make the table", *table, "--title", "Real recordings (PTB-XL subset)")
+        steps.compare(tasks, pretrained, results, seed, overrides, several_seeds=True)
+    steps.table(results, "Real recordings (PTB-XL subset)")
 
 
 def preprocess(steps: Steps, real: Path, out: Path) -> list[Path]:

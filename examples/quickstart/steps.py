@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = Path(__file__).resolve().parent / "config"
 LEAD_SETS = "12,6,3,2,1"
+#: What is compared, and `model.no_pretrained_weights` of it.
+METHODS = {"w2v_cmsc_rlm": "false", "random_init": "true"}
 _PROGRESS = re.compile(r"\[(train_inner|valid|train)\]\[INFO\] - (.*)")
 _SHOWN = re.compile(r"epoch \d+|\b(?:num_updates|loss|accuracy|cmsc_loss|auroc|cinc_score)\b[= ]+[-\d.]+")
 
@@ -86,6 +89,57 @@ class Steps:
             *overrides,
         )
         return save_dir
+
+    def pretrain(self, data: Path, save_dir: Path, updates: int, *overrides: str) -> Path:
+        """Pre-train W2V+CMSC+RLM for so many updates; returns its last checkpoint."""
+        run = self.train(
+            "Pre-train W2V+CMSC+RLM",
+            "pretrain",
+            data,
+            save_dir,
+            *overrides,
+            f"optimization.max_update={updates}",
+            f"lr_scheduler.total_num_update={updates}",
+        )
+        return run / "checkpoint_last.pt"
+
+    def compare(
+        self,
+        tasks: Mapping[str, Path],
+        pretrained: Path,
+        results: Path,
+        seed: int,
+        overrides: Mapping[str, tuple[str, ...]],
+        several_seeds: bool = False,
+    ) -> None:
+        """Fine-tune both tasks from a checkpoint and from random weights of its shape, and test each.
+
+        Args:
+            tasks: the manifests of each task.
+            pretrained: the checkpoint.
+            results: file that collects the figures.
+            seed: of fine-tuning.
+            overrides: what the configuration of each task is changed by.
+            several_seeds: titles and folders name the seed.
+        """
+        for task, data in tasks.items():
+            for method, from_scratch in METHODS.items():
+                run = self.train(
+                    f"Fine-tune {task} from {method}" + (f", seed {seed}" if several_seeds else ""),
+                    task,
+                    data,
+                    results.parent / "runs" / (f"{task}-{method}" + (f"-{seed}" if several_seeds else "")),
+                    f"common.seed={seed}",
+                    *overrides[task],
+                    f"model.model_path={pretrained}",
+                    f"model.no_pretrained_weights={from_scratch}",
+                )
+                self.evaluate(run / "checkpoint_best.pt", data, method, results, seed)
+
+    def table(self, results: Path, title: str) -> None:
+        """Make the table and the bar chart of the figures beside them."""
+        script = python("examples/quickstart/results_table.py", str(results), "--out", str(results.parent))
+        self.run("Make the table", *script, "--title", title)
 
     def evaluate(self, checkpoint: Path, manifest: Path, method: str, results: Path, seed: int) -> None:
         """Test a fine-tuned model on the five lead sets and add the figures to `results`."""
