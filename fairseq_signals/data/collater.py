@@ -10,10 +10,11 @@ from torch import Tensor
 
 
 def collate(samples: Sequence[List[Dict[str, Any]]], pad: bool = True) -> Dict[str, Any]:
-    """A batch from items of one or two segments each; the two of a pair stay neighbours.
+    """A batch from items of one or several segments each, in their order: item, segment of it, view of that.
 
     Args:
-        samples: items, each a list of segments with `source` (leads, samples), `id`, and integers or tensors.
+        samples: items, each a list of segments (or of their views) with `source` (leads, samples), `id`, and
+            integers or tensors.
         pad: bring segments to the longest length with zeros (and a padding mask); else cut to the shortest.
 
     Returns:

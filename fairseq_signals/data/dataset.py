@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fairseq_signals.data.collater import collate
 from fairseq_signals.data.segments import SegmentReader, normalize_leads
+from fairseq_signals.data.views import Views, keep_leads
 from fairseq_signals.ecg.leads import N_LEADS
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.transforms.base import Transform
@@ -20,17 +21,18 @@ logger = logging.getLogger(__name__)
 
 
 class ECGDataset(torch.utils.data.Dataset):
-    """One item is a segment, or with `pairs` two adjacent segments of one record.
+    """One item is a segment, or with `pairs` two adjacent segments of one record, in one or several views.
 
-    All randomness (order, crops, transforms) is a function of seed, epoch and item, so that a resumed run
-    sees what an unbroken one would have.
+    All randomness (order, crops, transforms, leads of a view) is a function of seed, epoch and item, so that
+    a resumed run sees what an unbroken one would have. A crop is the same in all views of a segment; each
+    view has transforms of its own, which get all 12 leads.
 
     Args:
         reader: the segments.
         leads: indices of the leads to load.
         pad_leads: leads that are not loaded are zeros on an axis of 12; else only `leads`, in their order.
         pairs: items are the pairs (2k, 2k + 1) of each record.
-        transform: applied to every segment, or None.
+        transform: applied to every view of a segment, or None.
         targets: (N, C) float32 multi-hot or (N,) long classes of the segments, or None.
         is_probe: (N,) bool of an identification test set, or None.
         shuffle: a new order every epoch.
@@ -40,6 +42,7 @@ class ECGDataset(torch.utils.data.Dataset):
         min_sample_size: leave out shorter segments (counted in the log), in samples.
         max_sample_size: cut longer ones: at random where `shuffle`, else at their beginning.
         subset: name that batches carry, e.g. "valid".
+        views, view_leads, min_view_leads: see `Views`.
     """
 
     def __init__(
@@ -58,12 +61,15 @@ class ECGDataset(torch.utils.data.Dataset):
         min_sample_size: Optional[int] = None,
         max_sample_size: Optional[int] = None,
         subset: str = "train",
+        views: int = 1,
+        view_leads: str = "all",
+        min_view_leads: int = 1,
     ):
         super().__init__()
         manifest = reader.manifest
         self.reader, self.transform, self.targets, self.is_probe = reader, transform, targets, is_probe
         self.leads = list(leads)
-        self.absent = [i for i in range(N_LEADS) if i not in self.leads]
+        self.views = Views(self.leads, views, view_leads, min_view_leads)
         self.pad_leads, self.shuffle, self.seed, self.normalize = pad_leads, shuffle, seed, normalize
         self.pad, self.max_sample_size, self.subset = pad, max_sample_size, subset
         self.patient_index = _index_of(manifest.patient_ids)
@@ -99,10 +105,16 @@ class ECGDataset(torch.utils.data.Dataset):
         return len(self.items)
 
     def __getitem__(self, index: int) -> List[Dict[str, Any]]:
-        return [self._segment(index, part, row) for part, row in enumerate(self.items[index].tolist())]
+        return [
+            self._sample(index, row, view, signal)
+            for part, row in enumerate(self.items[index].tolist())
+            for view, signal in enumerate(self._views(index, part, row))
+        ]
 
-    def _segment(self, index: int, part: int, row: int) -> Dict[str, Any]:
-        rng = np.random.default_rng([self.seed, self.epoch, index, part])
+    def _views(self, index: int, part: int, row: int) -> Iterator[np.ndarray]:
+        """The views of a segment, each (leads, samples)."""
+        key = [self.seed, self.epoch, index, part]
+        rng = np.random.default_rng(key)
         signal = self.reader.read(row)
         if self.max_sample_size and signal.shape[1] > self.max_sample_size:
             room = signal.shape[1] - self.max_sample_size
@@ -110,19 +122,22 @@ class ECGDataset(torch.utils.data.Dataset):
             signal = signal[:, start : start + self.max_sample_size]
         if self.normalize:
             signal = normalize_leads(signal)
-        if self.transform is not None:
-            signal = self.transform(signal, rng)
-        signal = np.ascontiguousarray(signal, dtype=np.float32)
-        if self.pad_leads:
-            signal[self.absent] = 0.0
-        else:
-            signal = signal[self.leads]
+        for view, kept in enumerate(self.views.draw([*key, 0, 1])):
+            if view:
+                rng = np.random.default_rng([*key, view])
+            changed = signal if self.transform is None else self.transform(signal, rng)
+            changed = keep_leads(np.ascontiguousarray(changed, dtype=np.float32), kept)
+            yield changed if self.pad_leads else changed[self.leads]
+
+    def _sample(self, index: int, row: int, view: int, signal: np.ndarray) -> Dict[str, Any]:
         sample: Dict[str, Any] = {
             "id": int(index),
             "source": torch.from_numpy(signal),
             "patient_id": int(self.patient_index[row]),
             "record_id": int(self.record_index[row]),
             "segment": int(self.segment[row]),
+            "segment_row": int(row),
+            "view": view,
             "subset": self.subset,
         }
         if self.targets is not None:
@@ -143,7 +158,7 @@ class ECGDataset(torch.utils.data.Dataset):
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self))
 
     def num_tokens(self, index: int) -> int:
-        return int(self.sizes[index]) * self.items.shape[1]
+        return int(self.sizes[index]) * self.items.shape[1] * len(self.views)
 
     def size(self, index: int) -> int:
         return int(self.sizes[index])

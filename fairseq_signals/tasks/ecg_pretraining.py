@@ -1,10 +1,11 @@
-"""`ecg_pretraining`: unlabelled segments, or pairs of them (Oh et al., Sec. 3)."""
+"""`ecg_pretraining`: unlabelled segments, or pairs of them (Oh et al., Sec. 3), in one or several views."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from fairseq.tasks import register_task
 
+from fairseq_signals.data.views import Views
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 
 
@@ -18,6 +19,17 @@ class ECGPretrainingConfig(ECGTaskConfig):
             "help": "an item is a pair of adjacent segments (global losses need pairs); else one segment"
         },
     )
+    views: int = field(
+        default=1, metadata={"help": "views of each segment in a batch, transformed independently"}
+    )
+    view_leads: str = field(
+        default="all",
+        metadata={
+            "help": "leads of a view: 'all' that are loaded; 'disjoint': they are dealt out to the views at "
+            "random (contrastive random lead coding); 'single': a view for each (CLOCS), views stays 1"
+        },
+    )
+    min_view_leads: int = field(default=1, metadata={"help": "'disjoint': leads that each view has at least"})
 
 
 @register_task("ecg_pretraining", dataclass=ECGPretrainingConfig)
@@ -26,8 +38,18 @@ class ECGPretrainingTask(ECGTask):
 
     config_class = ECGPretrainingConfig
 
+    def __init__(self, cfg: Any):
+        super().__init__(cfg)
+        self.n_views = len(Views(self.leads, cfg.views, cfg.view_leads, cfg.min_view_leads))
+
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
         """Load `<split>.tsv`."""
         self.datasets[split] = self.dataset_of(
-            self.manifest(split), split, pairs=self.cfg.segment_pairs, transform=self.transforms
+            self.manifest(split),
+            split,
+            pairs=self.cfg.segment_pairs,
+            transform=self.transforms,
+            views=self.cfg.views,
+            view_leads=self.cfg.view_leads,
+            min_view_leads=self.cfg.min_view_leads,
         )

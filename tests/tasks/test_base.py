@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 
+from fairseq_signals.data.views import Views
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, ManifestError
 from fairseq_signals.modules import distributed
@@ -22,7 +23,7 @@ TASKS = ("ecg_pretraining", "ecg_classification", "ecg_identification")
 @pytest.mark.parametrize("n_items", [1, 2, 8, 9, 33])
 def test_no_item_is_dropped_to_make_a_batch_size_a_multiple(n_items, multiple):
     dataset = object.__new__(TrainingDataset)  # batching looks at sizes only
-    dataset.items = np.arange(n_items)[:, None]
+    dataset.items, dataset.views = np.arange(n_items)[:, None], Views(range(12))
     dataset.sizes = np.full(n_items, 2500)
     batches = dataset.batch_by_size(
         np.arange(n_items), max_sentences=32, required_batch_size_multiple=multiple
@@ -31,11 +32,12 @@ def test_no_item_is_dropped_to_make_a_batch_size_a_multiple(n_items, multiple):
     assert [len(batch) for batch in batches[:-1]] == [32] * (len(batches) - 1)
 
 
-def test_batches_may_be_limited_in_samples_too():
+@pytest.mark.parametrize("n_views", [1, 2])
+def test_batches_may_be_limited_in_samples_too(n_views):
     dataset = object.__new__(TrainingDataset)
-    dataset.items = np.arange(20).reshape(10, 2)
+    dataset.items, dataset.views = np.arange(20).reshape(10, 2), Views(range(12), n_views)
     dataset.sizes = np.full(10, 2500)
-    batches = dataset.batch_by_size(np.arange(10), max_tokens=3 * 2 * 2500)  # three pairs
+    batches = dataset.batch_by_size(np.arange(10), max_tokens=3 * 2 * 2500 * n_views)  # three pairs
     assert [len(batch) for batch in batches] == [3, 3, 3, 1]
 
 
