@@ -3,7 +3,10 @@
 from fairseq_signals.criterions import (  # noqa: F401
     arcface,
     binary_cross_entropy_with_logits,
+    clocs,
     cmsc,
     ecg_wav2vec2,
+    simclr,
+    three_kg,
     wav2vec2_with_cmsc,
 )

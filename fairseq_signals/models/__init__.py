@@ -2,6 +2,7 @@
 
 from fairseq_signals.models import (  # noqa: F401
     arcface,
+    ecg_contrastive,
     ecg_transformer,
     ecg_transformer_classifier,
     ecg_wav2vec2,

@@ -1,0 +1,92 @@
+"""What criterions share that contrast the vectors of all segments of a batch: options, gathering, logging."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple
+
+from fairseq.criterions import FairseqCriterion
+from fairseq.logging import metrics
+from torch import Tensor
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.modules.distributed import gather_rows
+from fairseq_signals.modules.nt_xent import nearest_is_positive
+
+
+@dataclass
+class ContrastConfig(OpenConfig):
+    """Options of a contrast between vectors."""
+
+    temp: float = field(default=0.1, metadata={"help": "softmax temperature (> 0)"})
+    all_gather: bool = field(
+        default=True, metadata={"help": "contrast with the segments of all data-parallel workers"}
+    )
+
+
+class ContrastCriterion(FairseqCriterion):
+    """Base of criterions on a model with `global_representation`.
+
+    A subclass names the `keys` of the batch that say which rows belong together, and computes its `contrast`.
+    """
+
+    config_class: Any = ContrastConfig
+    keys: Tuple[str, ...] = ()
+
+    def __init__(self, cfg: Any, task: Any):
+        super().__init__(task)
+        if not cfg.temp > 0:
+            raise ConfigError(f"criterion.temp must be > 0, but is {cfg.temp} instead")
+        self.cfg = cfg
+        if hasattr(task, "n_views"):
+            self.check_data(task.n_views, task.cfg.segment_pairs)
+
+    @classmethod
+    def build_criterion(cls, cfg: Any, task: Any) -> "ContrastCriterion":
+        check_keys(cls.config_class, cfg, "criterion")
+        return cls(cfg, task)
+
+    def check_data(self, n_views: int, pairs: bool) -> None:
+        """Raise ConfigError where such batches never hold a positive pair; names the task's keys."""
+
+    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Tuple[Tensor, Tensor]:
+        """The mean loss, and which pairs of rows are positive.
+
+        Args:
+            z: (N, D) float32 vectors.
+            rows: the values (N,) of `keys`.
+
+        Returns:
+            A scalar, and (N, N) bool, symmetric.
+        """
+        raise NotImplementedError
+
+    def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
+        """The loss times the number of segments, that number, and what to log."""
+        z = model.global_representation(model(**sample["net_input"])).float()
+        rows = {key: sample[key] for key in self.keys}
+        n_rows = len(z)
+        if self.cfg.all_gather:
+            z = gather_rows(z)
+            rows = {key: gather_rows(value) for key, value in rows.items()}
+        loss, positive = self.contrast(z, rows)
+        n = max(int((sample["view"] == 0).sum()), 1)
+        loss = loss * n
+        correct, anchors = nearest_is_positive(z, positive)
+        log = {"loss": loss.detach(), "sample_size": n, "nsignals": n_rows, "batches": 1}
+        log["positive_pairs"] = positive.triu(1).sum()
+        return loss, n, {**log, "correct": correct, "anchors": anchors}
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
+        """The loss, positive pairs of a batch, and the share of anchors whose nearest other is a positive."""
+        keys = ("loss", "sample_size", "batches", "positive_pairs", "correct", "anchors")
+        total = {key: float(sum(log[key] for log in logging_outputs)) for key in keys}
+        n, batches = max(total["sample_size"], 1.0), max(total["batches"], 1.0)
+        metrics.log_scalar("loss", total["loss"] / n, n, round=3)
+        metrics.log_scalar("positive_pairs", total["positive_pairs"] / batches, batches, round=1)
+        if total["anchors"]:
+            metrics.log_scalar("accuracy", total["correct"] / total["anchors"], total["anchors"], round=5)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True

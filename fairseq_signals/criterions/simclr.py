@@ -1,0 +1,38 @@
+"""`simclr`: two views of one segment find each other among all others (SimCLR, arXiv:2002.05709, Eq. 1).
+
+With task.view_leads=disjoint it is contrastive random lead coding (arXiv:2410.19842).
+"""
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+from fairseq.criterions import register_criterion
+from torch import Tensor
+
+from fairseq_signals.criterions.contrast import ContrastConfig, ContrastCriterion
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.modules.nt_xent import nt_xent_loss, without_diagonal
+
+
+@dataclass
+class SimCLRCriterionConfig(ContrastConfig):
+    """The options of `ContrastConfig`."""
+
+
+@register_criterion("simclr", dataclass=SimCLRCriterionConfig)
+class SimCLRCriterion(ContrastCriterion):
+    """NT-Xent; positive are the other views of the same segment."""
+
+    config_class = SimCLRCriterionConfig
+    keys = ("segment_row",)
+
+    def check_data(self, n_views: int, pairs: bool) -> None:
+        if n_views < 2:
+            raise ConfigError(
+                "criterion simclr contrasts views of a segment, but task.views is 1; set it to 2"
+            )
+
+    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Tuple[Tensor, Tensor]:
+        row = rows["segment_row"]
+        positive = without_diagonal(row[:, None] == row[None, :])
+        return nt_xent_loss(z, positive, self.cfg.temp), positive

@@ -1,0 +1,96 @@
+"""`ecg_contrastive`: the shared encoder and one vector a segment, for global contrastive objectives alone."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq.models import BaseFairseqModel, register_model
+from torch import Tensor, nn
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import check_keys
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.pooling import mean_over_frames
+
+PROJECTIONS = ("none", "linear", "mlp")
+
+
+@dataclass
+class ECGContrastiveConfig(ECGTransformerConfig):
+    """Options of the projection, in addition to the encoder's."""
+
+    projection: str = field(
+        default="none",
+        metadata={
+            "help": "head between the mean over frames and the loss, not used downstream: 'none', 'linear' "
+            "or 'mlp' (linear, ReLU, linear; SimCLR)"
+        },
+    )
+    final_dim: int = field(default=256, metadata={"help": "width of the projection"})
+
+
+@dataclass
+class ContrastiveOutput:
+    """What the criterions need, for B segments of F frames.
+
+    Attributes:
+        g: (B, D) global representations, projected where the model has a projection.
+        x: (B, F, D) contextual frames.
+        padding_mask: (B, F) bool, True on padding, or None.
+    """
+
+    g: Tensor
+    x: Tensor
+    padding_mask: Optional[Tensor]
+
+
+@register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
+class ECGContrastiveModel(BaseFairseqModel):
+    """Mean over the frames of each segment, then a projection (SimCLR, arXiv:2002.05709, Sec. 2.1)."""
+
+    def __init__(self, cfg: ECGContrastiveConfig):
+        super().__init__()
+        check_contrastive_config(cfg)
+        self.cfg = cfg
+        self.encoder = ECGTransformerModel(cfg)
+        self.projection = projection_head(cfg.projection, self.encoder.dim, cfg.final_dim)
+
+    @classmethod
+    def build_model(cls, cfg: ECGContrastiveConfig, task: object = None) -> "ECGContrastiveModel":
+        check_keys(ECGContrastiveConfig, cfg, "model")
+        return cls(cfg)
+
+    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> ContrastiveOutput:
+        """Represent each segment by one vector.
+
+        Args:
+            source: (B, leads, samples) mV; absent leads are zeros.
+            padding_mask: (B, samples) bool, True on padding, or None.
+        """
+        out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask)
+        # projected here, not in the criterion: data-parallel wrappers look for parameters in `forward` only
+        g = self.projection(mean_over_frames(out.x, out.padding_mask))
+        return ContrastiveOutput(g, out.x, out.padding_mask)
+
+    @staticmethod
+    def global_representation(output: ContrastiveOutput) -> Tensor:
+        """The vector of each segment that the loss compares, (B, D)."""
+        return output.g
+
+
+def projection_head(kind: str, dim: int, final_dim: int) -> nn.Module:
+    """The projection (..., dim) -> (..., final_dim); the identity for "none"."""
+    if kind == "none":
+        return nn.Identity()
+    if kind == "linear":
+        return nn.Linear(dim, final_dim)
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, final_dim))
+
+
+def check_contrastive_config(cfg: ECGContrastiveConfig) -> None:
+    """Raise ConfigError for values that make no projection; the message names the key."""
+    if cfg.projection not in PROJECTIONS:
+        raise ConfigError(
+            f"model.projection must be one of {', '.join(PROJECTIONS)}, but is {cfg.projection!r} instead"
+        )
+    if cfg.final_dim < 1:
+        raise ConfigError(f"model.final_dim must be at least 1, but is {cfg.final_dim} instead")
