@@ -21,6 +21,10 @@ class LeadError(FairseqSignalsError):
     """A lead name or selection that does not exist."""
 
 
+class MissingLibraryError(FairseqSignalsError):
+    """An optional library that a file format needs is not installed."""
+
+
 class StoreError(FairseqSignalsError):
     """A record store that is missing, damaged or of another schema."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Callable
 
 from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
-from fairseq_signals.ecg.folder import find_records
-from fairseq_signals.ecg.record import Record, read_record
+from fairseq_signals.ecg.folder import find_files, find_records
+from fairseq_signals.ecg.readers import load_reader, read_with
+from fairseq_signals.ecg.record import Record
 from fairseq_signals.ecg.resample import resample_record
-from fairseq_signals.errors import SignalError, StoreError
+from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 RECORDS_PER_SHARD = 500
 REJECTED = "rejected "  #: prefix of the counts of rejections by kind
@@ -23,11 +25,13 @@ class Item:
     Attributes:
         source: name of the corpus.
         record_id: unique within the source.
-        path: the header file.
+        path: the header, or the file that holds the record.
         digest: of the header, so that changed input is noticed.
         rejected: the reason why it must not be read, or None.
         rejected_kind: that reason in a few words.
         patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
+        reader: what reads it, see `fairseq_signals.ecg.readers`.
+        index: row in a file that holds many records; None where the file is one record.
     """
 
     source: str
@@ -41,6 +45,8 @@ class Item:
     sex: str | None = None
     codes: tuple[str, ...] | None = None
     report: str | None = None
+    reader: str = "wfdb"
+    index: int | None = None
 
     @property
     def key(self) -> str:
@@ -90,6 +96,50 @@ def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> l
     return items
 
 
+def list_files(
+    root: Path,
+    source: str,
+    suffixes: Sequence[str],
+    reader: str,
+    patient_from_folder: bool = False,
+    accept: Callable[[bytes], bool] | None = None,
+) -> list[Item]:
+    """Every file below a folder that has one of the suffixes, each one record.
+
+    Args:
+        root: the folder; a record's id is its path below it without the suffix.
+        source: name of the corpus.
+        suffixes: such as ".edf", in any case.
+        reader: what reads them, see `fairseq_signals.ecg.readers`.
+        patient_from_folder: whether the folder a record lies in names its patient.
+        accept: takes the first 4096 bytes of a file with another name and tells whether it is one too.
+
+    Raises:
+        StoreError: there is no such folder or reader, or no such file in it.
+        MissingLibraryError: the library that the reader needs is not installed.
+    """
+    load_reader(reader)
+    if not root.is_dir():
+        raise StoreError(f"{root}: there is no such folder")
+    found = find_files(root, suffixes, accept)
+    if not found:
+        raise StoreError(f"{root}: there is no {' or '.join(suffixes)} file in this folder or below it")
+    items = []
+    for record in found:
+        patient_id = PurePosixPath(record.record_id).parent.name or None if patient_from_folder else None
+        items.append(
+            Item(
+                source,
+                record.record_id,
+                str(record.path),
+                record.digest,
+                patient_id=patient_id,
+                reader=reader,
+            )
+        )
+    return items
+
+
 def item_without_header(source: str, record_id: str, path: Path) -> Item:
     """A signal file that cannot be read, so that it is reported."""
     return Item(
@@ -109,7 +159,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
     """
     if item.rejected is not None:
         raise SignalError(item.rejected, item.rejected_kind)
-    record = read_record(Path(item.path), item.record_id)
+    record = read_with(item.reader, Path(item.path), item.record_id, item.index)
     if record.duration_s < options.min_seconds:
         raise SignalError(
             f"record {item.record_id}: it lasts {record.duration_s:.4g} s, less than the "
@@ -155,6 +205,8 @@ def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -
         except SignalError as e:
             notes.rejected.append(Rejection(item.key, str(e).removeprefix(f"record {item.record_id}: ")))
             notes.count(REJECTED + e.kind)
+        except MissingLibraryError:
+            raise  # every record of that format would fail
         except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
             notes.rejected.append(
                 Rejection(item.key, f"unforeseen {type(e).__name__}: {e}. Please report it.")

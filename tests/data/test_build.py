@@ -234,12 +234,12 @@ def test_what_is_known_of_a_record_goes_before_its_header(corpus, tmp_path):
 def test_an_unforeseen_error_in_one_record_is_reported_and_does_not_end_the_run(
     corpus, tmp_path, monkeypatch
 ):
-    def fail_on_r4(path, record_id):
+    def fail_on_r4(reader, path, record_id, index):
         if record_id == "r4":
             raise ZeroDivisionError("oops")
         return read_record(path, record_id)
 
-    monkeypatch.setattr("fairseq_signals.data.rows.read_record", fail_on_r4)
+    monkeypatch.setattr("fairseq_signals.data.rows.read_with", fail_on_r4)
     summary = build_quietly(items_of(corpus), tmp_path / "store")
     assert summary.n_kept == 7
     assert (

@@ -1,0 +1,73 @@
+"""Readers of recordings by name: each gives a `Record`, whatever format its files have.
+
+A reader is a function `read(path, record_id=None) -> Record`, or for files that hold many records
+`read(path, record_id=None, index=0) -> Record`. Its module is imported when it is first asked for, so that an
+optional library is needed for its own format only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Callable
+
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.errors import MissingLibraryError, StoreError
+
+#: Name of each reader, as in `Item.reader`: "module:function".
+READERS = {
+    "wfdb": "fairseq_signals.ecg.record:read_record",
+}
+
+
+@cache
+def load_reader(name: str) -> Callable[..., Record]:
+    """The function that reads records of a format.
+
+    Raises:
+        StoreError: there is no reader of that name.
+        MissingLibraryError: the library that it needs is not installed.
+    """
+    if name not in READERS:
+        near = difflib.get_close_matches(name, READERS, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else f". They are {', '.join(READERS)}."
+        raise StoreError(f"there is no reader {name!r}{hint}")
+    module, _, function = READERS[name].partition(":")
+    return getattr(import_module(module), function)
+
+
+def optional_library(name: str, reads: str) -> ModuleType:
+    """An installed library that a reader needs; called where its module is imported.
+
+    Args:
+        name: what is imported; also what pip installs.
+        reads: the format that it reads, for the message.
+
+    Raises:
+        MissingLibraryError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"{reads} needs the library {name}, which cannot be imported ({error}). Install it with "
+            f"the libraries of all formats: pip install 'fairseq-signals[formats]'"
+        ) from error
+
+
+def read_with(name: str, path: Any, record_id: str | None = None, index: int | None = None) -> Record:
+    """The record that the reader of that name finds at `path`, see `load_reader`.
+
+    Args:
+        name: key of `READERS`.
+        path: `pathlib.Path` of the file.
+        record_id: name for messages and for the result.
+        index: row in a file that holds many records; None for a file that is one record.
+
+    Raises:
+        SignalError: the record cannot be used.
+    """
+    reader = load_reader(name)
+    return reader(path, record_id) if index is None else reader(path, record_id, index)

@@ -1,0 +1,59 @@
+"""The registry of readers: by name, imported when needed."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from fairseq_signals.ecg import readers
+from fairseq_signals.ecg.readers import READERS, load_reader, optional_library, read_with
+from fairseq_signals.ecg.record import read_record
+from fairseq_signals.errors import MissingLibraryError, StoreError
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_is_a_function_that_takes_a_path_and_an_id(name):
+    import inspect
+
+    parameters = list(inspect.signature(load_reader(name)).parameters)
+    assert parameters[:2] == ["path", "record_id"]
+    assert parameters[2:] in ([], ["index"])
+
+
+def test_the_registry_imports_no_reader_and_no_library(repo_dir):
+    code = "import sys, fairseq_signals.data.rows; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_dir, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    modules = {place.partition(":")[0] for place in READERS.values()} - {"fairseq_signals.ecg.record"}
+    assert not loaded & (modules | {"pydicom", "pyedflib", "edfio", "h5py", "wfdb"})
+
+
+def test_an_unknown_name_is_refused_with_the_near_one():
+    with pytest.raises(StoreError, match="no reader 'wfbd': did you mean 'wfdb'"):
+        load_reader("wfbd")
+    with pytest.raises(StoreError, match="They are wfdb"):
+        load_reader("zzz")
+
+
+def test_a_record_is_read_as_by_the_reader_itself(tmp_path, write_wfdb, ecg_adu):
+    header = write_wfdb(tmp_path, "r", ecg_adu())
+    record = read_with("wfdb", header, "some name")
+    assert record.record_id == "some name"
+    assert (record.signal == read_record(header).signal).all()
+
+
+def test_an_index_is_handed_to_the_reader(monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "load_reader", lambda name: lambda *arguments: (name, *arguments))
+    assert read_with("many", tmp_path, "r", 3) == ("many", tmp_path, "r", 3)
+    assert read_with("many", tmp_path, "r", 0) == ("many", tmp_path, "r", 0)
+    assert read_with("many", tmp_path, "r") == ("many", tmp_path, "r")
+
+
+def test_a_missing_library_is_named_with_the_extra_that_brings_it():
+    with pytest.raises(
+        MissingLibraryError, match=r"Tape needs the library notapelib, .*fairseq-signals\[formats\]"
+    ):
+        optional_library("notapelib", "Tape")
+    assert optional_library("json", "Tape") is import_module("json")
