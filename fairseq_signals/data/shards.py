@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         pa.field("sex", pa.string()),  # "female" or "male"
         pa.field("codes", pa.list_(pa.string()), nullable=False),
         pa.field("report", pa.string()),
+        pa.field("attributes", pa.map_(pa.string(), pa.string())),  # further columns of the corpus' own table
         pa.field("signal", pa.large_binary(), nullable=False),  # int16 little endian, (lead, sample)
     ],
     metadata={"fairseq_signals.schema": SCHEMA_VERSION, "fairseq_signals.codec": CODEC},
@@ -62,6 +63,7 @@ class StoreRow:
         signal: (L, T) int16.
         patient_id, age, sex, report: None where the corpus does not tell.
         codes: diagnosis codes as in the source.
+        attributes: further columns of the corpus' own table, as (name, text); None where there are none.
     """
 
     record_id: str
@@ -75,6 +77,7 @@ class StoreRow:
     sex: str | None = None
     codes: Sequence[str] = ()
     report: str | None = None
+    attributes: Sequence[tuple[str, str]] | None = None
 
 
 class Rejection(NamedTuple):
@@ -200,6 +203,7 @@ def _record_batch(rows: Sequence[StoreRow]) -> pa.RecordBatch:
         "sex": [row.sex for row in rows],
         "codes": [list(row.codes) for row in rows],
         "report": [row.report for row in rows],
+        "attributes": [None if row.attributes is None else list(row.attributes) for row in rows],
         "signal": [np.ascontiguousarray(row.signal, dtype="<i2").tobytes() for row in rows],
     }
     arrays = [pa.array(columns[name], type=SCHEMA.field(name).type) for name in SCHEMA.names]

@@ -30,9 +30,12 @@ def row(record_id="r", leads=LEADS, n_samples=50, seed=0, **fields):
 
 def test_any_arrow_tool_can_read_a_shard(tmp_path):
     rows = [
-        row("a", patient_id="p1", age=61.5, sex="female", codes=("1", "2"), report="normal"),
+        row(
+            "a", patient_id="p1", age=61.5, sex="female", codes=("1", "2"), report="normal",
+            attributes=(("fold", "3"), ("noise", "")),
+        ),
         row("b", ("I", "V2"), n_samples=7, seed=1),
-    ]
+    ]  # fmt: skip
     assert write_shard(tmp_path / "s.arrow", rows) == 2
     table = pa.ipc.open_file(str(tmp_path / "s.arrow")).read_all()
     assert table.schema.metadata == {b"fairseq_signals.schema": b"1", b"fairseq_signals.codec": b"int16"}
@@ -40,10 +43,10 @@ def test_any_arrow_tool_can_read_a_shard(tmp_path):
     assert first == {
         "record_id": "a", "patient_id": "p1", "source": "corpus", "fs": 500.0, "leads": list(LEADS),
         "n_samples": 50, "scale": [1e-3] * 12, "age": 61.5, "sex": "female", "codes": ["1", "2"],
-        "report": "normal",
+        "report": "normal", "attributes": [("fold", "3"), ("noise", "")],
     }  # fmt: skip
     assert second["leads"] == ["I", "V2"]
-    assert [second[name] for name in ("patient_id", "age", "sex", "report")] == [None] * 4
+    assert [second[name] for name in ("patient_id", "age", "sex", "report", "attributes")] == [None] * 5
     for stored, made in zip(table["signal"], rows):
         np.testing.assert_array_equal(
             np.frombuffer(stored.as_py(), "<i2").reshape(len(made.leads), -1), made.signal
