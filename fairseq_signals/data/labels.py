@@ -17,6 +17,7 @@ import numpy as np
 from fairseq_signals.errors import LabelError
 
 COLUMNS = ("index", "name", "abbreviation", "codes")
+SINUS_RHYTHM = "426783006"  # SNOMED CT: what the challenge metric's inactive classifier predicts
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.labels import LabelTable, read_labels, read_weights
+from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, read_labels, read_weights
 from fairseq_signals.data.manifest import STORE, Manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.errors import LabelError, ManifestError
@@ -16,8 +16,6 @@ from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_sp
 from fairseq_signals.evaluation.results import Evaluation
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
-
-NORMAL_CODE = "426783006"  # SNOMED CT: sinus rhythm, what the challenge's inactive classifier predicts
 
 
 def evaluate_classification(
@@ -49,7 +47,7 @@ def evaluate_classification(
             raise LabelError(
                 f"{manifests / 'weights.csv'} needs {manifests / 'labels.csv'}, which does not exist"
             )
-        weights, normal = read_weights(manifests / "weights.csv", table), table.index_of_code(NORMAL_CODE)
+        weights, normal = read_weights(manifests / "weights.csv", table), table.index_of_code(SINUS_RHYTHM)
     values: dict[str, dict[str, float]] = {}
     notes: list[str] = []
     for leads, scores in zip(lead_sets, probabilities):

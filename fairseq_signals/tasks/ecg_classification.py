@@ -11,7 +11,7 @@ from fairseq.tasks import register_task
 from omegaconf import DictConfig
 
 from fairseq_signals.data.dataset import multi_hot
-from fairseq_signals.data.labels import LabelTable, read_labels, read_weights
+from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, read_labels, read_weights
 from fairseq_signals.data.manifest import STORE, Manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.errors import ConfigError, ManifestError
@@ -20,8 +20,6 @@ from fairseq_signals.metrics.classification import classification_metrics
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 from fairseq_signals.tasks.finetuning import complete_finetuning
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
-
-SINUS_RHYTHM = "426783006"
 
 
 @dataclass
