@@ -56,7 +56,7 @@ def test_metadata_has_every_column_but_the_signal_and_tells_where_records_are(st
     assert len(store) == len(table) == 5
     assert table.column_names == [
         "record_id", "patient_id", "source", "fs", "leads", "n_samples", "scale", "age", "sex", "codes",
-        "report", "shard", "row",
+        "report", "attributes", "shard", "row",
     ]  # fmt: skip
     for entry, made in zip(table.to_pylist(), rows):
         assert (entry["record_id"], entry["patient_id"]) == (made.record_id, made.patient_id)
