@@ -1,4 +1,4 @@
-"""preprocess/ptb_xl.py on a small folder in the layout of the release."""
+"""preprocess/ptbxl.py on a small folder in the layout of the release."""
 
 import importlib.util
 
@@ -11,7 +11,7 @@ COLUMNS = "ecg_id,patient_id,age,sex,report,scp_codes,strat_fold,filename_lr,fil
 
 @pytest.fixture(scope="module")
 def script(repo_dir):
-    spec = importlib.util.spec_from_file_location("preprocess_ptb_xl", repo_dir / "preprocess" / "ptb_xl.py")
+    spec = importlib.util.spec_from_file_location("preprocess_ptbxl", repo_dir / "preprocess" / "ptbxl.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,6 @@
 """PTB-XL, with its patients, statements and reports -> record store.
 
-    python preprocess/ptb_xl.py ROOT --dest STORE
+    python preprocess/ptbxl.py ROOT --dest STORE
 
 ROOT is the folder of the release (ptbxl_database.csv, records500/, records100/). Its 500 Hz records
 are stored, or with --rate 100 its 100 Hz ones. A record's id is its file name, such as 00001_hr.
