@@ -1,10 +1,12 @@
 """The ECG encoder that every model shares: signal -> latent frames -> contextual frames."""
 
+import functools
 from dataclasses import dataclass
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.conv_features import (
@@ -118,13 +120,15 @@ class ECGEncoder(nn.Module):
         x = latents if self.post_extract_proj is None else self.post_extract_proj(latents)
         return self.dropout_input(x)
 
-    def draw_span_mask(self, x: Tensor, padding_mask: Optional[Tensor]) -> Optional[Tensor]:
-        """A random span mask for frames x (B, F, D) by the configuration, (B, F) bool."""
+    def draw_span_mask(
+        self, shape: Tuple[int, int], padding_mask: Optional[Tensor], device: torch.device
+    ) -> Optional[Tensor]:
+        """A random span mask over frames by the configuration, (B, F) bool."""
         cfg = self.cfg
         if cfg.mask_prob <= 0:
             return None
         return span_mask(
-            (x.shape[0], x.shape[1]),
+            shape,
             cfg.mask_prob,
             cfg.mask_length,
             padding_mask,
@@ -133,7 +137,7 @@ class ECGEncoder(nn.Module):
             no_overlap=cfg.no_mask_overlap,
             min_space=cfg.mask_min_space,
             equal_rows=cfg.mask_equal_rows,
-            device=x.device,
+            device=device,
         )
 
     def mask_channels(self, x: Tensor) -> Tensor:
@@ -182,19 +186,41 @@ class ECGEncoder(nn.Module):
             spans: (B, F) bool span mask to use in place of a random one.
             to_input: maps latent frames (B, F, C) to Transformer input (B, F, D) in place of `project`.
         """
+        n_frames = max(conv_output_length(source.shape[-1], self.conv_layer_sizes), 0)
+        padding = self.frame_padding_mask(padding_mask, n_frames)
+        if not mask:
+            spans = None
+        elif spans is None:
+            spans = self.draw_span_mask((len(source), n_frames), padding, source.device)
+        encode = functools.partial(self._encode, mask=mask, to_input=to_input)
+        chunk = self.cfg.encoder_chunk
+        if not chunk or len(source) <= chunk or not (self.training and torch.is_grad_enabled()):
+            x, latents, power = encode(source, padding, spans)
+        else:
+            inputs = ((None,) * -(-len(source) // chunk) if t is None else t.split(chunk)
+                      for t in (source, padding, spans))  # fmt: skip
+            parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*inputs)]
+            x, latents, power = (torch.cat(part) for part in zip(*parts))
+        return EncoderOutput(x, padding, latents, spans, power.mean())
+
+    def _encode(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor],
+        spans: Optional[Tensor],
+        mask: bool,
+        to_input: Any,
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Contextual frames (B, F, D), latent frames (B, F, C), and mean square latents (B,)."""
         latents = self.latent_frames(source)
-        penalty = latents.float().pow(2).mean()
+        power = latents.float().pow(2).mean(dim=(1, 2))
         latents = self.layer_norm(latents)
-        frames_padding = self.frame_padding_mask(padding_mask, latents.shape[1])
         x = (to_input or self.project)(latents)
+        if spans is not None:
+            x = torch.where(spans[..., None], self.mask_emb.to(x.dtype), x)
         if mask:
-            if spans is None:
-                spans = self.draw_span_mask(x, frames_padding)
-            if spans is not None:
-                x = torch.where(spans[..., None], self.mask_emb.to(x.dtype), x)
             x = self.mask_channels(x)
-        x = self.contextualise(x, frames_padding)
-        return EncoderOutput(x, frames_padding, latents, spans if mask else None, penalty)
+        return self.contextualise(x, padding_mask), latents, power
 
 
 def check_encoder_config(cfg: Any) -> None:
@@ -212,6 +238,8 @@ def check_encoder_config(cfg: Any) -> None:
     for name in DROPOUTS:
         if not 0 <= getattr(cfg, name) < 1:
             problems.append(f"model.{name} must be in [0, 1), but is {getattr(cfg, name)} instead")
+    if cfg.encoder_chunk < 0:
+        problems.append(f"model.encoder_chunk must be >= 0, but is {cfg.encoder_chunk} instead")
     for name in ("mask_prob", "mask_channel_prob", "feature_grad_mult"):
         if not 0 <= getattr(cfg, name) <= 1:
             problems.append(f"model.{name} must be in [0, 1], but is {getattr(cfg, name)} instead")

@@ -57,3 +57,16 @@ class EncoderConfig:
     mask_channel_other: float = field(default=0.0, metadata={"help": "as mask_other"})
     no_mask_channel_overlap: bool = field(default=False, metadata={"help": "as no_mask_overlap"})
     mask_channel_min_space: int = field(default=1, metadata={"help": "as mask_min_space"})
+
+    encoder_chunk: int = field(
+        default=0,
+        metadata={
+            "help": "segments encoded at a time while training, and again in the backward pass (gradient "
+            "caching): a large batch in the memory of a small one; 0 = all at once"
+        },
+    )
+    checkpoint_activations: bool = field(
+        default=False,
+        metadata={"help": "compute the Transformer layers again in the backward pass: less memory"},
+    )
+    compile: bool = field(default=False, metadata={"help": "torch.compile; eager where that fails"})

@@ -41,3 +41,25 @@ def test_feature_grad_mult_changes_no_value(tiny, ecg_batch):
         )
     assert torch.equal(outputs[0], outputs[1])
     assert torch.equal(outputs[1], outputs[2])
+
+
+def test_checkpointed_layers_have_the_same_values_and_gradients_in_less_memory(tiny, ecg_batch):
+    seen = {}
+    for checkpointed in (False, True):
+        torch.manual_seed(0)
+        options = {**tiny, "dropout": 0.3, "checkpoint_activations": checkpointed}
+        model = ECGTransformerModel(ECGTransformerConfig(**options)).train()
+        sizes: list = []
+        torch.manual_seed(1)
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, sizes=sizes: (sizes.append(t.numel()), t)[1], lambda t: t
+        ):
+            out = model(ecg_batch())
+        out.x.pow(2).sum().backward()
+        gradient = {name: p.grad for name, p in model.named_parameters()}
+        seen[checkpointed] = out.x, gradient, sum(sizes)
+    assert torch.equal(seen[True][0], seen[False][0])
+    assert list(seen[True][1]) == list(seen[False][1])
+    for name, gradient in seen[False][1].items():
+        assert torch.allclose(seen[True][1][name], gradient, rtol=1e-4, atol=1e-6), name
+    assert seen[True][2] < seen[False][2]

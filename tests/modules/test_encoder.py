@@ -142,6 +142,7 @@ def test_wrong_number_of_leads_and_too_few_samples_are_refused(make):
         ({"mask_prob": 1.5}, r"model\.mask_prob must be in \[0, 1\], but is 1.5"),
         ({"feature_grad_mult": -1.0}, r"model\.feature_grad_mult must be"),
         ({"mask_length": 0}, r"model\.mask_length must be at least 1"),
+        ({"encoder_chunk": -1}, r"model\.encoder_chunk must be >= 0, but is -1"),
         ({"mask_selection": "gamma"}, r"model\.mask_selection must be one of static.*but is 'gamma'"),
         ({"mask_channel_selection": "x"}, r"model\.mask_channel_selection must be one of"),
         ({"extractor_mode": "batch"}, r"model\.extractor_mode must be one of"),
@@ -163,3 +164,58 @@ def test_gradients_reach_every_parameter(make, ecg_batch, mode, first):
         assert bool(parameter.grad.isfinite().all()), name
         # but for the bias of attention's keys: a softmax does not see a constant
         assert bool(parameter.grad.any()) or name.endswith("k_proj.bias"), name
+
+
+def trained(encoder: ECGEncoder, source: torch.Tensor, padding_mask: torch.Tensor, **options: object) -> dict:
+    """Outputs of a training forward pass, and the gradient of every parameter."""
+    torch.manual_seed(3)
+    out = encoder.train()(source, padding_mask, mask=True, **options)
+    loss = (out.x * torch.linspace(-1, 1, out.x.numel()).view_as(out.x)).sum() + out.feature_penalty
+    encoder.zero_grad()
+    loss.backward()
+    values = {"x": out.x, "latents": out.latents, "penalty": out.feature_penalty, "padding": out.padding_mask}
+    return {**values, **{name: p.grad for name, p in encoder.named_parameters()}}
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5, 8])
+def test_encoding_in_chunks_gives_values_and_gradients_of_the_whole_batch(make, ecg_batch, chunk):
+    source, padding_mask = ecg_batch(5), torch.arange(320) >= torch.tensor([320, 200, 320, 320, 90])[:, None]
+    for spans in (torch.rand(5, 20) < 0.4, None):  # given, and drawn for the whole batch
+        whole = trained(make(apply_mask=True), source, padding_mask, spans=spans)
+        chunked = trained(make(apply_mask=True, encoder_chunk=chunk), source, padding_mask, spans=spans)
+        for name, value in whole.items():
+            assert torch.allclose(chunked[name].float(), value.float(), rtol=1e-4, atol=1e-5), name
+
+
+def test_encoding_in_chunks_repeats_its_dropout_in_the_backward_pass(make, ecg_batch):
+    source, spans = ecg_batch(), torch.rand(4, 20) < 0.4
+    options = {"dropout": 0.5, "attention_dropout": 0.3, "dropout_input": 0.4, "mask_channel_prob": 0.5}
+    chunked = trained(make(apply_mask=True, encoder_chunk=2, **options), source, None, spans=spans)
+    torch.manual_seed(3)
+    encoder = make(apply_mask=True, **options).train()
+    torch.manual_seed(3)
+    halves = [encoder(source[i : i + 2], mask=True, spans=spans[i : i + 2]) for i in (0, 2)]
+    x = torch.cat([half.x for half in halves])
+    penalty = sum(half.feature_penalty for half in halves) / 2
+    ((x * torch.linspace(-1, 1, x.numel()).view_as(x)).sum() + penalty).backward()
+    assert torch.allclose(chunked["x"], x, atol=1e-6)
+    for name, parameter in encoder.named_parameters():
+        assert torch.allclose(chunked[name], parameter.grad, rtol=1e-4, atol=1e-5), name
+
+
+def test_encoding_in_chunks_keeps_nothing_but_its_input(make, ecg_batch):
+    kept = {}
+    for chunk in (0, 1):
+        encoder, source = make(encoder_chunk=chunk).train(), ecg_batch(8)
+        sizes: list = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, sizes=sizes: (sizes.append(t.numel()), t)[1], lambda t: t
+        ):
+            encoder(source)
+        kept[chunk] = sum(sizes)
+    assert kept[1] == source.numel() < kept[0] / 5  # what was put in is all that is kept
+
+
+def test_a_model_that_only_predicts_is_not_chunked(make, ecg_batch):
+    encoder, source = make(encoder_chunk=1).eval(), ecg_batch()
+    assert torch.equal(encoder(source).x, make().eval()(source).x)
