@@ -30,6 +30,7 @@ class Item:
         rejected: the reason why it must not be read, or None.
         rejected_kind: that reason in a few words.
         patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
+        attributes: further columns of the corpus' own table, as (name, text).
         reader: what reads it, see `fairseq_signals.ecg.readers`.
         index: row in a file that holds many records; None where the file is one record.
     """
@@ -45,6 +46,7 @@ class Item:
     sex: str | None = None
     codes: tuple[str, ...] | None = None
     report: str | None = None
+    attributes: tuple[tuple[str, str], ...] | None = None
     reader: str = "wfdb"
     index: int | None = None
 
@@ -181,6 +183,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
         sex=subject.sex if item.sex is None else item.sex,
         codes=subject.codes if item.codes is None else item.codes,
         report=item.report,
+        attributes=item.attributes,
     )
 
 
