@@ -112,3 +112,20 @@ def test_a_bad_row_is_named_by_its_place_in_the_whole_array():
 def test_segments_that_cancel_out_are_refused():
     with pytest.raises(ValueError, match="mean of the segments of record 4: the embedding is all zeros"):
         mean_by_record([[1.0, 0.0], [-1.0, 0.0]], [4, 4])
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6, 1e-9, 0.0])
+@pytest.mark.parametrize("scale", [1.0, 1e25])
+def test_near_ties_are_decided_as_in_double_precision(normalize, spread, scale):
+    rng = np.random.default_rng(4)
+    gallery = scale * (rng.standard_normal(24) + spread * rng.standard_normal((70, 24)))
+    probe = scale * (rng.standard_normal(24) + spread * rng.standard_normal((30, 24)))
+    ids = np.arange(70)
+    found = rank1_accuracy(gallery, ids, probe, ids[:30], chunk=16, normalize=normalize)
+    if normalize:
+        gallery, probe = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (gallery, probe))
+    similarity = np.round(np.array([[p @ g for g in gallery] for p in probe]), 12)
+    if normalize or scale == 1.0:  # else no two of these large numbers are rounded to a tie
+        assert found.nearest.tolist() == similarity.argmax(axis=1).tolist()
+    np.testing.assert_allclose(found.similarity, similarity.max(axis=1), rtol=1e-11)
