@@ -19,6 +19,8 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 N_LEADS = len(LEADS)
 LIMB_LEADS = LEADS[:6]
 CHEST_LEADS = LEADS[6:]
+#: The leads from which the other four follow, see `complete_leads`.
+INDEPENDENT_LEADS = (*LEADS[:2], *CHEST_LEADS)
 
 #: Lead sets of the paper (section 4), by the number of leads in each.
 LEAD_SETS: dict[str, tuple[str, ...]] = {
@@ -183,6 +185,14 @@ def derive_limb_leads(lead_i: np.ndarray, lead_ii: np.ndarray) -> np.ndarray:
             lead_ii - lead_i / 2,
         ]
     )
+
+
+def complete_leads(independent: np.ndarray) -> np.ndarray:
+    """All twelve leads (12, ...) from the eight independent ones, I, II and V1 to V6 (8, ...).
+
+    Anything that reaches the leads through the electrodes obeys this: the heart's signal and electrode noise.
+    """
+    return np.concatenate([derive_limb_leads(independent[0], independent[1]), independent[2:]])
 
 
 def by_canonical_lead(names: Sequence[str]) -> dict[str, list[int]]:

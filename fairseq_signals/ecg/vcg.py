@@ -12,13 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, derive_limb_leads
+from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, LEADS, complete_leads
 
-#: The leads that no other follows from; rows of DOWER.
-INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 _INDEPENDENT = [LEADS.index(name) for name in INDEPENDENT_LEADS]
 
-#: (8, 3): independent leads = DOWER @ dipole.
+#: (8, 3): leads = DOWER @ dipole, for the leads of INDEPENDENT_LEADS.
 DOWER = np.array(
     [
         [0.632, -0.235, 0.059],  # I
@@ -37,7 +35,7 @@ DOWER = np.array(
 INVERSE_DOWER = np.linalg.pinv(DOWER)
 
 #: (12, 3): all twelve leads of a dipole, in canonical order.
-DOWER_12 = np.concatenate([derive_limb_leads(DOWER[0], DOWER[1]), DOWER[2 : 2 + len(CHEST_LEADS)]])
+DOWER_12 = complete_leads(DOWER)
 
 
 @lru_cache(maxsize=2 ** len(LEADS))
@@ -64,7 +62,7 @@ def leads_from_vcg(vcg_mv: np.ndarray) -> np.ndarray:
     return DOWER_12 @ vcg_mv
 
 
-def rotation_matrix(angles_deg: Sequence[float]) -> np.ndarray:
+def rotation_matrix(angles_deg: Sequence[float] | np.ndarray) -> np.ndarray:
     """The (3, 3) matrix that turns a dipole about the axes X, then Y, then Z, each by the right-hand rule."""
     angles = np.deg2rad(np.asarray(angles_deg, dtype=np.float64))
     (cos_x, cos_y, cos_z), (sin_x, sin_y, sin_z) = np.cos(angles).tolist(), np.sin(angles).tolist()

@@ -52,6 +52,13 @@ class ECGTaskConfig(OpenConfig):
     p: List[float] = field(
         default_factory=lambda: [1.0], metadata={"help": "probability of each transform, or one for all"}
     )
+    perturbation_params: Any = field(
+        default=None,
+        metadata={
+            "help": "parameters of transforms, {transform: {parameter: value}}; the files of transforms/ "
+            "list them with their defaults"
+        },
+    )
     mask_leads_selection: str = field(
         default="random", metadata={"help": "random lead masking: 'random' or 'conditional'"}
     )

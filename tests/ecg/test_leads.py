@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from fairseq_signals.ecg.leads import (
     CHEST_LEADS,
+    INDEPENDENT_LEADS,
     LEAD_SETS,
     LEADS,
     LIMB_LEADS,
     by_canonical_lead,
     canonical_lead,
+    complete_leads,
     configured_leads,
     derive_limb_leads,
     lead_index,
@@ -129,6 +131,15 @@ def test_derived_limb_leads_obey_einthoven_and_goldberger(seed):
     np.testing.assert_allclose(limb["aVR"] + limb["aVL"] + limb["aVF"], 0, atol=1e-12)
     np.testing.assert_allclose(limb["aVL"], (limb["I"] - limb["III"]) / 2, atol=1e-12)
     np.testing.assert_allclose(limb["aVF"], (limb["II"] + limb["III"]) / 2, atol=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_twelve_leads_are_completed_from_the_independent_eight(seed):
+    independent = np.random.default_rng(seed).normal(size=(8, 20))
+    leads = complete_leads(independent)
+    assert np.array_equal(leads[[LEADS.index(name) for name in INDEPENDENT_LEADS]], independent)
+    assert np.array_equal(leads[:6], derive_limb_leads(independent[0], independent[1]))
+    assert complete_leads(independent[:, 0]).shape == (12,)  # one value a lead
 
 
 @pytest.mark.parametrize("key", ["12", "6", "3", "2", "1"])

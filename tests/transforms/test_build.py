@@ -14,6 +14,8 @@ def config(**options):
     defaults = {
         "perturbation_mode": None,
         "p": [1.0],
+        "perturbation_params": None,
+        "sample_rate": 500.0,
         "mask_leads_selection": "random",
         "mask_leads_prob": 1.0,
         "mask_leads_condition": [4, 5],

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from fairseq_signals.ecg.leads import INDEPENDENT_LEADS
 from fairseq_signals.ecg.synthetic import morphology as shapes
-from fairseq_signals.ecg.vcg import DOWER, INDEPENDENT_LEADS
+from fairseq_signals.ecg.vcg import DOWER
 
 TIME = np.arange(-0.15, 0.2, 0.001)
 

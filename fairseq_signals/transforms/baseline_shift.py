@@ -1,0 +1,62 @@
+"""Baseline shift: for a while, leads lie above or below where they belong (Oh et al., appendix B)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Tuple
+
+import numpy as np
+
+from fairseq_signals.transforms.noise import absent_leads, draw_leads
+from fairseq_signals.transforms.params import check_between, check_range, check_types
+
+
+def shift_baseline(signal_mv: np.ndarray, shift_mv: np.ndarray, start: int, length: int) -> np.ndarray:
+    """A copy of (leads, T) with `shift_mv` (leads,) added to `length` samples from `start`."""
+    shifted = signal_mv.copy()
+    shifted[:, start : start + length] += shift_mv.astype(signal_mv.dtype)[:, None]
+    return shifted
+
+
+@dataclass(frozen=True)
+class BaselineShift:
+    """Adds s a to each lead on one span of the segment, the same for all leads: s is -1 or 1 for each lead.
+
+    (The authors' code has s - a.) The span's length is from a normal distribution, rounded and cut to the
+    segment; its place is uniform among those where it fits. An absent lead stays zeros.
+
+    Args:
+        min_amplitude_mv, max_amplitude_mv: range of a, uniform.
+        span_mean, span_sd: of the span's length, as shares of the segment's.
+        keep_dependency: see `transforms/noise.py`. Off: a shift is not one of electrodes.
+
+    Raises:
+        ConfigError: a value out of range; names the key.
+    """
+
+    name: ClassVar[str] = "baseline_shift"
+    min_amplitude_mv: float = 0.0
+    max_amplitude_mv: float = 0.25
+    span_mean: float = 0.2
+    span_sd: float = 0.04
+    keep_dependency: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "min_amplitude_mv", "max_amplitude_mv")
+        check_between(self, "span_mean", 0, 1)
+        check_between(self, "span_sd", 0)
+
+    def draw(self, n_samples: int, rng: np.random.Generator) -> Tuple[np.ndarray, int, int]:
+        """A random shift of each lead (12,) in mV, and the start and length of the span."""
+        amplitude = rng.uniform(self.min_amplitude_mv, self.max_amplitude_mv)
+        drawn = rng.normal(self.span_mean * n_samples, self.span_sd * n_samples)
+        length = min(max(round(drawn), 1), n_samples)
+        start = int(rng.integers(n_samples - length + 1))
+        sign = draw_leads(lambda n_leads: rng.choice((-1.0, 1.0), n_leads), self.keep_dependency)
+        return amplitude * sign, start, length
+
+    def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        shift_mv, start, length = self.draw(signal_mv.shape[1], rng)
+        shift_mv[absent_leads(signal_mv)] = 0.0
+        return shift_baseline(signal_mv, shift_mv, start, length)

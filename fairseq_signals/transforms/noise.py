@@ -1,0 +1,53 @@
+"""What the noise transforms share: how noise reaches the leads.
+
+Noise that electrodes pick up reaches the leads through the differences that the leads are: with
+`keep_dependency`, the noise of III, aVR, aVL and aVF follows from that of I and II, so that Einthoven's and
+Goldberger's relations hold after it where they held before.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+
+from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, N_LEADS, complete_leads
+
+
+def draw_leads(draw: Callable[[int], np.ndarray], keep_dependency: bool) -> np.ndarray:
+    """Random values of the twelve leads, (12, ...), from a function that draws those of (n_leads, ...).
+
+    Args:
+        draw: called once with a number of leads.
+        keep_dependency: draw the independent leads only; the others follow from them.
+    """
+    return complete_leads(draw(len(INDEPENDENT_LEADS))) if keep_dependency else draw(N_LEADS)
+
+
+def sum_of_cosines(
+    n_samples: int, fs: float, frequency_hz: np.ndarray, amplitude: np.ndarray, phase: np.ndarray
+) -> np.ndarray:
+    """sum_k amplitude_k cos(2 pi frequency_k t + phase_k), (T,), of K cosines sampled at fs Hz."""
+    time_s = np.arange(n_samples) / fs
+    return amplitude @ np.cos(2 * np.pi * np.outer(frequency_hz, time_s) + phase[:, None])
+
+
+def absent_leads(signal_mv: np.ndarray) -> np.ndarray:
+    """Which leads of (12, T) are zeros throughout: (12,) bool."""
+    absent = signal_mv[:, 0] == 0  # most leads show by their first sample that they are not
+    absent[absent] = ~signal_mv[absent].any(axis=1)
+    return absent
+
+
+class AddedNoise:
+    """Base of transforms that add noise to the leads that are present; an absent lead stays zeros."""
+
+    def noise_mv(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Noise of the twelve leads, (12, T) in mV."""
+        raise NotImplementedError
+
+    def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        noise_mv = self.noise_mv(signal_mv.shape[1], rng).astype(signal_mv.dtype, copy=False)
+        noisy = signal_mv + noise_mv
+        noisy[absent_leads(signal_mv)] = 0.0
+        return noisy
