@@ -30,7 +30,7 @@ class Item:
         rejected: the reason why it must not be read, or None.
         rejected_kind: that reason in a few words.
         patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
-        attributes: further columns of the corpus' own table, as (name, text).
+        attributes: likewise; further columns of the corpus' own table, as (name, text).
         reader: what reads it, see `fairseq_signals.ecg.readers`.
         index: row in a file that holds many records; None where the file is one record.
     """
@@ -183,7 +183,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
         sex=subject.sex if item.sex is None else item.sex,
         codes=subject.codes if item.codes is None else item.codes,
         report=item.report,
-        attributes=item.attributes,
+        attributes=(subject.other or None) if item.attributes is None else item.attributes,
     )
 
 

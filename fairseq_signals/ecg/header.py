@@ -29,6 +29,7 @@ _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
 _KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
 
 
 @dataclass(frozen=True)
@@ -198,20 +199,26 @@ def _malformed(path: Path, what: str) -> SignalError:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the comments tell about the person and the diagnosis; None or empty where they do not."""
+    """What the comments tell about the person and the diagnosis; None or empty where they do not.
+
+    `other` holds the remaining `keyword: value` pairs, values of the same keyword joined with "; ".
+    """
 
     age: float | None = None
     sex: str | None = None
     codes: tuple[str, ...] = ()
     patient_id: str | None = None
+    other: tuple[tuple[str, str], ...] = ()
 
 
 def parse_comments(comments: Sequence[str]) -> Subject:
     """Age, sex, diagnosis codes and patient number, found by keyword wherever they stand.
 
-    Keywords are `Age`, `Sex` (or `Gender`), `Dx` and `Patient ID`, in any case, also as `<age>: 60 <sex>: M`.
+    Keywords are `Age`, `Sex` (or `Gender`), `Dx` and `Patient ID` (or `subject_id`), in any case, also as
+    `<age>: 60 <sex>: M`. The first of several with the same keyword counts.
     """
     values: dict[str, str] = {}
+    other: dict[str, list[str]] = {}
     for comment in comments:
         pairs = _BRACKETED.findall(comment)
         if not pairs:
@@ -219,11 +226,14 @@ def parse_comments(comments: Sequence[str]) -> Subject:
             pairs = [match.groups()] if match else []
         for key, value in pairs:
             values.setdefault(key.strip().lower(), value.strip())
+            if key.strip().lower() not in _KEYWORDS and _known(value):
+                other.setdefault(key.strip(), []).append(value.strip())
     return Subject(
         age=parse_age(values.get("age", "")),
         sex=parse_sex(values.get("sex", values.get("gender", ""))),
         codes=parse_codes(values.get("dx", "")),
-        patient_id=_known(values.get("patient id", "")),
+        patient_id=_known(values.get("patient id", values.get("subject_id", ""))),
+        other=tuple((key, "; ".join(several)) for key, several in other.items()),
     )
 
 

@@ -1,5 +1,7 @@
 """From an item to a row: which reader is asked, and how folders of files are listed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,11 @@ def test_a_digest_tells_changed_files(folder):
 def test_nothing_to_list_is_an_error(folder, name, suffixes, message):
     with pytest.raises(StoreError, match=message):
         list_files(folder.parent / name, "corpus", suffixes, "wfdb")
+
+
+def test_comments_of_a_header_become_attributes_unless_the_item_has_its_own(tmp_path, write_wfdb, ecg_adu):
+    path = write_wfdb(tmp_path, "r", ecg_adu(), comments=["Age: 60", "ECG date: 07.12.2004"])
+    item = Item("x", "r", str(path))
+    assert make_row(item, OPTIONS, ShardNotes()).attributes == (("ECG date", "07.12.2004"),)
+    own = replace(item, attributes=(("fold", "1"),))
+    assert make_row(own, OPTIONS, ShardNotes()).attributes == (("fold", "1"),)

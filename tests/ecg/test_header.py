@@ -114,8 +114,8 @@ def test_a_missing_header_is_named(tmp_path):
     ],
 )
 def test_comments_are_read_by_keyword(comments, subject):
-    age, sex, codes = subject
-    assert parse_comments(comments) == Subject(age=age, sex=sex, codes=codes)
+    found = parse_comments(comments)
+    assert (found.age, found.sex, found.codes) == subject
 
 
 def test_comments_with_and_without_a_blank_after_the_hash_are_the_same():
@@ -125,8 +125,17 @@ def test_comments_with_and_without_a_blank_after_the_hash_are_the_same():
     assert parse_comments(spaced.comments) == parse_comments(tight.comments) == Subject(age=50, sex="female")
 
 
-def test_a_patient_number_in_the_comments_is_found():
-    assert parse_comments(("Exam ID: 1", "Patient ID: 507884")).patient_id == "507884"
+@pytest.mark.parametrize("comment", ["Patient ID: 507884", "<subject_id>: 507884"])
+def test_a_patient_number_in_the_comments_is_found(comment):
+    assert parse_comments(("Exam ID: 1", comment)).patient_id == "507884"
+
+
+def test_other_comments_that_tell_something_are_kept_under_their_keywords():
+    comments = ("ECG date: 07.12.2004", "Rx: Unknown", "Ischemia: apical", "Ischemia: septal", "text")
+    assert parse_comments(comments).other == (
+        ("ECG date", "07.12.2004"),
+        ("Ischemia", "apical; septal"),
+    )
 
 
 def test_codes_may_be_separated_by_commas_or_bars():
