@@ -6,7 +6,7 @@ the opposite view).
 """
 
 from dataclasses import dataclass, field
-from typing import Dict, Tuple
+from typing import Dict
 
 import torch
 import torch.nn.functional as F
@@ -14,16 +14,17 @@ from fairseq.criterions import register_criterion
 from fairseq.dataclass import ChoiceEnum
 from torch import Tensor
 
-from fairseq_signals.criterions.contrast import ContrastConfig, ContrastCriterion
+from fairseq_signals.criterions.contrast import Contrast, ContrastConfig, ContrastCriterion
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.modules.nt_xent import cosines
 
 MODES = ("cmsc", "cmlc", "cmsmlc")
 
 
 def clocs_loss(
     g: Tensor, patient_id: Tensor, second: Tensor, view: Tensor, mode: str, temperature: float
-) -> Tuple[Tensor, Tensor]:
-    """Mean over pairs of views of the symmetric InfoNCE between them, and the positive pairs of rows.
+) -> Contrast:
+    """Mean over pairs of views of the symmetric InfoNCE between them.
 
     For a pair of views, the mean over its positive pairs in each direction, and of the two directions; rows
     are positive where they are of one patient. Pairs of views without a positive count for nothing; without
@@ -37,9 +38,6 @@ def clocs_loss(
         mode: views that are compared: "cmsc": the other segment, same lead view; "cmlc": another lead view of
             the same segment; "cmsmlc": all other views.
         temperature: softmax temperature, > 0.
-
-    Returns:
-        A scalar, and (N, N) bool, symmetric.
     """
     one_segment, one_lead = second[:, None] == second, view[:, None] == view
     compared = {
@@ -48,10 +46,9 @@ def clocs_loss(
         "cmsmlc": ~(one_segment & one_lead),
     }[mode]
     positive = compared & (patient_id[:, None] == patient_id)
-    z = F.normalize(g.float(), dim=-1)
     if not positive.any():
-        return z.sum() * 0.0, positive
-    logits = z @ z.T / temperature
+        return Contrast(g.float().sum() * 0.0, positive, compared)
+    logits = cosines(g) / temperature
     _, group = torch.stack([second.long(), view.long()]).unique(dim=1, return_inverse=True)  # (N,) < G
     total = logsumexp_by_group(logits, group)  # (N, G)
     # how many positive pairs each pair of views has, from its first to its second: (G, G)
@@ -59,7 +56,7 @@ def clocs_loss(
     count = member.T @ positive.to(logits.dtype) @ member
     weight = torch.where(count > 0, 1.0 / (count.clamp(min=1) * (count > 0).sum()), torch.zeros_like(count))
     terms = (total[:, group] - logits) * weight[group][:, group]  # (N, N)
-    return terms[positive].sum(), positive
+    return Contrast(terms[positive].sum(), positive, compared)
 
 
 def logsumexp_by_group(logits: Tensor, group: Tensor) -> Tensor:
@@ -108,7 +105,7 @@ class CLOCSCriterion(ContrastCriterion):
                 "set task.segment_pairs=true and task.view_leads=single"
             )
 
-    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Tuple[Tensor, Tensor]:
+    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
         return clocs_loss(
             z, rows["patient_id"], rows["segment"] % 2 == 1, rows["view"], str(self.cfg.mode), self.cfg.temp
         )

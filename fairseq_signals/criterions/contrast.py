@@ -1,7 +1,7 @@
 """What criterions share that contrast the vectors of all segments of a batch: options, gathering, logging."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from fairseq.criterions import FairseqCriterion
 from fairseq.logging import metrics
@@ -21,6 +21,20 @@ class ContrastConfig(OpenConfig):
     all_gather: bool = field(
         default=True, metadata={"help": "contrast with the segments of all data-parallel workers"}
     )
+
+
+class Contrast(NamedTuple):
+    """What a criterion makes of N rows.
+
+    Attributes:
+        loss: the mean loss, a scalar.
+        positive: (N, N) bool, symmetric, no row with itself.
+        compared: (N, N) bool, what each row is compared with; None = all others.
+    """
+
+    loss: Tensor
+    positive: Tensor
+    compared: Optional[Tensor] = None
 
 
 class ContrastCriterion(FairseqCriterion):
@@ -48,16 +62,8 @@ class ContrastCriterion(FairseqCriterion):
     def check_data(self, n_views: int, pairs: bool) -> None:
         """Raise ConfigError where such batches never hold a positive pair; names the task's keys."""
 
-    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Tuple[Tensor, Tensor]:
-        """The mean loss, and which pairs of rows are positive.
-
-        Args:
-            z: (N, D) float32 vectors.
-            rows: the values (N,) of `keys`.
-
-        Returns:
-            A scalar, and (N, N) bool, symmetric.
-        """
+    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
+        """The loss of vectors (N, D) float32, whose values of `keys` are `rows`, each (N,)."""
         raise NotImplementedError
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
@@ -68,10 +74,10 @@ class ContrastCriterion(FairseqCriterion):
         if self.cfg.all_gather:
             z = gather_rows(z)
             rows = {key: gather_rows(value) for key, value in rows.items()}
-        loss, positive = self.contrast(z, rows)
+        loss, positive, compared = self.contrast(z, rows)
         n = max(int((sample["view"] == 0).sum()), 1)
         loss = loss * n
-        correct, anchors = nearest_is_positive(z, positive)
+        correct, anchors = nearest_is_positive(z, positive, compared)
         log = {"loss": loss.detach(), "sample_size": n, "nsignals": n_rows, "batches": 1}
         log["positive_pairs"] = positive.triu(1).sum()
         return loss, n, {**log, "correct": correct, "anchors": anchors}

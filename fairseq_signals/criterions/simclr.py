@@ -4,12 +4,12 @@ With task.view_leads=disjoint it is contrastive random lead coding (arXiv:2410.1
 """
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Dict
 
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from fairseq_signals.criterions.contrast import ContrastConfig, ContrastCriterion
+from fairseq_signals.criterions.contrast import Contrast, ContrastConfig, ContrastCriterion
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.nt_xent import nt_xent_loss, without_diagonal
 
@@ -32,7 +32,7 @@ class SimCLRCriterion(ContrastCriterion):
                 "criterion simclr contrasts views of a segment, but task.views is 1; set it to 2"
             )
 
-    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Tuple[Tensor, Tensor]:
+    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
         row = rows["segment_row"]
         positive = without_diagonal(row[:, None] == row[None, :])
-        return nt_xent_loss(z, positive, self.cfg.temp), positive
+        return Contrast(nt_xent_loss(z, positive, self.cfg.temp), positive)

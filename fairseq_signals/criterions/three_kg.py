@@ -1,12 +1,12 @@
 """`3kg`: NT-Xent in which all recordings of one patient are positives (3KG, arXiv:2106.04452)."""
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Dict
 
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from fairseq_signals.criterions.contrast import ContrastConfig, ContrastCriterion
+from fairseq_signals.criterions.contrast import Contrast, ContrastConfig, ContrastCriterion
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.nt_xent import nt_xent_loss, without_diagonal
 
@@ -30,7 +30,7 @@ class ThreeKGCriterion(ContrastCriterion):
                 "false; set task.views to 2"
             )
 
-    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Tuple[Tensor, Tensor]:
+    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
         patient = rows["patient_id"]
         positive = without_diagonal(patient[:, None] == patient[None, :])
-        return nt_xent_loss(z, positive, self.cfg.temp), positive
+        return Contrast(nt_xent_loss(z, positive, self.cfg.temp), positive)

@@ -1,6 +1,6 @@
 """NT-Xent: each row of a batch finds its positives among all other rows (SimCLR, arXiv:2002.05709, Eq. 1)."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -25,18 +25,19 @@ def nt_xent_loss(z: Tensor, positive: Tensor, temperature: float) -> Tensor:
     count = positive.sum(dim=1)
     if not count.any():
         return z.float().sum() * 0.0
-    log_softmax = similarities(z, temperature).log_softmax(dim=1)
+    others = without_diagonal(torch.ones_like(positive))
+    logits = (cosines(z) / temperature).masked_fill(~others, float("-inf"))
+    log_softmax = logits.log_softmax(dim=1)
     # the diagonal is -inf, and 0 x -inf no number
     sums = torch.where(positive, log_softmax, torch.zeros_like(log_softmax)).sum(dim=1)
     anchors = count > 0
     return -(sums[anchors] / count[anchors]).mean()
 
 
-def similarities(z: Tensor, temperature: float = 1.0) -> Tensor:
-    """Cosines of all pairs of rows (N, D), divided by the temperature; -inf of a row with itself: (N, N)."""
-    z = F.normalize(z.float(), dim=-1)
-    eye = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    return (z @ z.T / temperature).masked_fill(eye, float("-inf"))
+def cosines(z: Tensor) -> Tensor:
+    """Cosine of every row of (N, D) with every row, in float32: (N, N); 0 where a row is all zeros."""
+    z = F.normalize(z.float(), dim=-1, eps=1e-8)
+    return z @ z.T
 
 
 def without_diagonal(pairs: Tensor) -> Tensor:
@@ -45,12 +46,19 @@ def without_diagonal(pairs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def nearest_is_positive(z: Tensor, positive: Tensor) -> Tuple[Tensor, Tensor]:
-    """Anchors whose nearest other row is one of their positives, and all that have a positive; two counts."""
+def nearest_is_positive(z: Tensor, positive: Tensor, compared: Optional[Tensor] = None) -> Tuple[int, int]:
+    """Anchors whose nearest other row is one of their positives, and all that have a positive; two counts.
+
+    Args:
+        z: (N, D) embeddings.
+        positive: (N, N) bool.
+        compared: (N, N) bool, the rows among which the nearest is looked for; None = all others.
+    """
     positive = without_diagonal(positive)
     anchors = positive.any(dim=1)
     if not anchors.any():
-        return anchors.sum(), anchors.sum()
-    nearest = similarities(z).argmax(dim=1, keepdim=True)
-    right = positive.gather(1, nearest)[:, 0]
-    return right.sum(), anchors.sum()
+        return 0, 0
+    compared = without_diagonal(torch.ones_like(positive) if compared is None else compared)
+    nearest = cosines(z).masked_fill(~compared, float("-inf")).argmax(dim=1, keepdim=True)
+    right = positive.gather(1, nearest)
+    return int(right.sum()), int(anchors.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fairseq_signals.models.ecg_contrastive import ECGContrastiveConfig, ECGContrastiveModel
 from fairseq_signals.models.wav2vec2_cmsc import Wav2Vec2CMSCConfig, Wav2Vec2CMSCModel
 
 
@@ -37,6 +38,36 @@ def pairs(ecg_batch):
             "net_input": {"source": ecg_batch(b), "padding_mask": None},
             "patient_id": torch.tensor(patients).repeat_interleave(2),
             "segment": torch.arange(b) % 2,
+        }
+
+    return make
+
+
+@pytest.fixture
+def make_contrastive(tiny):
+    """`make_contrastive(**options)`: a tiny `ecg_contrastive`, in training mode."""
+
+    def build(**options: object) -> ECGContrastiveModel:
+        torch.manual_seed(0)
+        return ECGContrastiveModel(ECGContrastiveConfig(**{**tiny, "final_dim": 8, **options}))
+
+    return build
+
+
+@pytest.fixture
+def views(ecg_batch):
+    """`views(patients, n_segments, n_views)`: a batch of so many views of each of the patients' segments."""
+
+    def make(patients: tuple = (3, 5, 8), n_segments: int = 2, n_views: int = 2) -> dict:
+        b = len(patients) * n_segments * n_views
+        row = torch.arange(b)
+        return {
+            "id": row // (n_segments * n_views),
+            "net_input": {"source": ecg_batch(b), "padding_mask": None},
+            "patient_id": torch.tensor(patients).repeat_interleave(n_segments * n_views),
+            "segment": row // n_views % n_segments,
+            "segment_row": row // n_views,
+            "view": row % n_views,
         }
 
     return make
