@@ -24,14 +24,6 @@ def draw_leads(draw: Callable[[int], np.ndarray], keep_dependency: bool) -> np.n
     return complete_leads(draw(len(INDEPENDENT_LEADS))) if keep_dependency else draw(N_LEADS)
 
 
-def sum_of_cosines(
-    n_samples: int, fs: float, frequency_hz: np.ndarray, amplitude: np.ndarray, phase: np.ndarray
-) -> np.ndarray:
-    """sum_k amplitude_k cos(2 pi frequency_k t + phase_k), (T,), of K cosines sampled at fs Hz."""
-    time_s = np.arange(n_samples) / fs
-    return amplitude @ np.cos(2 * np.pi * np.outer(frequency_hz, time_s) + phase[:, None])
-
-
 def absent_leads(signal_mv: np.ndarray) -> np.ndarray:
     """Which leads of (12, T) are zeros throughout: (12,) bool."""
     absent = signal_mv[:, 0] == 0  # most leads show by their first sample that they are not

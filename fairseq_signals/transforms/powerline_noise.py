@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
-from fairseq_signals.transforms.noise import AddedNoise, draw_leads, sum_of_cosines
+from fairseq_signals.transforms.noise import AddedNoise, draw_leads
 from fairseq_signals.transforms.params import check_between, check_range, check_types, out_of_range
+
+#: Noise of each lead (12,) where I, II and V1 to V6 have 1, by `keep_dependency`.
+_LEAD_FACTOR = {keep: draw_leads(np.ones, keep).astype(np.float32) for keep in (False, True)}
+
+
+@lru_cache(maxsize=8)
+def harmonics(n_samples: int, fs: float, frequency_hz: float, n_harmonics: int) -> np.ndarray:
+    """cos(2 pi k f t) for each harmonic k, then the sines: (2 K, T) float32."""
+    time_s = np.arange(n_samples) / fs
+    angle = 2 * np.pi * frequency_hz * np.outer(np.arange(1, n_harmonics + 1), time_s)
+    basis = np.concatenate([np.cos(angle), np.sin(angle)]).astype(np.float32)
+    basis.flags.writeable = False  # shared by all who ask
+    return basis
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,7 @@ class PowerlineNoise(AddedNoise):
     def noise_mv(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         amplitude = rng.uniform(self.min_amplitude_mv, self.max_amplitude_mv, self.n_harmonics)
         phase = rng.uniform(0, 2 * np.pi, self.n_harmonics)
-        frequency = self.frequency_hz * np.arange(1, self.n_harmonics + 1)
-        wave = sum_of_cosines(n_samples, self.fs, frequency, amplitude, phase)
-        factor = draw_leads(np.ones, self.keep_dependency)
-        return np.outer(factor.astype(np.float32), wave.astype(np.float32))
+        # a cos(x + phi) = a cos(phi) cos(x) - a sin(phi) sin(x)
+        weight = np.concatenate([amplitude * np.cos(phase), -amplitude * np.sin(phase)])
+        basis = harmonics(n_samples, self.fs, self.frequency_hz, self.n_harmonics)
+        return np.outer(_LEAD_FACTOR[self.keep_dependency], weight.astype(np.float32) @ basis)
