@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(EXAMPLES.rglob("*.yaml"))
+PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {
     "ecg_pretraining": "pretrain",
     "ecg_classification": "classification",
@@ -55,15 +56,49 @@ def test_a_configuration_builds_its_task_model_and_criterion(path, complete):
         assert 88e6 < size < 93e6  # the paper's
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if "pre" in path.as_posix()], ids=lambda path: path.stem
-)
-def test_pretraining_loads_pairs(path, complete):
-    cfg = complete(path)
+def first_items(cfg, n: int) -> dict:
+    """A batch of the first n items of the training set."""
     task = setup_task(cfg.task)
     task.load_dataset("train")
     dataset = task.dataset("train")
-    batch = dataset.collater([dataset[0]])
-    assert batch["segment"].tolist() == [0, 1]
-    masked = (~batch["net_input"]["source"].any(dim=2)).sum()
-    assert (masked > 0) == bool(cfg.task.perturbation_mode)
+    return dataset.collater([dataset[i] for i in range(n)])
+
+
+@pytest.mark.parametrize("path", PRETRAINING, ids=lambda path: path.stem)
+def test_pretraining_loads_the_segments_and_views_that_the_method_compares(path, complete):
+    cfg = complete(path).task
+    batch = first_items(complete(path), 1)
+    n_views = len(cfg.leads_to_load) if cfg.view_leads == "single" else cfg.views
+    segments = [0, 1] if cfg.segment_pairs else [0]
+    assert batch["segment"].tolist() == [segment for segment in segments for _ in range(n_views)]
+    assert batch["view"].tolist() == list(range(n_views)) * len(segments)
+    source = batch["net_input"]["source"]
+    absent = ~source.any(dim=2)  # (rows, leads)
+    if cfg.view_leads == "single":
+        assert (absent.sum(dim=1) == 11).all()
+    elif cfg.view_leads == "disjoint":
+        assert (absent[0::2] == ~absent[1::2]).all()
+        assert ((~absent).sum(dim=1) >= cfg.min_view_leads).all()
+    else:
+        assert bool(absent.any()) == ("random_leads_masking" in (cfg.perturbation_mode or []))
+    # no two rows are alike: other segments, other leads, or transformed anew
+    assert len({row.numpy().tobytes() for row in source}) == len(source)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PRETRAINING if path.stem.endswith("_demo")], ids=lambda path: path.stem
+)
+def test_a_demo_configuration_trains_front_end_and_transformer(path, complete):
+    cfg = complete(path)
+    task = setup_task(cfg.task)
+    torch.manual_seed(1)
+    model, criterion = task.build_model(cfg.model), task.build_criterion(cfg.criterion)
+    loss, sample_size, _ = criterion(model.train(), first_items(cfg, 3))
+    loss.backward()
+    assert 0 < float(loss.detach() / sample_size) < 100
+    unused = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    # where no span is masked, nothing stands in for masked frames
+    assert unused <= ({"encoder.mask_emb"} if not cfg.model.apply_mask else set())
+    for name, parameter in model.named_parameters():
+        if name not in unused:
+            assert torch.isfinite(parameter.grad).all(), name
