@@ -35,20 +35,6 @@ def test_a_configuration_runs_on_one_machine_and_leaves_paths_and_class_counts_o
     assert not {"num_labels", "num_classes"} & set(config["model"])
 
 
-@pytest.mark.parametrize("name", ["w2v_cmsc", "w2v_cmsc_rlm"])
-def test_paper_size_pretraining_updates_on_512_records(name):
-    config = load(EXAMPLES / "w2v_cmsc" / "config" / "pretraining" / f"{name}.yaml")
-    assert config["dataset"]["batch_size"] * config["optimization"]["update_freq"][0] == 512
-
-
-def test_with_and_without_random_lead_masking_differ_in_nothing_else():
-    folder = EXAMPLES / "w2v_cmsc" / "config" / "pretraining"
-    masked, plain = load(folder / "w2v_cmsc_rlm.yaml"), load(folder / "w2v_cmsc.yaml")
-    for key in ("perturbation_mode", "p", "mask_leads_selection", "mask_leads_prob"):
-        del masked["task"][key]
-    assert masked == plain
-
-
 @pytest.mark.parametrize("task", ["classification", "identification"])
 def test_training_from_scratch_differs_from_fine_tuning_only_in_the_start(task):
     tuned = load(EXAMPLES / "w2v_cmsc" / "config" / "finetuning" / f"{task}.yaml")

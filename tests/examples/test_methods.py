@@ -1,0 +1,183 @@
+"""The compared methods share everything but what makes them what they are, at both sizes that ship."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+QUICKSTART = EXAMPLES / "quickstart" / "config" / "pretrain.yaml"
+FOLDERS = sorted(EXAMPLES.glob("*/config/pretraining"))
+FILES = [file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))]
+DEMO = [file for file in FILES if file.stem.endswith("_demo")]
+PAPER = [file for file in FILES if not file.stem.endswith(("_demo", "_small"))]
+REFERENCE = {**dict.fromkeys(PAPER, EXAMPLES / "w2v_cmsc/config/pretraining/w2v_cmsc_rlm.yaml"),
+             **dict.fromkeys(DEMO, QUICKSTART)}  # fmt: skip
+
+#: What a method may choose; everything else (encoder, optimiser, number of updates) is common to all.
+MASKING = {"mask_leads_selection", "mask_leads_prob"}
+TRANSFORMS = {"perturbation_mode", "perturbation_params", "p"} | MASKING
+VIEWS = {"views", "view_leads", "min_view_leads"}
+ALLOWED = {
+    "task": {"segment_pairs", "leads_to_load"} | VIEWS | TRANSFORMS,
+    "model": {"_name", "projection", "final_dim", "num_negatives", "logit_temp"}
+    | {"quantize_targets", "latent_vars", "latent_groups", "latent_temp", "dropout_features"}
+    | {"apply_mask", "mask_length", "mask_prob"},
+    "dataset": {"batch_size"},
+}
+NOISES = ["powerline_noise", "emg_noise", "baseline_shift", "baseline_wander"]
+
+
+def file_id(path: Path) -> str:
+    return f"{path.parents[2].name}/{path.stem}"
+
+
+def load(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def without(config: dict, keys: dict[str, set[str]], groups: tuple[str, ...] = ()) -> dict:
+    """A configuration without some keys, and without whole groups."""
+    return {
+        group: {key: value for key, value in values.items() if key not in keys.get(group, ())}
+        for group, values in config.items()
+        if group not in groups
+    }
+
+
+def paper_sized(demo: Path) -> Path:
+    return demo.with_name(demo.name.replace("_demo", ""))
+
+
+def records_per_update(config: dict) -> float:
+    segments_per_item = 2 if config["task"]["segment_pairs"] else 1
+    items = config["dataset"]["batch_size"] * config["optimization"]["update_freq"][0]
+    return items * segments_per_item / 2  # two segments a record
+
+
+def test_there_are_methods():
+    assert len(FOLDERS) >= 7
+    assert len(PAPER) >= 16
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parents[1].name)
+def test_a_method_has_both_sizes_and_a_page_that_names_its_files(folder):
+    names = {file.stem for file in folder.glob("*.yaml")}
+    full = {name for name in names if not name.endswith(("_demo", "_small"))}
+    assert {name for name in names if name.endswith("_demo")} == {f"{name}_demo" for name in full}
+    page = (folder.parents[1] / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`config/pretraining/(\w+)\.yaml`", page))
+    assert full <= named
+
+
+@pytest.mark.parametrize("path", [*PAPER, *DEMO], ids=file_id)
+def test_methods_differ_in_nothing_but_data_options_objective_and_batch(path):
+    config, reference = load(path), load(REFERENCE[path])
+    assert without(config, ALLOWED, ("criterion",)) == without(reference, ALLOWED, ("criterion",))
+
+
+@pytest.mark.parametrize("path", PAPER, ids=file_id)
+def test_paper_size_pretraining_updates_on_512_records(path):
+    config = load(path)
+    assert records_per_update(config) == 512
+    epochs, rate, optimizer = (config["optimization"][k] for k in ("max_epoch", "lr", "update_freq"))
+    assert (epochs, rate, optimizer) == (200, [5e-5], [8])
+
+
+@pytest.mark.parametrize("path", DEMO, ids=file_id)
+def test_demo_size_pretraining_updates_on_as_many_records_as_the_quickstart(path):
+    assert records_per_update(load(path)) == records_per_update(load(QUICKSTART))
+
+
+@pytest.mark.parametrize("path", DEMO, ids=file_id)
+def test_the_demo_of_a_method_is_the_same_method(path):
+    small, full = load(path), load(paper_sized(path))
+    assert {"leads_to_load": None, **small["task"]} == full["task"]
+    assert small["criterion"].items() <= full["criterion"].items()
+    for key in ("_name", "projection"):
+        assert small["model"].get(key) == full["model"].get(key)
+
+
+def unmasked(config: dict) -> dict:
+    """The configuration without random lead masking."""
+    config = copy.deepcopy(config)
+    task = config["task"]
+    names = task.pop("perturbation_mode")
+    assert names[-1] == "random_leads_masking"  # after the noises: a masked lead is zeros
+    if names[:-1]:
+        task["perturbation_mode"] = names[:-1]
+    else:
+        assert task.pop("p") == [1.0]
+    return without(config, {"task": MASKING})
+
+
+MASKED = [
+    file for file in FILES if "_rlm" in file.stem and file.with_name(file.name.replace("_rlm", "")).is_file()
+]
+
+
+@pytest.mark.parametrize("path", MASKED, ids=file_id)
+def test_with_and_without_random_lead_masking_differ_in_nothing_else(path):
+    masked, plain = load(path), load(path.with_name(path.name.replace("_rlm", "")))
+    assert masked["task"]["mask_leads_selection"] == "random"
+    assert masked["task"]["mask_leads_prob"] == 0.5
+    assert masked["task"]["p"] == [1.0]
+    assert unmasked(masked) == plain
+
+
+def test_masked_methods_have_an_unmasked_twin():
+    assert {file_id(file) for file in MASKED} >= {
+        "w2v/w2v_rlm",
+        "cmsc/cmsc_rlm",
+        "w2v_cmsc/w2v_cmsc_rlm_demo",
+    }
+
+
+PHYSIO = [file for file in FILES if "physio" in file.stem]
+
+
+@pytest.mark.parametrize("path", PHYSIO, ids=file_id)
+def test_noise_methods_differ_in_the_transforms_only(path):
+    noisy = load(path)
+    base = "simclr_rlm" if path.stem.startswith("simclr") else "w2v_cmsc"
+    other = load(path.with_name(f"{base}_demo.yaml" if path in DEMO else f"{base}.yaml"))
+    assert without(noisy, {"task": TRANSFORMS}) == without(other, {"task": TRANSFORMS})
+    wanted = [name for name in NOISES if "physio3" not in path.stem or name != "emg_noise"]
+    assert [name for name in noisy["task"]["perturbation_mode"] if name != "random_leads_masking"] == wanted
+    assert noisy["task"]["p"] == [1.0]
+
+
+def test_contrastive_random_lead_coding_is_simclr_on_other_views():
+    for size in ("", "_demo"):
+        crlc = load(EXAMPLES / "crlc/config/pretraining" / f"crlc{size}.yaml")
+        simclr = load(EXAMPLES / "simclr/config/pretraining" / f"simclr_rlm{size}.yaml")
+        chosen = {"task": VIEWS | TRANSFORMS}
+        assert without(crlc, chosen) == without(simclr, chosen)
+
+
+def reported(page: Path) -> list[tuple[str, str, list[str]]]:
+    """Rows "method, task | mean ± interval | ..." of a page: label, task, and the five cells."""
+    rows = re.findall(r"^\| ([\w().+ ]+), (classification|identification) \|(.*)\|$", page, re.MULTILINE)
+    return [(label, task, [cell.strip() for cell in cells.split("|")]) for label, task, cells in rows]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", sorted(EXAMPLES.glob("*/README.md")), ids=lambda page: page.parent.name)
+def test_figures_of_the_paper_are_carried_over_without_a_slip(folder, shared_dir):
+    table = shared_dir / "reference" / "paper_tables.csv"
+    if not table.is_file():
+        pytest.skip(f"there is no {table}")
+    paper = {}
+    with table.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["table"] != "2" and row["mean"]:
+                cell = f"{row['mean']} ± {row['ci95']}"
+                paper.setdefault((row["method"], row["task"]), []).append(cell)
+    for label, task, cells in reported(folder.read_text(encoding="utf-8")):
+        key = (label, {"classification": "Dx", "identification": "Id"}[task])
+        assert cells == paper[key][:5], key
