@@ -5,7 +5,7 @@ import pytest
 import scipy.io
 import torch
 
-from fairseq_signals.errors import ManifestError
+from fairseq_signals.errors import ConfigError, ManifestError
 
 
 @pytest.fixture
@@ -65,3 +65,59 @@ def test_the_seed_of_the_whole_configuration_is_that_of_the_data(setup, mat_file
     assert torch.equal(one["net_input"]["source"], same["net_input"]["source"])
     other = batch_of(setup("ecg_pretraining", mat_files, **options, seed=2))
     assert not torch.equal(one["net_input"]["source"], other["net_input"]["source"])
+
+
+@pytest.mark.parametrize(
+    ("options", "n_views", "kept"),
+    [
+        ({}, 1, {12}),
+        ({"views": 2}, 2, {12}),
+        ({"views": 2, "view_leads": "disjoint", "min_view_leads": 6}, 2, {6}),
+        ({"view_leads": "single"}, 12, {1}),
+        ({"view_leads": "single", "leads_to_load": "3"}, 3, {1}),
+    ],
+)
+def test_views_are_those_of_the_configuration_in_training_and_validation(
+    setup, mat_files, options, n_views, kept
+):
+    write(mat_files, "mat", "A\t40\t0\t0,1", "B\t40\t0\t2,3")
+    (mat_files / "valid.tsv").write_text((mat_files / "train.tsv").read_text())
+    task = setup("ecg_pretraining", mat_files, **options)
+    assert task.n_views == n_views
+    for split in ("train", "valid"):
+        task.load_dataset(split)
+        dataset = task.dataset(split)
+        batch = dataset.collater([dataset[0], dataset[1]])
+        assert batch["view"].tolist() == list(range(n_views)) * 4
+        assert len(batch["segment_row"].unique()) == 4
+        assert set(batch["net_input"]["source"].any(dim=2).sum(dim=1).tolist()) == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"views": 2, "view_leads": "single"}, r"task\.views is 2, but task\.view_leads=single"),
+        ({"views": 2, "view_leads": "disjoint", "leads_to_load": "1"}, r"task\.leads_to_load gives 1 leads"),
+        ({"view_leads": "every"}, r"task\.view_leads must be one of all, disjoint, single"),
+    ],
+)
+def test_views_that_cannot_be_are_refused_before_any_data_is_read(setup, options, message):
+    with pytest.raises(ConfigError, match=message):
+        setup("ecg_pretraining", "/nowhere", **options)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "options"),
+    [
+        ({"_name": "simclr"}, {"views": 1}),
+        ({"_name": "3kg"}, {"segment_pairs": False}),
+        ({"_name": "clocs", "mode": "cmlc"}, {"views": 1}),
+    ],
+)
+def test_a_criterion_refuses_a_task_whose_batches_have_no_positive_pair(
+    setup, build_criterion, mat_files, criterion, options
+):
+    name = criterion.pop("_name")
+    with pytest.raises(ConfigError, match=r"task\.(views|view_leads)"):
+        build_criterion(setup("ecg_pretraining", mat_files, **options), name, **criterion)
+    assert build_criterion(setup("ecg_pretraining", mat_files, views=2), name, **criterion)
