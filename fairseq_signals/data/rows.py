@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Callable
 
+from fairseq_signals.data.codecs import INT16
 from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
 from fairseq_signals.ecg.folder import find_files, find_records
 from fairseq_signals.ecg.readers import load_reader, read_with
@@ -63,11 +64,13 @@ class BuildOptions:
         fs: sampling rate of the store in Hz; records at other rates are resampled.
         min_seconds: shorter records are rejected.
         records_per_shard: records (kept or not) that share a shard.
+        codec: how signals are stored, see `fairseq_signals.data.codecs`.
     """
 
     fs: float = 500.0
     min_seconds: float = 5.0
     records_per_shard: int = RECORDS_PER_SHARD
+    codec: str = INT16
 
 
 def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
@@ -182,7 +185,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
         age=subject.age if item.age is None else item.age,
         sex=subject.sex if item.sex is None else item.sex,
         codes=subject.codes if item.codes is None else item.codes,
-        report=item.report,
+        report=record.report if item.report is None else item.report,
         attributes=(subject.other or None) if item.attributes is None else item.attributes,
     )
 
@@ -194,6 +197,8 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
     for lead, reason in record.ignored:
         notes.faults.append(LeadFault(item.key, lead, reason))
         notes.count("other channel(s) ignored")
+    if record.derived:
+        notes.count("with limb leads computed from I and II")
     if stored is not record:
         notes.count(f"resampled from {record.fs:g} Hz")
     elif record.requantised:

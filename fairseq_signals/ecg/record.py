@@ -42,10 +42,12 @@ class Record:
         leads: canonical names of the usable leads, in canonical order.
         signal: (L, T) int16; millivolt = signal * scale[:, None].
         scale: (L,) float64, mV per stored unit.
-        subject: age, sex, codes and patient number from the header comments.
+        subject: age, sex, codes and patient number from the header comments, or where the format has them.
         faults: leads of the twelve that were left out (constant, missing samples, ...).
         ignored: channels that are not one of the twelve leads.
         requantised: True where the values did not fit 16 bits and were rounded to 1/32767 of the peak.
+        derived: leads that are not in the file and were computed from I and II.
+        report: statements about the recording, or None.
     """
 
     record_id: str
@@ -57,6 +59,8 @@ class Record:
     faults: tuple[LeadNote, ...] = ()
     ignored: tuple[LeadNote, ...] = ()
     requantised: bool = False
+    derived: tuple[str, ...] = ()
+    report: str | None = None
 
     @property
     def n_samples(self) -> int:

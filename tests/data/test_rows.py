@@ -51,7 +51,7 @@ def test_a_record_that_the_reader_refuses_is_rejected_and_the_next_one_is_read(t
     notes = ShardNotes()
     items = [Item("x", f"r{i}", str(path), reader="lines", index=i) for i in range(2)]
     assert [row.record_id for row in make_rows(items, OPTIONS, notes)] == ["r1"]
-    assert notes.rejected == [("x/r0", "it is empty")]
+    assert [(r.record_id, r.reason) for r in notes.rejected] == [("x/r0", "it is empty")]
     assert notes.counts == {"rejected truncated": 1}
 
 
