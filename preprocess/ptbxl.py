@@ -1,16 +1,15 @@
-"""PTB-XL, with its patients, statements and reports -> record store.
+"""PTB-XL, with its patients, statements, reports and folds -> record store.
 
     python preprocess/ptbxl.py ROOT --dest STORE
 
-ROOT is the folder of the release (ptbxl_database.csv, records500/, records100/). Its 500 Hz records
-are stored, or with --rate 100 its 100 Hz ones. A record's id is its file name, such as 00001_hr.
+ROOT is the folder of the release: ptbxl_database.csv, scp_statements.csv, records500/, records100/. The
+records of 500 Hz are stored, or with --rate 100 those of 100 Hz. An id is a file name, such as 00001_hr.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,14 +17,26 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.data.corpus_table import (
+    TableRow,
+    add_partial_argument,
+    not_downloaded,
+    read_rows,
+    without_absent,
+)
 from fairseq_signals.data.record_table import RecordTable, join_table
 from fairseq_signals.data.rows import list_folder
 from fairseq_signals.errors import StoreError
 
 TABLE = "ptbxl_database.csv"
+STATEMENTS = "scp_statements.csv"
 SOURCE = "ptb-xl"
-FOLDERS = {"500": "records500", "100": "records100"}
+#: Folder of the records of each rate in Hz, and the column of the table that names their files.
+RATES = {"500": ("records500", "filename_hr"), "100": ("records100", "filename_lr")}
 SEX = {"0": "male", "1": "female"}
+COLUMNS = ("patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
+#: Columns with a place of their own in the store; `scp_codes` is also kept as it is, for its likelihoods.
+USED = ("patient_id", "age", "sex", "report", "filename_hr", "filename_lr")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,54 +44,100 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="PTB-XL -> record store")
     parser.add_argument("root", type=Path, help=f"folder of the release, with {TABLE}")
     parser.add_argument(
-        "--rate", choices=FOLDERS, default="500", help="take the records of this rate in Hz (default: 500)"
+        "--rate", choices=RATES, default="500", help="take the records of this rate in Hz (default: 500)"
     )
+    add_partial_argument(parser)
     add_store_arguments(parser)
     return run(preprocess, parser.parse_args(argv))
 
 
 def preprocess(args: argparse.Namespace) -> None:
     """List the records, join the table of the release, and store them."""
-    table = read_database(args.root / TABLE, args.rate)
-    items = list_folder(args.root / FOLDERS[args.rate], SOURCE)
-    items = [replace(item, record_id=PurePosixPath(item.record_id).name) for item in items]
+    table, files = read_database(args.root / TABLE, args.rate)
+    check_statements(args.root / STATEMENTS, table)
+    items = [
+        replace(item, record_id=PurePosixPath(item.record_id).name)
+        for item in list_folder(find_records(args.root, args.rate), SOURCE)
+    ]
+    present = {item.record_id for item in items}
+    items += [
+        not_downloaded(SOURCE, record_id, args.root, f"{file}.hea", TABLE)
+        for record_id, file in files.items()
+        if record_id not in present
+    ]
     items, remarks = join_table(items, table)
     for remark in remarks:
         warn(remark)
-    build_from_arguments(items, args)
+    build_from_arguments(list(without_absent(items)) if args.downloaded_only else items, args)
 
 
-def read_database(path: Path, rate: str) -> RecordTable:
-    """What `ptbxl_database.csv` tells of the records of one rate, by their file names.
+def find_records(root: Path, rate: str) -> Path:
+    """The folder with the records of a rate.
+
+    Raises:
+        StoreError: only records of the other rate are there.
+    """
+    folder = root / RATES[rate][0]
+    others = [name for name, (other, _) in RATES.items() if (root / other).is_dir()]
+    if not folder.is_dir() and others:
+        raise StoreError(
+            f"{folder}: there is no such folder. Pass --rate {others[0]} for the records there are."
+        )
+    return folder
+
+
+def read_database(path: Path, rate: str) -> tuple[RecordTable, dict[str, str]]:
+    """What `ptbxl_database.csv` tells of the records of one rate, and where they should be, by file name.
 
     Raises:
         StoreError: the file is missing, or a row of it is not as in the release.
     """
-    column = "filename_hr" if rate == "500" else "filename_lr"
-    table = RecordTable(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    except OSError as e:
-        raise StoreError(f"{path}: cannot be read ({e.strerror}). Give the folder of the release.") from e
-    reader = csv.DictReader(lines)
-    for row in reader:
-        try:
-            table.rows[PurePosixPath(row[column]).name] = _fields(row)
-        except (KeyError, TypeError, ValueError, SyntaxError) as e:
-            raise StoreError(f"{path}:{reader.line_num}: not a row of the release ({e!r})") from e
-    return table
+    _, column = RATES[rate]
+    table, files = RecordTable(path), {}
+    for row in read_rows(path, (*COLUMNS, column)):
+        file = row.text(column)
+        record_id = PurePosixPath(file).name
+        if record_id in files:
+            raise StoreError(f"{row.where}: {column} {file} is listed already")
+        files[record_id] = file
+        table.rows[record_id] = _fields(row)
+    return table, files
 
 
-def _fields(row: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "patient_id": str(int(float(row["patient_id"]))),
-        "codes": tuple(ast.literal_eval(row["scp_codes"])),  # {statement: likelihood}
-        "report": row["report"] or None,
-        "sex": SEX[row["sex"]],
+def _fields(row: TableRow) -> dict[str, Any]:
+    """The fields of `Item` that a row gives."""
+    likelihoods = row.value("scp_codes", _statements, "as {'NORM': 100.0}")
+    return {
+        "patient_id": row.number("patient_id"),
+        "age": row.age("age"),
+        "sex": row.choice("sex", SEX),
+        "codes": tuple(likelihoods),
+        "report": row.cells["report"] or None,
+        "attributes": row.attributes(USED),
     }
-    if row["age"]:
-        fields["age"] = float(row["age"])
-    return fields
+
+
+def _statements(text: str) -> dict[str, float]:
+    """Likelihood in percent of each statement; 0 where the report does not tell it."""
+    return {
+        str(statement): float(likelihood) for statement, likelihood in dict(ast.literal_eval(text)).items()
+    }
+
+
+def check_statements(path: Path, table: RecordTable) -> None:
+    """Warn of statements that `scp_statements.csv` does not define: no label set would have them.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    if not path.is_file():
+        warn(f"{path} is not there; statements are stored without checking them against it")
+        return
+    defined = {next(iter(row.cells.values())) for row in read_rows(path, ("description", "diagnostic_class"))}
+    used = {code for fields in table.rows.values() for code in fields["codes"]}
+    unknown = sorted(used - defined)
+    if unknown:
+        warn(f"{table.path}: {len(unknown)} statements are not in {path.name}: {', '.join(unknown)}")
 
 
 if __name__ == "__main__":
