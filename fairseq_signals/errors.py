@@ -1,5 +1,7 @@
 """The errors that bad input raises: each message names what, where, and the next step."""
 
+from fairseq_signals.ecg.reasons import REASONS, UNREADABLE
+
 
 class FairseqSignalsError(ValueError):
     """Base of all errors about a user's input."""
@@ -9,11 +11,12 @@ class SignalError(FairseqSignalsError):
     """A recording that cannot be read or used.
 
     Attributes:
-        kind: the reason in a few words, by which preprocessing counts rejections ("truncated").
+        kind: the reason, by which preprocessing counts rejections ("truncated"): a key of `REASONS`.
     """
 
-    def __init__(self, message: str, kind: str = "unreadable") -> None:
+    def __init__(self, message: str, kind: str = UNREADABLE) -> None:
         super().__init__(message)
+        assert kind in REASONS, f"a kind of rejection that ecg/reasons.py does not list: {kind!r}"
         self.kind = kind
 
 

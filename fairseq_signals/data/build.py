@@ -8,46 +8,56 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
+from fairseq_signals.data.codecs import check_codec
+from fairseq_signals.data.pool import open_pool
 from fairseq_signals.data.rows import REJECTED, BuildOptions, Item, make_rows
 from fairseq_signals.data.shards import (
-    CODEC,
     SCHEMA_VERSION,
     SHARD_PATTERN,
     ShardNotes,
+    StoreRow,
+    cannot_write,
     read_notes,
     shard_name,
+    temporary_path,
     write_atomic,
     write_shard,
 )
+from fairseq_signals.data.spool import Chunk, Spool, write_spool
 from fairseq_signals.data.store import STATE_FILE
 from fairseq_signals.errors import StoreError
 
 REJECTED_FILE = "rejected.tsv"
 FAULTS_FILE = "lead_faults.tsv"
+_SPOOL = "records"  # of a run that is going on, under a temporary name
 
 
 @dataclass
 class BuildSummary:
-    """What became of the records."""
+    """What became of the records.
+
+    Attributes:
+        n_items: records in all.
+        n_kept: how many are in the store.
+        counts: rejections by kind (their names begin with `REJECTED`) and what else was counted.
+    """
 
     n_items: int = 0
     n_kept: int = 0
-    notes: ShardNotes = field(default_factory=ShardNotes)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        counts = sorted(self.notes.counts.items(), key=lambda item: (-item[1], item[0]))
+        counts = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         rejected = [f"{n:,} {key[len(REJECTED) :]}" for key, n in counts if key.startswith(REJECTED)]
         parts = [f"kept {self.n_kept:,} of {self.n_items:,} records"]
         if rejected:
@@ -56,162 +66,135 @@ class BuildSummary:
         return "; ".join(parts)
 
 
-def _build_shard(path: Path, items: Sequence[Item], options: BuildOptions) -> int:
-    """Make one shard (in a worker); the number of items, for the progress bar."""
+def _build_shard(path: Path, chunk: Chunk, options: BuildOptions) -> int:
+    """Make one shard (in a worker); the number of records, for the progress bar."""
     notes = ShardNotes()
+
+    def rows() -> Iterator[StoreRow]:
+        yield from make_rows(chunk.items(), options, notes)
+        if not chunk.is_there():  # the shard would end up in the store of a later run
+            raise StoreError(f"{path}: the run that this shard belongs to has ended")
+
     try:
-        write_shard(path, make_rows(items, options, notes), notes)
+        write_shard(path, rows(), notes, options.codec)
     except OSError as e:
-        raise StoreError(
-            f"{path}: cannot be written ({e.strerror}). Make room and run the same command again."
-        ) from e
-    return len(items)
+        raise cannot_write(path, e) from e
+    return chunk.n_items
 
 
 # --- the store -------------------------------------------------------------------------------------------
 
 
 def build_store(
-    items: Sequence[Item],
+    items: Iterable[Item],
     dest: Path,
     options: BuildOptions | None = None,
     workers: int | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    scheduler: str | None = None,
 ) -> BuildSummary:
     """Store records in `dest`, or finish a store that a killed run of the same records left unfinished.
 
     Args:
-        items: the records, in any order.
+        items: the records, in any order; read once, and memory does not grow with their number.
         dest: the folder of the store; made where it does not exist.
-        options: sampling rate, shortest record, shard size.
+        options: sampling rate, shortest record, shard size, codec.
         workers: processes; None for as many as there are CPUs. It does not change the result.
         overwrite: begin anew where `dest` holds another store.
         progress: show a progress bar.
+        scheduler: address of a Dask scheduler whose workers, which must see the same files, make the shards.
 
     Raises:
         StoreError: no records, `dest` was built from other records or options, or nothing could be kept.
     """
     options = BuildOptions() if options is None else options
+    check_codec(options.codec)
     dest = Path(os.path.abspath(dest))
-    items = sorted(items, key=lambda item: (item.source, item.record_id, item.rejected or ""))
-    if not items:
+    listed = iter(items)
+    first = next(listed, None)
+    if first is None:
         raise StoreError("there is no record to store")
-    _check_unique(items)
-    chunks = [
-        items[i : i + options.records_per_shard] for i in range(0, len(items), options.records_per_shard)
-    ]
     try:
         dest.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise StoreError(f"{dest}: this folder cannot be made ({e.strerror})") from e
-    with _exclusive(dest):
-        state = _open_state(dest, items, options, len(chunks), overwrite)
-        missing = [i for i in range(len(chunks)) if not (dest / shard_name(i)).is_file()]
-        n_done = len(items) - sum(len(chunks[i]) for i in missing)
+    with _exclusive(dest), _spooled(chain([first], listed), dest, options, progress) as spool:
+        state = _open_state(dest, spool, options, overwrite)
+        missing = [i for i in range(len(spool.chunks)) if not (dest / shard_name(i)).is_file()]
+        n_done = spool.n_items - sum(spool.chunks[i].n_items for i in missing)
         if missing:
             _write_state(dest, {**state, "complete": False})
         if n_done:
             what = f"going on after {n_done:,} of" if missing else "already there, all"
-            print(f"{dest}: {what} {len(items):,} records", file=sys.stderr)
-        with tqdm(total=len(items), initial=n_done, unit="record", disable=not progress) as bar:
-            tasks = [(dest / shard_name(i), chunks[i]) for i in missing]
-            for n in _run(tasks, options, min(workers or os.cpu_count() or 1, len(tasks))):
-                bar.update(n)
-        summary = _finish(dest, state, len(items), len(chunks))
+            print(f"{dest}: {what} {spool.n_items:,} records", file=sys.stderr)
+        if missing:
+            calls = ((dest / shard_name(i), spool.chunks[i], options) for i in missing)
+            processes = min(workers or os.cpu_count() or 1, len(missing))
+            bar = tqdm(total=spool.n_items, initial=n_done, unit="record", disable=not progress)
+            with bar, open_pool(processes, scheduler) as pool:
+                for n in pool.run(_build_shard, calls):
+                    bar.update(n)
+        summary = _finish(dest, state, spool)
     if summary.n_kept == 0:
-        raise StoreError(f"none of {len(items):,} records could be kept: see {dest / REJECTED_FILE}")
+        raise StoreError(f"none of {summary.n_items:,} records could be kept: see {dest / REJECTED_FILE}")
     return summary
 
 
-def _check_unique(items: Sequence[Item]) -> None:
-    for first, second in zip(items, items[1:]):
-        if first.key == second.key and first.rejected is None and second.rejected is None:
-            raise StoreError(f"{first.path} and {second.path} would both be record {first.key}")
-
-
-def _run(tasks: list[tuple[Path, list[Item]]], options: BuildOptions, workers: int) -> Iterator[int]:
-    if workers <= 1:
-        for path, items in tasks:
-            yield _build_shard(path, items, options)
-        return
-    import multiprocessing
-
-    # A clean server process forks the workers: quick, and safe whatever threads this process has.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        futures = [pool.submit(_build_shard, path, items, options) for path, items in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as e:
-            raise StoreError(
-                "a worker process was killed, perhaps for want of memory. Run the same command again with "
-                "fewer --workers: it goes on where it stopped."
-            ) from e
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-def _end_with_parent() -> None:
-    """In a worker: end at once when the main process is gone, so that nothing is written behind its back."""
-    import multiprocessing
-    import threading
-    from multiprocessing.connection import wait
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
-
-
-def _finish(dest: Path, state: dict, n_items: int, n_shards: int) -> BuildSummary:
-    """Write the tables of rejections and faults from what the shards tell, and mark the store complete."""
-    summary = BuildSummary(n_items)
-    for i in range(n_shards):
-        n_rows, notes = read_notes(dest / shard_name(i))
-        summary.n_kept += n_rows
-        summary.notes.add(notes)
-    write_atomic(dest / REJECTED_FILE, _table(("record", "reason"), summary.notes.rejected))
-    write_atomic(dest / FAULTS_FILE, _table(("record", "lead", "reason"), summary.notes.faults))
+@contextlib.contextmanager
+def _spooled(items: Iterable[Item], dest: Path, options: BuildOptions, progress: bool) -> Iterator[Spool]:
+    """The records in order, in a file beside the shards while the store is being built."""
     _remove_temporaries(dest)
-    _write_state(dest, {**state, "complete": True, "kept": summary.n_kept, "counts": summary.notes.counts})
+    path = temporary_path(dest / _SPOOL)
+    try:
+        with tqdm(items, desc="listing", unit="record", leave=False, disable=not progress) as listed:
+            spool = write_spool(listed, path, options.records_per_shard)
+        yield spool
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
+    """Write the tables of rejections and faults from what the shards tell, and mark the store complete."""
+    summary = BuildSummary(spool.n_items)
+    shards = [dest / shard_name(i) for i in range(len(spool.chunks))]
+    for path in shards:
+        n_rows, notes = read_notes(path)
+        summary.n_kept += n_rows
+        notes.add_counts_to(summary.counts)
+    rejected = (one for path in shards for one in read_notes(path)[1].rejected)
+    rows = ((one.record_id, one.kind, one.reason) for one in rejected)
+    _write(dest / REJECTED_FILE, _table(("record", "kind", "reason"), rows))
+    faults = (fault for path in shards for fault in read_notes(path)[1].faults)
+    _write(dest / FAULTS_FILE, _table(("record", "lead", "reason"), faults))
+    _write_state(dest, {**state, "complete": True, "kept": summary.n_kept, "counts": summary.counts})
     return summary
 
 
 def _remove_temporaries(dest: Path) -> None:
     """Delete what killed processes left: only one process at a time builds this store."""
-    for name in (SHARD_PATTERN, STATE_FILE, REJECTED_FILE, FAULTS_FILE):
-        for stale in dest.glob(f".{name}.*.tmp"):
+    for name in (SHARD_PATTERN, STATE_FILE, REJECTED_FILE, FAULTS_FILE, _SPOOL):
+        for stale in dest.glob(f".{name}.*.tmp*"):
             stale.unlink(missing_ok=True)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    lines = ["\t".join(" ".join(str(cell).split()) for cell in row) for row in [columns, *rows]]
-    return ("\n".join(lines) + "\n").encode()
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
+    """The lines of a TSV file."""
+    for row in chain([columns], rows):
+        yield ("\t".join(" ".join(str(cell).split()) for cell in row) + "\n").encode()
 
 
 # --- what a store was begun with -------------------------------------------------------------------------
 
 
-def _open_state(
-    dest: Path, items: Sequence[Item], options: BuildOptions, n_shards: int, overwrite: bool
-) -> dict:
+def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool) -> dict:
     """The contents of store.json: of the store that is there if it fits, else of a new one."""
-    _remove_temporaries(dest)
     plan = {
         "schema": SCHEMA_VERSION,
-        "codec": CODEC,
         **asdict(options),
-        "records": len(items),
-        "shards": n_shards,
-        "fingerprint": _fingerprint(items),
+        "records": spool.n_items,
+        "shards": len(spool.chunks),
+        "fingerprint": spool.fingerprint,
     }
     path = dest / STATE_FILE
     if path.is_file() and not overwrite:
@@ -241,15 +224,14 @@ def _open_state(
 
 
 def _write_state(dest: Path, state: dict) -> None:
-    write_atomic(dest / STATE_FILE, (json.dumps(state, indent=1, sort_keys=True) + "\n").encode())
+    _write(dest / STATE_FILE, [(json.dumps(state, indent=1, sort_keys=True) + "\n").encode()])
 
 
-def _fingerprint(items: Sequence[Item]) -> str:
-    """A digest of the records, their headers and what else is known of them, but not of where they lie."""
-    digest = hashlib.blake2b(digest_size=16)
-    for item in items:
-        digest.update(repr({**vars(item), "path": os.path.basename(item.path)}).encode())
-    return digest.hexdigest()
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    try:
+        write_atomic(path, lines)
+    except OSError as e:
+        raise cannot_write(path, e) from e
 
 
 @contextlib.contextmanager

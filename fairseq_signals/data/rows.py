@@ -11,6 +11,7 @@ from fairseq_signals.data.codecs import INT16
 from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
 from fairseq_signals.ecg.folder import find_files, find_records
 from fairseq_signals.ecg.readers import load_reader, read_with
+from fairseq_signals.ecg.reasons import UNFORESEEN
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
@@ -29,7 +30,7 @@ class Item:
         path: the header, or the file that holds the record.
         digest: of the header, so that changed input is noticed.
         rejected: the reason why it must not be read, or None.
-        rejected_kind: that reason in a few words.
+        rejected_kind: that reason as a key of `fairseq_signals.ecg.reasons.REASONS`.
         patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
         attributes: likewise; further columns of the corpus' own table, as (name, text).
         reader: what reads it, see `fairseq_signals.ecg.readers`.
@@ -169,7 +170,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
         raise SignalError(
             f"record {item.record_id}: it lasts {record.duration_s:.4g} s, less than the "
             f"{options.min_seconds:g} s asked for. Lower --min-seconds to keep it.",
-            kind=f"shorter than {options.min_seconds:g} s",
+            kind="too short",
         )
     stored = resample_record(record, options.fs)
     _note(record, stored, item, notes)
@@ -211,12 +212,13 @@ def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -
         try:
             yield make_row(item, options, notes)
         except SignalError as e:
-            notes.rejected.append(Rejection(item.key, str(e).removeprefix(f"record {item.record_id}: ")))
-            notes.count(REJECTED + e.kind)
+            _reject(item, str(e).removeprefix(f"record {item.record_id}: "), e.kind, notes)
         except MissingLibraryError:
             raise  # every record of that format would fail
         except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
-            notes.rejected.append(
-                Rejection(item.key, f"unforeseen {type(e).__name__}: {e}. Please report it.")
-            )
-            notes.count(REJECTED + "for unforeseen reasons")
+            _reject(item, f"unforeseen {type(e).__name__}: {e}. Please report it.", UNFORESEEN, notes)
+
+
+def _reject(item: Item, reason: str, kind: str, notes: ShardNotes) -> None:
+    notes.rejected.append(Rejection(item.key, reason, kind))
+    notes.count(REJECTED + kind)

@@ -1,14 +1,15 @@
 """Shards of the record store: Arrow files, one row a record; their schema, and how they are written.
 
 The format is described in preprocess/README.md. A record's signal is int16, lead-major, with one factor per
-lead; millivolt = stored value x `scale`. Rejections and lead faults travel in the metadata of the shard that
-was being made, so that one rename makes a shard and its bookkeeping final.
+lead, raw or compressed by a codec; millivolt = stored value x `scale`. Rejections and lead faults travel in
+the metadata of the shard that was being made, so that one rename makes a shard and its bookkeeping final.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,11 @@ from typing import NamedTuple, Union
 import numpy as np
 import pyarrow as pa
 
+from fairseq_signals.data.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import StoreError
 
 SCHEMA_VERSION = "1"
-CODEC = "int16"
 SHARD_PATTERN = "shard-*.arrow"
 
 SCHEMA = pa.schema(
@@ -37,14 +38,14 @@ SCHEMA = pa.schema(
         pa.field("sex", pa.string()),  # "female" or "male"
         pa.field("codes", pa.list_(pa.string()), nullable=False),
         pa.field("report", pa.string()),
-        pa.field("attributes", pa.map_(pa.string(), pa.string())),  # further columns of the corpus' own table
-        pa.field("signal", pa.large_binary(), nullable=False),  # int16 little endian, (lead, sample)
-    ],
-    metadata={"fairseq_signals.schema": SCHEMA_VERSION, "fairseq_signals.codec": CODEC},
+        pa.field("attributes", pa.map_(pa.string(), pa.string())),  # what else the corpus tells
+        pa.field("signal", pa.large_binary(), nullable=False),  # as the codec says, see `codecs`
+    ]
 )
 
-_NOTES_KEY = b"fairseq_signals.notes"
-_FLUSH_BYTES = 64 * 2**20  # a record batch is written when its signals reach this size
+_VERSION_KEY, _CODEC_KEY = b"fairseq_signals.schema", b"fairseq_signals.codec"  # metadata of the schema
+_NOTES_KEY = b"fairseq_signals.notes"  # metadata of the last record batch
+_FLUSH_BYTES = 16 * 2**20  # a record batch is written when its signals reach this size
 _LEAD_POSITION = {name: i for i, name in enumerate(LEADS)}
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -63,7 +64,7 @@ class StoreRow:
         signal: (L, T) int16.
         patient_id, age, sex, report: None where the corpus does not tell.
         codes: diagnosis codes as in the source.
-        attributes: further columns of the corpus' own table, as (name, text); None where there are none.
+        attributes: what else the corpus tells, as (name, text); None where that is nothing.
     """
 
     record_id: str
@@ -81,10 +82,11 @@ class StoreRow:
 
 
 class Rejection(NamedTuple):
-    """A record that is not in the store, and why."""
+    """A record that is not in the store, and why: in a sentence, and as one of a closed list of kinds."""
 
     record_id: str
     reason: str
+    kind: str = ""
 
 
 class LeadFault(NamedTuple):
@@ -107,8 +109,11 @@ class ShardNotes:
         """Append the notes of `other` and add its counts."""
         self.rejected += other.rejected
         self.faults += other.faults
-        for key, n in other.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + n
+        other.add_counts_to(self.counts)
+
+    def add_counts_to(self, counts: dict[str, int]) -> None:
+        for key, n in self.counts.items():
+            counts[key] = counts.get(key, 0) + n
 
     def count(self, key: str) -> None:
         self.counts[key] = self.counts.get(key, 0) + 1
@@ -138,15 +143,23 @@ def shard_name(index: int) -> str:
 
 def temporary_path(path: Path) -> Path:
     """Where a file is written before it is renamed to `path`; `.tmp` marks what may be deleted."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a small file so that it is either there in full or not at all."""
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The error for a disk that is full, or otherwise does not take a file."""
+    return StoreError(
+        f"{path}: cannot be written ({error.strerror or error}). Make room and run the same command again: "
+        f"it goes on where it stopped."
+    )
+
+
+def write_atomic(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a file so that it is either there in full or not at all."""
     temporary = temporary_path(path)
     try:
         with open(temporary, "wb") as f:
-            f.write(data)
+            f.writelines(lines)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
@@ -154,21 +167,26 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_shard(path: PathLike, rows: Iterable[StoreRow], notes: ShardNotes | None = None) -> int:
+def write_shard(
+    path: PathLike, rows: Iterable[StoreRow], notes: ShardNotes | None = None, codec: str = INT16
+) -> int:
     """Write one shard atomically and return the number of its rows.
 
     Args:
         path: the final file; a temporary one beside it is renamed when everything is on disk.
-        rows: may be a generator; at most about 64 MiB of signals are held at a time.
+        rows: may be a generator; at most about 16 MiB of signals are held at a time.
         notes: rejections and faults; a generator may add to it while it makes rows.
+        codec: how signals are stored, one of `CODECS`.
     """
     path = Path(path)
+    metadata = {_VERSION_KEY: SCHEMA_VERSION, _CODEC_KEY: check_codec(codec)}
+    schema = SCHEMA.with_metadata(metadata)
     notes = ShardNotes() if notes is None else notes
     temporary = temporary_path(path)
     n_rows = 0
     try:
         with open(temporary, "wb") as f:
-            with pa.ipc.new_file(f, SCHEMA) as writer:
+            with pa.ipc.new_file(f, schema) as writer:
                 batch: list[StoreRow] = []
                 n_bytes = 0
                 for row in rows:
@@ -176,10 +194,11 @@ def write_shard(path: PathLike, rows: Iterable[StoreRow], notes: ShardNotes | No
                     n_bytes += row.signal.nbytes
                     n_rows += 1
                     if n_bytes >= _FLUSH_BYTES:
-                        writer.write_batch(_record_batch(batch))
+                        writer.write_batch(_record_batch(batch, schema, codec))
                         batch, n_bytes = [], 0
                 # The last batch carries the notes; it is written even when it is empty.
-                writer.write_batch(_record_batch(batch), custom_metadata={_NOTES_KEY: notes.to_json()})
+                last = _record_batch(batch, schema, codec)
+                writer.write_batch(last, custom_metadata={_NOTES_KEY: notes.to_json()})
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
@@ -188,7 +207,7 @@ def write_shard(path: PathLike, rows: Iterable[StoreRow], notes: ShardNotes | No
     return n_rows
 
 
-def _record_batch(rows: Sequence[StoreRow]) -> pa.RecordBatch:
+def _record_batch(rows: Sequence[StoreRow], schema: pa.Schema, codec: str) -> pa.RecordBatch:
     for row in rows:
         _check_row(row)
     columns = {
@@ -204,10 +223,22 @@ def _record_batch(rows: Sequence[StoreRow]) -> pa.RecordBatch:
         "codes": [list(row.codes) for row in rows],
         "report": [row.report for row in rows],
         "attributes": [None if row.attributes is None else list(row.attributes) for row in rows],
-        "signal": [np.ascontiguousarray(row.signal, dtype="<i2").tobytes() for row in rows],
     }
-    arrays = [pa.array(columns[name], type=SCHEMA.field(name).type) for name in SCHEMA.names]
-    return pa.record_batch(arrays, schema=SCHEMA)
+    arrays = [pa.array(values, type=schema.field(name).type) for name, values in columns.items()]
+    arrays.append(_cells([row.signal for row in rows], codec))
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _cells(signals: Sequence[np.ndarray], codec: str) -> pa.Array:
+    """The column of signals."""
+    if codec == FLAC:
+        return pa.array([encode_flac(signal) for signal in signals], type=pa.large_binary())
+    ends = np.cumsum([0, *(signal.size for signal in signals)])
+    data = np.empty(ends[-1], dtype="<i2")
+    for signal, begin, end in zip(signals, ends, ends[1:]):
+        data[begin:end].reshape(signal.shape)[...] = signal
+    buffers = [None, pa.py_buffer(ends * data.itemsize), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(signals), buffers)
 
 
 def _check_row(row: StoreRow) -> None:
@@ -239,14 +270,18 @@ def open_shard(path: PathLike) -> pa.ipc.RecordBatchFileReader:
     except (pa.ArrowInvalid, OSError) as e:
         raise StoreError(f"{path}: not a complete Arrow file ({e}). Delete it and preprocess again.") from e
     metadata = reader.schema.metadata or {}
-    version = metadata.get(b"fairseq_signals.schema", b"none").decode()
-    codec = metadata.get(b"fairseq_signals.codec", b"none").decode()
-    if version != SCHEMA_VERSION or codec != CODEC:
+    version, codec = metadata.get(_VERSION_KEY, b"none").decode(), shard_codec(reader)
+    if version != SCHEMA_VERSION or codec not in CODECS:
         raise StoreError(
             f"{path}: schema version {version} with codec {codec}, but this version reads "
-            f"{SCHEMA_VERSION} with {CODEC}. Preprocess again with this version."
+            f"{SCHEMA_VERSION} with {' or '.join(CODECS)}. Preprocess again with this version."
         )
     return reader
+
+
+def shard_codec(reader: pa.ipc.RecordBatchFileReader) -> str:
+    """How a shard's signals are stored."""
+    return (reader.schema.metadata or {}).get(_CODEC_KEY, b"none").decode()
 
 
 def read_notes(path: PathLike) -> tuple[int, ShardNotes]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fairseq_signals.data.codecs import FLAC, decode_flac
 from fairseq_signals.data.shards import (
+    SCHEMA,
     SHARD_PATTERN,
     LeadFault,
     PathLike,
@@ -17,6 +21,7 @@ from fairseq_signals.data.shards import (
     ShardNotes,
     StoreRow,
     open_shard,
+    shard_codec,
     write_shard,
 )
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
@@ -24,8 +29,11 @@ from fairseq_signals.errors import StoreError
 
 __all__ = ["LeadFault", "RecordStore", "Rejection", "ShardNotes", "StoreRow", "write_shard"]
 
+#: What `RecordStore.metadata` gives of each record.
+METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard", "row")
 #: What the store was made from and with, and whether it is complete.
 STATE_FILE = "store.json"
+_ALL_LEADS = np.arange(N_LEADS)
 
 
 class RecordStore:
@@ -47,21 +55,22 @@ class RecordStore:
         return {**self.__dict__, "_open": {}}  # memory maps belong to one process
 
     def __len__(self) -> int:
-        return sum(len(self._shard(name).offsets) for name in self.shards)
+        return sum(self._shard(name).n_rows for name in self.shards)
 
-    def metadata(self) -> pa.Table:
-        """All columns but `signal`, and where each record is: `shard` (file name) and `row` (int64)."""
-        tables = []
-        for name in self.shards:
-            table = self._shard(name).table.replace_schema_metadata(None)
-            n = len(table)
-            table = table.append_column("shard", pa.array([name] * n, type=pa.string()))
-            tables.append(table.append_column("row", pa.array(np.arange(n), type=pa.int64())))
-        return pa.concat_tables(tables)
+    def metadata(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """What the store tells of its records, without their signals.
+
+        Args:
+            columns: those to read, in this order, of the schema's and of `shard` (file name) and `row` (int64
+                from 0), which say where a record is; all but `signal` by default.
+        """
+        wanted = METADATA_COLUMNS if columns is None else columns
+        return pa.concat_tables([_metadata(self.root / name, wanted) for name in self.shards])
 
     def n_samples(self, shard: str, row: int) -> int:
         """Samples per lead of a record."""
-        return int(self._row(shard, row).n_samples[row])
+        batch, i = self._shard(shard).find(row)
+        return int(batch.n_samples[i])
 
     def read(
         self, shard: str, row: int, start: int = 0, n_samples: int | None = None
@@ -78,32 +87,45 @@ class RecordStore:
             signal: (12, n_samples) float32, mV.
             present: (12,) bool, True where the record has the lead.
         """
-        opened = self._row(shard, row)
-        total = int(opened.n_samples[row])
+        total = self.n_samples(shard, row)
         stop = total if n_samples is None else start + n_samples
-        if not 0 <= start <= stop <= total:
-            raise StoreError(
-                f"{opened.path}: row {row} has {total} samples, but {start} to {stop} were asked for. "
-                f"Rebuild the manifest from this store."
-            )
-        stored, leads, scale = opened.signal(row)
-        signal = np.multiply(stored[:, start:stop], scale[:, None], dtype=np.float32)
+        self._check_stretch(shard, row, start, stop, total)
+        signal = np.empty((N_LEADS, stop - start), dtype=np.float32)
+        leads = self.read_into(signal, shard, row, start)
         present = np.zeros(N_LEADS, dtype=bool)
         present[leads] = True
-        if len(leads) == N_LEADS:
-            return signal, present
-        padded = np.zeros((N_LEADS, stop - start), dtype=np.float32)
-        padded[leads] = signal
-        return padded, present
+        return signal, present
 
-    def _row(self, shard: str, row: int) -> _Shard:
+    def read_into(self, out: np.ndarray, shard: str, row: int, start: int = 0) -> np.ndarray:
+        """Fill `out`, (12, n_samples) float32, with a stretch of a record as `read` gives it.
+
+        Returns:
+            The positions (L,) of the leads that the record has.
+        """
         opened = self._shard(shard)
-        if not 0 <= row < len(opened.offsets):
+        batch, i = opened.find(row)
+        stop = start + out.shape[1]
+        self._check_stretch(shard, row, start, stop, int(batch.n_samples[i]))
+        first, last = batch.lead_begin[i], batch.lead_begin[i + 1]
+        scale = batch.scale[first:last].astype(np.float32)[:, None]
+        try:
+            stored = batch.samples(i, last - first, start, stop)
+        except StoreError as e:
+            raise StoreError(f"{opened.path}: row {row}: {e}. Preprocess again with --overwrite.") from e
+        if len(scale) == N_LEADS:
+            np.multiply(stored, scale, out=out, dtype=np.float32)
+            return _ALL_LEADS
+        leads = batch.lead_positions[first:last].astype(np.int64)
+        out.fill(0)
+        out[leads] = np.multiply(stored, scale, dtype=np.float32)
+        return leads
+
+    def _check_stretch(self, shard: str, row: int, start: int, stop: int, total: int) -> None:
+        if not 0 <= start <= stop <= total:
             raise StoreError(
-                f"{opened.path}: there is no row {row}, only {len(opened.offsets)} rows. "
+                f"{self.root / shard}: row {row} has {total} samples, but {start} to {stop} were asked for. "
                 f"Rebuild the manifest from this store."
             )
-        return opened
 
     def _shard(self, name: str) -> _Shard:
         if name not in self._open:
@@ -131,44 +153,67 @@ class RecordStore:
 
 
 class _Shard:
-    """An opened shard: signals as views of the memory map, everything else as small arrays."""
+    """An opened shard: what it holds stays in the memory map until it is read."""
 
     def __init__(self, path: Path) -> None:
         reader = open_shard(path)
-        self.signals: list[np.ndarray] = []  # per record batch, all its samples, int16
-        batches, offsets, batch_of_row = [], [], []
-        for i in range(reader.num_record_batches):
-            batch = reader.get_batch(i)
-            column = batch.column(batch.schema.get_field_index("signal"))
-            _, offset_buffer, data = column.buffers()
-            self.signals.append(np.frombuffer(data or b"", dtype="<i2"))
-            begin = np.frombuffer(offset_buffer, dtype=np.int64)[column.offset :][: len(batch)]
-            offsets.append(begin // 2)
-            batch_of_row.append(np.full(len(batch), i, dtype=np.int64))
-            batches.append(batch.select([n for n in batch.schema.names if n != "signal"]))
+        codec = shard_codec(reader)
         self.path = path
-        self.table = pa.Table.from_batches(batches)
-        self.batch_of_row = np.concatenate(batch_of_row)
-        self.offsets = np.concatenate(offsets)  # first sample of the row within its batch
-        self.n_samples = self.table["n_samples"].to_numpy()
-        self.lead_begin, names = _flat_lists(self.table["leads"])
-        self.lead_positions = pc.index_in(names, value_set=pa.array(LEADS)).to_numpy().astype(np.int64)
-        _, scale = _flat_lists(self.table["scale"])
-        self.scale = scale.to_numpy().astype(np.float32)
+        self.batches = [_Batch(reader.get_batch(i), codec) for i in range(reader.num_record_batches)]
+        self.begins: list[int] = np.cumsum([0, *(len(batch.n_samples) for batch in self.batches)]).tolist()
+        self.n_rows = self.begins.pop()
 
-    def signal(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A record as stored, (L, T) int16; the positions of its leads (L,); their scale (L,)."""
-        leads = slice(self.lead_begin[row], self.lead_begin[row + 1])
-        n_leads = leads.stop - leads.start
-        begin = self.offsets[row]
-        stored = self.signals[self.batch_of_row[row]][begin : begin + n_leads * self.n_samples[row]]
-        return stored.reshape(n_leads, -1), self.lead_positions[leads], self.scale[leads]
+    def find(self, row: int) -> tuple[_Batch, int]:
+        """The record batch of a row, and the row's place in it."""
+        if not 0 <= row < self.n_rows:
+            raise StoreError(
+                f"{self.path}: there is no row {row}, only {self.n_rows} rows. "
+                f"Rebuild the manifest from this store."
+            )
+        i = bisect_right(self.begins, row) - 1
+        return self.batches[i], row - self.begins[i]
 
 
-def _flat_lists(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Where each list of a list column begins (and the last one ends), and all their items."""
-    lists = column.combine_chunks()
-    if isinstance(lists, pa.ChunkedArray):  # older pyarrow keeps an empty or single chunk chunked
-        lists = lists.chunk(0)
-    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), lists.flatten()
+class _Batch:
+    """A record batch: views of its columns, one entry a record or a lead."""
+
+    def __init__(self, batch: pa.RecordBatch, codec: str) -> None:
+        signal, n_samples, leads, scale = (
+            batch.column(batch.schema.get_field_index(name))
+            for name in ("signal", "n_samples", "leads", "scale")
+        )
+        _, offsets, data = signal.buffers()
+        self.codec = codec
+        self.offsets = np.frombuffer(offsets, dtype=np.int64)[signal.offset :][: len(batch) + 1]  # in bytes
+        self.data = memoryview(data or b"")
+        self.stored = np.frombuffer(self.data, dtype="<i2") if codec != FLAC else None
+        self.n_samples = n_samples.to_numpy()
+        self.lead_begin = leads.offsets.to_numpy().astype(np.int64)  # (records + 1,), of `leads` and `scale`
+        self.lead_positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).to_numpy().astype(np.int8)
+        self.scale = scale.values.to_numpy()
+
+    def samples(self, i: int, n_leads: int, start: int, stop: int) -> np.ndarray:
+        """Samples `start` to `stop` of record `i` as stored, (L, stop - start) int16."""
+        begin, end = self.offsets[i : i + 2].tolist()
+        if self.stored is None:
+            return decode_flac(self.data[begin:end], n_leads, start, stop)
+        return self.stored[begin // 2 : end // 2].reshape(n_leads, -1)[:, start:stop]
+
+
+def _metadata(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Columns of one shard, and where its records are."""
+    reader = open_shard(path)
+    batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    table = pa.Table.from_batches(batches)
+    n = len(table)
+    arrays = []
+    for name in columns:
+        if name == "shard":
+            arrays.append(pa.chunked_array([pa.repeat(path.name, n)]))
+        elif name == "row":
+            arrays.append(pa.chunked_array([np.arange(n, dtype=np.int64)]))
+        elif name in table.column_names:
+            arrays.append(table[name])
+        else:  # the shard is older than this column
+            arrays.append(pa.chunked_array([pa.nulls(n, SCHEMA.field(name).type)]))
+    return pa.table(arrays, names=list(columns))

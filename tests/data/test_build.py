@@ -65,7 +65,7 @@ def test_records_end_up_in_the_store_as_they_were(corpus, tmp_path):
 
 def test_the_summary_counts_everything_by_reason(corpus, tmp_path):
     assert str(build_quietly(items_of(corpus), tmp_path / "store")) == (
-        "kept 8 of 10 records; rejected 1 shorter than 5 s, 1 truncated; 1 lead(s) marked absent; "
+        "kept 8 of 10 records; rejected 1 too short, 1 truncated; 1 lead(s) marked absent; "
         "1 resampled from 400 Hz"
     )
 
@@ -73,10 +73,10 @@ def test_the_summary_counts_everything_by_reason(corpus, tmp_path):
 def test_rejections_and_faults_are_listed_one_a_line(corpus, tmp_path):
     build_quietly(items_of(corpus), tmp_path / "store")
     assert (tmp_path / "store" / "rejected.tsv").read_text().splitlines() == [
-        "record\treason",
-        "corpus/r5\tit lasts 2 s, less than the 5 s asked for. Lower --min-seconds to keep it.",
-        "corpus/r7\tr7.dat is truncated: it holds 8 samples per lead, but the header announces 3000. "
-        "Download it again.",
+        "record\tkind\treason",
+        "corpus/r5\ttoo short\tit lasts 2 s, less than the 5 s asked for. Lower --min-seconds to keep it.",
+        "corpus/r7\ttruncated\tr7.dat is truncated: it holds 8 samples per lead, but the header announces "
+        "3000. Download it again.",
     ]
     assert (tmp_path / "store" / "lead_faults.tsv").read_text().splitlines() == [
         "record\tlead\treason",
@@ -243,7 +243,8 @@ def test_an_unforeseen_error_in_one_record_is_reported_and_does_not_end_the_run(
     summary = build_quietly(items_of(corpus), tmp_path / "store")
     assert summary.n_kept == 7
     assert (
-        "corpus/r4\tunforeseen ZeroDivisionError: oops." in (tmp_path / "store" / "rejected.tsv").read_text()
+        "corpus/r4\tfor unforeseen reasons\tunforeseen ZeroDivisionError: oops."
+        in (tmp_path / "store" / "rejected.tsv").read_text()
     )
 
 

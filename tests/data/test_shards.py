@@ -90,8 +90,8 @@ def test_notes_travel_with_the_shard(tmp_path):
 
 
 def test_a_shard_without_rows_is_valid(tmp_path):
-    write_shard(tmp_path / "shard-00000.arrow", [], ShardNotes([Rejection("a", "b")]))
-    assert read_notes(tmp_path / "shard-00000.arrow")[1].rejected == [("a", "b")]
+    write_shard(tmp_path / "shard-00000.arrow", [], ShardNotes([Rejection("a", "b", "truncated")]))
+    assert read_notes(tmp_path / "shard-00000.arrow")[1].rejected == [("a", "b", "truncated")]
     assert len(RecordStore(tmp_path)) == 0
 
 
@@ -131,7 +131,9 @@ def test_a_file_of_another_schema_is_refused(tmp_path):
     table = pa.table({"record_id": ["a"]})
     with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(StoreError, match=r"shard-00000\.arrow: schema version none .* reads 1 with int16"):
+    with pytest.raises(
+        StoreError, match=r"shard-00000\.arrow: schema version none .* reads 1 with int16 or flac"
+    ):
         open_shard(path)
 
 
@@ -157,5 +159,14 @@ def test_reading_back_gives_stored_value_times_scale(tmp_path, present, n_sample
 
 
 def test_counts_in_the_notes_are_plain_json():
-    notes = ShardNotes([Rejection("a", "b")], [], {"k": 2})
-    assert json.loads(notes.to_json()) == {"rejected": [["a", "b"]], "faults": [], "counts": {"k": 2}}
+    notes = ShardNotes([Rejection("a", "b", "truncated")], [], {"k": 2})
+    assert json.loads(notes.to_json()) == {
+        "rejected": [["a", "b", "truncated"]],
+        "faults": [],
+        "counts": {"k": 2},
+    }
+
+
+def test_notes_without_kinds_of_rejection_are_read():
+    notes = ShardNotes.from_json(b'{"rejected": [["a", "b"]], "faults": [], "counts": {}}')
+    assert notes.rejected == [Rejection("a", "b", "")]

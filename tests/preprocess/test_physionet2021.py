@@ -116,8 +116,8 @@ def test_a_name_that_occurs_twice_in_a_subset_is_kept_once_and_reported(script, 
     assert run(script, root, tmp_path / "store") == 0
     assert keys(tmp_path / "store") == [("georgia", "E1"), ("georgia", "E2")]
     (line,) = (tmp_path / "store" / "rejected.tsv").read_text().splitlines()[1:]
-    record, reason = line.split("\t")
-    assert record == "georgia/E1"
+    record, kind, reason = line.split("\t")
+    assert (record, kind) == ("georgia/E1", "with a name that occurs twice")
     assert "g2" in reason
     assert "g1" in reason
     assert "has the same name" in reason

@@ -129,7 +129,7 @@ def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
     (bad / "empty.hea").write_text("")
     assert run(script, root, tmp_path / "store") == 0
     rejected = dict(
-        line.split("\t") for line in (tmp_path / "store" / "rejected.tsv").read_text().splitlines()[1:]
+        line.split("\t", 1) for line in (tmp_path / "store" / "rejected.tsv").read_text().splitlines()[1:]
     )
     for name, reason in {
         "short": "lasts 2 s", "gain": "gain of lead I is 0", "names": "none of its 2 signals",

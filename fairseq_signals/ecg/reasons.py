@@ -1,0 +1,29 @@
+"""Why a record is not used: the closed list of reasons that `rejected.tsv` has in its column `kind`."""
+
+from __future__ import annotations
+
+UNREADABLE = "unreadable"
+UNFORESEEN = "for unforeseen reasons"
+
+#: Each reason, as it stands after "rejected 3 ...", and what it means.
+REASONS = {
+    # its files
+    "not downloaded": "A table of the corpus lists the record, but its file is not there.",
+    "with a name that occurs twice": "Another record of the corpus has the same name, and is kept.",
+    "without a header": "A signal file that no header (`.hea`) names, or a header that is gone.",
+    "with an unreadable header": "The operating system does not give the header (permissions, a bad disk).",
+    "with a malformed header": "A line or field of the header is not as the format says.",
+    "without a signal file": "The signal file that the header names is not there.",
+    "truncated": "The signal file ends before the samples that were announced.",
+    "with a wrong checksum": "The samples do not add up to the checksum in the header: the file is damaged.",
+    UNREADABLE: "The library that reads the format fails: a damaged file, or a variant it does not know.",
+    # what they hold
+    "without any of the 12 leads": "No signal has the name of one of the twelve leads.",
+    "with leads of different lengths": "The leads of a file that gives no times do not end together.",
+    "with zero gain": "The gain of a lead is zero or not a number, so its millivolts are unknown.",
+    "without a usable lead": "Every lead is constant, has missing samples, or is in no unit of voltage.",
+    "with an unexpected sampling rate": "Not between 50 and 20 000 Hz.",
+    "too short": "Shorter than `--min-seconds`.",
+    # this software
+    UNFORESEEN: "An error in this software: please report it.",
+}
