@@ -5,6 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_signals.data.dataset import ECGDataset
+from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
+from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, LIMB_LEADS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask, mask_leads
@@ -51,6 +55,42 @@ def test_the_conditional_form_masks_exactly_so_many_limb_and_chest_leads(conditi
     for group, count in zip((LIMB, CHEST), condition):
         share = count / 6
         assert np.abs(masks[:, group].mean(axis=0) - share).max() <= 5 * np.sqrt(share * (1 - share) / 600)
+
+
+@pytest.fixture
+def pairs_of_ones(tmp_path):
+    """`pairs_of_ones(probability)`: 50 pairs of segments without a zero, with random lead masking."""
+
+    def make(probability: float) -> ECGDataset:
+        ones = np.ones((12, 8), np.int16)
+        stored = [StoreRow(f"r{i}", "x", 500.0, LEADS, np.ones(12), ones) for i in range(50)]
+        write_shard(tmp_path / "shard-00000.arrow", stored)
+        segments = [(i, k) for i in range(50) for k in range(2)]
+        rows = [Row(f"shard-00000.arrow#{i}:{4 * k}", 4, f"x/r{i}", f"x/p{i}", k) for i, k in segments]
+        write_manifest(tmp_path / "train.tsv", tmp_path, rows)
+        reader = SegmentReader(read_manifest(tmp_path / "train.tsv"))
+        return ECGDataset(reader, pairs=True, transform=RandomLeadMask("random", probability), seed=7)
+
+    return make
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.2])
+def test_each_lead_of_each_segment_of_a_pair_is_masked_by_itself(probability, pairs_of_ones, assert_share):
+    """24 leads of 1000 pairs: each as often as asked, and no two more often together than by chance."""
+    dataset = pairs_of_ones(probability)
+    drawn = []
+    for epoch in range(1, 21):
+        dataset.set_epoch(epoch)
+        for item in range(len(dataset)):
+            drawn.append(np.concatenate([~part["source"].numpy().any(axis=1) for part in dataset[item]]))
+    masked = np.stack(drawn)  # (1000, 2 segments * 12 leads)
+    assert masked.shape == (1000, 24)
+    assert_share(masked, probability)
+    first, second = np.triu_indices(24, 1)
+    assert_share(masked[:, first] & masked[:, second], probability**2)
+    # nor does a pair tell of the next one, or an epoch of the next
+    for lag in (1, len(dataset)):
+        assert_share((masked[lag:] & masked[:-lag]).ravel(), probability**2)
 
 
 def test_one_lead_may_be_masked_by_itself():
