@@ -32,6 +32,11 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
 
 
+def millivolt_per(unit: str) -> float | None:
+    """Millivolt in one physical unit such as "uV", or None where it is not a voltage."""
+    return _MILLIVOLT.get(unit.strip().lower())
+
+
 @dataclass(frozen=True)
 class SignalLine:
     """How one signal is stored.
@@ -59,7 +64,7 @@ class SignalLine:
     @property
     def mv_per_unit(self) -> float | None:
         """Millivolt in one physical unit, or None where the unit is not a voltage."""
-        return _MILLIVOLT.get(self.units.lower())
+        return millivolt_per(self.units)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,11 @@ REASONS = {
     "truncated": "The signal file ends before the samples that were announced.",
     "with a wrong checksum": "The samples do not add up to the checksum in the header: the file is damaged.",
     UNREADABLE: "The library that reads the format fails: a damaged file, or a variant it does not know.",
+    "of another format": "The file is not of the format that the script is for.",
+    "malformed": "A field that the format requires is not there, or not as the format says.",
+    "of an unsupported kind": "A variant of the format that is not read, such as a discontinuous EDF+.",
     # what they hold
+    "without a waveform": "The file holds no recording: an image, a report, or averaged beats alone.",
     "without any of the 12 leads": "No signal has the name of one of the twelve leads.",
     "with leads of different lengths": "The leads of a file that gives no times do not end together.",
     "with zero gain": "The gain of a lead is zero or not a number, so its millivolts are unknown.",

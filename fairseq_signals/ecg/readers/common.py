@@ -1,0 +1,57 @@
+"""What readers of several formats share: the errors about a file, and ages."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from fairseq_signals.errors import SignalError
+
+_DAYS_A_YEAR = 365.25
+
+
+def file_name(path: Path) -> str:
+    """The name of a record that was not given one: that of its file."""
+    return path.stem or path.name
+
+
+def of_another_format(record_id: str, path: Path, expected: str) -> SignalError:
+    """The error for a file that is something else than was expected ("a DICOM file")."""
+    return SignalError(
+        f"record {record_id}: {path.name} is not {expected}. Leave it out, or use the script for its format.",
+        kind="of another format",
+    )
+
+
+def read_failed(record_id: str, path: Path, error: OSError) -> SignalError:
+    """The error for a file that is gone or cannot be opened."""
+    return SignalError(
+        f"record {record_id}: {path.name} cannot be read ({error.strerror or error}). Check the file."
+    )
+
+
+def truncated(record_id: str, path: Path, expected: int, available: int) -> SignalError:
+    """The error for a file that ends too early."""
+    return SignalError(
+        f"record {record_id}: {path.name} is truncated: it holds {available} samples per lead, but announces "
+        f"{expected}. Export or download it again.",
+        kind="truncated",
+    )
+
+
+def age_between(birth: str, recorded: str) -> float | None:
+    """Years, to a tenth, between two dates such as 19530508 or 1953-05-08; None where one is not a date."""
+    days = [_date(text) for text in (birth, recorded)]
+    if days[0] is None or days[1] is None or days[1] < days[0]:
+        return None
+    return round((days[1] - days[0]).days / _DAYS_A_YEAR, 1)
+
+
+def _date(text: str) -> date | None:
+    digits = text.strip()[:10].replace("-", "")[:8]
+    if len(digits) != 8 or not digits.isdigit():
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
