@@ -19,6 +19,7 @@ from fairseq_signals.errors import MissingLibraryError, StoreError
 #: Name of each reader, as in `Item.reader`: "module:function".
 READERS = {
     "wfdb": "fairseq_signals.ecg.record:read_record",
+    "dicom": "fairseq_signals.ecg.readers.dicom:read_dicom",
 }
 
 
