@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairseq_signals.data.labels import LabelTable, find_table, read_labels, read_weights
-from fairseq_signals.data.manifest import Row
 from fairseq_signals.data.manifest_build import (
     Corpus,
+    Listing,
     add_common_arguments,
     finish,
     load_corpus,
@@ -69,19 +70,20 @@ def build(args: argparse.Namespace) -> None:
     if args.weights or weights_path.is_file():
         read_weights(weights_path, labels)  # must fit; the file itself is copied
         extra_files[WEIGHTS_FILE] = weights_path.read_text(encoding="utf-8-sig")
-    corpus = load_corpus(args)
+    corpus = load_corpus(args, ["codes"])
     n_unlabelled = _require_labels(corpus, labels, labels_path)
     if args.drop_unlabelled:
         corpus.leave_out(lambda r: None if labels.targets(r.codes) else "of none of the classes")
     if args.split_table:
         split_of = split_by_table(corpus, args.split_table)
     else:
-        split_of = split_keys(corpus.by_patient(), parse_shares(args.split, SPLITS), args.seed)
+        patients = {recording.patient_id for recording in corpus.recordings}
+        split_of = split_keys(patients, parse_shares(args.split, SPLITS), args.seed)
     present = set(split_of.values())
-    splits: dict[str, list[Row]] = {name: [] for name in SPLITS if name in present}
+    splits = {name: corpus.listing() for name in SPLITS if name in present}
     for recording in corpus.recordings:
         target = ",".join(map(str, labels.targets(recording.codes)))
-        splits[split_of[recording.patient_id]] += recording.segments(corpus.segment_samples, target)
+        splits[split_of[recording.patient_id]].add(recording, target)
     counts = count_classes(splits, len(labels))
     notes = [tail_note(corpus)]
     if not args.drop_unlabelled:
@@ -91,15 +93,14 @@ def build(args: argparse.Namespace) -> None:
     finish(corpus, CLASSIFICATION, args, splits, notes, extra_files, facts)
 
 
-def count_classes(splits: Mapping[str, Sequence[Row]], n_classes: int) -> dict[str, list[int]]:
+def count_classes(splits: Mapping[str, Listing], n_classes: int) -> dict[str, list[int]]:
     """Per split, the number of records of each class."""
     counts = {}
-    for name, rows in splits.items():
-        targets = {row.record_id: row.target for row in rows}
+    for name, listing in splits.items():
         numbers = [0] * n_classes
-        for target in targets.values():
+        for target, n_records in Counter(target for _, _, target in listing.entries).items():
             for index in target.split(",") if target else ():
-                numbers[int(index)] += 1
+                numbers[int(index)] += n_records
         counts[name] = numbers
     return counts
 

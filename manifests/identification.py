@@ -1,16 +1,16 @@
 """Identification manifests: training classes, and gallery and probe recordings of other patients.
 
 Example:
-    python manifests/identification.py STORE --dest manifests/id --sources ptbxl
+    python manifests/identification.py STORE ... --dest manifests/id --test-sources ptb-xl --test-all
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from fairseq_signals.data.manifest import Row
 from fairseq_signals.data.manifest_build import (
     Corpus,
     Recording,
@@ -24,6 +24,8 @@ from fairseq_signals.data.manifest_set import IDENTIFICATION
 from fairseq_signals.data.splits import hash_order, split_keys
 from fairseq_signals.errors import ConfigError, ManifestError
 
+SPLITS = ("train", "valid", "test")
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -33,8 +35,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--valid-fraction", type=float, default=0.1, help="share of the testable patients (default: 0.1)"
     )
-    parser.add_argument(
+    how_many = parser.add_mutually_exclusive_group()
+    how_many.add_argument(
         "--test-fraction", type=float, default=0.2, help="share of the testable patients (default: 0.2)"
+    )
+    how_many.add_argument(
+        "--test-all",
+        action="store_true",
+        help="all testable patients are for testing, and validation takes as many others (as in the paper)",
+    )
+    parser.add_argument(
+        "--test-sources",
+        nargs="+",
+        metavar="NAME",
+        help="gallery and probe of the test are of these corpora (default: all)",
+    )
+    parser.add_argument(
+        "--train-sources", nargs="+", metavar="NAME", help="classes are of these corpora (default: all)"
     )
     parser.add_argument(
         "--within-record",
@@ -59,75 +76,137 @@ def build(args: argparse.Namespace) -> None:
     _check(args)
     corpus = load_corpus(args)
     patients = corpus.by_patient()
-    testable = [patient for patient, recordings in patients.items() if _is_testable(recordings, corpus, args)]
-    if not testable and not args.within_record:  # a corpus without sessions
-        args.within_record = True
-        testable = [p for p, recordings in patients.items() if _is_testable(recordings, corpus, args)]
+    held_out = choose_held_out(patients, corpus, args)
+    splits = {"train": corpus.listing()}
+    for split in SPLITS[1:]:
+        if any(pair.split == split for pair in held_out.values()):
+            splits.update({f"{split}_gallery": corpus.listing(), f"{split}_probe": corpus.listing()})
+    train_sources = corpus.sources(args.train_sources, "--train-sources")
+    n_classes = n_small = 0
+    for patient, recordings in patients.items():  # sorted, so that a class is the rank of a training patient
+        if patient in held_out:
+            pair = held_out[patient]
+            for side, (recording, segments) in zip(("gallery", "probe"), pair.choose(args)):
+                splits[f"{pair.split}_{side}"].add(recording, segments=segments)
+            continue
+        recordings = [recording for recording in recordings if recording.source in train_sources]
+        if _is_class(recordings, corpus, args):
+            for recording in recordings:
+                splits["train"].add(recording, str(n_classes))
+            n_classes += 1
+        elif recordings:
+            n_small += 1
+    if n_classes < 2:
+        raise ManifestError(f"{n_classes} training classes; at least 2 are needed. Give more records.")
+    used = set().union(*(listing.records() for listing in splits.values()))
+
+    def reason(recording: Recording) -> str | None:
+        if recording.record_id in used:
+            return None
+        if recording.patient_id in held_out:
+            return "more of gallery and probe patients"
+        in_training = recording.source in train_sources
+        return "of patients with too little for a class" if in_training else "not of --train-sources"
+
+    corpus.leave_out(reason)
+    notes = [f"{n_classes:,} training classes; {n_small:,} patients have too little for a class"]
+    within_record = {}
+    for split in SPLITS[1:]:
+        pairs = [pair for pair in held_out.values() if pair.split == split]
+        if pairs:
+            within_record[split] = pairs[0].within_record
+            notes.append(f"{split}: {len(pairs):,} patients, so chance is {1 / len(pairs):.4f}")
+            if within_record[split]:
+                notes[-1] += "; gallery and probe are two segments of one record, not two sessions"
+    notes.append(tail_note(corpus))
+    facts = {"training_classes": n_classes, "within_record": within_record}
+    finish(corpus, IDENTIFICATION, args, splits, notes, facts=facts)
+
+
+class Pair(NamedTuple):
+    """A patient whom a model must recognise.
+
+    Args:
+        split: "valid" or "test".
+        recordings: of whose segments gallery and probe are.
+        segment_samples: length of a segment.
+        within_record: whether they are two segments of one recording, rather than of two.
+    """
+
+    split: str
+    recordings: Sequence[Recording]
+    segment_samples: int
+    within_record: bool
+
+    def choose(self, args: argparse.Namespace) -> list[tuple[Recording, Sequence[int]]]:
+        """The recording and the segments of gallery and of probe, drawn by the seed."""
+        by_id = {recording.record_id: recording for recording in self.recordings}
+        if not self.within_record:
+            both = [by_id[name] for name in hash_order(by_id, args.seed)[:2]]
+            n_segments = [recording.n_samples // self.segment_samples for recording in both]
+            return [(r, range(min(n, args.segments_per_recording))) for r, n in zip(both, n_segments)]
+        long_enough = [name for name, r in by_id.items() if r.n_samples >= 2 * self.segment_samples]
+        recording = by_id[hash_order(long_enough, args.seed)[0]]
+        segments = range(recording.n_samples // self.segment_samples)
+        names = {f"{recording.record_id}#{k}": k for k in segments}
+        return [(recording, [names[name]]) for name in hash_order(names, args.seed)[:2]]
+
+
+def choose_held_out(
+    patients: Mapping[str, Sequence[Recording]], corpus: Corpus, args: argparse.Namespace
+) -> dict[str, Pair]:
+    """The patients for validation and test."""
+    sources = corpus.sources(args.test_sources, "--test-sources")
+    of_sources = {p: [r for r in recordings if r.source in sources] for p, recordings in patients.items()}
+    within_record = args.within_record
+    testable = _testable(of_sources, corpus, within_record)
+    if not testable and not within_record and not args.test_all:  # a corpus without sessions
+        within_record = True
+        testable = _testable(of_sources, corpus, within_record)
     if not testable:
+        n_patients = sum(bool(recordings) for recordings in of_sources.values())
         raise ManifestError(
             "gallery and probe take two recordings, or a record of two segments; "
-            f"none of the {len(patients):,} patients has that"
+            f"none of the {n_patients:,} patients has that"
         )
+    if args.test_all:
+        return _all_for_test(testable, patients, corpus, args)
     shares = {
         "train": 1 - args.valid_fraction - args.test_fraction,
         "valid": args.valid_fraction,
         "test": args.test_fraction,
     }
     split_of = split_keys(testable, shares, args.seed)
-    splits: dict[str, list[Row]] = {"train": []}
-    for split in ("valid", "test"):
-        if shares[split] > 0:
-            splits.update({f"{split}_gallery": [], f"{split}_probe": []})
-    n_classes = n_small = 0
-    for patient, recordings in patients.items():  # sorted, so that a class is the rank of a training patient
-        split = split_of.get(patient, "train")
-        if split != "train":
-            gallery, probe = choose_pair(recordings, corpus.segment_samples, args)
-            splits[f"{split}_gallery"] += gallery
-            splits[f"{split}_probe"] += probe
-        elif _is_class(recordings, corpus, args):
-            for recording in recordings:
-                splits["train"] += recording.segments(corpus.segment_samples, str(n_classes))
-            n_classes += 1
-        else:
-            n_small += 1
-    if n_classes < 2:
-        raise ManifestError(f"{n_classes} training classes; at least 2 are needed. Give more records.")
-    used = {row.record_id for rows in splits.values() for row in rows}
-
-    def reason(recording: Recording) -> str | None:
-        if recording.record_id in used:
-            return None
-        held_out = split_of.get(recording.patient_id, "train") != "train"
-        return "more of gallery and probe patients" if held_out else "of patients with too little for a class"
-
-    corpus.leave_out(reason)
-    notes = [f"{n_classes:,} training classes; {n_small:,} patients have too little for a class"]
-    for split in ("valid", "test"):
-        n_patients = sum(value == split for value in split_of.values())
-        if n_patients:
-            notes.append(f"{split}: {n_patients:,} patients, so chance is {1 / n_patients:.4f}")
-    if args.within_record:
-        notes.append("gallery and probe are two segments of one record, not two sessions")
-    notes.append(tail_note(corpus))
-    finish(corpus, IDENTIFICATION, args, splits, notes, facts={"training_classes": n_classes})
+    return {
+        patient: Pair(split, testable[patient], corpus.segment_samples, within_record)
+        for patient, split in split_of.items()
+        if split != "train"
+    }
 
 
-def choose_pair(
-    recordings: Sequence[Recording], n_samples: int, args: argparse.Namespace
-) -> tuple[list[Row], list[Row]]:
-    """Gallery and probe rows of one patient: of two recordings, or of two segments of one recording."""
-    by_id = {recording.record_id: recording for recording in recordings}
-    if args.within_record:
-        by_id = {name: r for name, r in by_id.items() if r.n_samples >= 2 * n_samples}
-        recording = by_id[hash_order(by_id, args.seed)[0]]
-        rows = {row.path: row for row in recording.segments(n_samples)}
-        names = {f"{recording.record_id}#{row.segment}": path for path, row in rows.items()}
-        first, second = (rows[names[name]] for name in hash_order(names, args.seed)[:2])
-        return [first], [second]
-    first_id, second_id = hash_order(by_id, args.seed)[:2]
-    most = args.segments_per_recording
-    return by_id[first_id].segments(n_samples)[:most], by_id[second_id].segments(n_samples)[:most]
+def _all_for_test(
+    testable: Mapping[str, Sequence[Recording]],
+    patients: Mapping[str, Sequence[Recording]],
+    corpus: Corpus,
+    args: argparse.Namespace,
+) -> dict[str, Pair]:
+    """All testable patients for the test; for validation as many others as asked for.
+
+    These have two sessions if there are enough of them, else two segments of one record.
+    """
+    n = corpus.segment_samples
+    held_out = {p: Pair("test", recordings, n, args.within_record) for p, recordings in testable.items()}
+    n_valid = round(args.valid_fraction * len(testable))
+    others = {patient: recordings for patient, recordings in patients.items() if patient not in testable}
+    for within_record in (False, True):
+        candidates = _testable(others, corpus, within_record)
+        if len(candidates) >= n_valid:
+            chosen = hash_order(candidates, args.seed)[:n_valid]
+            return {**held_out, **{p: Pair("valid", candidates[p], n, within_record) for p in chosen}}
+    raise ManifestError(
+        f"--test-all takes {len(testable):,} patients, and of the others only {len(candidates):,} can be for "
+        f"validation, not {n_valid:,}. Give more records, or a smaller --valid-fraction."
+    )
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -137,7 +216,7 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if not 0 <= fraction < 1:
             raise ConfigError(f"{option} must be from 0 to below 1, but is {fraction:g} instead")
-    if not 0 < args.valid_fraction + args.test_fraction < 1:
+    if not args.test_all and not 0 < args.valid_fraction + args.test_fraction < 1:
         raise ConfigError(
             "--valid-fraction and --test-fraction must leave patients to train on, and to test on"
         )
@@ -148,10 +227,14 @@ def _check(args: argparse.Namespace) -> None:
             )
 
 
-def _is_testable(recordings: Sequence[Recording], corpus: Corpus, args: argparse.Namespace) -> bool:
-    if args.within_record:
-        return any(recording.n_samples >= 2 * corpus.segment_samples for recording in recordings)
-    return len(recordings) >= 2
+def _testable(
+    patients: Mapping[str, Sequence[Recording]], corpus: Corpus, within_record: bool
+) -> dict[str, Sequence[Recording]]:
+    """The patients with enough for gallery and probe."""
+    n = 2 * corpus.segment_samples
+    if within_record:
+        return {p: rs for p, rs in patients.items() if any(r.n_samples >= n for r in rs)}
+    return {p: rs for p, rs in patients.items() if len(rs) >= 2}
 
 
 def _is_class(recordings: Sequence[Recording], corpus: Corpus, args: argparse.Namespace) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_signals.data.exclusion import exclude_held_out
-from fairseq_signals.data.manifest import Row
 from fairseq_signals.data.manifest_build import (
     add_common_arguments,
     finish,
@@ -60,14 +59,12 @@ def build(args: argparse.Namespace) -> None:
     corpus = load_corpus(args)
     notes = exclude_held_out(corpus, args.exclude or [])
     shares = {"train": 1 - args.valid_fraction, "valid": args.valid_fraction}
-    split_of = split_keys(corpus.by_patient(), shares, args.seed)
-    splits: dict[str, list[Row]] = {name: [] for name, share in shares.items() if share > 0}
-    n_single = 0
+    split_of = split_keys({recording.patient_id for recording in corpus.recordings}, shares, args.seed)
+    splits = {name: corpus.listing() for name, share in shares.items() if share > 0}
     for recording in corpus.recordings:
-        rows = recording.segments(corpus.segment_samples)
-        n_single += len(rows) % 2
-        splits[split_of[recording.patient_id]] += rows
-    n_pairs = (sum(map(len, splits.values())) - n_single) // 2
+        splits[split_of[recording.patient_id]].add(recording)
+    n_segments = [recording.n_samples // corpus.segment_samples for recording in corpus.recordings]
+    n_pairs, n_single = sum(n // 2 for n in n_segments), sum(n % 2 for n in n_segments)
     notes += [f"{n_pairs:,} pairs of adjacent segments; {n_single:,} single segments", tail_note(corpus)]
     finish(corpus, PRETRAIN, args, splits, notes, facts={"pairs": n_pairs, "single_segments": n_single})
 

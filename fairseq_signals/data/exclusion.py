@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_signals.data.manifest import MAT_IDENTIFICATION, STORE, Manifest
-from fairseq_signals.data.manifest_build import Corpus, Recording, read_metadata
+from fairseq_signals.data.manifest_build import Corpus, Recording
 from fairseq_signals.data.manifest_set import PRETRAIN, ManifestSet, read_set
+from fairseq_signals.data.metadata import python_values, read_metadata
 from fairseq_signals.data.people import People
 from fairseq_signals.errors import ManifestError, StoreError
 
@@ -74,9 +75,11 @@ def link_stores(people: People, manifests: Iterable[Manifest], known: set[Path])
     for store in sorted({store for manifest in manifests for store in stores_of(manifest)}.difference(known)):
         known.add(store)
         try:
-            people.link_all((row["record"], row["patient"]) for row in read_metadata(store, store))
+            table = read_metadata(store, store)
         except StoreError:
             unreadable.append(store)
+            continue
+        people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
     return unreadable
 
 

@@ -206,10 +206,10 @@ def format_manifest(root: str | os.PathLike[str], rows: Iterable[Row]) -> Iterat
         ManifestError: where a value would break the format, such as a tab in a record's name.
     """
     yield f"{os.fspath(root)}\n"
-    pattern = _LINE[STORE]
+    fits = _LINE[STORE].fullmatch
     for row in rows:
-        line = "\t".join(map(str, row))
-        if not pattern.fullmatch(line):
+        line = f"{row[0]}\t{row[1]}\t{row[2]}\t{row[3]}\t{row[4]}\t{row[5]}"
+        if not fits(line):
             raise ManifestError(f"cannot write record {row.record_id!r} to a manifest: {_fault(STORE, line)}")
         yield line + "\n"
 

@@ -6,20 +6,24 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from fairseq_signals.data.manifest import Row, format_path
-from fairseq_signals.data.manifest_set import count_rows, write_set
-from fairseq_signals.data.people import People, acquisition, patient_key, record_key
-from fairseq_signals.data.store import RecordStore
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairseq_signals.data.manifest import Row
+from fairseq_signals.data.manifest_set import write_set
+from fairseq_signals.data.metadata import Selection, python_values, read_metadata
+from fairseq_signals.data.people import People
+from fairseq_signals.data.where import Where
 from fairseq_signals.errors import FairseqSignalsError, ManifestError
 
 
-@dataclass(frozen=True)
-class Recording:
+class Recording(NamedTuple):
     """A record of a store that a manifest may use.
 
     Args:
@@ -28,7 +32,7 @@ class Recording:
         record_id, patient_id: as in a manifest.
         source: the corpus.
         n_samples: samples per lead.
-        codes: diagnosis codes as in the source.
+        codes: diagnosis codes as in the source; empty unless asked for.
     """
 
     shard: str
@@ -39,19 +43,44 @@ class Recording:
     n_samples: int
     codes: tuple[str, ...] = ()
 
-    def segments(self, n_samples: int, target: str = "") -> list[Row]:
-        """All whole segments of this length, from the start of the record."""
-        return [
-            Row(
-                format_path(self.shard, self.row, k * n_samples),
-                n_samples,
-                self.record_id,
-                self.patient_id,
-                k,
-                target,
-            )
-            for k in range(self.n_samples // n_samples)
-        ]
+
+class Listing:
+    """The segments of some recordings as rows of a manifest; made anew whenever they are gone through.
+
+    Args:
+        segment_samples: length of a segment.
+    """
+
+    def __init__(self, segment_samples: int):
+        self.segment_samples = segment_samples
+        self.entries: list[tuple[Recording, Sequence[int], str]] = []
+        self._all: dict[int, range] = {}  # segments by length of the recording; most have the same
+
+    def add(self, recording: Recording, target: str = "", segments: Sequence[int] | None = None) -> None:
+        """List segments of a recording; by default all whole ones from its start."""
+        if segments is None:
+            n = recording.n_samples // self.segment_samples
+            segments = self._all.setdefault(n, range(n))
+        self.entries.append((recording, segments, target))
+
+    def __iter__(self) -> Iterator[Row]:
+        n = self.segment_samples
+        for recording, segments, target in self.entries:
+            place = f"{recording.shard}#{recording.row}:"
+            for k in segments:
+                yield Row(f"{place}{k * n}", n, recording.record_id, recording.patient_id, k, target)
+
+    def records(self) -> set[str]:
+        """The records that are listed."""
+        return {recording.record_id for recording, _, _ in self.entries}
+
+    def counts(self) -> dict[str, int]:
+        """How many segments, records and patients are listed."""
+        return {
+            "segments": sum(len(segments) for _, segments, _ in self.entries),
+            "records": len(self.records()),
+            "patients": len({recording.patient_id for recording, _, _ in self.entries}),
+        }
 
 
 @dataclass
@@ -67,6 +96,7 @@ class Corpus:
         segment_samples: length of a segment.
         n_read: records in the stores.
         left_out: how many of them are not in `recordings`, by reason.
+        notes: lines for the summary.
     """
 
     root: Path
@@ -77,6 +107,7 @@ class Corpus:
     segment_samples: int
     n_read: int
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def leave_out(self, drop: Callable[[Recording], str | None]) -> None:
         """Remove the recordings for which `drop` gives a reason, and count them by it."""
@@ -92,9 +123,28 @@ class Corpus:
     def by_patient(self) -> dict[str, list[Recording]]:
         """The recordings of each patient; patients and recordings in the order of their ids."""
         patients: dict[str, list[Recording]] = {}
-        for recording in sorted(self.recordings, key=lambda r: (r.patient_id, r.record_id)):
+        for recording in self.recordings:
             patients.setdefault(recording.patient_id, []).append(recording)
-        return patients
+        return dict(sorted(patients.items()))
+
+    def sources(self, names: Sequence[str] | None, option: str) -> set[str]:
+        """The corpora that an option names; all where it is not given.
+
+        Raises:
+            ManifestError: where no recording is of one of them.
+        """
+        present = {recording.source for recording in self.recordings}
+        wanted = {name for text in names or () for name in text.split(",") if name} or present
+        if wanted - present:
+            raise ManifestError(
+                f"{option}: no records of {', '.join(sorted(wanted - present))} are left; "
+                f"there are records of {', '.join(sorted(present))}"
+            )
+        return wanted
+
+    def listing(self) -> Listing:
+        """An empty list of segments."""
+        return Listing(self.segment_samples)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,66 +157,64 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--segment-seconds", type=float, default=5.0, help="default: 5")
     parser.add_argument("--fs", type=float, help="only records of this sampling rate, in Hz")
+    parser.add_argument(
+        "--where",
+        metavar="EXPRESSION",
+        help='only records for which this is true, such as "age >= 18 and n_leads == 12"; see README.md',
+    )
 
 
-def load_corpus(args: argparse.Namespace) -> Corpus:
+def load_corpus(args: argparse.Namespace, columns: Sequence[str] = ()) -> Corpus:
     """Read the metadata of the stores and keep the records that the common arguments ask for.
+
+    Args:
+        columns: what recordings need beyond where they are: "codes".
 
     Raises:
         ManifestError: where no record is left, sources are unknown, or sampling rates are mixed.
+        ConfigError: where `--where` cannot be understood.
     """
     stores = sorted({Path(store).resolve() for store in args.stores})
     root = stores[0] if len(stores) == 1 else Path(os.path.commonpath(stores))
-    rows = [row for store in stores for row in read_metadata(store, root)]
+    where = Where(args.where) if args.where is not None else None
+    wanted = {"fs", *columns, *(where.columns if where else ())}
+    table = pa.concat_tables([read_metadata(store, root, wanted) for store in stores])
     people = People()
-    people.link_all((row["record"], row["patient"]) for row in rows)
-    n_read = len(rows)
-    left_out: Counter[str] = Counter()
-    sources = [name for text in args.sources or () for name in text.split(",") if name]
-    rows = _of_sources(rows, sources, left_out)
-    rows = _without_copies(rows, left_out)
-    rows, fs = _of_one_rate(rows, args.fs, left_out)
+    people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
+    selection = Selection(table)
+    selection.of_sources([name for text in args.sources or () for name in text.split(",") if name])
+    notes = selection.where(where) if where else []
+    selection.without_copies()
+    fs = selection.of_one_rate(args.fs)
     segment_samples = round(args.segment_seconds * fs)
     if not segment_samples > 0:
         raise ManifestError(f"--segment-seconds must be above 0, but is {args.segment_seconds:g} instead")
-    patients = people.patient_names({row["record"]: row["patient"] for row in rows})
-    recordings = [
-        Recording(
-            row["shard"],
-            row["row"],
-            row["record"],
-            patients[row["record"]],
-            row["source"],
-            row["n_samples"],
-            tuple(row["codes"]),
-        )
-        for row in rows
-    ]
-    corpus = Corpus(root, stores, recordings, people, fs, segment_samples, n_read, left_out)
-    corpus.leave_out(
-        lambda r: f"shorter than {args.segment_seconds:g} s" if r.n_samples < segment_samples else None
+    long_enough = pc.greater_equal(selection.table["n_samples"], segment_samples)
+    selection.keep(long_enough, f"shorter than {args.segment_seconds:g} s")
+    left_out = selection.left_out
+    if not len(selection.table):
+        raise ManifestError(f"no record is left of {len(table)} in {_names(stores)}: {_reasons(left_out)}")
+    recordings = _recordings(selection.sorted_by_record(), people)
+    return Corpus(root, stores, recordings, people, fs, segment_samples, len(table), left_out, notes)
+
+
+def _recordings(table: pa.Table, people: People) -> list[Recording]:
+    records = python_values(table["record"])
+    patients = people.patient_names(dict(zip(records, python_values(table["patient"]))))
+    codes: Iterable[tuple[str, ...]] = repeat(())
+    if "codes" in table.schema.names:
+        codes = map(tuple, table["codes"].to_pylist())
+    shards, rows, sources, lengths = (
+        python_values(table[name]) for name in ("shard", "row", "source", "n_samples")
     )
-    if not corpus.recordings:
-        raise ManifestError(f"no record is left of {n_read} in {_names(stores)}: {_reasons(corpus.left_out)}")
-    return corpus
-
-
-def read_metadata(store: Path, root: Path) -> Iterator[dict[str, Any]]:
-    """The records of a store; `record` and `patient` are their manifest names, `shard` is from the root."""
-    columns = ["record_id", "patient_id", "source", "fs", "n_samples", "codes", "shard", "row"]
-    folder = Path(os.path.relpath(store, root))
-    for row in RecordStore(store).metadata().select(columns).to_pylist():
-        row["record"] = record_key(row["source"], row["record_id"])
-        row["patient"] = patient_key(row["source"], row["record_id"], row["patient_id"])
-        row["shard"] = (folder / row["shard"]).as_posix()
-        yield row
+    return list(map(Recording, shards, rows, records, map(patients.get, records), sources, lengths, codes))
 
 
 def finish(
     corpus: Corpus,
     kind: str,
     args: argparse.Namespace,
-    splits: Mapping[str, Sequence[Row]],
+    splits: Mapping[str, Listing],
     notes: Sequence[str] = (),
     extra_files: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -174,12 +222,12 @@ def finish(
     """Write a set of manifests and print what it holds and what was left out.
 
     Args:
-        splits: rows by file name without `.tsv`.
+        splits: what is listed, by file name without `.tsv`.
         notes: further lines of the summary.
         extra_files: text of files that go beside the manifests, by name.
         facts: what goes to `manifest.json` beside the counts.
     """
-    counts = {name: count_rows(rows) for name, rows in splits.items()}
+    counts = {name: listing.counts() for name, listing in splits.items()}
     arguments = {
         name: _plain(value) for name, value in vars(args).items() if name not in ("stores", "dest", "seed")
     }
@@ -200,7 +248,7 @@ def finish(
         print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in count.items()))
     kept = len(corpus.recordings)
     print(f"kept {kept:,} of {corpus.n_read:,} records; left out {_reasons(corpus.left_out)}")
-    for note in notes:
+    for note in (*corpus.notes, *notes):
         print(note)
 
 
@@ -219,53 +267,6 @@ def run_script(build: Callable[[], int | None]) -> int:
     except FairseqSignalsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-
-def _of_sources(
-    rows: list[dict[str, Any]], sources: Sequence[str], left_out: Counter[str]
-) -> list[dict[str, Any]]:
-    if not sources:
-        return rows
-    present = sorted({row["source"] for row in rows})
-    unknown = sorted(set(sources).difference(present))
-    if unknown:
-        raise ManifestError(
-            f"--sources: no {', '.join(unknown)} in the store; it has {', '.join(present) or 'no records'}"
-        )
-    kept = [row for row in rows if row["source"] in sources]
-    left_out["of other sources"] += len(rows) - len(kept)
-    return kept
-
-
-def _without_copies(rows: list[dict[str, Any]], left_out: Counter[str]) -> list[dict[str, Any]]:
-    """One row for each acquisition, the one of most use, in the order of their names."""
-
-    def preference(row: dict[str, Any]) -> tuple[Any, ...]:
-        is_low_rate = row["record"].endswith("_lr")  # PTB-XL's 100 Hz copy
-        return row["patient_id"] is None, is_low_rate, row["record"], row["shard"], row["row"]
-
-    kept: dict[str, dict[str, Any]] = {}
-    for row in sorted(rows, key=preference):
-        kept.setdefault(acquisition(row["record"]), row)
-    left_out["copies of another record"] += len(rows) - len(kept)
-    return sorted(kept.values(), key=lambda row: row["record"])
-
-
-def _of_one_rate(
-    rows: list[dict[str, Any]], fs: float | None, left_out: Counter[str]
-) -> tuple[list[dict[str, Any]], float]:
-    rates = Counter(row["fs"] for row in rows)
-    if fs is None:
-        if len(rates) > 1:
-            found = ", ".join(f"{n:,} at {rate:g} Hz" for rate, n in rates.most_common())
-            raise ManifestError(
-                f"records have several sampling rates: {found}. Preprocess with one, or choose it with --fs."
-            )
-        fs = next(iter(rates), 500.0)
-    for rate, n in rates.items():
-        if rate != fs:
-            left_out[f"sampled at {rate:g} Hz, not {fs:g}"] += n
-    return [row for row in rows if row["fs"] == fs], fs
 
 
 def _reasons(left_out: Counter[str]) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from fairseq_signals.data.exclusion import link_manifests, link_stores
 from fairseq_signals.data.labels import read_labels
 from fairseq_signals.data.manifest import STORE, Manifest, parse_path
-from fairseq_signals.data.manifest_build import read_metadata
 from fairseq_signals.data.manifest_set import (
     CLASSIFICATION,
     IDENTIFICATION,
@@ -20,6 +19,7 @@ from fairseq_signals.data.manifest_set import (
     ManifestSet,
     split_of,
 )
+from fairseq_signals.data.metadata import python_values, read_metadata
 from fairseq_signals.data.people import People, acquisition
 from fairseq_signals.errors import LabelError, StoreError
 
@@ -94,12 +94,13 @@ def _check_places(sets: Sequence[ManifestSet]) -> Iterator[Violation]:
 def _read_places(store: Path) -> dict[tuple[str, int], tuple[str, int]]:
     """Record and length at each shard and row; empty where the store cannot be read."""
     try:
-        return {
-            (row["shard"], row["row"]): (row["record"], row["n_samples"])
-            for row in read_metadata(store, store)
-        }
+        table = read_metadata(store, store)
     except StoreError:
         return {}
+    shards, rows, records, lengths = (
+        python_values(table[name]) for name in ("shard", "row", "record", "n_samples")
+    )
+    return dict(zip(zip(shards, rows), zip(records, lengths)))
 
 
 def _check_duplicates(one: ManifestSet) -> Iterator[Violation]:
@@ -163,7 +164,8 @@ def _check_identification(one: ManifestSet, people: People) -> Iterator[Violatio
     train = one.manifests.get("train")
     if train is not None:
         yield from _check_classes(train, people)
-    within_record = one.info.get("arguments", {}).get("within_record", True)
+    default = one.info.get("arguments", {}).get("within_record", True)
+    within_record = one.info.get("within_record", {})
     for name, probe in one.manifests.items():
         if not name.endswith("_probe"):
             continue
@@ -180,7 +182,7 @@ def _check_identification(one: ManifestSet, people: People) -> Iterator[Violatio
             others = spans.get(record, [])
             if any(begin < other_end and other_begin < end for other_begin, other_end in others):
                 twice.append(path)
-            elif others and not within_record:
+            elif others and not within_record.get(split_of(name), default):
                 same_record.append(path)
         yield from _report(str(probe.path), "segments are in the gallery too", twice)
         yield from _report(str(probe.path), "probes are of a record that is in the gallery too", same_record)

@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 # PTB-XL record 42 is `HR00042` in PhysioNet 2021, `00042_hr` and `00042_lr` (500, 100 Hz) in PTB-XL itself
-_PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)")
-_PTB_XL_NUMBER = re.compile(r"ptb[-_ ]?xl/(?:.*/)?0*(\d+)", re.IGNORECASE)
+_PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)", re.ASCII)
+_PTB_XL_NUMBER = re.compile(r"ptb[-_ ]?xl/(?:.*/)?0*(\d+)", re.ASCII | re.IGNORECASE)
+#: Matches every name that one of these does, and few others; for Arrow.
+MAYBE_PTB_XL = r"HR\d{5}$|\d{5}_[hl]r$|(?i:ptb[-_ ]?xl/)"
 
 
 def record_key(source: str, record_id: str) -> str:
@@ -37,42 +39,55 @@ def acquisition(record: str) -> str:
 class People:
     """Groups of records that belong to one person, from all that is known about records and patients.
 
-    Each fact links a record to a patient; a record under two patient names makes these one person.
+    Each fact links a record to a patient; a record under two patient names makes these one person, named by
+    the least of the names.
     """
 
     def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
+        self._patient_of: dict[str, str] = {}  # a patient of each acquisition
+        self._parent: dict[str, str] = {}  # of patients that are also known by another name
 
     def link(self, record: str, patient: str) -> None:
         """Note that a record (its name in a manifest) is of a patient (likewise)."""
-        a, b = self._find(f"r:{acquisition(record)}"), self._find(f"p:{patient}")
-        if a != b:
-            self._parent[max(a, b)] = min(a, b)  # the order of facts does not matter
+        self.link_acquisitions([(acquisition(record), patient)])
 
     def link_all(self, facts: Iterable[tuple[str, str]]) -> None:
         """Note many (record, patient) facts."""
-        for record, patient in facts:
-            self.link(record, patient)
+        self.link_acquisitions((acquisition(record), patient) for record, patient in facts)
+
+    def link_acquisitions(self, facts: Iterable[tuple[str, str]]) -> None:
+        """Note many (acquisition, patient) facts; the quickest way where acquisitions are known."""
+        known = self._patient_of
+        for name, patient in facts:
+            other = known.setdefault(name, patient)
+            if other != patient:
+                a, b = self._find(other), self._find(patient)
+                if a != b:
+                    self._parent[max(a, b)] = min(a, b)  # the order of facts does not matter
 
     def of_record(self, record: str) -> str:
         """A name of the person, the same for all their records; it changes as facts are added."""
-        return self._find(f"r:{acquisition(record)}")
+        name = acquisition(record)
+        patient = self._patient_of.get(name)
+        return f"nobody known:{name}" if patient is None else self._find(patient)
 
     def patient_names(self, records: Mapping[str, str]) -> dict[str, str]:
         """For each record (mapped to its patient) one patient name that all records of the person share."""
+        renamed = set(self._parent).union(self._parent.values())  # who has several names
+        shared = {record: self._find(patient) for record, patient in records.items() if patient in renamed}
         names: dict[str, str] = {}
-        for record, patient in records.items():
-            person = self.of_record(record)
+        for record, person in shared.items():
+            patient = records[record]
             # a real patient number goes before a record that stands in for one
             names[person] = min(
                 names.get(person, patient), patient, key=lambda name: ("/record/" in name, name)
             )
-        return {record: names[self.of_record(record)] for record in records}
+        return {**records, **{record: names[person] for record, person in shared.items()}}
 
-    def _find(self, node: str) -> str:
-        root = node
-        while (parent := self._parent.setdefault(root, root)) != root:
+    def _find(self, patient: str) -> str:
+        root = patient
+        while (parent := self._parent.get(root, root)) != root:
             root = parent
-        while self._parent[node] != root:  # later look-ups take one step
-            self._parent[node], node = root, self._parent[node]
+        while patient != root:  # later look-ups take one step
+            self._parent[patient], patient = root, self._parent[patient]
         return root

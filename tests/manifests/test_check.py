@@ -108,7 +108,7 @@ def test_a_probe_of_the_gallery_record_is_found_unless_it_is_meant(sets, run):
     _edit(sets / "id" / "test_probe.tsv", lambda rows: [later, *rows[1:]])
     _violates(run, sets / "id", "1 probes are of a record that is in the gallery too")
     info = json.loads((sets / "id" / "manifest.json").read_text())
-    info["arguments"]["within_record"] = True
+    info["within_record"]["test"] = True
     (sets / "id" / "manifest.json").write_text(json.dumps(info))
     assert run("check", sets / "id")[0] == 0
 

@@ -1,4 +1,4 @@
-"""The label tables that ship: the published numbers of classes, and the statements of the corpora themselves."""
+"""The label tables that ship: the published numbers of classes, and the statements of the corpora."""
 
 import ast
 import csv
