@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fairseq_signals.data.build import build_store
@@ -48,7 +48,7 @@ def _count(text: str) -> int:
     return value
 
 
-def build_from_arguments(items: Sequence[Item], args: argparse.Namespace) -> None:
+def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> None:
     """Build the store that the arguments describe and print what became of the records."""
     options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard)
     summary = build_store(items, args.dest, options, args.workers, args.overwrite)

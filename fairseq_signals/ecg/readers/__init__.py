@@ -20,6 +20,8 @@ from fairseq_signals.errors import MissingLibraryError, StoreError
 READERS = {
     "wfdb": "fairseq_signals.ecg.record:read_record",
     "dicom": "fairseq_signals.ecg.readers.dicom:read_dicom",
+    "edf": "fairseq_signals.ecg.readers.edf:read_edf",
+    "code15_hdf5": "fairseq_signals.ecg.readers.code15_hdf5:read_code15_hdf5",
 }
 
 

@@ -1,0 +1,184 @@
+"""CODE-15%, with its patients and six diagnoses -> record store.
+
+    python preprocess/code15.py ROOT --dest STORE
+
+ROOT holds exams.csv and the unzipped parts (exams_part0.hdf5 to exams_part17.hdf5, or some of them), also in
+folders of their own. An exam's id is its exam_id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.data.corpus_table import (
+    NOT_DOWNLOADED,
+    TableRow,
+    add_partial_argument,
+    read_rows,
+    without_absent,
+)
+from fairseq_signals.data.rows import Item
+from fairseq_signals.ecg.readers import load_reader
+from fairseq_signals.ecg.reasons import UNREADABLE
+from fairseq_signals.errors import StoreError
+
+TABLE = "exams.csv"
+SOURCE = "code15"
+READER = "code15_hdf5"
+#: The diagnoses of the table, which are the codes in the store.
+LABELS = ("1dAVb", "RBBB", "LBBB", "SB", "ST", "AF")
+COLUMNS = ("exam_id", "age", "is_male", *LABELS, "patient_id", "trace_file")
+USED = ("exam_id", "age", "is_male", *LABELS, "patient_id")
+NO_EXAM = 0  # in exam_id of a part: the last row of each part holds no exam
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description="CODE-15% -> record store")
+    parser.add_argument("root", type=Path, help=f"folder with {TABLE} and the parts (.hdf5)")
+    add_partial_argument(parser)
+    add_store_arguments(parser)
+    return run(preprocess, parser.parse_args(argv))
+
+
+def preprocess(args: argparse.Namespace) -> None:
+    """Look into the parts, join the table, and store the exams."""
+    load_reader(READER)  # tells at once where h5py is missing
+    parts = find_parts(args.root)
+    items = list_exams(args.root, parts)
+    build_from_arguments(without_absent(items) if args.downloaded_only else items, args)
+
+
+class Part(NamedTuple):
+    """One HDF5 file.
+
+    Attributes:
+        path: the file.
+        exam_ids: (N,) ascending; empty where the file cannot be read.
+        rows: (N,) where each of them is.
+        listed: (N,) bool, whether the table has named it.
+        digest: of the file.
+        damage: why the file cannot be read, or None.
+    """
+
+    path: Path
+    exam_ids: np.ndarray
+    rows: np.ndarray
+    listed: np.ndarray
+    digest: str = ""
+    damage: str | None = None
+
+    def find(self, exam_id: int) -> int | None:
+        """The position of an exam in these arrays."""
+        position = int(np.searchsorted(self.exam_ids, exam_id))
+        found = position < len(self.exam_ids) and self.exam_ids[position] == exam_id
+        return position if found else None
+
+
+def find_parts(root: Path) -> dict[str, Part]:
+    """The parts below a folder, by file name.
+
+    Raises:
+        StoreError: there is no such folder, no part in it, or two parts have one name.
+    """
+    if not root.is_dir():
+        raise StoreError(f"{root}: there is no such folder")
+    parts: dict[str, Part] = {}
+    for path in sorted(Path(os.path.abspath(root)).rglob("*.hdf5")):
+        if path.name in parts:
+            raise StoreError(f"{path} and {parts[path.name].path} have one name. Remove one of them.")
+        parts[path.name] = _read_part(path)
+    if not parts:
+        raise StoreError(
+            f"{root}: there is no part (exams_part0.hdf5, ...). Unzip those that were downloaded."
+        )
+    return parts
+
+
+def _read_part(path: Path) -> Part:
+    from fairseq_signals.ecg.readers.code15_hdf5 import read_contents
+
+    nothing = np.zeros(0, np.int64)
+    try:
+        contents = read_contents(path)
+    except StoreError as e:
+        warn(str(e))
+        return Part(path, nothing, nothing, nothing.astype(bool), damage=str(e).replace(str(path), path.name))
+    if contents.exam_ids is None:
+        raise StoreError(f"{path}: there is no dataset exam_id, so its exams are unknown. Download it again.")
+    rows = np.argsort(contents.exam_ids, kind="stable")
+    exam_ids = contents.exam_ids[rows]
+    real = exam_ids != NO_EXAM
+    return Part(path, exam_ids[real], rows[real], np.zeros(real.sum(), bool), contents.digest)
+
+
+def list_exams(root: Path, parts: dict[str, Part]) -> Iterator[Item]:
+    """Every exam of the table, then those that only the parts have.
+
+    Raises:
+        StoreError: the table is missing or malformed, or lists an exam twice.
+    """
+    path = root / TABLE
+    for row in read_rows(path, COLUMNS):
+        exam_id, name = row.number("exam_id"), row.text("trace_file")
+        part = parts.get(name)
+        position = None if part is None else part.find(int(exam_id))
+        if part is None or position is None:
+            yield _absent(root, exam_id, name, part)
+            continue
+        if part.listed[position]:
+            raise StoreError(f"{row.where}: exam_id {exam_id} is listed already")
+        part.listed[position] = True
+        yield _item(part, position, **_fields(row))
+    for part in parts.values():
+        unlisted = np.flatnonzero(~part.listed).tolist()
+        if unlisted:
+            first = part.exam_ids[unlisted[0]]
+            warn(
+                f"{len(unlisted):,} exams of {part.path} are not in {TABLE}; kept without patient and "
+                f"diagnoses (first: {first})"
+            )
+        yield from (_item(part, i) for i in unlisted)
+
+
+def _item(part: Part, position: int, **fields: Any) -> Item:
+    exam_id, row = str(part.exam_ids[position]), int(part.rows[position])
+    return Item(SOURCE, exam_id, str(part.path), part.digest, reader=READER, index=row, **fields)
+
+
+def _fields(row: TableRow) -> dict[str, Any]:
+    """The fields of `Item` that a row of the table gives."""
+    male = row.truth("is_male")
+    return {
+        "patient_id": row.number("patient_id"),
+        "age": row.age("age"),
+        "sex": None if male is None else "male" if male else "female",
+        "codes": tuple(label for label in LABELS if row.truth(label)),
+        "attributes": row.attributes(USED),
+    }
+
+
+def _absent(root: Path, exam_id: str, name: str, part: Part | None) -> Item:
+    """An exam that no part has, so that it is reported."""
+    kind = NOT_DOWNLOADED
+    if part is not None and part.damage is not None:
+        reason, kind = part.damage, UNREADABLE
+    elif part is not None:
+        reason = f"{TABLE} says it is in {name}, but it is not. Download both again."
+    else:
+        zipped = f"{Path(name).stem}.zip"
+        step = f"Unzip {zipped}" if (root / zipped).is_file() else "Download it"
+        reason = f"{TABLE} says it is in {name}, which is not there. {step}, or pass --downloaded-only."
+    return Item(SOURCE, exam_id, str(root / name), rejected=reason, rejected_kind=kind)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
