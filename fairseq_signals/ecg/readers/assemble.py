@@ -161,7 +161,12 @@ def _to_int16(channel: Channel, fs: float) -> tuple[np.ndarray, float, bool]:
         low, high = int(values.min()), int(values.max())
         if max(-low, high) <= _INT16_MAX:
             return values.astype(np.int16), lsb_mv, False
-    return quantise(values.astype(np.float64) * lsb_mv + channel.offset_mv, lsb_mv)
+    mv = values.astype(np.float64) * lsb_mv + channel.offset_mv
+    for step in (lsb_mv, lsb_mv / 2):  # the even ranges of EDF put the zero between two values
+        stored = quantise(mv, step)
+        if not stored[2]:
+            break
+    return stored
 
 
 def _require_one_length(record_id: str, stored: dict[str, tuple[np.ndarray, float]]) -> None:
