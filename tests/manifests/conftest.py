@@ -15,26 +15,16 @@ FS = 10.0  # Hz; a 5 s segment is 50 samples
 def make_store(tmp_path: Path):
     """`make_store(name, records, n_shards=1)`: a store of `(record_id, options)`, in this order.
 
-    Options: source "a", patient_id None, seconds 10, codes ("426783006",), fs 10.
+    Options: source "a", patient_id None, seconds 10, codes ("426783006",), fs 10, and other fields of a row.
     """
 
     def make(name: str, records: list, n_shards: int = 1) -> Path:
         rows = []
         for record_id, options in records:
-            fs = options.get("fs", FS)
-            n_samples = round(options.get("seconds", 10) * fs)
-            rows.append(
-                StoreRow(
-                    record_id,
-                    options.get("source", "a"),
-                    fs,
-                    ("I", "II"),
-                    np.ones(2),
-                    np.zeros((2, n_samples), np.int16),
-                    patient_id=options.get("patient_id"),
-                    codes=options.get("codes", ("426783006",)),
-                )
-            )
+            row = {"source": "a", "fs": FS, "codes": ("426783006",), **options}
+            n_samples = round(row.pop("seconds", 10) * row["fs"])
+            signal = np.zeros((2, n_samples), np.int16)
+            rows.append(StoreRow(record_id, leads=("I", "II"), scale=np.ones(2), signal=signal, **row))
         folder = tmp_path / name
         folder.mkdir()
         for shard in range(n_shards):
