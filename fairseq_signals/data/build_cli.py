@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fairseq_signals.data.build import build_store
-from fairseq_signals.data.rows import RECORDS_PER_SHARD, BuildOptions, Item
-from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.data.codecs import CODECS, INT16
+from fairseq_signals.data.rows import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
+from fairseq_signals.errors import FairseqSignalsError, StoreError
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +25,31 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="reject records shorter than this (default: 5, one segment)",
     )
-    parser.add_argument("--workers", type=_count, default=None, help="processes (default: one for each CPU)")
+    parser.add_argument(
+        "--workers", type=_count, default=None, help="processes on this machine (default: one for each CPU)"
+    )
     parser.add_argument(
         "--records-per-shard",
         type=_count,
         default=RECORDS_PER_SHARD,
         help=f"records that share a file (default: {RECORDS_PER_SHARD})",
+    )
+    parser.add_argument(
+        "--codec",
+        choices=CODECS,
+        default=INT16,
+        help="samples as they are, or as FLAC: lossless too, about a third of the size, slower to read",
+    )
+    parser.add_argument(
+        "--checksums",
+        choices=CHECKSUMS,
+        default=CHECKSUMS[0],
+        help="reject records whose samples disagree with the checksums in their header, or keep them",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of this Dask scheduler, such as tcp://host:8786, make the store",
     )
     parser.add_argument("--overwrite", action="store_true", help="build anew where DEST holds another store")
 
@@ -49,9 +69,16 @@ def _count(text: str) -> int:
 
 
 def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> None:
-    """Build the store that the arguments describe and print what became of the records."""
-    options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard)
-    summary = build_store(items, args.dest, options, args.workers, args.overwrite)
+    """Build the store that the arguments describe and print what became of the records.
+
+    Args:
+        items: the records; may be a generator, which is read once.
+        args: of a parser that `add_store_arguments` was given.
+    """
+    if args.scheduler is not None and args.workers is not None:
+        raise StoreError("--workers is for this machine: leave it out with --scheduler, which has its own")
+    options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums)
+    summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
     print(summary)
 
 

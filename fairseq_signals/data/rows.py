@@ -17,6 +17,7 @@ from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 RECORDS_PER_SHARD = 500
+CHECKSUMS = ("check", "ignore")
 REJECTED = "rejected "  #: prefix of the counts of rejections by kind
 
 
@@ -66,12 +67,15 @@ class BuildOptions:
         min_seconds: shorter records are rejected.
         records_per_shard: records (kept or not) that share a shard.
         codec: how signals are stored, see `fairseq_signals.data.codecs`.
+        checksums: whether a record whose samples disagree with the checksums in its header is rejected
+            ("check") or kept and counted ("ignore").
     """
 
     fs: float = 500.0
     min_seconds: float = 5.0
     records_per_shard: int = RECORDS_PER_SHARD
     codec: str = INT16
+    checksums: str = "check"
 
 
 def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
@@ -172,6 +176,13 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
             f"{options.min_seconds:g} s asked for. Lower --min-seconds to keep it.",
             kind="too short",
         )
+    if record.damaged and options.checksums == "check":
+        lead, what = record.damaged[0]
+        raise SignalError(
+            f"record {item.record_id}: lead {lead}: {what}{_and_more(len(record.damaged) - 1)}. The signal "
+            f"file is damaged, or not the header's. Download both again, or pass --checksums ignore.",
+            kind="with a wrong checksum",
+        )
     stored = resample_record(record, options.fs)
     _note(record, stored, item, notes)
     subject = record.subject
@@ -191,6 +202,10 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
     )
 
 
+def _and_more(n: int) -> str:
+    return f"; and {n} more" if n else ""
+
+
 def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:
     for lead, reason in record.faults:
         notes.faults.append(LeadFault(item.key, lead, reason))
@@ -200,6 +215,8 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
         notes.count("other channel(s) ignored")
     if record.derived:
         notes.count("with limb leads computed from I and II")
+    if record.damaged:
+        notes.count("kept with a wrong checksum")
     if stored is not record:
         notes.count(f"resampled from {record.fs:g} Hz")
     elif record.requantised:

@@ -28,6 +28,7 @@ _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
 _KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
+_INTEGER = re.compile(r"[-+]?\d{1,18}")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
 
@@ -48,6 +49,7 @@ class SignalLine:
         adc_gain: adu per physical unit.
         baseline: adu that stand for 0 physical units.
         units: physical unit as written; "mV" where the header does not say.
+        checksum: sum of the samples modulo 2 ** 16; None where the header does not say.
         description: what the signal is; the name of the lead in an ECG.
     """
 
@@ -60,6 +62,7 @@ class SignalLine:
     baseline: int = 0
     units: str = "mV"
     description: str = ""
+    checksum: int | None = None
 
     @property
     def mv_per_unit(self) -> float | None:
@@ -189,6 +192,7 @@ def _signal_line(line: str, path: Path) -> SignalLine:
         baseline=adc_zero if baseline is None else int(baseline),
         units=units or "mV",
         description=fields[8].strip() if len(fields) > 8 else "",
+        checksum=int(fields[6]) if len(fields) > 6 and _INTEGER.fullmatch(fields[6]) else None,
     )
 
 

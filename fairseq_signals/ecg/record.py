@@ -1,7 +1,7 @@
 """Read one recording: any WFDB record to int16 leads in canonical order, lossless where 16 bits allow.
 
-Records whose signals are all in one file of format 16 (`.dat`, and the `.mat` files of the PhysioNet/CinC
-challenges) are read with numpy alone; everything else goes through the wfdb library, imported when needed.
+Records in the common formats (16, as in `.dat` and in the `.mat` files of the PhysioNet/CinC challenges, and
+61, 80 and 212) are read with numpy alone; all others go through the wfdb library, imported when needed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from fairseq_signals.ecg.header import Header, SignalLine, Subject, parse_comments, read_header
 from fairseq_signals.ecg.leads import by_canonical_lead
+from fairseq_signals.ecg.signal_files import is_direct, missing_value, read_adu
 from fairseq_signals.errors import SignalError
 
 MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the record is not an ECG
@@ -21,8 +22,6 @@ MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the recor
 NOBODY = Subject()
 
 _INT16_MAX = 32767
-_MISSING_16 = -32768  # the sample value that means "no valid sample" in format 16
-_MAT4_INT16 = 30  # type code of a little-endian int16 matrix in a MATLAB version 4 file
 
 
 class LeadNote(NamedTuple):
@@ -45,6 +44,7 @@ class Record:
         subject: age, sex, codes and patient number from the header comments, or where the format has them.
         faults: leads of the twelve that were left out (constant, missing samples, ...).
         ignored: channels that are not one of the twelve leads.
+        damaged: leads of the file whose samples do not add up to the checksum in the header.
         requantised: True where the values did not fit 16 bits and were rounded to 1/32767 of the peak.
         derived: leads that are not in the file and were computed from I and II.
         report: statements about the recording, or None.
@@ -58,6 +58,7 @@ class Record:
     subject: Subject = NOBODY
     faults: tuple[LeadNote, ...] = ()
     ignored: tuple[LeadNote, ...] = ()
+    damaged: tuple[LeadNote, ...] = ()
     requantised: bool = False
     derived: tuple[str, ...] = ()
     report: str | None = None
@@ -93,8 +94,8 @@ def read_record(path: Path, record_id: str | None = None) -> Record:
 
         return read_multi_segment(header, record_id)
     selected, faults, ignored = select_leads(header.signals, record_id)
-    if is_plain_16(header):
-        record = _read_plain_16(header, record_id, selected)
+    if is_direct(header):
+        record = _read_direct(header, record_id, selected)
     else:
         from fairseq_signals.ecg.wfdb_reader import read_single_segment
 
@@ -147,51 +148,22 @@ def select_leads(
     return selected, tuple(faults), tuple(ignored)
 
 
-# --- format 16, one file ---------------------------------------------------------------------------------
+# --- formats that are decoded here -----------------------------------------------------------------------
 
 
-def is_plain_16(header: Header) -> bool:
-    """Whether all signals are interleaved 16-bit samples of one file, without frames or skew."""
-    first = header.signals[0] if header.signals else None
-    return first is not None and all(
-        s.fmt == "16"
-        and s.samples_per_frame == 1
-        and s.skew == 0
-        and s.file_name == first.file_name != "~"
-        and s.byte_offset == first.byte_offset
-        for s in header.signals
-    )
-
-
-def _read_plain_16(header: Header, record_id: str, selected: dict[str, int]) -> Record:
-    first = header.signals[0]
-    path = header.path.parent / first.file_name
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise signal_file_missing(record_id, header, path.name) from None
-    except OSError as e:
-        raise SignalError(
-            f"record {record_id}: {path.name} cannot be read ({e.strerror}). Check the file."
-        ) from e
-    n_signals = len(header.signals)
-    available = max(0, len(data) - first.byte_offset) // (2 * n_signals)
-    n_samples = available if header.n_samples is None else header.n_samples
-    if n_samples > available or n_samples == 0:
-        raise truncated(record_id, path.name, n_samples, available)
-    if path.suffix == ".mat" and first.byte_offset >= 20:
-        _check_mat4(data, record_id, path.name, n_signals)
-    adu = np.frombuffer(data, dtype="<i2", count=n_samples * n_signals, offset=first.byte_offset)
+def _read_direct(header: Header, record_id: str, selected: dict[str, int]) -> Record:
     positions = list(selected.values())
-    adu = adu.reshape(n_samples, n_signals).T  # interleaved -> (signal, sample)
-    adu = np.ascontiguousarray(adu if positions == list(range(n_signals)) else adu[positions])  # (L, T)
+    adu = read_adu(header, record_id, positions)  # (L, T)
+    n_samples = adu.shape[1]
     low, high = adu.min(axis=1).tolist(), adu.max(axis=1).tolist()
+    damaged = _compare_checksums(adu, {lead: header.signals[p] for lead, p in selected.items()})
 
     keep, rows, scale, faults, requantised = [], [], [], [], False
     for i, (lead, position) in enumerate(selected.items()):
         line = header.signals[position]
-        if low[i] == _MISSING_16:
-            faults.append(LeadNote(lead, missing_reason(int((adu[i] == _MISSING_16).sum()), n_samples)))
+        missing = missing_value(line.fmt)
+        if low[i] <= missing:
+            faults.append(LeadNote(lead, missing_reason(int((adu[i] == missing).sum()), n_samples)))
             continue
         if low[i] == high[i]:
             faults.append(
@@ -209,7 +181,21 @@ def _read_plain_16(header: Header, record_id: str, selected: dict[str, int]) -> 
         signal = adu
     else:
         signal = np.stack(rows) if rows else np.zeros((0, n_samples), np.int16)
-    return finish(record_id, header.fs, keep, signal, np.array(scale), faults, requantised)
+    record = finish(record_id, header.fs, keep, signal, np.array(scale), faults, requantised)
+    return replace(record, damaged=damaged)
+
+
+def _compare_checksums(adu: np.ndarray, lines: dict[str, SignalLine]) -> tuple[LeadNote, ...]:
+    """Leads whose samples (L, T) do not add up to the checksum in the header: modulo 2 ** 16, header(5).
+
+    A checksum of 0 is what programs write that do not compute it; it is not compared.
+    """
+    sums = np.add.reduce(adu, axis=1, dtype=np.int16).tolist()  # int16 wraps as the checksum does
+    return tuple(
+        LeadNote(lead, f"its samples add up to {found}, but the checksum in the header is {line.checksum}")
+        for (lead, line), found in zip(lines.items(), sums)
+        if line.checksum and (line.checksum - found) % 2**16
+    )
 
 
 def mv_per(line: SignalLine) -> float:
@@ -228,34 +214,7 @@ def _subtract(adu: np.ndarray, baseline: int, low: int, high: int) -> tuple[np.n
     return np.rint((adu.astype(np.float64) - baseline) / factor).astype(np.int16), factor
 
 
-def _check_mat4(data: bytes, record_id: str, name: str, n_signals: int) -> None:
-    kind, rows = np.frombuffer(data, dtype="<i4", count=2).tolist()
-    if kind != _MAT4_INT16 or rows != n_signals:
-        raise SignalError(
-            f"record {record_id}: {name} is not the MATLAB version 4 matrix of {n_signals} x samples 16-bit "
-            f"integers that its header describes. Restore it from the original download."
-        )
-
-
-# --- shared with the wfdb path ---------------------------------------------------------------------------
-
-
-def signal_file_missing(record_id: str, header: Header, name: str) -> SignalError:
-    """The error for a signal file that is not where its header is."""
-    return SignalError(
-        f"record {record_id}: signal file {name}, named in {header.path.name}, is missing. "
-        f"Restore it beside the header from the original download.",
-        kind="without a signal file",
-    )
-
-
-def truncated(record_id: str, name: str, expected: int, available: int) -> SignalError:
-    """The error for a signal file that ends too early."""
-    return SignalError(
-        f"record {record_id}: {name} is truncated: it holds {available} samples per lead, but the header "
-        f"announces {expected}. Download it again.",
-        kind="truncated",
-    )
+# --- shared with the other readers ------------------------------------------------------------------------
 
 
 def missing_reason(n_missing: int, n_samples: int) -> str:

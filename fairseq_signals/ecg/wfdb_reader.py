@@ -18,9 +18,8 @@ from fairseq_signals.ecg.record import (
     mv_per,
     quantise,
     select_leads,
-    signal_file_missing,
-    truncated,
 )
+from fairseq_signals.ecg.signal_files import signal_file_missing, truncated
 from fairseq_signals.errors import SignalError
 
 #: Of the formats whose samples have a fixed size; FLAC (508, 516, 524) is not among them.

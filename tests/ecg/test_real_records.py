@@ -10,7 +10,8 @@ import wfdb
 from fairseq_signals.ecg.folder import find_records
 from fairseq_signals.ecg.header import read_header
 from fairseq_signals.ecg.leads import LEADS, canonical_lead
-from fairseq_signals.ecg.record import is_plain_16, read_record
+from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.signal_files import is_direct
 from fairseq_signals.errors import SignalError
 
 pytestmark = pytest.mark.shared
@@ -84,7 +85,7 @@ def test_early_challenge_headers_are_read_as_matlab_reads_them(sources):
     for headers in sources.values():
         for path in headers:
             mat = path.with_suffix(".mat")
-            if not mat.is_file() or not is_plain_16(read_header(path)):
+            if not mat.is_file() or not is_direct(read_header(path)):
                 continue
             record = read_record(path)
             if record.faults or len(record.leads) != 12 or any(s.baseline for s in read_header(path).signals):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fairseq_signals.ecg.header import read_header
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.record import is_plain_16, quantise, read_record
+from fairseq_signals.ecg.record import quantise, read_record
+from fairseq_signals.ecg.signal_files import is_direct
 from fairseq_signals.errors import SignalError
 
 
@@ -100,7 +101,7 @@ def test_the_numpy_path_equals_the_wfdb_library(tmp_path, write_wfdb, ecg_adu, s
 
     gain = [1000, 200, 4880.5, 1e-1] * 3
     header = write_wfdb(tmp_path, "r", ecg_adu(), gain=gain, baseline=[0, 3, -17] * 4, suffix=suffix)
-    assert is_plain_16(read_header(header))
+    assert is_direct(read_header(header))
     expected = wfdb.rdrecord(str(tmp_path / "r")).p_signal.T
     np.testing.assert_allclose(read_record(header).signal_mv(), expected, rtol=1e-12, atol=1e-12)
 

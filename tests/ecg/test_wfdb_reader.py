@@ -5,7 +5,8 @@ import pytest
 import wfdb
 
 from fairseq_signals.ecg.header import read_header
-from fairseq_signals.ecg.record import is_plain_16, read_record
+from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.signal_files import is_direct
 from fairseq_signals.errors import SignalError
 
 NAMES = ["V1", "ii", "AVR"]
@@ -73,7 +74,7 @@ def test_skewed_signals_are_aligned_and_the_end_without_samples_is_cut(tmp_path,
     lines = header.read_text().splitlines()
     lines[2] = lines[2].replace(" 16 ", " 16:3 ", 1)
     header.write_text("\n".join(lines))
-    assert not is_plain_16(read_header(header))
+    assert not is_direct(read_header(header))
     record = read_record(header)
     assert (record.leads, record.faults) == (("I", "II"), ())
     np.testing.assert_array_equal(record.signal, [adu[0, :-3], adu[1, 3:]])
