@@ -1,8 +1,8 @@
-"""One of two data-parallel workers on CPU (gloo), for `test_data_parallel.py`.
+"""One of two data-parallel workers on CPU (gloo), for `test_data_parallel.py` and `test_data_parallel_contrast.py`.
 
 Globals: RANK, MEETING (a file that the workers find each other by), SCENARIOS (a torch file: for each name,
-the model's state and options, whether it trains, and the batch of each worker), RESULTS (where to save what
-this worker computed).
+model and criterion with their options, the model's state, whether it trains, and the batch of each worker),
+RESULTS (where to save what this worker computed).
 """
 
 # mypy: ignore-errors
@@ -11,27 +11,26 @@ import contextlib
 
 import torch
 import torch.distributed as dist
+from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
+from fairseq.models import MODEL_DATACLASS_REGISTRY, MODEL_REGISTRY
 
-from fairseq_signals.criterions.wav2vec2_with_cmsc import (
-    Wav2Vec2WithCMSCCriterion,
-    Wav2Vec2WithCMSCCriterionConfig,
-)
-from fairseq_signals.models.wav2vec2_cmsc import Wav2Vec2CMSCConfig, Wav2Vec2CMSCModel
+import fairseq_signals  # noqa: F401
 from fairseq_signals.modules.distributed import contributing_no_rows, gather_rows
 from fairseq_signals.tasks.validation import ValidationSet
 
 
 def step(scenario: dict, rank: int) -> dict:
     """Loss, sample size and gradients of one batch, summed over the workers as fairseq's DDP does."""
-    model = Wav2Vec2CMSCModel(Wav2Vec2CMSCConfig(**scenario["options"]))
+    (name, options), (criterion_name, criterion_options) = scenario["model"], scenario["criterion"]
+    model = MODEL_REGISTRY[name](MODEL_DATACLASS_REGISTRY[name](**options))
     model.load_state_dict(scenario["state"])
     model.train(scenario["train"])
-    criterion = Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(), task=None)
+    cfg = CRITERION_DATACLASS_REGISTRY[criterion_name](**criterion_options)
+    criterion = CRITERION_REGISTRY[criterion_name](cfg, task=None)
     batch = scenario["batches"][rank]
-    noise, drawn = batch["noise"], torch.Tensor.exponential_
-    torch.Tensor.exponential_ = lambda tensor, *_, **__: tensor.copy_(
-        noise
-    )  # the Gumbel noise of these frames
+    drawn = torch.Tensor.exponential_
+    if "noise" in batch:  # the Gumbel noise of these frames
+        torch.Tensor.exponential_ = lambda tensor, *_, **__: tensor.copy_(batch["noise"])
     ignored = rank in scenario["ignored"]
     try:
         with contributing_no_rows() if ignored else contextlib.nullcontext():
@@ -40,13 +39,18 @@ def step(scenario: dict, rank: int) -> dict:
             loss.backward()
     finally:
         torch.Tensor.exponential_ = drawn
-    result = {"loss": loss.detach(), "sample_size": (sample_size * (not ignored)).float()}
+    size = torch.as_tensor(sample_size, dtype=torch.float) * (not ignored)
+    result = {"loss": loss.detach(), "sample_size": size}
     for name, parameter in model.named_parameters():
         result[f"grad.{name}"] = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     for value in result.values():
         dist.all_reduce(value)
-    for key in ("prob_perplexity", "code_perplexity", "cmsc_loss", "positive_pairs"):
-        result[f"own.{key}"] = log[key] if key == "positive_pairs" else log[key] / sample_size
+    for key in ("prob_perplexity", "code_perplexity", "cmsc_loss"):
+        if key in log:
+            result[f"own.{key}"] = log[key] / sample_size
+    for key in ("positive_pairs", "correct", "anchors"):
+        if key in log:
+            result[f"own.{key}"] = torch.as_tensor(log[key])
     return result
 
 

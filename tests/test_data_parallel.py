@@ -93,7 +93,8 @@ def setting():
 def workers(setting, forked, repo_dir, tmp_path_factory):
     """What two workers computed, in every scenario."""
     model, _, parts = setting
-    common = {"options": OPTIONS, "state": model.state_dict(), "batches": parts, "ignored": []}
+    common = {"model": ("wav2vec2_cmsc", OPTIONS), "criterion": ("wav2vec2_with_cmsc", {})}
+    common.update(state=model.state_dict(), batches=parts, ignored=[])
     scenarios = {
         "eval": {**common, "train": False},
         "train": {**common, "train": True},
