@@ -160,6 +160,34 @@ def not_downloaded(source: str, record_id: str, root: Path, file: str, table: st
     )
 
 
+def absent_from_list(
+    root: Path, source: str, present: Collection[str], list_name: str = "RECORDS"
+) -> list[Item]:
+    """The records that a list of PhysioNet's, if there is one, names and that are not there.
+
+    Args:
+        root: folder of the corpus; each line of `RECORDS` in it is a record's path, without suffix.
+        source: name of the corpus.
+        present: ids of the records that are there.
+        list_name: the list.
+
+    Raises:
+        StoreError: the list cannot be read.
+    """
+    path = root / list_name
+    if not path.is_file():
+        return []
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as e:
+        raise StoreError(f"{path}: the list of records cannot be read ({e}). Download it again.") from e
+    return [
+        not_downloaded(source, name, root, f"{name}.hea", list_name)
+        for name in dict.fromkeys(names)
+        if name not in present
+    ]
+
+
 def without_absent(items: Iterable[Item]) -> Iterator[Item]:
     """The items that were downloaded; a warning tells how many were not."""
     n_absent, first = 0, ""

@@ -8,9 +8,8 @@ import sys
 def test_every_script_is_described_and_every_option_exists(repo_dir):
     text = (repo_dir / "preprocess" / "README.md").read_text()
     scripts = sorted((repo_dir / "preprocess").glob("*.py"))
-    sources = [
-        path.read_text() for path in (*scripts, repo_dir / "fairseq_signals" / "data" / "build_cli.py")
-    ]
+    shared = (repo_dir / "fairseq_signals" / "data").glob("*.py")
+    sources = [path.read_text() for path in (*scripts, *shared)]
     for path in scripts:
         assert f"`{path.name}`" in text
     for option in set(re.findall(r"--[a-z][a-z-]+", text)):

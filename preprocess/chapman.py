@@ -1,0 +1,94 @@
+"""Chapman-Shaoxing and Ningbo, as PhysioNet publishes them in one corpus ("ecg-arrhythmia") -> record store.
+
+    python preprocess/chapman.py ROOT --dest STORE
+
+ROOT is the folder of the release: ConditionNames_SNOMED-CT.csv, WFDBRecords/01/010/JS00001.hea and so on. A
+record's id is its file name. Source, id and codes are those of the same recording in PhysioNet/CinC 2021.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.data.corpus_table import read_rows
+from fairseq_signals.data.rows import Item, list_folder
+from fairseq_signals.ecg.header import parse_comments, read_header
+from fairseq_signals.errors import SignalError, StoreError
+
+FOLDER = "WFDBRecords"
+CONDITIONS = "ConditionNames_SNOMED-CT.csv"
+LAST_OF_CHAPMAN = 10646  # JS00001 to JS10646 were recorded in Shaoxing, the others in Ningbo
+NAME = re.compile(r"JS(\d{5})")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        description="Chapman-Shaoxing and Ningbo (ecg-arrhythmia) -> record store"
+    )
+    parser.add_argument("root", type=Path, help=f"folder of the release, with {FOLDER}")
+    add_store_arguments(parser)
+    return run(preprocess, parser.parse_args(argv))
+
+
+def preprocess(args: argparse.Namespace) -> None:
+    """List the records of the folder and store them."""
+    folder = args.root / FOLDER
+    if args.root.is_dir() and not folder.is_dir():
+        raise StoreError(f"{args.root}: there is no folder {FOLDER} in it. Give the folder of the release.")
+    items = name_records(list_folder(folder, ""))
+    build_from_arguments(name_conditions(items, read_conditions(args.root / CONDITIONS)), args)
+
+
+def name_records(items: Iterable[Item]) -> Iterator[Item]:
+    """The records under their file names and the names of their two sources in PhysioNet/CinC 2021.
+
+    Raises:
+        StoreError: a record has a name of another corpus.
+    """
+    for item in items:
+        name = PurePosixPath(item.record_id).name
+        match = NAME.fullmatch(PurePosixPath(name).stem)
+        if match is None:
+            raise StoreError(
+                f"{item.path}: records of this corpus are named JS and five digits. Take this one "
+                f"out, or use preprocess/wfdb_folder.py."
+            )
+        source = "chapman_shaoxing" if int(match[1]) <= LAST_OF_CHAPMAN else "ningbo"
+        yield replace(item, source=source, record_id=name)
+
+
+def read_conditions(path: Path) -> dict[str, str]:
+    """Acronym of each SNOMED CT code that the table of the release names; none where it is not there.
+
+    Raises:
+        StoreError: the table is malformed.
+    """
+    if not path.is_file():
+        warn(f"{path} is not there; codes are stored without their acronyms")
+        return {}
+    rows = read_rows(path, ("Acronym Name", "Full Name", "Snomed_CT"))
+    return {row.cells["Snomed_CT"]: row.cells["Acronym Name"] for row in rows}
+
+
+def name_conditions(items: Iterable[Item], acronyms: Mapping[str, str]) -> Iterator[Item]:
+    """The records with the acronyms of their codes, where these have one, among their attributes."""
+    for item in items:
+        try:
+            subject = parse_comments(read_header(Path(item.path)).comments)
+        except SignalError:
+            yield item  # reading it tells why
+            continue
+        known = "|".join(acronyms[code] for code in subject.codes if acronyms.get(code))
+        attributes = (*subject.other, *((("acronyms", known),) if known else ()))
+        yield replace(item, attributes=attributes or None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
