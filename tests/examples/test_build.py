@@ -14,7 +14,8 @@ from fairseq.tasks import setup_task
 from omegaconf import OmegaConf
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FILES = sorted(EXAMPLES.rglob("*.yaml"))
+# the workflow's files in `paper/` are Snakemake's
+FILES = sorted(path for path in EXAMPLES.rglob("*.yaml") if EXAMPLES / "paper" not in path.parents)
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {
     "ecg_pretraining": "pretrain",
