@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from fairseq_signals.modules.fft_convolution import fft_convolution
 from fairseq_signals.modules.gelu import gelu
+
+#: From this kernel on, in float32 on a CPU, the position convolution goes through Fourier space.
+FFT_KERNEL = 32
+_is_compiling = getattr(torch.compiler, "is_compiling", bool)  # from torch 2.3 on
 
 
 class ConvPositionalEncoding(nn.Module):
@@ -23,9 +28,18 @@ class ConvPositionalEncoding(nn.Module):
         self.surplus = 1 - kernel % 2  # an even kernel gives one frame too many
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.pos_conv(x.transpose(1, 2))
+        # (B, F, D) -> (B, D, F)
+        y = self._convolve(x.transpose(1, 2))
         y = y[:, :, : y.shape[2] - self.surplus]
         return gelu(y).transpose(1, 2)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        conv: nn.Conv1d = self.pos_conv[0]  # type: ignore
+        direct = conv.kernel_size[0] < FFT_KERNEL or x.device.type != "cpu" or x.dtype != torch.float32
+        if direct or torch.is_autocast_enabled() or torch.jit.is_tracing() or _is_compiling():
+            return self.pos_conv(x)
+        assert conv.bias is not None
+        return fft_convolution(x, conv.weight, conv.bias, conv.groups)
 
 
 class SelfAttention(nn.Module):
