@@ -1,0 +1,162 @@
+"""What the benchmarks share: measurements in fresh processes, the machine, comparing two checkouts.
+
+Each measurement runs in a process of its own, so that its peak memory is its own. CPU seconds are the steadier
+figure on a busy machine, and the one that ratios are made of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+#: the checkout whose package is measured: this one, or the one that `--against` names
+CHECKOUT = Path(os.environ.get("BENCHMARK_CHECKOUT", Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(CHECKOUT))
+
+MIB = 2**20
+
+
+def status_mib(key: str) -> float:
+    """A line of /proc/self/status, e.g. VmRSS (memory now) or VmHWM (its peak), in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) / 1024
+    raise KeyError(key)
+
+
+def timed(work: Callable[[], Any], repeats: int, warm_up: int = 1) -> Dict[str, float]:
+    """Median CPU and wall seconds of `work()`, and the memory it takes beyond what was there before, in MiB."""
+    Path("/proc/self/clear_refs").write_text("5")  # begin a new peak
+    before = status_mib("VmRSS")
+    for _ in range(warm_up):
+        work()
+    peak = status_mib("VmHWM") - before
+    cpu, wall = [], []
+    for _ in range(repeats):
+        c, w = time.process_time(), time.perf_counter()
+        work()
+        cpu.append(time.process_time() - c)
+        wall.append(time.perf_counter() - w)
+    return {"cpu_s": statistics.median(cpu), "wall_s": statistics.median(wall), "peak_mib": peak}
+
+
+def _send(connection: Any, function: Callable[..., Any], arguments: Dict[str, Any]) -> None:
+    connection.send(function(**arguments))
+    connection.close()
+
+
+def in_process(function: Callable[..., Any], **arguments: Any) -> Any:
+    """What a module's function returns, run in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the process measuring {arguments} ended with code {process.exitcode}") from None
+    finally:
+        process.join()
+
+
+def machine(threads: int) -> Dict[str, Any]:
+    """Where the figures come from."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {"cpu": model, "cores": os.cpu_count(), "threads": threads, "torch": torch.__version__,
+            "python": platform.python_version()}  # fmt: skip
+
+
+def parser_of(doc: str, threads: int = 1) -> argparse.ArgumentParser:
+    """A command line with the options that all of these benchmarks have."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=threads, help="of torch (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs (default: %(default)s)")
+    parser.add_argument("--plot", type=Path, help="write a picture of the figures there (PNG)")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="measure this checkout too")
+    return parser
+
+
+def report(result: Dict[str, Any]) -> None:
+    """Print the last line: one JSON object, numbers to four digits."""
+    print(json.dumps(_rounded(result)))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def compare_checkouts(other: Path, keys: List[str]) -> int:
+    """Run the calling script on this checkout's package and on another's in turn; print both and the ratios.
+
+    Args:
+        other: folder of the other checkout.
+        keys: numbers of the result to compare, `other / this`.
+    """
+    if not (other / "fairseq_signals").is_dir():
+        print(f"{other}: is not a checkout: there is no fairseq_signals in it", file=sys.stderr)
+        return 2
+    arguments = [a for i, a in enumerate(sys.argv) if not _is_against(sys.argv, i)]
+    found: Dict[str, Dict[str, Any]] = {}
+    for name, folder in (("this", CHECKOUT), ("other", other.resolve())):
+        print(f"--- {name}: {folder}", flush=True)
+        run = subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, "BENCHMARK_CHECKOUT": str(folder)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        print(run.stdout, end="", flush=True)
+        found[name] = json.loads(run.stdout.splitlines()[-1])
+    ratios = {key: found["other"][key] / found["this"][key] for key in keys if _comparable(found, key)}
+    report({**found, "ratio_other_to_this": ratios})
+    return 0
+
+
+def _is_against(arguments: List[str], i: int) -> bool:
+    return arguments[i].startswith("--against") or (i > 0 and arguments[i - 1] == "--against")
+
+
+def _comparable(found: Dict[str, Dict[str, Any]], key: str) -> bool:
+    return all(isinstance(result.get(key), (int, float)) and result[key] for result in found.values())
+
+
+def bar_chart(path: Optional[Path], title: str, unit: str, bars: Dict[str, float]) -> None:
+    """A horizontal bar for each figure, largest first, if a path is given."""
+    if path is None:
+        return
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    names = sorted(bars, key=lambda name: bars[name])
+    figure, axes = plt.subplots(figsize=(7, 0.4 * len(bars) + 1.2), layout="constrained")
+    drawn = axes.barh(names, [bars[name] for name in names], color="#4477aa")
+    axes.bar_label(drawn, fmt="%.3g", padding=3)
+    axes.set(title=title, xlabel=unit)
+    axes.margins(x=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
