@@ -1,4 +1,4 @@
-"""One of two data-parallel workers on CPU (gloo), for `test_data_parallel.py` and `test_data_parallel_contrast.py`.
+"""One of two data-parallel workers on CPU (gloo), for the tests `test_data_parallel*.py`.
 
 Globals: RANK, MEETING (a file that the workers find each other by), SCENARIOS (a torch file: for each name,
 model and criterion with their options, the model's state, whether it trains, and the batch of each worker),
