@@ -25,7 +25,7 @@ class LeadError(FairseqSignalsError):
 
 
 class MissingLibraryError(FairseqSignalsError):
-    """An optional library that a file format needs is not installed."""
+    """An optional library that a file format or a drawing needs is not installed."""
 
 
 class StoreError(FairseqSignalsError):

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "ecg": set(),
     "metrics": set(),
     "transforms": {"ecg"},
+    "plots": {"ecg", "transforms"},
     "modules": {"ecg"},
     "data": {"ecg", "transforms"},
     "evaluation": {"ecg", "data", "metrics", "modules"},
@@ -27,7 +28,10 @@ MAY_IMPORT = {
     "tasks": {"ecg", "modules", "metrics", "data", "transforms", "models", "criterions"},
 }
 #: Folders and files that must start fast, or work where there is no PyTorch model in sight.
-WITHOUT_TORCH = ("fairseq_signals/ecg/", "fairseq_signals/metrics/", "preprocess/", "manifests/")
+WITHOUT_TORCH = (
+    *(f"fairseq_signals/{folder}/" for folder in ("ecg", "metrics", "transforms", "plots")),
+    *("preprocess/", "manifests/"),
+)
 LONGEST_FILE = 320
 #: Registered names that no module can have, and the modules that have them.
 MODULE_OF = {"3kg": "three_kg"}

@@ -1,0 +1,1 @@
+"""Drawings of recordings; needs matplotlib, which pip installs with "fairseq-signals[plot]"."""
