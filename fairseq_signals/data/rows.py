@@ -9,7 +9,7 @@ from typing import Callable
 
 from fairseq_signals.data.codecs import INT16
 from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
-from fairseq_signals.ecg.folder import find_files, find_records
+from fairseq_signals.ecg.folder import Orphan, iter_files, iter_records
 from fairseq_signals.ecg.readers import load_reader, read_with
 from fairseq_signals.ecg.reasons import UNFORESEEN
 from fairseq_signals.ecg.record import Record
@@ -79,6 +79,11 @@ class BuildOptions:
 
 
 def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
+    """What `iter_folder` gives, as a list."""
+    return list(iter_folder(root, source, patient_from_folder))
+
+
+def iter_folder(root: Path, source: str, patient_from_folder: bool = False) -> Iterator[Item]:
     """Every record below a folder, and every signal file without a header as a rejected one.
 
     Args:
@@ -91,19 +96,16 @@ def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> l
     """
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such folder")
-    listing = find_records(root)
-    if not listing.records:
+    n_records = 0
+    for found in iter_records(root):
+        if isinstance(found, Orphan):
+            yield item_without_header(source, found.record_id, found.path)
+        else:
+            n_records += 1
+            patient_id = _folder_name(found.record_id) if patient_from_folder else None
+            yield Item(source, found.record_id, str(found.path), found.digest, patient_id=patient_id)
+    if not n_records:
         raise StoreError(f"{root}: there is no WFDB record (.hea) in this folder or below it")
-    items = []
-    for record in listing.records:
-        patient_id = PurePosixPath(record.record_id).parent.name or None if patient_from_folder else None
-        items.append(Item(source, record.record_id, str(record.path), record.digest, patient_id=patient_id))
-    known = {item.record_id for item in items}
-    for orphan in listing.orphans:
-        stem = str(PurePosixPath(orphan).with_suffix(""))
-        record_id = orphan if stem in known else stem  # a header of that name may name another file
-        items.append(item_without_header(source, record_id, root / orphan))
-    return items
 
 
 def list_files(
@@ -114,6 +116,18 @@ def list_files(
     patient_from_folder: bool = False,
     accept: Callable[[bytes], bool] | None = None,
 ) -> list[Item]:
+    """What `iter_items_of_files` gives, as a list."""
+    return list(iter_items_of_files(root, source, suffixes, reader, patient_from_folder, accept))
+
+
+def iter_items_of_files(
+    root: Path,
+    source: str,
+    suffixes: Sequence[str],
+    reader: str,
+    patient_from_folder: bool = False,
+    accept: Callable[[bytes], bool] | None = None,
+) -> Iterator[Item]:
     """Every file below a folder that has one of the suffixes, each one record.
 
     Args:
@@ -131,23 +145,18 @@ def list_files(
     load_reader(reader)
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such folder")
-    found = find_files(root, suffixes, accept)
-    if not found:
-        raise StoreError(f"{root}: there is no {' or '.join(suffixes)} file in this folder or below it")
-    items = []
-    for record in found:
-        patient_id = PurePosixPath(record.record_id).parent.name or None if patient_from_folder else None
-        items.append(
-            Item(
-                source,
-                record.record_id,
-                str(record.path),
-                record.digest,
-                patient_id=patient_id,
-                reader=reader,
-            )
+    record = None
+    for record in iter_files(root, suffixes, accept):
+        patient_id = _folder_name(record.record_id) if patient_from_folder else None
+        yield Item(
+            source, record.record_id, str(record.path), record.digest, patient_id=patient_id, reader=reader
         )
-    return items
+    if record is None:
+        raise StoreError(f"{root}: there is no {' or '.join(suffixes)} file in this folder or below it")
+
+
+def _folder_name(record_id: str) -> str | None:
+    return PurePosixPath(record_id).parent.name or None
 
 
 def item_without_header(source: str, record_id: str, path: Path) -> Item:

@@ -1,8 +1,13 @@
-"""Find the records of a folder: every header below it, whatever the layout."""
+"""Find the records of a folder: every header below it, whatever the layout.
+
+Folders are read one at a time and in the order of their names: memory grows with the largest of them, and not
+with the corpus, and the result does not depend on the order that the disk has them in.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +15,8 @@ from pathlib import Path
 from typing import Callable
 
 from fairseq_signals.ecg.header import decode, split_comments
+
+logger = logging.getLogger(__name__)
 
 _SIGNAL_SUFFIXES = (".dat", ".mat")
 _ENDS = 4096  # bytes at either end of a file that its digest is made of
@@ -31,6 +38,21 @@ class FoundRecord:
     digest: str
 
 
+@dataclass(frozen=True)
+class Orphan:
+    """A signal file that no header names.
+
+    Attributes:
+        path: the file.
+        name: its path below the folder.
+        record_id: the same without suffix, unless a record has that name.
+    """
+
+    path: Path
+    name: str
+    record_id: str
+
+
 @dataclass
 class Listing:
     """What a folder holds.
@@ -46,19 +68,35 @@ class Listing:
 
 def find_records(root: Path) -> Listing:
     """Every WFDB record below `root`, links to folders included."""
-    root = Path(os.path.abspath(root))  # so that workers find it, wherever they were started
     listing = Listing()
-    for folder, names in _walk(root):
-        _list_folder(folder, root, names, listing)
+    for found in iter_records(root):
+        if isinstance(found, Orphan):
+            listing.orphans.append(found.name)
+        else:
+            listing.records.append(found)
     listing.records.sort(key=lambda record: record.record_id)
     listing.orphans.sort()
     return listing
 
 
+def iter_records(root: Path) -> Iterator[FoundRecord | Orphan]:
+    """Every WFDB record below `root`, links to folders included, and the signal files without one."""
+    root = Path(os.path.abspath(root))  # so that workers find it, wherever they were started
+    for folder, names in _walk(root):
+        yield from _list_folder(folder, root, names)
+
+
 def find_files(
     root: Path, suffixes: Sequence[str], accept: Callable[[bytes], bool] | None = None
 ) -> list[FoundRecord]:
-    """Every file below `root` with one of the suffixes, links to folders included, sorted by record_id.
+    """What `iter_files` finds, sorted by record_id."""
+    return sorted(iter_files(root, suffixes, accept), key=lambda record: record.record_id)
+
+
+def iter_files(
+    root: Path, suffixes: Sequence[str], accept: Callable[[bytes], bool] | None = None
+) -> Iterator[FoundRecord]:
+    """Every file below `root` with one of the suffixes, links to folders included.
 
     A record_id is the path below `root` without its suffix; with it where two files would share one. Hidden
     files are left out. The digest is of a file's size and of 4096 bytes at either end.
@@ -70,9 +108,9 @@ def find_files(
     """
     root = Path(os.path.abspath(root))
     endings = tuple(suffix.lower() for suffix in suffixes)
-    found: dict[str, list[tuple[Path, str]]] = {}  # id without suffix -> files, digests
     for folder, names in _walk(root):
         prefix = _prefix(folder, root)
+        found: dict[str, list[tuple[str, str]]] = {}  # name without suffix -> names, digests
         for name in names:
             ending = next((ending for ending in endings if name.lower().endswith(ending)), None)
             if name.startswith(".") or (ending is None and accept is None):
@@ -81,14 +119,11 @@ def find_files(
             if ending is None and accept is not None and not accept(head):
                 continue
             stem = name if ending is None else name[: -len(ending)]
-            found.setdefault(_text(prefix + (stem or name)), []).append((folder / name, digest))
-    records = []
-    for record_id, files in found.items():
-        for path, digest in files:
-            alone = len(files) == 1
-            own_id = record_id if alone else _text(_prefix(path.parent, root) + path.name)
-            records.append(FoundRecord(path, own_id, digest))
-    return sorted(records, key=lambda record: record.record_id)
+            found.setdefault(stem or name, []).append((name, digest))
+        for stem, files in found.items():
+            for name, digest in files:
+                own_name = stem if len(files) == 1 else name
+                yield FoundRecord(folder / name, _text(prefix + own_name), digest)
 
 
 def _ends(path: Path) -> tuple[bytes, str]:
@@ -104,15 +139,29 @@ def _ends(path: Path) -> tuple[bytes, str]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder below `root` once, links to folders included, and the names of its files."""
-    visited: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in visited:  # a link that leads back
-            subfolders.clear()
-            continue
-        visited.add(real)
-        yield Path(folder), names
+    """Each folder below `root` once, with the names of its files; sorted, links to folders last."""
+    tops = [root]
+    real_tops: list[str] = []
+    for top in tops:  # grows as links are found
+        real_top = os.path.realpath(top)
+        if any(real_top == real or real_top.startswith(real + os.sep) for real in real_tops):
+            continue  # a link to where this walk comes by anyway
+        real_tops.append(real_top)
+        stack = [str(top)]
+        while stack:
+            folder = stack.pop()
+            if real_top + folder[len(str(top)) :] in real_tops[:-1]:
+                continue  # a link to what holds a folder that was walked before
+            try:
+                with os.scandir(folder) as listed:
+                    entries = sorted(listed, key=lambda entry: entry.name)
+            except OSError as e:
+                logger.warning("%s: left out, because it cannot be listed (%s)", folder, e.strerror)
+                continue
+            below = [entry for entry in entries if entry.is_dir()]
+            tops += [Path(entry.path) for entry in below if entry.is_symlink()]
+            stack += [entry.path for entry in reversed(below) if not entry.is_symlink()]
+            yield Path(folder), [entry.name for entry in entries if not entry.is_dir()]
 
 
 def _prefix(folder: Path, root: Path) -> str:
@@ -140,7 +189,7 @@ def _size(path: Path) -> bytes:
         return b"missing"
 
 
-def _list_folder(folder: Path, root: Path, names: list[str], listing: Listing) -> None:
+def _list_folder(folder: Path, root: Path, names: list[str]) -> Iterator[FoundRecord | Orphan]:
     prefix = _prefix(folder, root)
     content: dict[str, bytes] = {}  # stem -> digest of its header and signal files
     segments_of: dict[str, list[str]] = {}
@@ -163,9 +212,12 @@ def _list_folder(folder: Path, root: Path, names: list[str], listing: Listing) -
             signal_files.update(files)
         content[stem] = _digest(data, *(_size(folder / file) for file in files))
     segments = {segment for listed in segments_of.values() for segment in listed}
-    for stem in content.keys() - segments:
-        digest = _digest(content[stem], *(content.get(segment, b"") for segment in segments_of.get(stem, ())))
-        listing.records.append(FoundRecord(folder / f"{stem}.hea", _text(prefix + stem), digest.hex()))
+    for stem, own in content.items():
+        if stem not in segments:
+            digest = _digest(own, *(content.get(segment, b"") for segment in segments_of.get(stem, ())))
+            yield FoundRecord(folder / f"{stem}.hea", _text(prefix + stem), digest.hex())
     for name in names:
         if name.endswith(_SIGNAL_SUFFIXES) and name not in signal_files and not name.startswith("."):
-            listing.orphans.append(_text(prefix + name))
+            stem = os.path.splitext(name)[0]  # a header of that name may name another file
+            record_id = _text(prefix + (name if stem in content else stem))
+            yield Orphan(folder / name, _text(prefix + name), record_id)

@@ -1,6 +1,8 @@
 """Which records a folder holds."""
 
-from fairseq_signals.ecg.folder import find_records
+import os
+
+from fairseq_signals.ecg.folder import Orphan, find_records, iter_records
 
 
 def ids(listing):
@@ -43,6 +45,62 @@ def test_linked_folders_are_followed_and_loops_are_not(tmp_path, write_wfdb, ecg
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(root)
     assert ids(find_records(root)) == ["link/r"]
+
+
+def test_a_folder_is_read_once_and_under_its_own_name_whatever_links_to_it(tmp_path, write_wfdb, ecg_adu):
+    root = tmp_path / "root"
+    write_wfdb(root / "b", "r", ecg_adu(1, 20), ["I"])
+    write_wfdb(tmp_path / "elsewhere" / "deep", "s", ecg_adu(1, 20), ["I"])
+    (root / "a").symlink_to(root / "b")  # comes before it
+    (root / "b" / "up").symlink_to(tmp_path)  # holds the root, and what is linked below
+    (root / "c").symlink_to(tmp_path / "elsewhere" / "deep")
+    assert ids(find_records(root)) == ["b/r", "c/s"]
+
+
+def test_what_is_found_does_not_depend_on_the_order_of_the_disk(tmp_path, write_wfdb, ecg_adu, monkeypatch):
+    for name in ("c/r1", "a/r2", "a/r1", "b/x/r1"):
+        write_wfdb((tmp_path / name).parent, name[-2:], ecg_adu(1, 20), ["I"])
+    found = list(iter_records(tmp_path))
+    assert [record.record_id for record in found] == ["a/r1", "a/r2", "b/x/r1", "c/r1"]
+
+    class Reversed(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    scandir = os.scandir
+    monkeypatch.setattr(
+        "fairseq_signals.ecg.folder.os.scandir",
+        lambda path: Reversed(sorted(scandir(path), key=lambda entry: entry.name, reverse=True)),
+    )
+    assert list(iter_records(tmp_path)) == found
+
+
+def test_a_folder_that_cannot_be_listed_is_left_out_with_a_warning(
+    tmp_path, write_wfdb, ecg_adu, monkeypatch, caplog
+):
+    write_wfdb(tmp_path / "a", "r", ecg_adu(1, 20), ["I"])
+    (tmp_path / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def deny(path):
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("fairseq_signals.ecg.folder.os.scandir", deny)
+    assert ids(find_records(tmp_path)) == ["a/r"]
+    assert "lost+found: left out, because it cannot be listed (Permission denied)" in caplog.text
+
+
+def test_a_signal_file_whose_stem_has_another_record_keeps_its_suffix(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path / "a", "r", ecg_adu(1, 20), ["I"])
+    (tmp_path / "a" / "r.mat").write_bytes(b"")
+    (tmp_path / "r.mat").write_bytes(b"")
+    orphans = [found for found in iter_records(tmp_path) if isinstance(found, Orphan)]
+    assert [(orphan.name, orphan.record_id) for orphan in orphans] == [("r.mat", "r"), ("a/r.mat", "a/r.mat")]
 
 
 def test_the_digest_tells_a_changed_header_or_signal_file(tmp_path, write_wfdb, ecg_adu):
