@@ -1,7 +1,7 @@
 """What the benchmarks share: measurements in fresh processes, the machine, comparing two checkouts.
 
-Each measurement runs in a process of its own, so that its peak memory is its own. CPU seconds are the steadier
-figure on a busy machine, and the one that ratios are made of.
+Each measurement runs in a process of its own, so that its peak memory is its own. CPU seconds are the
+steadier figure on a busy machine, and the one that ratios are made of.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def status_mib(key: str) -> float:
 
 
 def timed(work: Callable[[], Any], repeats: int, warm_up: int = 1) -> Dict[str, float]:
-    """Median CPU and wall seconds of `work()`, and the memory it takes beyond what was there before, in MiB."""
+    """Median CPU and wall seconds of `work()`, and the memory in MiB that it takes beyond what was there."""
     Path("/proc/self/clear_refs").write_text("5")  # begin a new peak
     before = status_mib("VmRSS")
     for _ in range(warm_up):
