@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fairseq_signals.data.build_cli import run
 from fairseq_signals.data.folder_cli import folder_parser, store_folder
-from fairseq_signals.data.rows import Item, list_folder
+from fairseq_signals.data.rows import Item, iter_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,9 +28,9 @@ def preprocess(args: argparse.Namespace) -> None:
     store_folder(args, list_items)
 
 
-def list_items(args: argparse.Namespace) -> list[Item]:
+def list_items(args: argparse.Namespace) -> Iterator[Item]:
     """Every record below the folder."""
-    return list_folder(args.root, args.source, args.patient_from_folder)
+    return iter_folder(args.root, args.source, args.patient_from_folder)
 
 
 if __name__ == "__main__":

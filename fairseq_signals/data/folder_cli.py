@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Callable
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.data.record_table import join_table, read_record_table
-from fairseq_signals.data.rows import Item, list_files
+from fairseq_signals.data.rows import Item, iter_items_of_files
 from fairseq_signals.errors import StoreError
 
 
@@ -45,25 +45,30 @@ def preprocess_files(
     Args:
         argv: the command line.
         description: of the script.
-        suffixes: of the files, see `fairseq_signals.data.rows.list_files`.
+        suffixes: of the files, see `fairseq_signals.data.rows.iter_items_of_files`.
         reader: what reads them.
         accept: tells by its first bytes whether a file of another name is one too.
     """
 
-    def list_items(args: argparse.Namespace) -> list[Item]:
-        return list_files(args.root, args.source, suffixes, reader, args.patient_from_folder, accept)
+    def list_items(args: argparse.Namespace) -> Iterable[Item]:
+        return iter_items_of_files(args.root, args.source, suffixes, reader, args.patient_from_folder, accept)
 
     args = folder_parser(description).parse_args(argv)
     return run(lambda args: store_folder(args, list_items), args)
 
 
-def store_folder(args: argparse.Namespace, list_items: Callable[[argparse.Namespace], list[Item]]) -> None:
-    """List the records below a folder, join the table, and store them."""
+def store_folder(
+    args: argparse.Namespace, list_items: Callable[[argparse.Namespace], Iterable[Item]]
+) -> None:
+    """List the records below a folder, join the table, and store them.
+
+    Without a table, memory does not grow with the number of records; with one, all are held at once.
+    """
     if args.only_listed and args.metadata is None:
         raise StoreError("--only-listed needs --metadata, the table that lists the records")
     items = list_items(args)
     if args.metadata is not None:
-        items, remarks = join_table(items, read_record_table(args.metadata), args.only_listed)
+        items, remarks = join_table(list(items), read_record_table(args.metadata), args.only_listed)
         for remark in remarks:
             warn(remark)
         if not items:
