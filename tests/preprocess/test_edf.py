@@ -23,7 +23,7 @@ def run(script, root, dest, *options):
 
 
 def test_files_become_records_equal_to_edfio(
-    script, root, tmp_path, entries, rejected, assert_equal_mv, monkeypatch
+    script, root, tmp_path, entries, rejected, assert_equal_mv
 ):
     import edfio
 
@@ -42,8 +42,7 @@ def test_files_become_records_equal_to_edfio(
 def test_other_rates_are_resampled_and_reported(script, root, tmp_path, entries, capsys):
     (root / "p1" / "a.edf").unlink()
     (root / "p2" / "c.rec").unlink()
-    lookalike_values = run(script, root, tmp_path / "store", "--patient-from-folder")
-    assert lookalike_values == 0
+    assert run(script, root, tmp_path / "store", "--patient-from-folder") == 0
     (entry,) = entries(tmp_path / "store").values()
     assert (entry["fs"], entry["patient_id"]) == (500, "p1")
     assert "1 resampled from 400 Hz" in capsys.readouterr().out

@@ -21,6 +21,10 @@ READERS = {
     "wfdb": "fairseq_signals.ecg.record:read_record",
     "dicom": "fairseq_signals.ecg.readers.dicom:read_dicom",
     "edf": "fairseq_signals.ecg.readers.edf:read_edf",
+    "aecg": "fairseq_signals.ecg.readers.aecg:read_aecg",
+    "scp": "fairseq_signals.ecg.readers.toolkit:read_scp",
+    "philips_xml": "fairseq_signals.ecg.readers.toolkit:read_philips_xml",
+    "muse_xml": "fairseq_signals.ecg.readers.muse_xml:read_muse_xml",
     "code15_hdf5": "fairseq_signals.ecg.readers.code15_hdf5:read_code15_hdf5",
 }
 
@@ -41,12 +45,13 @@ def load_reader(name: str) -> Callable[..., Record]:
     return getattr(import_module(module), function)
 
 
-def optional_library(name: str, reads: str) -> ModuleType:
+def optional_library(name: str, reads: str, note: str = "") -> ModuleType:
     """An installed library that a reader needs; called where its module is imported.
 
     Args:
-        name: what is imported; also what pip installs.
+        name: what is imported; its first part is what pip installs.
         reads: the format that it reads, for the message.
+        note: put at the end of the message.
 
     Raises:
         MissingLibraryError: it is not installed.
@@ -55,8 +60,8 @@ def optional_library(name: str, reads: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise MissingLibraryError(
-            f"{reads} needs the library {name}, which cannot be imported ({error}). Install it with "
-            f"the libraries of all formats: pip install 'fairseq-signals[formats]'"
+            f"{reads} needs the library {name.split('.')[0]}, which cannot be imported ({error}). Install "
+            f"it with the libraries of all formats: pip install 'fairseq-signals[formats]'{note}"
         ) from error
 
 

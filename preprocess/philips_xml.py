@@ -1,0 +1,24 @@
+"""A folder of Philips XML (SierraECG, PhilipsECG) files -> record store.
+
+    python preprocess/philips_xml.py ROOT --dest STORE --source NAME
+
+Every .xml file below ROOT is a record.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from fairseq_signals.data.folder_cli import preprocess_files
+
+SUFFIXES = (".xml",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return preprocess_files(argv, "a folder of Philips XML files -> record store", SUFFIXES, "philips_xml")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
