@@ -23,9 +23,15 @@ from fairseq_signals.data.manifest_build import (
     tail_note,
 )
 from fairseq_signals.data.manifest_set import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
-from fairseq_signals.data.split_table import split_by_table
+from fairseq_signals.data.record_labels import (
+    STATEMENTS,
+    format_labels,
+    label_records,
+    require_likelihood,
+)
+from fairseq_signals.data.split_table import split_by_attribute, split_by_table
 from fairseq_signals.data.splits import parse_shares, split_keys
-from fairseq_signals.errors import LabelError
+from fairseq_signals.errors import ConfigError, LabelError
 
 SPLITS = ("train", "valid", "test")
 TABLES = Path(__file__).resolve().parent / "labels"
@@ -38,8 +44,32 @@ def build_parser() -> argparse.ArgumentParser:
     add_common_arguments(parser)
     parser.add_argument(
         "--labels",
-        required=True,
-        help="label table: a CSV file, or the name of one that ships (cinc2021, ...)",
+        metavar="TABLE",
+        help="which codes make which class: a CSV file, or one that ships (cinc2021, ptbxl_all, ...)",
+    )
+    parser.add_argument(
+        "--record-labels",
+        type=Path,
+        metavar="CSV",
+        help="table with a column record_id or patient_id, and labels that take the place of codes",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--label-column",
+        metavar="NAME",
+        help="column of --record-labels that holds labels, joined with | (default: labels)",
+    )
+    which.add_argument(
+        "--class-columns",
+        nargs="+",
+        metavar="NAME",
+        help="columns of --record-labels that are a class each, of 1 and 0",
+    )
+    parser.add_argument(
+        "--min-likelihood",
+        type=float,
+        metavar="PERCENT",
+        help="PTB-XL's statements that are less likely do not count (default: all do)",
     )
     parser.add_argument(
         "--weights",
@@ -55,6 +85,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="columns patient_id or record_id, and split (train, valid, test) or strat_fold (PTB-XL)",
     )
+    how.add_argument(
+        "--split-by",
+        metavar="ATTRIBUTE",
+        help="attribute of the records that is train, valid or test, or a fold of PTB-XL (strat_fold)",
+    )
     parser.add_argument(
         "--drop-unlabelled", action="store_true", help="leave out records of none of the classes"
     )
@@ -63,19 +98,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 def build(args: argparse.Namespace) -> None:
     """Write the three splits, with the label table and the weights beside them."""
-    labels_path = find_table(args.labels, TABLES)
-    labels = read_labels(labels_path)
-    extra_files = {LABELS_FILE: labels_path.read_text(encoding="utf-8-sig")}
-    weights_path = args.weights or labels_path.with_name(f"{labels_path.stem}_weights.csv")
-    if args.weights or weights_path.is_file():
-        read_weights(weights_path, labels)  # must fit; the file itself is copied
-        extra_files[WEIGHTS_FILE] = weights_path.read_text(encoding="utf-8-sig")
-    corpus = load_corpus(args, ["codes"])
-    n_unlabelled = _require_labels(corpus, labels, labels_path)
+    _check(args)
+    attributes = [args.split_by] if args.split_by else []
+    if args.min_likelihood is not None:
+        attributes.append(STATEMENTS)
+    labels_path = find_table(args.labels, TABLES) if args.labels else None
+    labels = read_labels(labels_path) if labels_path else None
+    corpus = load_corpus(args, ["codes"], attributes)
+    if args.min_likelihood is not None:
+        corpus.notes.append(require_likelihood(corpus, args.min_likelihood))
+    if args.record_labels:
+        found = label_records(corpus, args.record_labels, args.label_column, args.class_columns or ())
+        labels = labels or found
+    assert labels is not None
+    extra_files = _files(labels, labels_path, args.weights)
+    n_unlabelled = _require_labels(corpus, labels, labels_path or args.record_labels)
     if args.drop_unlabelled:
         corpus.leave_out(lambda r: None if labels.targets(r.codes) else "of none of the classes")
     if args.split_table:
         split_of = split_by_table(corpus, args.split_table)
+    elif args.split_by:
+        split_of = split_by_attribute(corpus, args.split_by)
     else:
         patients = {recording.patient_id for recording in corpus.recordings}
         split_of = split_keys(patients, parse_shares(args.split, SPLITS), args.seed)
@@ -91,6 +134,32 @@ def build(args: argparse.Namespace) -> None:
     notes += class_table(counts, labels)
     facts = {"class_records": {name: dict(zip(labels.abbreviations, n)) for name, n in counts.items()}}
     finish(corpus, CLASSIFICATION, args, splits, notes, extra_files, facts)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not args.labels and not args.record_labels:
+        tables = ", ".join(sorted(path.stem for path in TABLES.glob("*.csv") if "weights" not in path.stem))
+        raise ConfigError(f"name the classes with --labels ({tables}, or a file), or with --record-labels")
+    if (args.label_column or args.class_columns) and not args.record_labels:
+        raise ConfigError("--label-column and --class-columns are of a table; name it with --record-labels")
+    if args.min_likelihood is not None and args.record_labels:
+        raise ConfigError("--min-likelihood is about codes, but --record-labels takes their place")
+    if args.min_likelihood is not None and not 0 <= args.min_likelihood <= 100:
+        raise ConfigError(f"--min-likelihood must be from 0 to 100 percent, but is {args.min_likelihood:g}")
+
+
+def _files(labels: LabelTable, labels_path: Path | None, weights_path: Path | None) -> dict[str, str]:
+    """The text of the label table and, if there are any, of the weights, by the names they get."""
+    if labels_path is not None:
+        files = {LABELS_FILE: labels_path.read_text(encoding="utf-8-sig")}
+        beside = labels_path.with_name(f"{labels_path.stem}_weights.csv")
+        weights_path = weights_path or (beside if beside.is_file() else None)
+    else:
+        files = {LABELS_FILE: format_labels(labels)}
+    if weights_path is not None:
+        read_weights(weights_path, labels)  # must fit; the file itself is copied
+        files[WEIGHTS_FILE] = weights_path.read_text(encoding="utf-8-sig")
+    return files
 
 
 def count_classes(splits: Mapping[str, Listing], n_classes: int) -> dict[str, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections import Counter
@@ -19,7 +20,7 @@ from fairseq_signals.data.manifest import Row
 from fairseq_signals.data.manifest_set import write_set
 from fairseq_signals.data.metadata import Selection, python_values, read_metadata
 from fairseq_signals.data.people import People
-from fairseq_signals.data.where import Where
+from fairseq_signals.data.where import Where, attribute_names, attribute_values
 from fairseq_signals.errors import FairseqSignalsError, ManifestError
 
 
@@ -97,6 +98,7 @@ class Corpus:
         n_read: records in the stores.
         left_out: how many of them are not in `recordings`, by reason.
         notes: lines for the summary.
+        attributes: by name what was asked for, by record id; records without it are not there.
     """
 
     root: Path
@@ -108,6 +110,7 @@ class Corpus:
     n_read: int
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def leave_out(self, drop: Callable[[Recording], str | None]) -> None:
         """Remove the recordings for which `drop` gives a reason, and count them by it."""
@@ -164,11 +167,14 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_corpus(args: argparse.Namespace, columns: Sequence[str] = ()) -> Corpus:
+def load_corpus(
+    args: argparse.Namespace, columns: Sequence[str] = (), attributes: Sequence[str] = ()
+) -> Corpus:
     """Read the metadata of the stores and keep the records that the common arguments ask for.
 
     Args:
         columns: what recordings need beyond where they are: "codes".
+        attributes: those that `Corpus.attributes` is to have.
 
     Raises:
         ManifestError: where no record is left, sources are unknown, or sampling rates are mixed.
@@ -177,7 +183,7 @@ def load_corpus(args: argparse.Namespace, columns: Sequence[str] = ()) -> Corpus
     stores = sorted({Path(store).resolve() for store in args.stores})
     root = stores[0] if len(stores) == 1 else Path(os.path.commonpath(stores))
     where = Where(args.where) if args.where is not None else None
-    wanted = {"fs", *columns, *(where.columns if where else ())}
+    wanted = {"fs", *columns, *(where.columns if where else ()), *(["attributes"] if attributes else [])}
     table = pa.concat_tables([read_metadata(store, root, wanted) for store in stores])
     people = People()
     people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
@@ -194,8 +200,24 @@ def load_corpus(args: argparse.Namespace, columns: Sequence[str] = ()) -> Corpus
     left_out = selection.left_out
     if not len(selection.table):
         raise ManifestError(f"no record is left of {len(table)} in {_names(stores)}: {_reasons(left_out)}")
-    recordings = _recordings(selection.sorted_by_record(), people)
-    return Corpus(root, stores, recordings, people, fs, segment_samples, len(table), left_out, notes)
+    chosen = selection.sorted_by_record()
+    recordings = _recordings(chosen, people)
+    texts = {name: _attribute(chosen, name) for name in attributes}
+    return Corpus(root, stores, recordings, people, fs, segment_samples, len(table), left_out, notes, texts)
+
+
+def _attribute(table: pa.Table, name: str) -> dict[str, str]:
+    """An attribute of the records that have it."""
+    names = attribute_names(table)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise ManifestError(
+            f"no record has the attribute {name}; there is {', '.join(names) or 'none'}{guess}"
+        )
+    values = attribute_values(table, name)
+    there = pc.is_valid(values)
+    return dict(zip(python_values(table["record"].filter(there)), python_values(values.filter(there))))
 
 
 def _recordings(table: pa.Table, people: People) -> list[Recording]:

@@ -123,11 +123,20 @@ class Where:
             if name == "source" and not isinstance(leaf, Contains):
                 _require_known(leaf.field, texts, _distinct(table["source"]))
             elif name == "attributes":
-                known = _distinct(pa.chunked_array([c.keys for c in table["attributes"].chunks], pa.string()))
-                _require_known(leaf.field, [str(leaf.field.key)], known)
+                _require_known(leaf.field, [str(leaf.field.key)], attribute_names(table))
             elif name == "codes" and isinstance(leaf, Contains) and not _occurs(table["codes"], leaf.text):
                 remarks.append(f"note: --where asks for code {leaf.text!r}, which no record has")
         return remarks
+
+
+def attribute_names(table: pa.Table) -> tuple[str, ...]:
+    """The attributes that any record of a table has."""
+    return _distinct(pa.chunked_array([chunk.keys for chunk in table["attributes"].chunks], pa.string()))
+
+
+def attribute_values(table: pa.Table, name: str) -> Column:
+    """The text of an attribute; null where a record does not have it."""
+    return pc.map_lookup(table["attributes"], pa.scalar(name, pa.string()), "first")
 
 
 def _leaves(node: Node) -> Iterator[Leaf]:
@@ -175,12 +184,10 @@ def _field_values(table: pa.Table, of: Field, as_number: bool) -> Column:
         return pc.divide(pc.cast(table["n_samples"], pa.float64()), table["fs"])
     if of.name in ("n_leads", "n_codes"):
         return pc.cast(pc.list_value_length(table[of.name[2:]]), pa.float64())
-    values = table[of.name]
-    if of.name == "attributes":
-        values = pc.map_lookup(values, pa.scalar(of.key, pa.string()), "first")
-        if as_number:
-            is_number = pc.match_substring_regex(values, _NUMBER)
-            values = pc.if_else(is_number, pc.utf8_trim_whitespace(values), pa.scalar(None, pa.string()))
+    values = table[of.name] if of.key is None else attribute_values(table, of.key)
+    if of.key is not None and as_number:
+        is_number = pc.match_substring_regex(values, _NUMBER)
+        values = pc.if_else(is_number, pc.utf8_trim_whitespace(values), pa.scalar(None, pa.string()))
     if not as_number:
         return values
     values = pc.cast(values, pa.float64())

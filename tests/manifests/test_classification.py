@@ -190,7 +190,11 @@ def test_a_published_split_by_record_is_used_and_unnamed_records_are_counted(mak
     [
         (
             "record,split\nr1,train\n",
-            "table.csv:1: needs a column patient_id or record_id and a column split",
+            "table.csv:1: needs a column patient_id or record_id, but has record, split",
+        ),
+        (
+            "record_id,fold\nr1,1\n",
+            "table.csv:1: needs a column split or strat_fold, but has record_id, fold",
         ),
         ("record_id,split\nr1,dev\n", "table.csv:2: split must be train, valid, test, but is 'dev' instead"),
         ("record_id,strat_fold\nr1,11\n", "table.csv:2: strat_fold must be 1 to 10, but is '11' instead"),

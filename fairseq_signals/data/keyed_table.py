@@ -1,0 +1,104 @@
+"""CSV tables that say something about records or patients, and to which recordings their rows belong."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fairseq_signals.data.manifest_build import Corpus, Recording
+from fairseq_signals.errors import ManifestError
+
+KEYS = ("patient_id", "record_id")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class KeyedTable:
+    """A table with a column `patient_id` or `record_id` (the former goes first).
+
+    Args:
+        path: the file.
+        key: the name of that column.
+        columns: all its columns.
+        rows: the key, the line number and the cells of each row that has a key.
+    """
+
+    path: Path
+    key: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, int, dict[str, str]]]
+
+    def match(self, corpus: Corpus, values: Mapping[str, T]) -> dict[str, T]:
+        """The value of each recording, by record id; recordings that the table does not name are left out.
+
+        Args:
+            values: by key, which is a name as in the corpus or with its source before it, as in a manifest.
+
+        Raises:
+            ManifestError: where the table names none of the recordings, or a name is of two corpora.
+        """
+        bare = _bare_names(corpus, self.key)
+        found: dict[str, T] = {}
+        for recording in corpus.recordings:
+            name = getattr(recording, self.key)
+            key = name if name in values else bare[name]
+            if key in values:
+                found[recording.record_id] = values[key]
+        if not found:
+            example = f"{next(iter(values), '')!r} there, {next(iter(bare), '')!r} in the store"
+            n_records = len(corpus.recordings)
+            raise ManifestError(
+                f"{self.path}: its {self.key} column names none of the {n_records:,} records ({example})"
+            )
+        reason = f"not in {self.path.name}"
+
+        def drop(recording: Recording) -> str | None:
+            return None if recording.record_id in found else reason
+
+        corpus.leave_out(drop)
+        return found
+
+
+def read_keyed_table(path: Path) -> KeyedTable:
+    """Read a CSV table about records or patients.
+
+    Raises:
+        ManifestError: where it cannot be read, or has no column for records or patients.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = tuple(reader.fieldnames or ())
+            lines = [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path}: cannot be read as a CSV table ({error})") from None
+    key = next((name for name in KEYS if name in columns), None)
+    if key is None:
+        raise ManifestError(
+            f"{path}:1: needs a column patient_id or record_id, but has {', '.join(columns) or 'none'}"
+        )
+    rows = [(plain_number(row[key]), number, row) for number, row in lines]
+    return KeyedTable(path, key, columns, [row for row in rows if row[0]])
+
+
+def plain_number(value: str) -> str:
+    """`13243.0`, as tables written with missing values have it, is 13243."""
+    value = value.strip()
+    return value[:-2] if re.fullmatch(r"\d+\.0", value) else value
+
+
+def _bare_names(corpus: Corpus, key: str) -> dict[str, str]:
+    """For each manifest name in use its name without the corpus, if no other corpus has the same."""
+    names = {getattr(recording, key) for recording in corpus.recordings}
+    bare = {name: name.split("/", 1)[1] for name in sorted(names)}
+    owners: dict[str, str] = {}
+    for name, short in bare.items():
+        if owners.setdefault(short, name) != name:
+            raise ManifestError(
+                f"{key} {short!r} is in two corpora ({owners[short]}, {name}); choose with --sources"
+            )
+    return bare

@@ -1,0 +1,239 @@
+"""Classes from a table of one's own, from likely statements only, and splits from the store itself."""
+
+import json
+
+import pytest
+
+from fairseq_signals.data.labels import read_labels
+from fairseq_signals.data.manifest import read_manifest
+
+RECORDS = [(f"r{i}", {"patient_id": f"p{i // 2}"}) for i in range(20)]
+
+
+@pytest.fixture
+def classify(make_store, run, tmp_path):
+    """`classify(*options, table=, records=)`: exit code, standard output and standard error."""
+
+    def call(*options, table=None, records=RECORDS):
+        store = tmp_path / "s" if (tmp_path / "s").exists() else make_store("s", records, 2)
+        if table is not None:
+            (tmp_path / "mine.csv").write_text(table)
+            options = ("--record-labels", tmp_path / "mine.csv", *options)
+        return run("classification", store, "--dest", tmp_path / "m", *options)
+
+    return call
+
+
+@pytest.fixture
+def targets(classify, tmp_path):
+    """The classes of each record, by abbreviation, and what is printed."""
+
+    def call(*options, table=None, records=RECORDS):
+        code, out, err = classify(*options, table=table, records=records)
+        assert code == 0, err
+        labels = read_labels(tmp_path / "m" / "labels.csv")
+        found = {}
+        for path in (tmp_path / "m").glob("*.tsv"):
+            for row in read_manifest(path).rows():
+                classes = {labels.abbreviations[int(i)] for i in row.target.split(",") if i}
+                assert found.setdefault(row.record_id.split("/")[1], classes) == classes
+        return found, out
+
+    return call
+
+
+def test_each_distinct_label_is_a_class(targets, tmp_path):
+    lines = [f"r{i},{'sick|old' if i % 3 == 0 else 'well' if i % 3 == 1 else ''}" for i in range(19)]
+    found, out = targets(table="\n".join(["record_id,labels", *lines]))
+    assert found["r0"] == {"old", "sick"}
+    assert found["r1"] == {"well"}
+    assert found["r2"] == set()
+    assert read_labels(tmp_path / "m" / "labels.csv").abbreviations == ("old", "sick", "well")
+    assert "kept 19 of 20 records; left out 1: 1 not in mine.csv" in out
+    assert "6 records of none of the classes are kept" in out
+
+
+def test_columns_of_ones_and_zeros_are_a_class_each_in_their_order(targets, tmp_path):
+    """As in CODE-15%'s `exams.csv`, here of patients."""
+    lines = [f"p{i},{i % 2},{'True' if i > 5 else 'False'},x" for i in range(10)]
+    table = "\n".join(["patient_id,RBBB,1dAVb,other", *lines])
+    found, _ = targets("--class-columns", "RBBB", "1dAVb", table=table)
+    assert found["r0"] == found["r1"] == set()
+    assert found["r2"] == {"RBBB"}
+    assert found["r15"] == {"RBBB", "1dAVb"}
+    assert read_labels(tmp_path / "m" / "labels.csv").names == ("RBBB", "1dAVb")
+
+
+def test_one_column_of_ones_and_zeros_is_one_class(targets):
+    table = "\n".join(["record_id,af", *(f"r{i},{i % 2}" for i in range(20))])
+    found, _ = targets("--class-columns", "af", table=table)
+    assert {name for name, classes in found.items() if classes == {"af"}} == {
+        f"r{i}" for i in range(1, 20, 2)
+    }
+
+
+def test_a_column_of_labels_is_named(targets):
+    table = "\n".join(["record_id,labels,rhythm", *(f"r{i},x,{'AF' if i % 2 else 'SR'}" for i in range(20))])
+    found, _ = targets("--label-column", "rhythm", table=table)
+    assert found["r1"] == {"AF"}
+
+
+def test_labels_of_a_table_can_be_the_codes_of_a_label_table(targets):
+    table = "\n".join(["record_id,labels", *(f"a/r{i},{'IMI' if i % 2 else 'SR|LVH'}" for i in range(20))])
+    found, _ = targets("--labels", "ptbxl_superclass", table=table)
+    assert found["r0"] == {"HYP"}
+    assert found["r1"] == {"MI"}
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        (
+            "record,labels\nr1,x\n",
+            (),
+            "mine.csv:1: needs a column patient_id or record_id, but has record, labels",
+        ),
+        (
+            "record_id,lables\nr1,x\n",
+            (),
+            "mine.csv:1: no column labels among record_id, lables; did you mean lables?",
+        ),
+        ("record_id,labels\nr1,\n", (), "mine.csv: its column labels is empty"),
+        (
+            "record_id,labels\nx,y\n",
+            (),
+            "its record_id column names none of the 20 records ('x' there, 'a/r0' in",
+        ),
+        (
+            "record_id,labels\nr1,x\nr1,y\n",
+            (),
+            "mine.csv:3: record_id r1 has other labels than in a line before",
+        ),
+        (
+            "record_id,a\nr1,2\n",
+            ("--class-columns", "a"),
+            "mine.csv:2: a must be 1 or 0 (or true, false, yes, no), but",
+        ),
+        ("record_id,a\nr1,\n", ("--class-columns", "a"), "but is ''. Remove rows that are not labelled."),
+        ("record_id,a|b\nr1,1\n", ("--class-columns", "a|b"), "column 'a|b' cannot name a class"),
+        ("record_id,a\nr1,1\n", ("--class-columns", "record_id"), "no column record_id among record_id, a"),
+        (None, (), "name the classes with --labels (cinc2021, code15, ptbxl_all,"),
+        (
+            None,
+            ("--labels", "cinc2021", "--label-column", "a"),
+            "are of a table; name it with --record-labels",
+        ),
+        (
+            "record_id,labels\nr1,x\n",
+            ("--min-likelihood", 50),
+            "--min-likelihood is about codes, but --record-labels",
+        ),
+        (
+            None,
+            ("--labels", "ptbxl_all", "--min-likelihood", 101),
+            "--min-likelihood must be from 0 to 100 percent",
+        ),
+        (
+            None,
+            ("--labels", "ptbxl_all", "--min-likelihood", 50),
+            "no record has the attribute scp_codes; there is none",
+        ),
+        (
+            None,
+            ("--labels", "cinc2021", "--split-by", "fold"),
+            "no record has the attribute fold; there is none",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(classify, tmp_path, table, options, message):
+    code, _, err = classify(*options, table=table)
+    assert code == 1
+    assert message in err
+    assert not (tmp_path / "m").exists()
+
+
+# statements and folds that preprocessing kept of PTB-XL
+
+
+def ptb_xl(i, statements, fold):
+    """A record of PTB-XL as preprocessing stores it."""
+    attributes = (("scp_codes", str(statements)), ("strat_fold", str(fold)))
+    return f"{i:05d}_hr", {"source": "ptb-xl", "codes": tuple(statements), "attributes": attributes}
+
+
+PTB_XL = [
+    ptb_xl(1, {"IMI": 35.0, "LVH": 100.0, "SR": 0.0}, 1),
+    ptb_xl(2, {"IMI": 80.0, "SR": 0.0}, 9),
+    ptb_xl(3, {"NORM": 100.0}, 10),
+    ptb_xl(4, {"IMI": 15.0}, 10),
+    ("E1", {"source": "georgia", "codes": ("IMI",)}),
+]
+
+
+def test_unlikely_statements_do_not_count_and_unknown_likelihoods_do(targets):
+    options = ("--labels", "ptbxl_all", "--split", "1:0:0")
+    assert targets(*options, records=PTB_XL)[0]["00001_hr"] == {"IMI", "LVH", "SR"}
+    found, out = targets(*options, "--min-likelihood", 50)
+    assert found == {
+        "00001_hr": {"LVH", "SR"},
+        "00002_hr": {"IMI", "SR"},
+        "00003_hr": {"NORM"},
+        "00004_hr": set(),
+        "E1": {"IMI"},  # another corpus tells no likelihoods
+    }
+    assert "2 of 7 statements are less likely than 50 % and do not count; 2 are of unknown likelihood" in out
+
+
+@pytest.mark.parametrize("text", ["{'NORM': ", "[1]", "{'NORM': 'x'}", "__import__('os')", "(" * 500])
+def test_likelihoods_that_cannot_be_read_are_told(classify, text):
+    records = [("1", {"codes": ("NORM",), "attributes": (("scp_codes", text),)}), ("2", {})]
+    code, _, err = classify("--labels", "ptbxl_all", "--min-likelihood", 1, records=records)
+    assert code == 1
+    assert "--min-likelihood: record a/1: scp_codes must be like {'NORM': 80.0}, but is" in err
+
+
+def test_folds_in_the_store_are_the_published_split(classify, tmp_path):
+    code, out, err = classify("--labels", "ptbxl_all", "--split-by", "strat_fold", records=PTB_XL)
+    assert code == 0, err
+    found = {p.stem: set(read_manifest(p).record_ids) for p in (tmp_path / "m").glob("*.tsv")}
+    assert found == {
+        "train": {"ptb-xl/00001_hr"},
+        "valid": {"ptb-xl/00002_hr"},
+        "test": {"ptb-xl/00003_hr", "ptb-xl/00004_hr"},
+    }
+    assert "1 without the attribute strat_fold" in out
+    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["arguments"]["split_by"] == "strat_fold"
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        (("1", "11"), "--split-by: record a/1: fold must be 1 to 10, but is '11' instead"),
+        (("train", "dev"), "--split-by: record a/1: fold must be 1 to 10, but is 'dev' instead"),
+        (("1", "test"), "--split-by fold: patient a/p is in train and, with record a/1, in test"),
+    ],
+)
+def test_folds_that_do_not_fit_are_refused(classify, folds, message):
+    records = [(str(i), {"patient_id": "p", "attributes": (("fold", fold),)}) for i, fold in enumerate(folds)]
+    code, _, err = classify("--labels", "cinc2021", "--split-by", "fold", records=records)
+    assert code == 1
+    assert message in err
+
+
+def test_several_stores_are_one_set_of_manifests(make_store, succeed, tmp_path):
+    """Corpora of different codes under one label table."""
+    labels = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,AF|AFIB|164889003\n"
+    (tmp_path / "af.csv").write_text(labels)
+    stores = [
+        make_store(name, [(f"{name}{i}", {"source": name, "codes": (code,)}) for i in range(10)])
+        for name, code in (("code15", "AF"), ("ptb-xl", "AFIB"), ("georgia", "164889003"))
+    ]
+    for name, order in (("a", stores), ("b", stores[::-1])):
+        succeed("classification", *order, "--dest", tmp_path / name, "--labels", tmp_path / "af.csv")
+    files = [{p.name: p.read_text() for p in (tmp_path / name).glob("*.tsv")} for name in "ab"]
+    assert files[0] == files[1]
+    rows = [row for p in (tmp_path / "a").glob("*.tsv") for row in read_manifest(p).rows()]
+    assert {row.target for row in rows} == {"0"}
+    assert {row.path.split("/")[0] for row in rows} == {"code15", "ptb-xl", "georgia"}
+    assert len({row.record_id for row in rows}) == 30
+    assert "no violations" in succeed("check", tmp_path / "a")
