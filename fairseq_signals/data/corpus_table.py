@@ -154,7 +154,7 @@ def not_downloaded(source: str, record_id: str, root: Path, file: str, table: st
     return Item(
         source,
         record_id,
-        str(root / file),
+        os.path.join(root, file),
         rejected=f"{table} lists it, but {file} is not there. Download it, or pass --downloaded-only.",
         rejected_kind=NOT_DOWNLOADED,
     )
@@ -200,9 +200,13 @@ def without_absent(items: Iterable[Item]) -> Iterator[Item]:
         warn(f"{n_absent:,} records are in the tables and not on disk; left out (first: {first})")
 
 
-def sizes(*paths: Path) -> str | None:
-    """The sizes of files, to notice changed input at little cost; None where one of them is not there."""
+def sizes(*paths: str) -> str:
+    """The sizes of files ("-" for one that is not there), to notice changed input at little cost."""
+    return " ".join(map(_size, paths))
+
+
+def _size(path: str) -> str:
     try:
-        return " ".join(str(os.stat(path).st_size) for path in paths)
+        return str(os.stat(path).st_size)
     except OSError:
-        return None
+        return "-"
