@@ -14,8 +14,6 @@ from pathlib import Path
 
 from fairseq_signals.data.labels import LabelTable, find_table, read_labels, read_weights
 from fairseq_signals.data.manifest_build import (
-    Corpus,
-    Listing,
     add_common_arguments,
     finish,
     load_corpus,
@@ -29,6 +27,7 @@ from fairseq_signals.data.record_labels import (
     label_records,
     require_likelihood,
 )
+from fairseq_signals.data.recordings import Corpus, Listing
 from fairseq_signals.data.split_table import split_by_attribute, split_by_table
 from fairseq_signals.data.splits import parse_shares, split_keys
 from fairseq_signals.errors import ConfigError, LabelError

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairseq_signals.data.manifest_build import (
-    Corpus,
-    Recording,
     add_common_arguments,
     finish,
     load_corpus,
@@ -21,6 +19,7 @@ from fairseq_signals.data.manifest_build import (
     tail_note,
 )
 from fairseq_signals.data.manifest_set import IDENTIFICATION
+from fairseq_signals.data.recordings import Corpus, Recording
 from fairseq_signals.data.splits import hash_order, split_keys
 from fairseq_signals.errors import ConfigError, ManifestError
 

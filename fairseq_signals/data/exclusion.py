@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_signals.data.manifest import MAT_IDENTIFICATION, STORE, Manifest
-from fairseq_signals.data.manifest_build import Corpus, Recording
 from fairseq_signals.data.manifest_set import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.data.metadata import python_values, read_metadata
 from fairseq_signals.data.people import People
+from fairseq_signals.data.recordings import Corpus, Recording
 from fairseq_signals.errors import ManifestError, StoreError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from fairseq_signals.data.manifest_build import Corpus, Recording
+from fairseq_signals.data.recordings import Corpus, Recording
 from fairseq_signals.errors import ManifestError
 
 KEYS = ("patient_id", "record_id")

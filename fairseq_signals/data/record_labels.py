@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fairseq_signals.data.keyed_table import KeyedTable, read_keyed_table
 from fairseq_signals.data.labels import COLUMNS, LabelTable, split_codes
-from fairseq_signals.data.manifest_build import Corpus
+from fairseq_signals.data.recordings import Corpus
 from fairseq_signals.errors import LabelError, ManifestError
 
 #: Columns of a table of labels that are looked for where none is named.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fairseq_signals.data.keyed_table import plain_number, read_keyed_table
-from fairseq_signals.data.manifest_build import Corpus
+from fairseq_signals.data.recordings import Corpus
 from fairseq_signals.errors import ManifestError
 
 SPLITS = ("train", "valid", "test")
