@@ -1,10 +1,14 @@
 """From real recordings to checked manifests, PTB-XL under both of its published names among them."""
 
+import ast
 import csv
+import json
 import runpy
+from collections import Counter
 
 import pytest
 
+from fairseq_signals.data.labels import read_labels
 from fairseq_signals.data.manifest import read_manifest
 from fairseq_signals.data.people import acquisition
 
@@ -91,3 +95,90 @@ def test_challenge_records_of_held_out_ptbxl_patients_are_left_out(stores, succe
     assert not shared & trained
     code, out, _ = run("check", tmp_path / "all", tmp_path / "ptbxl")
     assert code == 1 or not shared, out
+
+
+@pytest.fixture(scope="module")
+def ptbxl(shared_dir, repo_dir, tmp_path_factory):
+    """PTB-XL through its own script, and the rows of its table."""
+    table = next(iter(sorted(shared_dir.glob("real_ecg/*/ptbxl_database.csv"))), None)
+    if table is None or not (table.parent / "records500").is_dir():
+        pytest.skip("no PTB-XL with its table in the shared data")
+    folder = tmp_path_factory.mktemp("ptbxl")
+    _preprocess(repo_dir, "ptbxl", table.parent, "--dest", folder / "store")
+    with table.open(newline="", encoding="utf-8") as file:
+        return folder / "store", list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("task", ["all", "diagnostic", "subclass", "superclass", "form", "rhythm"])
+def test_classes_and_folds_of_ptbxl_are_those_of_its_table(ptbxl, succeed, repo_dir, tmp_path, task):
+    store, rows = ptbxl
+    name = f"ptbxl_{task}"
+    succeed("classification", store, "--dest", tmp_path / "m", "--labels", name, "--split-by", "strat_fold")
+    labels = read_labels(repo_dir / "manifests" / "labels" / f"{name}.csv")
+    expected: dict = {split: Counter() for split in ("train", "valid", "test")}
+    n_records: Counter = Counter()
+    for row in rows:
+        split = {"9": "valid", "10": "test"}.get(row["strat_fold"], "train")
+        n_records[split] += 1
+        for i in labels.targets(ast.literal_eval(row["scp_codes"])):
+            expected[split][labels.abbreviations[i]] += 1
+    info = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    for split, counts in info["class_records"].items():
+        assert {label: n for label, n in counts.items() if n} == expected[split]
+        assert info["counts"][split]["records"] == n_records[split]
+
+
+def test_the_table_of_ptbxl_gives_the_split_that_the_store_gives(ptbxl, shared_dir, succeed, tmp_path):
+    table = next(iter(sorted(shared_dir.glob("real_ecg/*/ptbxl_database.csv"))))
+    for name, how in (("a", ("--split-by", "strat_fold")), ("b", ("--split-table", table))):
+        succeed("classification", ptbxl[0], "--dest", tmp_path / name, "--labels", "ptbxl_rhythm", *how)
+    for split in ("train", "valid", "test"):
+        first, second = (list(read_manifest(tmp_path / name / f"{split}.tsv").rows()) for name in "ab")
+        assert first == second
+
+
+def test_likelihoods_of_ptbxl_are_those_of_its_table(ptbxl, succeed, tmp_path):
+    store, rows = ptbxl
+    options = ("--labels", "ptbxl_diagnostic", "--split", "1:0:0", "--min-likelihood", 80)
+    succeed("classification", store, "--dest", tmp_path / "m", *options)
+    info = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    likelihoods = [ast.literal_eval(row["scp_codes"]) for row in rows]
+    for code in ("NORM", "IMI", "ASMI", "LVH"):
+        assert info["class_records"]["train"][code] == sum(
+            code in found and not 0 < found[code] < 80 for found in likelihoods
+        )
+
+
+def test_all_patients_of_ptbxl_with_two_sessions_are_identified(ptbxl, stores, succeed, tmp_path):
+    """Against classes from PTB-XL's other patients and the challenge."""
+    store, rows = ptbxl
+    both = (store, stores / "challenge")
+    succeed("identification", *both, "--dest", tmp_path / "id", "--test-sources", "ptb-xl", "--test-all")
+    sessions = Counter(str(int(float(row["patient_id"]))) for row in rows)
+    with_two = {f"ptb-xl/{patient}" for patient, n in sessions.items() if n >= 2}
+    gallery, probe = (read_manifest(tmp_path / "id" / f"test_{side}.tsv") for side in ("gallery", "probe"))
+    assert set(gallery.patient_ids) == set(probe.patient_ids) == with_two
+    assert len(gallery) == len(with_two)
+    succeed("pretrain", *both, "--dest", tmp_path / "pre", "--exclude", tmp_path / "id")
+    assert "no violations" in succeed("check", tmp_path / "id", tmp_path / "pre")
+
+
+def test_records_of_ptbxl_are_chosen_by_age_sex_code_and_quality(ptbxl, succeed, tmp_path):
+    store, rows = ptbxl
+    expression = (
+        "18 <= age < 65 and sex == 'female' and 'NORM' in codes and n_leads == 12 "
+        "and attributes['static_noise'] is None"
+    )
+    options = ("--dest", tmp_path / "m", "--no-exclusions", "--valid-fraction", 0)
+    succeed("pretrain", store, *options, "--where", expression)
+    found = set(read_manifest(tmp_path / "m" / "train.tsv").record_ids)
+    assert found
+    assert found == {
+        f"ptb-xl/{int(row['ecg_id']):05d}_hr"
+        for row in rows
+        if row["age"]
+        and 18 <= float(row["age"]) < 65
+        and row["sex"] == "1"
+        and "NORM" in ast.literal_eval(row["scp_codes"])
+        and not row["static_noise"].strip()
+    }
