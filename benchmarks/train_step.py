@@ -4,7 +4,7 @@
 
 For the paper's size (12 layers, d 768, 8 pairs) and a small one (4 layers, d 256, 32 pairs): CPU seconds of
 the whole step and of each part alone, forward and backward; for the small size also the reference formulation
-of `reference.py`. Model FLOPs are three times those that PyTorch's counter finds in the forward pass, in which
+of `reference.py`. Model FLOPs are three times those that PyTorch's counter finds in the forward pass, where
 the position convolution counts as what it computes, products of spectra. The peak is the fastest of several
 float32 products, some of the model's own shapes, measured in the same process before and after the steps.
 Keys of the last line, one JSON object, among others: `paper_step_mfu` = FLOPs / CPU seconds / (peak a CPU
