@@ -1,0 +1,85 @@
+"""A table of the paper as bars with error bars, what was reached here beside the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tables import Line
+
+CHANCE = "chance"
+UNTRAINED = "0.65"  # colour of what the others are judged by
+SOURCES = {"here": "here", "paper": "in the paper"}
+
+
+def draw(parts: Mapping[str, Sequence[Line]], title: str, path: Path) -> None:
+    """Write a chart: a row of panels a part of the table, in the left column ours, in the right the paper's.
+
+    Args:
+        parts: the lines of each part by its heading.
+        title: of the whole.
+        path: the PNG file.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    methods = list(dict.fromkeys(line.label for lines in parts.values() for line in lines))
+    palette = iter(plt.get_cmap("tab10" if len(methods) <= 10 else "tab20").colors)
+    colours = {label: UNTRAINED if label == "Random Init." else next(palette) for label in methods}
+    figure, panels = plt.subplots(
+        len(parts), len(SOURCES), figsize=(15, 3.1 * len(parts) + 1.2), squeeze=False, layout="constrained"
+    )
+    for row, (heading, lines) in zip(panels, parts.items()):
+        for axis, (source, source_title) in zip(row, SOURCES.items()):
+            shown = [line for line in lines if line.source == source]
+            if not shown:
+                axis.set_axis_off()
+                continue
+            draw_panel(axis, shown, colours, base=0.5 if "AUROC" in heading else 0.0)
+            axis.set_title(f"{heading.partition(' (')[0]}, {source_title}", fontsize=11, loc="left")
+    entries = (axis.get_legend_handles_labels() for axis in panels.flat)
+    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels)}
+    figure.legend(
+        legend.values(), legend.keys(), loc="outside lower center", ncols=min(len(legend), 8), frameon=False
+    )
+    figure.suptitle(f"{title}\nbars: mean over seeds, with its 95 % confidence interval", fontsize=12)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def draw_panel(axis: Any, lines: Sequence[Line], colours: Mapping[str, Any], base: float) -> None:
+    """Groups of bars from `base`, one group a column of the table and one bar a method; chance is dashed."""
+    bars = [line for line in lines if line.label != CHANCE]
+    columns = list(bars[0].cells)
+    place, width = np.arange(len(columns)), 0.84 / len(bars)
+    for i, line in enumerate(bars):
+        means = np.array([line.cells[column].mean for column in columns])
+        errors = np.nan_to_num([line.cells[column].half_width for column in columns])
+        offset = (i - (len(bars) - 1) / 2) * width
+        axis.bar(
+            place + offset,
+            means - base,
+            width * 0.94,
+            bottom=base,
+            yerr=errors if errors.any() else None,
+            error_kw={"elinewidth": 0.9, "ecolor": "0.2"},
+            capsize=1.8,
+            color=colours[line.label],
+            label=line.label,
+        )
+    for line in lines:
+        if line.label == CHANCE:
+            level = line.cells[columns[0]].mean
+            axis.axhline(level, color="0.25", linestyle="dashed", linewidth=1, label=CHANCE)
+    axis.set_xticks(place, columns)
+    axis.set_xlim(-0.55, len(columns) - 0.45)
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
+    axis.axhline(base, color="0.4", linewidth=0.8)
+    axis.spines[["top", "right"]].set_visible(False)

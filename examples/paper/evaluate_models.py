@@ -1,0 +1,67 @@
+"""Test fine-tuned models, each on the lead set it was trained for, and write what they reach as result rows.
+
+    python evaluate_models.py MODELS --manifest DIR --leads 12 6 3 2 1 --method NAME --seed 1 --json FILE
+
+MODELS is the folder that `train.py finetune` wrote: one `<lead set>.pt` each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.evaluate import evaluate, result_rows, table
+from fairseq_signals.evaluation.predict import parse_lead_sets
+from fairseq_signals.evaluation.results import write_results
+
+
+def evaluate_models(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The result rows of all models of a folder."""
+    rows: list[dict[str, Any]] = []
+    for leads in args.leads:
+        model = args.models / f"{leads}.pt"
+        outcome = evaluate(model, args.manifest, parse_lead_sets([leads]), device=args.device)
+        print(f"{args.method}: {outcome.task} of {outcome.n} {outcome.counted}, seed {args.seed}")
+        print(table(outcome), flush=True)
+        about = {"pretrained_on": args.pretrained_on}
+        rows += ({**row, **about} for row in result_rows(outcome, args.method, args.seed))
+    return rows
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The arguments of the script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", type=Path, help="folder of the models")
+    parser.add_argument("--manifest", type=Path, required=True, help="folder with the test split")
+    parser.add_argument("--leads", nargs="+", required=True, help="lead sets, one model for each")
+    parser.add_argument("--pretrained-on", default="12", help="leads of pre-training, noted in the results")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--seed", type=int, required=True, help="seed of fine-tuning")
+    parser.add_argument("--device", default="cpu", help="PyTorch device (default: %(default)s)")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--then-remove", type=Path, metavar="DIR", help="the trainings' folder")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate and write; the exit code is 1 on bad input."""
+    args = build_parser().parse_args(argv)
+    try:
+        write_results(args.json, evaluate_models(args))
+    except FairseqSignalsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if args.then_remove:
+        shutil.rmtree(args.then_remove, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""One training: its settings, its folder, and the model that it ends with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import multiprocessing
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from guard import only_one
+
+FINAL = "final.pt"
+SETTINGS = "settings.json"
+#: What a training loads sooner or later; takes seconds.
+HEAVY = ("fairseq_cli.hydra_train", "torch._dynamo", "fairseq_signals.tasks", "sklearn.metrics")
+
+
+@dataclass
+class Run:
+    """One training.
+
+    Args:
+        folder: of its checkpoints; the model that is kept is `final.pt` in it.
+        config: the YAML file.
+        data: folder of manifests.
+        overrides: `group.key=value`; of two for one key the later counts.
+        model: the pre-trained model to begin with.
+        checkpoint: which is kept: "best" on validation, or the "last".
+    """
+
+    folder: Path
+    config: Path
+    data: Path
+    overrides: Sequence[str] = field(default_factory=list)
+    model: Path | None = None
+    checkpoint: str = "best"
+
+    @property
+    def final(self) -> Path:
+        return self.folder / FINAL
+
+    def settings(self) -> dict[str, Any]:
+        """The configuration with its overrides, as nested plain values."""
+        return with_overrides(yaml.safe_load(self.config.read_text(encoding="utf-8")), self.overrides)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes a run another run: its settings, its training data and what it begins with."""
+        return {
+            "settings": self.settings(),
+            "data": digest(self.data / "train.tsv"),
+            "model": digest(self.model) if self.model else None,
+        }
+
+    def command(self) -> list[str]:
+        """The command that trains, with absolute paths, as fairseq changes the working directory."""
+        import fairseq_signals
+
+        paths = {
+            "common.user_dir": Path(fairseq_signals.__file__).parent,
+            "task.data": self.data.resolve(),
+            "checkpoint.save_dir": self.folder.resolve(),
+            "hydra.run.dir": self.folder.resolve(),
+            **({"model.model_path": self.model.resolve()} if self.model else {}),
+        }
+        values = {key: hydra_value(path) for key, path in paths.items()}
+        for override in self.overrides:
+            key, _, value = override.partition("=")
+            values[key] = value
+        return [
+            *("fairseq-hydra-train", "--config-dir", str(self.config.parent)),
+            *("--config-name", self.config.stem),
+            *(f"++{key}={value}" for key, value in values.items()),
+        ]
+
+
+def with_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The settings, changed by `group.key=value`."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        group, _, name = key.partition(".")
+        settings.setdefault(group, {})[name] = yaml.safe_load(value)
+    return settings
+
+
+def hydra_value(path: Path) -> str:
+    """A path as the value of an override; quoted where it has characters that mean something there."""
+    text = str(path)
+    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
+
+
+def digest(path: Path) -> str:
+    """A digest of a file's content."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def train(runs: Sequence[Run], keep_checkpoints: bool = False) -> None:
+    """Finish the runs, one after the other: `final.pt` is there afterwards."""
+    for run in runs:
+        with only_one(run.folder) as lock:
+            prepare(run)
+            if run.final.is_file():
+                print(f"{run.folder}: finished before", flush=True)
+                continue
+            command = run.command()
+            print(f"$ {shlex.join(command)}", flush=True)
+            exit_code = fork(command) if len(runs) > 1 else execute(command, lock)
+            if exit_code:
+                sys.exit(f"{run.folder}: the training ended with exit code {exit_code}")
+            keep(run, keep_checkpoints)
+
+
+def prepare(run: Run) -> None:
+    """Make the folder of a run; one of other settings is put aside first."""
+    identity = json.dumps(run.identity(), indent=1, sort_keys=True)
+    settings = run.folder / SETTINGS
+    if run.folder.is_dir() and (not settings.is_file() or settings.read_text(encoding="utf-8") != identity):
+        aside = next(p for i in range(1, 10**6) if not (p := Path(f"{run.folder}.old{i}")).exists())
+        run.folder.rename(aside)
+        print(f"{run.folder} was of other settings; it is now {aside}", flush=True)
+    if not run.folder.is_dir():
+        run.folder.mkdir(parents=True)
+        partial = run.folder / f".{SETTINGS}.part"
+        partial.write_text(identity, encoding="utf-8")
+        partial.replace(settings)
+
+
+def execute(command: Sequence[str], lock: int) -> int:
+    """Run the command in a process of its own, which holds the lock too."""
+    beside = Path(sys.executable).with_name(command[0])
+    program = str(beside) if beside.is_file() else shutil.which(command[0]) or command[0]
+    return subprocess.run([program, *command[1:]], pass_fds=[lock]).returncode
+
+
+def fork(command: Sequence[str]) -> int:
+    """Run the command in a fork of this process, which loads fairseq once for all."""
+    for module in HEAVY:
+        importlib.import_module(module)
+    process = multiprocessing.get_context("fork").Process(target=_train_here, args=(command,))
+    process.start()
+    process.join()
+    return process.exitcode or 0
+
+
+def _train_here(command: Sequence[str]) -> None:
+    from fairseq_cli.hydra_train import cli_main
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = list(command)
+    cli_main()
+
+
+def keep(run: Run, keep_checkpoints: bool) -> None:
+    """Write `final.pt`: the checkpoint that counts, without the optimizer's state; remove the others."""
+    import torch
+
+    names = {"best": ("checkpoint_best.pt", "checkpoint_last.pt"), "last": ("checkpoint_last.pt",)}
+    found = [run.folder / name for name in names[run.checkpoint] if (run.folder / name).is_file()]
+    if not found:
+        sys.exit(f"{run.folder}: the training has ended, but there is no checkpoint")
+    content = torch.load(found[0], map_location="cpu", weights_only=True)
+    content["last_optimizer_state"] = None
+    partial = run.folder / f".{FINAL}.part"
+    torch.save(content, partial)
+    partial.replace(run.final)
+    for path in run.folder.glob("checkpoint*.pt") if not keep_checkpoints else ():
+        path.unlink()
+
+
+def publish(run: Run, out: Path) -> None:
+    """Put the final model where the workflow expects it; it stays in the run's folder too."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.part")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(run.final, partial)
+    except OSError:  # a file system without links
+        shutil.copyfile(run.final, partial)
+    partial.replace(out)
