@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.data.corpus_table import read_rows
-from fairseq_signals.data.rows import Item, list_folder
+from fairseq_signals.data.rows import Item, iter_folder
 from fairseq_signals.ecg.header import parse_comments, read_header
 from fairseq_signals.errors import SignalError, StoreError
 
@@ -42,7 +42,7 @@ def preprocess(args: argparse.Namespace) -> None:
     folder = args.root / FOLDER
     if args.root.is_dir() and not folder.is_dir():
         raise StoreError(f"{args.root}: there is no folder {FOLDER} in it. Give the folder of the release.")
-    items = name_records(list_folder(folder, ""))
+    items = name_records(iter_folder(folder, ""))
     build_from_arguments(name_conditions(items, read_conditions(args.root / CONDITIONS)), args)
 
 

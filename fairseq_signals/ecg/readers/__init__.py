@@ -26,6 +26,7 @@ READERS = {
     "philips_xml": "fairseq_signals.ecg.readers.toolkit:read_philips_xml",
     "muse_xml": "fairseq_signals.ecg.readers.muse_xml:read_muse_xml",
     "code15_hdf5": "fairseq_signals.ecg.readers.code15_hdf5:read_code15_hdf5",
+    "sph_hdf5": "fairseq_signals.ecg.readers.sph_hdf5:read_sph_hdf5",
 }
 
 
