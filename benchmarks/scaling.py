@@ -112,6 +112,7 @@ def plot(path: Path, result: Dict[str, Any]) -> None:
 
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     axes_of = {"batch": "segments in a batch", "length": "samples a segment", "records": "records evaluated"}
     figure, axes = plt.subplots(2, 3, figsize=(10, 5.5), layout="constrained", sharex="col")
@@ -127,6 +128,10 @@ def plot(path: Path, result: Dict[str, Any]) -> None:
             axes[0, column].legend(["CinC score", "AUROC, AUPRC, F1"], frameon=False)
         for row in (0, 1):
             axes[row, column].set(xscale="log", yscale="log")
+            axes[row, column].set_xticks(sizes, [f"{size:,}" for size in sizes])
+            axes[row, column].minorticks_off()
+            axes[row, column].yaxis.set_major_formatter("{x:g}")
+            axes[row, column].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes[row, column].grid(alpha=0.3)
             axes[row, column].spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("CPU seconds")
