@@ -20,6 +20,7 @@ REASONS = {
     "of another format": "The file is not of the format that the script is for.",
     "malformed": "A field that the format requires is not there, or not as the format says.",
     "of an unsupported kind": "A variant of the format that is not read, such as a discontinuous EDF+.",
+    "after a missing segment": "A file of the authors' scripts; the segments before the gap are kept.",
     # what they hold
     "without a waveform": "The file holds no recording: an image, a report, or averaged beats alone.",
     "without any of the 12 leads": "No signal has the name of one of the twelve leads.",

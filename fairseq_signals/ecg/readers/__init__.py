@@ -25,6 +25,7 @@ READERS = {
     "scp": "fairseq_signals.ecg.readers.toolkit:read_scp",
     "philips_xml": "fairseq_signals.ecg.readers.toolkit:read_philips_xml",
     "muse_xml": "fairseq_signals.ecg.readers.muse_xml:read_muse_xml",
+    "authors_mat": "fairseq_signals.ecg.readers.authors_mat:read_authors_mat",
     "code15_hdf5": "fairseq_signals.ecg.readers.code15_hdf5:read_code15_hdf5",
     "sph_hdf5": "fairseq_signals.ecg.readers.sph_hdf5:read_sph_hdf5",
 }
