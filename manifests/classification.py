@@ -123,9 +123,12 @@ def build(args: argparse.Namespace) -> None:
         split_of = split_keys(patients, parse_shares(args.split, SPLITS), args.seed)
     present = set(split_of.values())
     splits = {name: corpus.listing() for name in SPLITS if name in present}
+    target_of: dict[tuple[str, ...], str] = {}  # many records have the same codes
     for recording in corpus.recordings:
-        target = ",".join(map(str, labels.targets(recording.codes)))
-        splits[split_of[recording.patient_id]].add(recording, target)
+        codes = recording.codes
+        if codes not in target_of:
+            target_of[codes] = ",".join(map(str, labels.targets(codes)))
+        splits[split_of[recording.patient_id]].add(recording, target_of[codes])
     counts = count_classes(splits, len(labels))
     notes = [tail_note(corpus)]
     if not args.drop_unlabelled:

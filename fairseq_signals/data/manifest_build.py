@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.data.manifest_set import write_set
-from fairseq_signals.data.metadata import Selection, python_values, read_metadata
+from fairseq_signals.data.metadata import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.data.people import People
 from fairseq_signals.data.recordings import Corpus, Listing, Recording
 from fairseq_signals.data.where import Where, attribute_names, attribute_values
@@ -98,7 +98,7 @@ def _recordings(table: pa.Table, people: People) -> list[Recording]:
     patients = people.patient_names(dict(zip(records, python_values(table["patient"]))))
     codes: Iterable[tuple[str, ...]] = repeat(())
     if "codes" in table.schema.names:
-        codes = map(tuple, table["codes"].to_pylist())
+        codes = python_lists(table["codes"])
     shards, rows, sources, lengths = (
         python_values(table[name]) for name in ("shard", "row", "source", "n_samples")
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 from fairseq_signals.data.exclusion import link_manifests, link_stores
 from fairseq_signals.data.labels import read_labels
@@ -68,39 +69,52 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
 
 def _check_places(sets: Sequence[ManifestSet]) -> Iterator[Violation]:
     """Every path exists, is the record it is said to be, and is long enough."""
-    stores: dict[Path, dict[tuple[str, int], tuple[str, int]]] = {}
+    stores: dict[Path, dict[str, _Places]] = {}
     for manifest in (manifest for one in sets for manifest in one.manifests.values()):
         if manifest.layout != STORE:
             absent = [path for path in manifest.paths if not (manifest.root / path).is_file()]
             yield from _report(str(manifest.path), "paths do not exist", absent)
             continue
-        faults: dict[str, list[str]] = {}
-        for row in manifest.rows():
-            shard, place, start = parse_path(row.path)
+        shards: dict[str, _Places] = {}
+        for shard in manifest.shards():
             store = (manifest.root / shard).parent
             if store not in stores:
                 stores[store] = _read_places(store)
-            record, length = stores[store].get((Path(shard).name, place), ("", 0))
-            if not record:
+            shards[shard] = stores[store].get(Path(shard).name, _Places())
+        faults: dict[str, list[str]] = {}
+        for row in manifest.rows():
+            shard, place, start = parse_path(row.path)
+            records, lengths = shards[shard]
+            if place >= len(records):
                 faults.setdefault("paths do not exist in the store", []).append(row.path)
-            elif record != row.record_id:
-                faults.setdefault("paths are of another record", []).append(f"{row.path} of {record}")
-            elif start + row.n_samples > length:
+            elif records[place] != row.record_id:
+                faults.setdefault("paths are of another record", []).append(f"{row.path} of {records[place]}")
+            elif start + row.n_samples > lengths[place]:
                 faults.setdefault("segments reach past the end of their record", []).append(row.path)
         for what, cases in faults.items():
             yield from _report(str(manifest.path), what, cases)
 
 
-def _read_places(store: Path) -> dict[tuple[str, int], tuple[str, int]]:
-    """Record and length at each shard and row; empty where the store cannot be read."""
+class _Places(NamedTuple):
+    """The record at each row of a shard, and its samples."""
+
+    records: Sequence[str] = ()
+    lengths: Sequence[int] = ()
+
+
+def _read_places(store: Path) -> dict[str, _Places]:
+    """What is in each shard of a store; nothing where the store cannot be read."""
     try:
         table = read_metadata(store, store)
     except StoreError:
         return {}
-    shards, rows, records, lengths = (
-        python_values(table[name]) for name in ("shard", "row", "record", "n_samples")
-    )
-    return dict(zip(zip(shards, rows), zip(records, lengths)))
+    records, lengths = python_values(table["record"]), python_values(table["n_samples"])
+    shards = python_values(table["shard"])
+    begins = [i for i, shard in enumerate(shards) if i == 0 or shard != shards[i - 1]]  # rows are in order
+    return {
+        shards[begin]: _Places(records[begin:end], lengths[begin:end])
+        for begin, end in zip(begins, [*begins[1:], len(shards)])
+    }
 
 
 def _check_duplicates(one: ManifestSet) -> Iterator[Violation]:

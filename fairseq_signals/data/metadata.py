@@ -60,6 +60,16 @@ def python_values(column: Column) -> list[Any]:
     return list(map(sys.intern, found)) if pa.types.is_string(column.type) else found
 
 
+def python_lists(column: Column) -> list[tuple[Any, ...]]:
+    """A column of lists without nulls as tuples."""
+    found: list[tuple[Any, ...]] = []
+    for chunk in column.chunks:
+        items = python_values(pa.chunked_array([chunk.flatten()]))
+        ends = np.cumsum(pc.list_value_length(chunk).to_numpy(zero_copy_only=False)).tolist()
+        found += [tuple(items[begin:end]) for begin, end in zip([0, *ends], ends)]
+    return found
+
+
 def _patients(table: pa.Table) -> Column:
     """As `people.patient_key`."""
     patient_id = pc.fill_null(table["patient_id"], "")

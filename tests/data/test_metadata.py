@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_signals.data.metadata import Selection, python_values, read_metadata
+from fairseq_signals.data.metadata import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.data.people import acquisition, patient_key, record_key
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.errors import ManifestError, StoreError
@@ -56,6 +56,16 @@ def test_python_values_are_those_of_the_column_with_equal_texts_shared():
     assert values == column.to_pylist()
     assert values[0] is values[2]
     assert python_values(pa.chunked_array([pa.array([1, 2])])) == [1, 2]
+
+
+@settings(deadline=None)
+@given(chunks=st.lists(st.lists(st.lists(st.sampled_from(["a", "b c"]), max_size=3), max_size=4), max_size=3))
+def test_python_lists_are_those_of_the_column(chunks):
+    column = pa.chunked_array(
+        [pa.array(chunk, pa.list_(pa.string())) for chunk in chunks], pa.list_(pa.string())
+    )
+    assert python_lists(column) == [tuple(row) for row in column.to_pylist()]
+    assert python_lists(column[1:]) == [tuple(row) for row in column[1:].to_pylist()]
 
 
 def slow_without_copies(rows):
