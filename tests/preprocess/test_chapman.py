@@ -40,8 +40,8 @@ def test_the_broken_headers_of_the_release_are_named(script, root, tmp_path, rej
     assert "the record line 'JS01052 12 500 500000/mV 16 0" in line[1]
 
 
-def test_the_same_recordings_in_the_challenge_have_the_same_keys(
-    script, load_script, root, tmp_path, entries, write_wfdb, ecg_adu
+def test_of_the_same_recordings_in_the_challenge_a_manifest_has_one(
+    script, load_script, load_file, repo_dir, root, tmp_path, entries, write_wfdb, ecg_adu
 ):
     for name, folder in (("JS00001", "WFDB_ChapmanShaoxing"), ("JS13888", "WFDB_Ningbo")):
         write_wfdb(tmp_path / "cinc" / folder, name, ecg_adu(n_samples=5000), suffix=".mat")
@@ -51,6 +51,12 @@ def test_the_same_recordings_in_the_challenge_have_the_same_keys(
     ours = {(e["source"], e["record_id"]) for e in entries(tmp_path / "store").values()}
     theirs = {(e["source"], e["record_id"]) for e in entries(tmp_path / "challenge").values()}
     assert theirs <= ours
+    stores = [str(tmp_path / "store"), str(tmp_path / "challenge")]
+    pretrain = load_file(repo_dir / "manifests" / "pretrain.py")
+    arguments = ["--dest", str(tmp_path / "manifest"), "--no-exclusions", "--valid-fraction", "0"]
+    assert pretrain.main([*stores, *arguments]) == 0
+    lines = (tmp_path / "manifest" / "train.tsv").read_text().splitlines()[1:]
+    assert sorted(line.split("\t")[2] for line in lines) == sorted(2 * ["/".join(key) for key in ours])
 
 
 def test_values_are_those_that_wfdb_reads(script, root, tmp_path, entries, assert_equal_mv, wfdb_mv):
