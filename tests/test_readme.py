@@ -102,7 +102,7 @@ def test_scripts_in_the_documentation_exist_and_have_those_options(words):
 
 @pytest.mark.parametrize("words", of_program("fairseq-signals"))
 def test_subcommands_in_the_documentation_exist_and_have_those_options(words):
-    n_names = 2 if words[1] in ("preprocess", "manifest") else 1
+    n_names = 2 if words[1] in ("preprocess", "manifest", "plot") else 1
     check_options(["-m", "fairseq_signals.cli", *words[1 : 1 + n_names]], words[1 + n_names :])
 
 
