@@ -22,8 +22,8 @@ from fairseq_signals.errors import SignalError
 #: A longer number is part of the record's name, as in code_15_438277.mat.
 SEGMENT_NAME = re.compile(r"(.+)_(\d{1,3})\.mat", re.IGNORECASE)
 
-#: What stands for the classes of a label of 26, in the order of the challenge's weights.csv, which the scripts
-#: read: the first code of each in manifests/labels/cinc2021.csv.
+#: What stands for the classes of a label of 26, in the order of the challenge's weights.csv, which the
+#: scripts read: the first code of each in manifests/labels/cinc2021.csv.
 CINC2021_CODES = (
     "164889003", "164890007", "6374002", "426627000", "733534002", "713427006", "270492004", "713426002",
     "39732003", "445118002", "164947007", "251146004", "111975006", "698252002", "426783006", "284470004",

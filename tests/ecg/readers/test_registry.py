@@ -16,7 +16,13 @@ from fairseq_signals.errors import MissingLibraryError, StoreError
 def test_every_reader_is_a_function_that_takes_a_path_and_an_id(name):
     import inspect
 
-    parameters = list(inspect.signature(load_reader(name)).parameters)
+    try:
+        reader = load_reader(name)
+    except MissingLibraryError as error:
+        if sys.version_info >= (3, 11):
+            raise
+        pytest.skip(str(error))
+    parameters = list(inspect.signature(reader).parameters)
     assert parameters[:2] == ["path", "record_id"]
     assert parameters[2:] in ([], ["index"])
 
