@@ -58,6 +58,53 @@ def test_single_segments_of_patients_have_no_global_loss(make_model, pairs):
     assert bool(loss.isfinite())
 
 
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_a_batch_encoded_in_chunks_has_the_loss_and_gradient_of_the_whole(make_model, pairs, chunk):
+    results = []
+    for options in ({}, {"encoder_chunk": chunk}):
+        model = make_model(apply_mask=True, **options)
+        torch.manual_seed(5)
+        loss, n, _ = criterion()(model, pairs((3, 5, 8, 9)))
+        loss.backward()
+        results.append((loss, n, {name: p.grad for name, p in model.named_parameters()}))
+    (loss, n, gradient), (chunked_loss, chunked_n, chunked_gradient) = results
+    assert n == chunked_n
+    assert torch.allclose(loss, chunked_loss)
+    for name, value in gradient.items():
+        assert torch.allclose(chunked_gradient[name], value, rtol=1e-3, atol=1e-5), name
+
+
+def test_accumulated_gradients_are_exact_for_the_local_loss_and_contrast_each_batch_globally(
+    make_model, pairs
+):
+    """What `optimization.update_freq` does: losses of several batches, divided by all their masked frames."""
+    halves = [pairs((3, 5)), pairs((8, 9))]
+    whole = pairs((3, 5, 8, 9))
+    whole["net_input"]["source"] = torch.cat([half["net_input"]["source"] for half in halves])
+    options = {"quantize_targets": False, "num_negatives": -1, "loss_weights": [0.0, 10.0]}
+    weights = options.pop("loss_weights")
+    spans = torch.rand(8, 20, generator=torch.Generator().manual_seed(1)) < 0.4
+    gradients, totals = [], []
+    for samples in ([whole], halves):
+        for weight in (0.0, 1.0):
+            model, start, total = make_model(apply_mask=True, **options), 0, 0
+            for sample in samples:
+                b = len(sample["id"])
+                sample["net_input"]["spans"] = spans[start : start + b]
+                start += b
+                loss, n, _ = criterion(loss_weights=weights, cmsc_weight=weight)(model, sample)
+                loss.backward()
+                total += n
+            gradients.append(
+                torch.cat([p.grad.flatten() / total for p in model.parameters() if p.grad is not None])
+            )
+            totals.append(int(total))
+    local, both, accumulated_local, accumulated_both = gradients
+    assert len(set(totals)) == 1
+    assert torch.allclose(accumulated_local, local, rtol=1e-3, atol=1e-5)
+    assert not torch.allclose(accumulated_both, both, rtol=1e-2, atol=1e-3)  # fewer negatives each
+
+
 def test_shown_losses_add_up(reduced, make_model, pairs):
     logs = [criterion()(make_model(), pairs(patients))[2] for patients in ((1, 2), (1, 2, 3, 4))]
     shown = reduced(Wav2Vec2WithCMSCCriterion, logs)
