@@ -26,16 +26,6 @@ def die(number):
     os._exit(1)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """The address of a Dask scheduler with two worker processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as made:
-        yield made.scheduler_address
-
-
 @pytest.fixture(params=["here", "processes", "cluster"])
 def place(request):
     """Arguments of `open_pool` for each kind of pool."""
@@ -51,10 +41,6 @@ def corpus(tmp_path, write_wfdb, ecg_adu):
         write_wfdb(tmp_path / "corpus", f"r{i}", ecg_adu(seed=i), fs=400 if i == 2 else 500)
     (tmp_path / "corpus" / "r7.dat").write_bytes(b"\x01\x00" * 100)
     return tmp_path / "corpus"
-
-
-def snapshot(dest):
-    return {path.name: path.read_bytes() for path in sorted(dest.iterdir())}
 
 
 def test_every_call_is_made_once(place):
@@ -85,7 +71,7 @@ def test_a_worker_that_dies_is_an_error_that_says_what_to_do():
 
 
 @pytest.mark.parametrize("codec", ["int16", "flac"])
-def test_a_cluster_makes_the_same_store_as_this_process(corpus, tmp_path, cluster, codec):
+def test_a_cluster_makes_the_same_store_as_this_process(corpus, tmp_path, cluster, snapshot, codec):
     options = BuildOptions(records_per_shard=2, codec=codec)
     build_store(iter_folder(corpus, "c"), tmp_path / "here", options, 1, progress=False)
     summary = build_store(
@@ -95,7 +81,7 @@ def test_a_cluster_makes_the_same_store_as_this_process(corpus, tmp_path, cluste
     assert snapshot(tmp_path / "here") == snapshot(tmp_path / "there")
 
 
-def test_what_a_cluster_left_unfinished_is_finished_here(corpus, tmp_path, cluster):
+def test_what_a_cluster_left_unfinished_is_finished_here(corpus, tmp_path, cluster, snapshot):
     options = BuildOptions(records_per_shard=2)
     build_store(iter_folder(corpus, "c"), tmp_path / "store", options, progress=False, scheduler=cluster)
     expected = snapshot(tmp_path / "store")
