@@ -16,6 +16,10 @@ PYTHON ?= $(call first,3.11 3.12,python3.11 $(HOME)/.pyenv/versions/3.11.*/bin/p
 PYTHON310 ?= $(call first,3.10,python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python)
 PIP_OPTIONS := --no-input --quiet --disable-pip-version-check
 PYTEST_ARGS ?= -q -n 2 --dist loadfile
+# What `make paper` runs: a file of examples/paper/config/, targets of its Snakefile, and more options of snakemake.
+SCALE ?= demo
+TABLES ?= table1
+PAPER_ARGS ?= --cores all
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
@@ -26,7 +30,7 @@ REINSTALL := install --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
-.PHONY: help install demo demo-real test test-compat lint format clean distclean
+.PHONY: help install demo demo-real paper test test-compat lint format clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +53,10 @@ demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead s
 
 demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about 2 hours)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo_real.py
+
+paper: install  ## the paper's Table 1 on synthetic records (about half an hour on two cores)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s examples/paper/Snakefile \
+		--configfile examples/paper/config/$(SCALE).yaml $(PAPER_ARGS) $(TABLES)
 
 test: install  ## the tests
 	$(RUN_TESTS) $(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -24,7 +24,7 @@ else:
     import tomli as tomllib
 
 SHIPPED_FOLDERS = ("preprocess", "manifests", "examples")
-TARGETS = ("install", "demo", "demo-real", "test", "test-compat", "lint", "clean")
+TARGETS = ("install", "demo", "demo-real", "paper", "test", "test-compat", "lint", "clean")
 
 
 @pytest.fixture(scope="module")
