@@ -97,7 +97,7 @@ def _sampling_rate(sequence_set: Element, record_id: str, path: Path) -> float:
 def _channel(sequence: Element, name: str, record_id: str, path: Path) -> Channel:
     digits = (sequence.findtext("value/digits") or "").split()
     try:
-        values = np.array(digits, dtype=np.float64)
+        values = np.array(list(map(float, digits)))  # several times faster than numpy's own conversion
     except ValueError as error:
         raise _malformed(record_id, path, f"a digit of lead {name} is not a number ({error})") from error
     if len(values) and (values == np.rint(values)).all() and np.abs(values).max() < 2**31:

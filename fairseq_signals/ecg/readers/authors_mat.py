@@ -87,11 +87,14 @@ def _load(path: Path, record_id: str) -> dict[str, Any]:
     import scipy.io
 
     try:
-        content = scipy.io.loadmat(str(path))
-    except FileNotFoundError as error:
+        with open(path, "rb") as f:
+            is_matlab = f.read(6) == b"MATLAB"
+    except OSError as error:
         raise read_failed(record_id, path, error) from error
-    except (ValueError, TypeError, OSError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
-        raise of_another_format(record_id, path, "a readable MATLAB file") from error
+    if not is_matlab:
+        raise of_another_format(record_id, path, "a MATLAB file of version 5, as the scripts write")
+    try:
+        content = scipy.io.loadmat(str(path))
     except MemoryError:
         raise
     except Exception as error:  # whatever a parser can raise over a damaged file

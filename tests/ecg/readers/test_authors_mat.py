@@ -108,6 +108,9 @@ def test_what_cannot_be_used_is_refused_by_kind(authors, tmp_path, ecg_adu, refu
 
     scipy.io.savemat(path, {"val": values})
     assert refused(read_authors_mat, path).kind == "of another format"
+    whole = authors.write_segment(path, values / 1000).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert refused(read_authors_mat, path).kind == "malformed"
     path.write_bytes(b"not a MATLAB file")
     assert refused(read_authors_mat, path).kind == "of another format"
     path.write_bytes(b"")
