@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,13 +12,13 @@ from typing import TypeVar
 from fairseq_signals.data.recordings import Corpus, Recording
 from fairseq_signals.errors import ManifestError
 
-KEYS = ("patient_id", "record_id")
+PATIENT, RECORD = "patient_id", "record_id"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class KeyedTable:
-    """A table with a column `patient_id` or `record_id` (the former goes first).
+    """A table with a column `patient_id` or `record_id`.
 
     Args:
         path: the file.
@@ -63,8 +63,12 @@ class KeyedTable:
         return found
 
 
-def read_keyed_table(path: Path) -> KeyedTable:
+def read_keyed_table(path: Path, keys: Sequence[str] = (PATIENT, RECORD)) -> KeyedTable:
     """Read a CSV table about records or patients.
+
+    Args:
+        path: the file.
+        keys: which column names what a row is about, in order of preference.
 
     Raises:
         ManifestError: where it cannot be read, or has no column for records or patients.
@@ -76,7 +80,7 @@ def read_keyed_table(path: Path) -> KeyedTable:
             lines = [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: cannot be read as a CSV table ({error})") from None
-    key = next((name for name in KEYS if name in columns), None)
+    key = next((name for name in keys if name in columns), None)
     if key is None:
         raise ManifestError(
             f"{path}:1: needs a column patient_id or record_id, but has {', '.join(columns) or 'none'}"

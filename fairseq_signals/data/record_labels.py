@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.data.keyed_table import KeyedTable, read_keyed_table
+from fairseq_signals.data.keyed_table import PATIENT, RECORD, KeyedTable, read_keyed_table
 from fairseq_signals.data.labels import COLUMNS, LabelTable, split_codes
 from fairseq_signals.data.recordings import Corpus
 from fairseq_signals.errors import LabelError, ManifestError
@@ -38,7 +38,7 @@ def label_records(
     Raises:
         ManifestError, LabelError: where the table is malformed or names none of the recordings.
     """
-    table = read_keyed_table(path)
+    table = read_keyed_table(path, (RECORD, PATIENT))
     column = column or next((name for name in LABEL_COLUMNS if name in table.columns), LABEL_COLUMNS[0])
     for name in class_columns or [column]:
         _require_column(table, name)

@@ -72,6 +72,13 @@ def test_one_column_of_ones_and_zeros_is_one_class(targets):
     }
 
 
+def test_labels_are_of_records_where_a_table_names_both(targets):
+    lines = [f"p{i // 2},r{i},{'odd' if i % 2 else 'even'}" for i in range(20)]
+    found, _ = targets(table="\n".join(["patient_id,record_id,label", *lines]))
+    assert found["r2"] == {"even"}
+    assert found["r3"] == {"odd"}
+
+
 def test_a_column_of_labels_is_named(targets):
     table = "\n".join(["record_id,labels,rhythm", *(f"r{i},x,{'AF' if i % 2 else 'SR'}" for i in range(20))])
     found, _ = targets("--label-column", "rhythm", table=table)

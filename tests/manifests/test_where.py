@@ -1,10 +1,12 @@
 """`--where` of the manifest scripts: which records are left, and what is said of the others."""
 
 import json
+import re
 
 import pytest
 
 from fairseq_signals.data.manifest import read_manifest
+from fairseq_signals.data.where import FIELDS, Where
 
 RECORDS = [
     ("young", {"age": 12.0, "sex": "male"}),
@@ -126,3 +128,13 @@ def test_whom_a_record_is_of_is_known_from_records_that_are_not_asked_for(make_s
     together = next(m for m in manifests if "challenge/HR00001" in m.record_ids)
     assert "challenge/HR00002" in together.record_ids
     assert sum(map(len, patients)) == 3
+
+
+def test_the_readme_lists_the_fields_and_its_expressions_are_understood(repo_dir):
+    text = (repo_dir / "manifests" / "README.md").read_text(encoding="utf-8")
+    assert not {name for name in FIELDS if f"`{name}`" not in text and f"`{name}[" not in text}
+    examples = re.findall(r'--where "(.*)"', text)
+    examples += re.findall(r"`((?:age|not age|18|'\d+') [^`]*\d[^`]*)`", text)
+    assert len(examples) > 5
+    for expression in examples:
+        Where(re.sub(r", also .*", "", expression))
