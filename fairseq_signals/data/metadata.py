@@ -116,10 +116,10 @@ class Selection:
 
     def keep(self, mask: Column, reason: str) -> None:
         """Leave out the rows where the mask is not true."""
-        before = len(self.table)
-        self.table = self.table.filter(mask)
-        if len(self.table) < before:
-            self.left_out[reason] += before - len(self.table)
+        n_left_out = len(self.table) - (pc.sum(mask).as_py() or 0)
+        if n_left_out:  # else there is nothing to copy
+            self.table = self.table.filter(mask)
+            self.left_out[reason] += n_left_out
 
     def of_sources(self, names: Sequence[str]) -> None:
         """Keep the corpora of these names; all if there is no name."""

@@ -15,7 +15,8 @@ from typing import Any, Union
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairseq_signals.data.where_syntax import (
+from fairseq_signals.data.where_syntax import parse_where
+from fairseq_signals.data.where_tree import (
     Compare,
     Constant,
     Contains,
@@ -27,7 +28,6 @@ from fairseq_signals.data.where_syntax import (
     OneOf,
     Some,
     fault,
-    parse_where,
 )
 from fairseq_signals.ecg.leads import LEADS
 

@@ -7,82 +7,25 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import NamedTuple, NoReturn, Union
+from typing import NamedTuple, NoReturn
 
+from fairseq_signals.data.where_tree import (
+    Compare,
+    Constant,
+    Contains,
+    Every,
+    Field,
+    IsMissing,
+    Node,
+    Not,
+    OneOf,
+    Some,
+    fault,
+)
 from fairseq_signals.errors import ConfigError
 
 MAX_LENGTH = 10_000  # characters
 MAX_DEPTH = 50  # of parentheses and `not`
-
-Constant = Union[float, str]
-
-
-class Field(NamedTuple):
-    """A field's name, where it stands (0-based), and the key in `name['key']`."""
-
-    name: str
-    at: int
-    key: str | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.key is None else f"{self.name}[{self.key!r}]"
-
-
-@dataclass(frozen=True)
-class Compare:
-    """`field op value`, with op out of == != < <= > >=."""
-
-    field: Field
-    op: str
-    value: Constant
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """`field in (value, ...)`."""
-
-    field: Field
-    values: tuple[Constant, ...]
-
-
-@dataclass(frozen=True)
-class Contains:
-    """`'text' in field`: an item of a list, or a part of a text."""
-
-    field: Field
-    text: str
-
-
-@dataclass(frozen=True)
-class IsMissing:
-    """`field is None`."""
-
-    field: Field
-
-
-@dataclass(frozen=True)
-class Not:
-    """`not part`."""
-
-    part: Node
-
-
-@dataclass(frozen=True)
-class Every:
-    """`part and part ...`."""
-
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Some:
-    """`part or part ...`."""
-
-    parts: tuple[Node, ...]
-
-
-Node = Union[Compare, OneOf, Contains, IsMissing, Not, Every, Some]
 
 
 class _Token(NamedTuple):
@@ -121,11 +64,6 @@ def parse_where(text: str) -> Node:
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"--where: {len(text):,} characters are too many; at most {MAX_LENGTH:,} are read")
     return _Parser(text).parse()
-
-
-def fault(at: int, message: str) -> ConfigError:
-    """An error at a position of the expression."""
-    return ConfigError(f"--where, character {at + 1}: {message}")
 
 
 class _Parser:

@@ -6,18 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairseq_signals.data.where_syntax import (
-    MAX_DEPTH,
-    MAX_LENGTH,
-    Compare,
-    Contains,
-    Every,
-    IsMissing,
-    Not,
-    OneOf,
-    Some,
-    parse_where,
-)
+from fairseq_signals.data.where_syntax import MAX_DEPTH, MAX_LENGTH, parse_where
+from fairseq_signals.data.where_tree import Compare, Contains, Every, IsMissing, Not, OneOf, Some
 from fairseq_signals.errors import ConfigError
 
 NODES = (Compare, OneOf, Contains, IsMissing, Not, Every, Some)
