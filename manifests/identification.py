@@ -195,9 +195,9 @@ def _all_for_test(
     """
     n = corpus.segment_samples
     held_out = {p: Pair("test", recordings, n, args.within_record) for p, recordings in testable.items()}
-    n_valid = (
-        max(2, round(args.valid_fraction * len(testable))) if args.valid_fraction else 0
-    )  # 1 is no choice
+    n_valid = round(args.valid_fraction * len(testable))
+    if args.valid_fraction > 0:
+        n_valid = max(2, n_valid)  # of one patient every probe is right
     others = {patient: recordings for patient, recordings in patients.items() if patient not in testable}
     for within_record in (False, True):
         candidates = _testable(others, corpus, within_record)
