@@ -23,6 +23,7 @@ from fairseq_signals.errors import SignalError
 
 INDEPENDENT_LEADS = ("I", "II", *CHEST_LEADS)
 _INT16_MAX = 32767
+_LARGEST = 1e30  # of a float that can be a sample; damaged files have larger ones
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _fault(channel: Channel, record_id: str, lead: str) -> str | None:
         return "no sample"
     n_missing = 0 if channel.missing is None else int(channel.missing.sum())
     if channel.values.dtype.kind == "f":
-        invalid = ~np.isfinite(channel.values)
+        invalid = ~(np.abs(channel.values) < _LARGEST)
         n_missing = int((invalid if channel.missing is None else invalid | channel.missing).sum())
     if n_missing:
         return missing_reason(n_missing, n_samples)

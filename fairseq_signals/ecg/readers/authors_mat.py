@@ -16,6 +16,7 @@ from fairseq_signals.ecg.header import Subject
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import of_another_format, read_failed
+from fairseq_signals.ecg.readers.mat5 import load_mat5
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError
 
@@ -84,17 +85,14 @@ def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
 
 
 def _load(path: Path, record_id: str) -> dict[str, Any]:
-    import scipy.io
-
     try:
-        with open(path, "rb") as f:
-            is_matlab = f.read(6) == b"MATLAB"
+        data = path.read_bytes()
     except OSError as error:
         raise read_failed(record_id, path, error) from error
-    if not is_matlab:
+    if not data.startswith(b"MATLAB"):
         raise of_another_format(record_id, path, "a MATLAB file of version 5, as the scripts write")
     try:
-        content = scipy.io.loadmat(str(path))
+        content = load_mat5(data)
     except MemoryError:
         raise
     except Exception as error:  # whatever a parser can raise over a damaged file
@@ -142,7 +140,7 @@ def _signal_mv(content: dict[str, Any], record_id: str, path: Path) -> np.ndarra
 
 
 def _channel(lead: str, mv: np.ndarray) -> Channel:
-    if np.isfinite(mv).all():
+    if (np.abs(mv) < _LARGEST_MV).all():
         for step in _STEPS_MV:
             units = np.rint(mv / step)
             if np.abs(units).max(initial=0) < 2**15 and np.abs(mv / step - units).max(initial=0) < 1e-3:

@@ -63,34 +63,37 @@ def read_dicom(path: Path, record_id: str | None = None) -> Record:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about values that break a rule but are read all the same
         try:
-            dataset = pydicom.dcmread(path)
-            groups = list(dataset.get("WaveformSequence") or ())
+            return _read(pydicom.dcmread(path), record_id, path)
+        except (MemoryError, SignalError):
+            raise
         except pydicom.errors.InvalidDicomError:
             raise of_another_format(record_id, path, "a DICOM file") from None
         except OSError as error:
             raise read_failed(record_id, path, error) from error
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever a parser can raise over a damaged file
+        except Exception as error:  # whatever a parser can raise over a damaged file, at once or when asked
             raise SignalError(
                 f"record {record_id}: {path.name} is not a whole DICOM file "
                 f"({type(error).__name__}: {error}). Export it again.",
                 kind="truncated" if isinstance(error, EOFError) else "malformed",
             ) from error
-        if not groups:
-            modality = dataset.get("Modality", "unknown")
-            raise SignalError(
-                f"record {record_id}: {path.name} has no waveform (modality {modality}). Leave it out.",
-                kind="without a waveform",
-            )
-        chosen = _choose(groups, record_id)
-        channels = []
-        for index in chosen:
-            values = _values(dataset, index, groups[index], record_id, path)
-            definitions = groups[index].ChannelDefinitionSequence
-            channels += [_channel(d, values[:, i], groups[index]) for i, d in enumerate(definitions)]
-        fs = float(groups[chosen[0]].SamplingFrequency)
-        return assemble(record_id, fs, channels, _subject(dataset), _report(dataset))
+
+
+def _read(dataset: Any, record_id: str, path: Path) -> Record:
+    groups = list(dataset.get("WaveformSequence") or ())
+    if not groups:
+        modality = dataset.get("Modality", "unknown")
+        raise SignalError(
+            f"record {record_id}: {path.name} has no waveform (modality {modality}). Leave it out.",
+            kind="without a waveform",
+        )
+    chosen = _choose(groups, record_id)
+    channels = []
+    for index in chosen:
+        values = _values(dataset, index, groups[index], record_id, path)
+        definitions = groups[index].ChannelDefinitionSequence
+        channels += [_channel(d, values[:, i], groups[index]) for i, d in enumerate(definitions)]
+    fs = float(groups[chosen[0]].SamplingFrequency)
+    return assemble(record_id, fs, channels, _subject(dataset), _report(dataset))
 
 
 def _choose(groups: Sequence[Any], record_id: str) -> list[int]:
