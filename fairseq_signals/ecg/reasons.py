@@ -26,6 +26,7 @@ REASONS = {
     "without any of the 12 leads": "No signal has the name of one of the twelve leads.",
     "with leads of different lengths": "The leads of a file that gives no times do not end together.",
     "with zero gain": "The gain of a lead is zero or not a number, so its millivolts are unknown.",
+    "with an impossible gain": "One unit of a lead would be more than a kilovolt, or next to nothing.",
     "without a usable lead": "Every lead is constant, has missing samples, or is in no unit of voltage.",
     "with an unexpected sampling rate": "Not between 50 and 20 000 Hz.",
     "too short": "Shorter than `--min-seconds`.",

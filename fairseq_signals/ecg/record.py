@@ -6,6 +6,7 @@ Records in the common formats (16, as in `.dat` and in the `.mat` files of the P
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from fairseq_signals.ecg.signal_files import is_direct, missing_value, read_adu
 from fairseq_signals.errors import SignalError
 
 MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the record is not an ECG
+MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
 
 NOBODY = Subject()
 
@@ -94,6 +96,8 @@ def read_record(path: Path, record_id: str | None = None) -> Record:
 
         return read_multi_segment(header, record_id)
     selected, faults, ignored = select_leads(header.signals, record_id)
+    if not selected:
+        raise no_usable_lead(record_id, faults)
     if is_direct(header):
         record = _read_direct(header, record_id, selected)
     else:
@@ -249,7 +253,7 @@ def finish(
     faults: list[LeadNote],
     requantised: bool,
 ) -> Record:
-    """The record, unless nothing of it can be used or its sampling rate cannot be right."""
+    """The record, unless nothing of it can be used or its sampling rate or a gain cannot be right."""
     if not MIN_FS <= fs <= MAX_FS:
         raise SignalError(
             f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "
@@ -257,7 +261,19 @@ def finish(
             kind="with an unexpected sampling rate",
         )
     if not leads:
-        why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
-        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind="without a usable lead")
+        raise no_usable_lead(record_id, faults)
+    for lead, step in zip(leads, np.abs(scale).tolist()):
+        if not MIN_STEP_MV <= step <= MAX_STEP_MV:
+            raise SignalError(
+                f"record {record_id}: one unit of lead {lead} would be {step:g} mV, which no ECG has. Correct "
+                f"its gain or unit.",
+                kind="with an impossible gain",
+            )
     return Record(record_id, fs, tuple(leads), signal, scale, faults=tuple(faults), requantised=requantised)
+
+
+def no_usable_lead(record_id: str, faults: Sequence[LeadNote]) -> SignalError:
+    """The error for a record all of whose leads have faults."""
+    why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
+    more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind="without a usable lead")

@@ -16,6 +16,7 @@ from fairseq_signals.ecg.record import (
     finish,
     missing_reason,
     mv_per,
+    no_usable_lead,
     quantise,
     select_leads,
 )
@@ -56,6 +57,8 @@ def read_multi_segment(header: Header, record_id: str) -> Record:
         _check_signal_files(segment, record_id)
     reference = segments[0]  # it names the signals; in a variable layout it is the layout and has no samples
     selected, faults, ignored = select_leads(reference.signals, record_id)
+    if not selected:
+        raise no_usable_lead(record_id, faults)
     lines = {lead: reference.signals[position] for lead, position in selected.items()}
     channels = _read_channels(header, record_id, list(selected.values()))
     n_frames = min(len(values) // line.samples_per_frame for values, line in zip(channels, lines.values()))
