@@ -265,8 +265,8 @@ def finish(
     for lead, step in zip(leads, np.abs(scale).tolist()):
         if not MIN_STEP_MV <= step <= MAX_STEP_MV:
             raise SignalError(
-                f"record {record_id}: one unit of lead {lead} would be {step:g} mV, which no ECG has. Correct "
-                f"its gain or unit.",
+                f"record {record_id}: one unit of lead {lead} would be {step:g} mV, which no ECG has. "
+                f"Correct its gain or unit.",
                 kind="with an impossible gain",
             )
     return Record(record_id, fs, tuple(leads), signal, scale, faults=tuple(faults), requantised=requantised)
