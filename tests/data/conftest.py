@@ -1,6 +1,46 @@
-"""Fixtures of the record store's tests."""
+"""A small store, datasets of its segments, a cluster to make stores on."""
 
+from __future__ import annotations
+
+import numpy as np
 import pytest
+
+from fairseq_signals.data.dataset import ECGDataset
+from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
+from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.data.store import StoreRow, write_shard
+from fairseq_signals.ecg.leads import LEADS
+
+N = 50  # samples a segment
+
+
+@pytest.fixture(scope="module")
+def six_records(tmp_path_factory):
+    """Six records of 200 samples without a zero; record 5 has no lead V6."""
+    folder = tmp_path_factory.mktemp("store")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(6):
+        leads = LEADS if i < 5 else LEADS[:11]
+        signal = rng.integers(1, 900, (len(leads), 4 * N)).astype(np.int16)
+        rows.append(StoreRow(f"r{i}", "x", 500.0, leads, np.full(len(leads), 0.01), signal))
+    write_shard(folder / "shard-00000.arrow", rows)
+    return folder
+
+
+@pytest.fixture
+def dataset_of(six_records, tmp_path):
+    """`dataset_of(segments, **options)` of (record, segment number[, samples])."""
+
+    def make(segments, **options) -> ECGDataset:
+        rows = [
+            Row(f"shard-00000.arrow#{r}:{N * k}", n[0] if n else N, f"x/r{r}", f"x/p{r // 2}", k)
+            for r, k, *n in segments
+        ]
+        write_manifest(tmp_path / "train.tsv", six_records, rows)
+        return ECGDataset(SegmentReader(read_manifest(tmp_path / "train.tsv")), **options)
+
+    return make
 
 
 @pytest.fixture(scope="session")
