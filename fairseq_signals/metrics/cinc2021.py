@@ -56,20 +56,28 @@ def weighted_score(labels: ArrayLike, predictions: ArrayLike, weights: ArrayLike
     Each pair (true class, predicted class) of a record earns its weight, divided by the number of classes
     in the union of the record's labels and predictions (at least 1).
     """
-    truth, predicted = as_binary(labels, "labels"), as_binary(predictions, "predictions")
-    check_same_shape(labels=truth, predictions=predicted)
+    confusion = weighted_confusion(labels, predictions)
     weights = np.asarray(weights, dtype=float)
-    n_classes = truth.shape[1]
+    n_classes = len(confusion)
     if weights.shape != (n_classes, n_classes):
         raise ValueError(
             f"weights must be ({n_classes}, {n_classes}), but have shape {weights.shape} instead"
         )
     if not np.isfinite(weights).all():
         raise ValueError("weights must be finite, but hold NaN or infinity")
-    union = np.maximum((truth | predicted).sum(axis=1), 1)
-    # (N, C)^T x (N, C) -> (C, C): confusion of true against predicted classes, each record weighing 1/union
-    confusion = truth.T.astype(float) @ (predicted / union[:, None])
     return float((weights * confusion).sum())
+
+
+def weighted_confusion(labels: ArrayLike, predictions: ArrayLike) -> np.ndarray:
+    """The challenge's confusion matrix, (C, C): rows true, columns predicted.
+
+    Each pair (true class, predicted class) of a record counts as 1 divided by the number of classes in the
+    union of the record's labels and predictions (at least 1).
+    """
+    truth, predicted = as_binary(labels, "labels"), as_binary(predictions, "predictions")
+    check_same_shape(labels=truth, predictions=predicted)
+    union = np.maximum((truth | predicted).sum(axis=1), 1)
+    return truth.T.astype(float) @ (predicted / union[:, None])  # (C, N) x (N, C) -> (C, C)
 
 
 def official_metrics(

@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_signals.metrics.cinc2021 import challenge_score, official_metrics, weighted_score
+from fairseq_signals.metrics.cinc2021 import (
+    challenge_score,
+    official_metrics,
+    weighted_confusion,
+    weighted_score,
+)
 
 WEIGHTS = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.1], [0.2, 0.1, 1.0]])
 NORMAL = 2
@@ -173,3 +178,10 @@ def test_score_of_the_authors_criterion_is_reproduced(shared_dir):
     assert weighted_score(labels, inactive, weights) == pytest.approx(float(a["cinc_inactive"]), abs=1e-9)
     score = challenge_score(labels, predictions, weights, normal)
     assert score == pytest.approx(float(a["cinc_score"]), abs=1e-9)
+
+
+def test_the_confusion_of_a_record_is_shared_among_the_classes_of_its_labels_and_predictions():
+    labels = np.array([[1, 1, 0], [0, 0, 1]], dtype=bool)
+    predictions = np.array([[1, 0, 1], [0, 0, 1]], dtype=bool)
+    expected = [[1 / 3, 0, 1 / 3], [1 / 3, 0, 1 / 3], [0, 0, 1]]
+    np.testing.assert_allclose(weighted_confusion(labels, predictions), expected)

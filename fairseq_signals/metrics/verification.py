@@ -1,0 +1,130 @@
+"""Identification beyond the nearest entry: rank-k curve, and the decision "same patient" at a threshold.
+
+Two recordings match where their similarity is at least the threshold. A pair of recordings of one patient is
+genuine, of two patients an impostor pair; a false match is an impostor pair that matches, a false non-match a
+genuine pair that does not (ISO/IEC 19795-1). G gallery entries, P probes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fairseq_signals.metrics.identification import TIE_DECIMALS
+
+
+class ErrorRates(NamedTuple):
+    """Error rates over thresholds, from the one that accepts every pair to the one that accepts none."""
+
+    threshold: np.ndarray
+    """(K,) increasing; the last is infinite."""
+    false_match: np.ndarray
+    """(K,) share of impostor pairs with at least that similarity: 1 to 0."""
+    false_non_match: np.ndarray
+    """(K,) share of genuine pairs with less: 0 to 1."""
+
+
+def rank_k_accuracy(similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: ArrayLike) -> np.ndarray:
+    """The share of probes whose patient is among the k most similar ones: (K,) for k = 1 to all K patients.
+
+    A patient with several recordings counts by the most similar one. Of equally similar patients the one
+    with the lowest entry is first, as in `rank1_accuracy`. A probe whose patient is not enrolled is wrong.
+
+    Args:
+        similarity: (P, G).
+        gallery_ids, probe_ids: (G,) and (P,), integers or strings.
+    """
+    similarity, gallery_ids, probe_ids = _checked(similarity, gallery_ids, probe_ids)
+    patients, whose = np.unique(gallery_ids, return_inverse=True)
+    order = np.argsort(whose.reshape(-1), kind="stable")
+    begins = np.searchsorted(whose.reshape(-1)[order], np.arange(len(patients)))
+    rounded = np.round(similarity[:, order], TIE_DECIMALS)
+    nearest = np.maximum.reduceat(rounded, begins, axis=1)  # (P, patients)
+    place = np.searchsorted(patients, probe_ids).clip(max=len(patients) - 1)
+    enrolled = patients[place] == probe_ids
+    own = np.take_along_axis(nearest, place[:, None], axis=1)
+    # the entry by which a patient counts: its first of that similarity
+    is_nearest = rounded == np.repeat(nearest, np.diff([*begins, len(order)]), axis=1)
+    entry = np.minimum.reduceat(np.where(is_nearest, order, len(order)), begins, axis=1)
+    own_entry = np.take_along_axis(entry, place[:, None], axis=1)
+    ahead = ((nearest > own) | ((nearest == own) & (entry < own_entry))).sum(axis=1)
+    counts = np.bincount(ahead[enrolled], minlength=len(patients))
+    return np.cumsum(counts) / len(probe_ids)
+
+
+def split_pairs(
+    similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Similarities (P, G) of genuine pairs and of impostor pairs, each in one row."""
+    similarity, gallery_ids, probe_ids = _checked(similarity, gallery_ids, probe_ids)
+    same = probe_ids[:, None] == gallery_ids[None, :]
+    return similarity[same], similarity[~same]
+
+
+def error_rates(genuine: ArrayLike, impostor: ArrayLike) -> ErrorRates:
+    """Both error rates at every threshold that makes a difference.
+
+    Raises:
+        ValueError: there is no genuine or no impostor pair.
+    """
+    genuine, impostor = _sorted(genuine, "genuine"), _sorted(impostor, "impostor")
+    threshold = np.unique(np.concatenate([genuine, impostor]))
+    threshold = np.append(threshold, np.inf)
+    false_match = 1.0 - np.searchsorted(impostor, threshold, side="left") / len(impostor)
+    false_non_match = np.searchsorted(genuine, threshold, side="left") / len(genuine)
+    return ErrorRates(threshold, false_match, false_non_match)
+
+
+def equal_error_rate(rates: ErrorRates) -> tuple[float, float]:
+    """Where the two error rates are equal, interpolated between thresholds; and the threshold next to it."""
+    difference = rates.false_match - rates.false_non_match  # decreasing from 1 to -1
+    after = int(np.argmax(difference <= 0))
+    before = max(after - 1, 0)
+    drop = difference[before] - difference[after]
+    share = difference[before] / drop if drop else 0.0
+    rate = rates.false_match[before] + share * (rates.false_match[after] - rates.false_match[before])
+    nearest = before if share < 0.5 or not np.isfinite(rates.threshold[after]) else after
+    return float(rate), float(rates.threshold[nearest])
+
+
+def false_match_threshold(impostor: ArrayLike, rate: float) -> float:
+    """The lowest threshold that at most this share of the impostor pairs reaches.
+
+    Raises:
+        ValueError: the rate is not between 0 and 1, or there are too few pairs to measure it.
+    """
+    impostor = _sorted(impostor, "impostor")
+    if not 0 < rate < 1:
+        raise ValueError(f"a false-match rate is above 0 and below 1, but is {rate}")
+    allowed = int(rate * len(impostor) + 1e-9)
+    if not allowed:
+        raise ValueError(
+            f"a false-match rate of {rate:g} takes {int(np.ceil(1 / rate))} impostor pairs or more to "
+            f"measure, but there are {len(impostor)}"
+        )
+    highest_refused = impostor[len(impostor) - allowed - 1]
+    accepted = impostor[impostor > highest_refused]
+    return float(accepted[0]) if len(accepted) else float(np.nextafter(highest_refused, np.inf))
+
+
+def _sorted(values: ArrayLike, name: str) -> np.ndarray:
+    values = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+    if not len(values):
+        raise ValueError(f"there is no {name} pair, so no error rate is defined")
+    if not np.isfinite(values).all():
+        raise ValueError(f"similarities must be finite, but those of {name} pairs are not")
+    return values
+
+
+def _checked(
+    similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    similarity, gallery_ids, probe_ids = map(np.asarray, (similarity, gallery_ids, probe_ids))
+    if similarity.shape != (len(probe_ids), len(gallery_ids)) or not similarity.size:
+        raise ValueError(
+            f"similarity must be (probes, gallery) = ({len(probe_ids)}, {len(gallery_ids)}) and not empty, "
+            f"but has shape {similarity.shape}"
+        )
+    return similarity, gallery_ids, probe_ids
