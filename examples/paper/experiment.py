@@ -43,6 +43,8 @@ OPTIONAL = {
     "pretrain_seeds": False,
     "one_job_for_all_lead_sets": False,
     "keep_models": False,
+    "methods": [],
+    "lead_sets": [],
     "extra_methods": [],
     "comparable": True,
 }
@@ -71,6 +73,7 @@ class Experiment:
             if self.config[name]:
                 self.config[name] = str(start / Path(self.config[name]).expanduser())
         self.seeds = [int(seed) for seed in self.config["seeds"]]
+        self.lead_sets = [str(number) for number in self.config["lead_sets"]]
 
     def __getitem__(self, key: str) -> Any:
         return self.config[key]
@@ -78,8 +81,8 @@ class Experiment:
     # tables
 
     def cells(self, table: str) -> list[Cell]:
-        """The cells of a table, with those of `extra_methods`."""
-        return cells_of(table, self["extra_methods"])
+        """The cells of a table that were chosen, with those of `extra_methods`."""
+        return cells_of(table, self["methods"], self.lead_sets, self["extra_methods"])
 
     def result_files(self, table: str) -> list[str]:
         """The result files that a table is made of."""
@@ -96,7 +99,7 @@ class Experiment:
     def group(self, pretrained_on: str, leads: str) -> str:
         """The lead sets that one job fine-tunes, joined by "+": all of the paper, or one."""
         together = self["one_job_for_all_lead_sets"] and pretrained_on == ALL_LEADS
-        return "+".join(LEAD_SETS) if together else leads
+        return "+".join(n for n in LEAD_SETS if n in (self.lead_sets or LEAD_SETS)) if together else leads
 
     # data
 
@@ -167,10 +170,15 @@ class Experiment:
 
     def table_arguments(self) -> str:
         """The arguments of `tables.py`, but for files."""
-        extra = ["--extra-methods", *self["extra_methods"]] if self["extra_methods"] else []
-        seeds = ["--seeds", *map(str, self.seeds)]
-        other = [] if self["comparable"] else ["--other-data"]
-        return shlex.join(["--scale", self["scale"], *seeds, *extra, *other])
+        arguments = ["--scale", self["scale"], "--seeds", *map(str, self.seeds)]
+        chosen = {
+            "methods": self["methods"],
+            "lead-sets": self.lead_sets,
+            "extra-methods": self["extra_methods"],
+        }
+        for option, values in chosen.items():
+            arguments += [f"--{option}", *values] if values else []
+        return shlex.join([*arguments, *([] if self["comparable"] else ["--other-data"])])
 
     def resources(self, rule: str) -> dict[str, Any]:
         """What a rule asks of a cluster, without its threads."""
@@ -217,7 +225,13 @@ def check_config(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"there is no key {key}" + (f"; did you mean {near[0]}?" if near else ""))
     if not config["seeds"] or len(set(config["seeds"])) < len(config["seeds"]):
         raise ConfigError(f"seeds must be different numbers, at least one, but is {config['seeds']}")
-    unknown = set(config.get("extra_methods", [])) - set(EXTRA_METHODS.values())
-    if unknown:
-        choices = ", ".join(EXTRA_METHODS.values())
-        raise ConfigError(f"extra_methods has {', '.join(sorted(unknown))}; there are {choices}")
+    choices = {
+        "methods": METHODS.values(),
+        "extra_methods": EXTRA_METHODS.values(),
+        "lead_sets": LEAD_SETS,
+    }
+    for key, known in choices.items():
+        unknown = {str(value) for value in config.get(key) or []} - set(known)
+        if unknown:
+            there = ", ".join(dict.fromkeys(known))
+            raise ConfigError(f"{key} has {', '.join(sorted(unknown))}; there are {there}")

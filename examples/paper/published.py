@@ -81,14 +81,26 @@ def read_published(path: Path = PUBLISHED) -> list[Cell]:
     return [Cell(*row[:4], *(float(figure) if figure else None for figure in row[4:])) for row in rows]
 
 
-def cells_of(table: str, extra_methods: Sequence[str] = ()) -> list[Cell]:
-    """The cells of a table in the paper's order; after those of Table 1, of methods that it does not have."""
+def cells_of(
+    table: str,
+    methods: Sequence[str] = (),
+    lead_sets: Sequence[str] = (),
+    extra_methods: Sequence[str] = (),
+) -> list[Cell]:
+    """The cells of a table in the paper's order.
+
+    Args:
+        table: its number.
+        methods, lead_sets: take these alone; all, where none is given.
+        extra_methods: methods that the paper does not have, whose cells come after those of Table 1.
+    """
     cells = [cell for cell in read_published() if cell.table == table]
     columns = list(dict.fromkeys((cell.task, cell.column) for cell in cells))
     labels = {method: label for label, method in EXTRA_METHODS.items()}
+    cells = [cell for cell in cells if not methods or cell.method in methods]
     for method in extra_methods if table == TABLES[0] else ():
         cells += [Cell(table, labels[method], *column, None, None) for column in columns]
-    return cells
+    return [cell for cell in cells if not lead_sets or cell.lead_sets[1] in lead_sets]
 
 
 def labels_in_order(cells: Iterable[Cell]) -> list[str]:

@@ -194,7 +194,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--scale", default="paper", help="its name, for the heading")
+    parser.add_argument("--methods", nargs="+", default=[], help="of the paper's rows these alone")
+    parser.add_argument("--lead-sets", nargs="+", default=[], help="of the paper's columns these alone")
     parser.add_argument("--extra-methods", nargs="+", default=[], help="rows that the paper does not have")
+    parser.add_argument("--no-chart", action="store_true", help="do not write the picture")
     parser.add_argument("--other-data", action="store_true", help="say that the paper's data were others")
     return parser
 
@@ -203,18 +206,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write `table<N>.md`, `table<N>.png` and `results.csv`; the exit code is 1 on bad input."""
     args = build_parser().parse_args(argv)
     try:
-        cells = cells_of(args.table, args.extra_methods)
+        cells = cells_of(args.table, args.methods, args.lead_sets, args.extra_methods)
         results = [row for path in sorted(args.results.rglob("*.json")) for row in read_results(path)]
         rows = tidy_rows(cells, results, args.seeds, args.scale)
     except FairseqSignalsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     update_csv(args.out / "results.csv", args.table, rows)
-    from charts import draw
+    if not args.no_chart:
+        from charts import draw
 
-    parts = {title: lines_of(cells, rows, part) for part, (title, _) in PARTS.items()}
-    title = f"Table {args.table}, {args.scale} scale: {TITLES[args.table]}"
-    draw(parts, title, args.out / f"table{args.table}.png")
+        parts = {title: lines_of(cells, rows, part) for part, (title, _) in PARTS.items()}
+        title = f"Table {args.table}, {args.scale} scale: {TITLES[args.table]}"
+        draw(parts, title, args.out / f"table{args.table}.png")
     text = page(args.table, cells, rows, args.scale, args.other_data)
     write_atomically(args.out / f"table{args.table}.md", [text])
     print(text)
