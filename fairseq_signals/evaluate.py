@@ -15,7 +15,7 @@ import numpy as np
 
 from fairseq_signals.data.manifest import Manifest
 from fairseq_signals.errors import CheckpointError, ConfigError
-from fairseq_signals.evaluation.predict import input_format, parse_lead_sets, predict
+from fairseq_signals.evaluation.predict import parse_lead_sets, predict
 from fairseq_signals.evaluation.results import (
     Evaluation,
     format_table,
@@ -63,6 +63,7 @@ def evaluate(
     from fairseq_signals.evaluation.identification import evaluate_identification
     from fairseq_signals.modules.checkpoint import load_model
     from fairseq_signals.modules.heads import ECGIdentifier
+    from fairseq_signals.modules.input_format import input_format
 
     check_device(device)
     model, info = load_model(checkpoint, device=device)

@@ -6,7 +6,6 @@ Each lead set is given to the model as the paper does (Sec. 4): the leads outsid
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -14,13 +13,12 @@ import numpy as np
 
 from fairseq_signals.data.manifest import Manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader, normalize_leads
-from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, N_LEADS, configured_leads, parse_leads
+from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
+from fairseq_signals.modules.input_format import InputFormat
 
 if TYPE_CHECKING:
     import torch
-
-    from fairseq_signals.modules.checkpoint import Checkpoint
 
 
 def parse_lead_sets(specs: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -57,44 +55,6 @@ def read_split(folder: Path, name: str, other: str, found: str) -> Manifest:
     if not path.exists() and (folder / f"{other}.tsv").exists():
         raise ManifestError(f"{path} does not exist: {folder} holds {found}, which the checkpoint is not for")
     return read_manifest(path)
-
-
-@dataclass(frozen=True)
-class InputFormat:
-    """How a model wants its segments: as they were in its training.
-
-    Args:
-        fs: sampling rate, Hz.
-        leads: the leads on its lead axis, in order; normally all twelve.
-        normalize: scale each lead to mean 0 and standard deviation 1.
-        max_samples: longer segments are cut to their beginning; None: never.
-    """
-
-    fs: float = 500.0
-    leads: tuple[int, ...] = tuple(range(N_LEADS))
-    normalize: bool = False
-    max_samples: int | None = None
-
-
-def input_format(checkpoint: Checkpoint) -> InputFormat:
-    """The input format that a checkpoint was trained with.
-
-    Raises:
-        CheckpointError: its lead axis is not twelve long, and it does not say which leads are on it.
-    """
-    task, n_leads = checkpoint.task_cfg, checkpoint.config.in_d
-    padded = n_leads == N_LEADS and task.get("enable_padding_leads", True)
-    leads = tuple(range(N_LEADS)) if padded else configured_leads(task.get("leads_to_load"))
-    if len(leads) != n_leads:
-        raise CheckpointError(
-            f"{checkpoint.path}: the model takes {n_leads} leads, but task.leads_to_load names {len(leads)}"
-        )
-    return InputFormat(
-        float(task.get("sample_rate") or 500.0),
-        leads,
-        bool(task.get("normalize")),
-        task.get("max_sample_size") or None,
-    )
 
 
 def predict(

@@ -1,25 +1,30 @@
 """Reading checkpoints, ours and the authors', without running what is in them and without fairseq."""
 
-import _codecs
-import argparse
-import contextlib
 import logging
-import pickle
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.modules.checkpoint_file import CAN_ALLOW_GLOBALS, read_checkpoint_file
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
-from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
+from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 
+__all__ = [
+    "CAN_ALLOW_GLOBALS",
+    "Checkpoint",
+    "build_model",
+    "encoder_config",
+    "load_checkpoint",
+    "load_model",
+    "read_checkpoint_file",
+    "shape_problems",
+]
 logger = logging.getLogger(__name__)
 
 PRETRAINING_ONLY = (
@@ -34,8 +39,6 @@ _WEIGHT_NORM = {
     "weight_g": "parametrizations.weight.original0",
     "weight_v": "parametrizations.weight.original1",
 }
-# torch 2.6 is the first that reads allow-listed globals by their old and new names
-CAN_ALLOW_GLOBALS = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 6)
 _AUTHORS_OPTION = "saliency"  # a model option that only their configurations have
 _HEADS = {"proj.weight": "classification", "kernel": "identification"}
 StateDict = Dict[str, Tensor]
@@ -50,8 +53,12 @@ class Checkpoint:
         kind: "pretraining", "classification" or "identification".
         state: parameters; the encoder's begin with "encoder.".
         config: the encoder's options, complete in what decides its shape.
-        model_cfg, task_cfg: the configuration as saved, plain containers.
+        model_cfg, task_cfg: sections of the configuration as saved, plain containers.
         from_authors: the parameters had the authors' key names.
+        cfg: all sections of the configuration, by name.
+        task_state: what the task noted, such as its `labels`.
+        progress: how far training was: `num_updates`, `epoch`, `best`, `val_loss`, as far as the file says.
+        saved: `config.json` of a saved model, see `modules/saved_model.py`; None for a training checkpoint.
     """
 
     path: Path
@@ -61,6 +68,10 @@ class Checkpoint:
     model_cfg: Dict[str, Any] = field(default_factory=dict)
     task_cfg: Dict[str, Any] = field(default_factory=dict)
     from_authors: bool = False
+    cfg: Dict[str, Any] = field(default_factory=dict)
+    task_state: Dict[str, Any] = field(default_factory=dict)
+    progress: Dict[str, float] = field(default_factory=dict)
+    saved: Optional[Dict[str, Any]] = None
 
     @property
     def encoder_state(self) -> StateDict:
@@ -70,79 +81,36 @@ class Checkpoint:
         }
 
 
-def _harmless_globals() -> List[Any]:
-    """What a checkpoint may name beyond PyTorch's own types: numpy scalars and arrays, old argument lists."""
-    core = getattr(np, "_core", None) or np.core
-    multiarray = core.multiarray
-    allowed: List[Any] = [np.dtype, np.ndarray, argparse.Namespace]
-    for name in ("scalar", "_reconstruct"):
-        function = getattr(multiarray, name)
-        allowed += [(function, f"numpy.{module}.multiarray.{name}") for module in ("core", "_core")]
-    allowed += [type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u8", "?")]
-    return [*allowed, _codecs.encode]  # numpy stores the bytes of a scalar as encoded text
-
-
-def read_checkpoint_file(path: Path) -> Dict[str, Any]:
-    """The raw contents of a checkpoint file: tensors and plain containers only.
-
-    Raises:
-        CheckpointError: no such file, not a checkpoint, or one that holds anything else; it is not executed.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint file")
-    allowed: Any = contextlib.nullcontext()
-    if CAN_ALLOW_GLOBALS:
-        allowed = torch.serialization.safe_globals(_harmless_globals())
-    try:
-        with allowed:
-            raw = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # random bytes can raise nearly anything, but nothing is executed
-        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
-    if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
-        raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
-    return raw
-
-
-def _why_unreadable(error: Exception) -> str:
-    """What PyTorch's refusal to load a file means."""
-    refused = re.search(r"(?:unsupported GLOBAL|global: GLOBAL|Unsupported class) ([\w.]+)", str(error))
-    if refused is None:
-        foreign = isinstance(error, pickle.UnpicklingError)
-        detail = "not only tensors and plain containers" if foreign else str(error)[:120]
-        return f"not a checkpoint, or a damaged one ({type(error).__name__}: {detail}); nothing was executed"
-    name = refused.group(1)
-    if name.startswith("numpy.") and not CAN_ALLOW_GLOBALS:
-        advice = "Load it with torch >= 2.6, which can read numpy's types safely"
-    else:
-        advice = "A checkpoint of fairseq or of the authors' code never needs this; do not trust the file"
-    return f"names {name}, which is not a tensor or plain container, so the file was not loaded. {advice}"
-
-
-def load_checkpoint(path: Any, follow_origin: bool = True) -> Checkpoint:
-    """Read a checkpoint of ours or of the authors' code, key names mapped to ours.
+def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -> Checkpoint:
+    """Read a checkpoint of ours or of the authors' code, or a saved model's folder; key names mapped to ours.
 
     The encoder's options come from the saved configuration and are checked against the parameters' shapes.
     A fine-tuned checkpoint of the authors' code does not hold its encoder's options: they are then read from
     the pre-trained checkpoint that it names, at that place or beside it (if `follow_origin`).
 
+    Args:
+        path: the file, or a folder that `ECGModel.save` wrote.
+        follow_origin: look for the pre-trained checkpoint where it is needed.
+        origin: where that is, if neither where the file says nor beside it.
+
     Raises:
         CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's.
     """
     path = Path(path)
+    if path.is_dir():
+        from fairseq_signals.modules.saved_model import read_saved_model
+
+        return read_saved_model(path)
     raw = read_checkpoint_file(path)
     state, from_authors = _our_names(raw["model"], path)
-    cfg = _plain(raw.get("cfg"))
+    cfg = {name: section for name, section in _plain(raw.get("cfg")).items() if isinstance(section, dict)}
     model_cfg, task_cfg = (_plain(cfg.get(part)) for part in ("model", "task"))
     config = encoder_config(model_cfg)
     kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
+    origin = origin or model_cfg.get("model_path")
     hint = ""
-    if (
-        follow_origin
-        and model_cfg.get("model_path")
-        and (_AUTHORS_OPTION in model_cfg or shape_problems(config, state))
-    ):
-        hint = _adopt_origin(config, path, Path(model_cfg["model_path"]))
+    if follow_origin and origin and (_AUTHORS_OPTION in model_cfg or shape_problems(config, state)):
+        hint = _adopt_origin(config, path, Path(origin))
     problems = shape_problems(config, state)
     if problems:
         raise CheckpointError(
@@ -151,7 +119,32 @@ def load_checkpoint(path: Any, follow_origin: bool = True) -> Checkpoint:
         )
     if hint:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
-    return Checkpoint(path, kind, state, config, model_cfg, task_cfg, from_authors)
+    return Checkpoint(
+        path,
+        kind,
+        state,
+        config,
+        model_cfg,
+        task_cfg,
+        from_authors,
+        cfg,
+        _plain(raw.get("task_state")),
+        _progress(raw),
+    )
+
+
+def _progress(raw: Dict[str, Any]) -> Dict[str, float]:
+    """How far the training of a checkpoint's raw contents was; what is not a number there is left out."""
+    history, extra = raw.get("optimizer_history"), _plain(raw.get("extra_state"))
+    found = {
+        "num_updates": history[-1].get("num_updates")
+        if isinstance(history, list) and history and isinstance(history[-1], dict)
+        else None,
+        "epoch": _plain(extra.get("train_iterator")).get("epoch"),
+        "best": extra.get("best"),
+        "val_loss": extra.get("val_loss"),
+    }
+    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
 
 
 def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
@@ -168,7 +161,7 @@ def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
     )
 
 
-def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
+def load_model(path: Any, device: str = "cpu") -> Tuple[PooledEncoder, Checkpoint]:
     """A fine-tuned model in evaluation mode, and its checkpoint.
 
     Returns:
@@ -180,15 +173,31 @@ def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
     checkpoint = load_checkpoint(path)
     if checkpoint.kind == "pretraining":
         raise CheckpointError(f"{path}: a pre-trained model has no task yet; fine-tune it first")
-    config = replace(checkpoint.config, apply_mask="encoder.mask_emb" in checkpoint.state)
+    return build_model(checkpoint, device), checkpoint
+
+
+def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
+    """The model of a checkpoint in evaluation mode.
+
+    Returns:
+        `ECGClassifier`, `ECGIdentifier`, or, of pre-training, a `PooledEncoder` without a head.
+
+    Raises:
+        CheckpointError: the parameters do not fit.
+    """
+    path, state = checkpoint.path, checkpoint.state
+    config = replace(checkpoint.config, apply_mask="encoder.mask_emb" in state)
     with _NoRandomFill():
         encoder = ECGEncoder(config)
         if checkpoint.kind == "classification":
-            model: nn.Module = ECGClassifier(encoder, len(checkpoint.state["proj.weight"]))
+            model: PooledEncoder = ECGClassifier(encoder, len(state["proj.weight"]))
+        elif checkpoint.kind == "identification":
+            model = ECGIdentifier(encoder, len(state["kernel"]))
         else:
-            model = ECGIdentifier(encoder, len(checkpoint.state["kernel"]))
+            model = PooledEncoder(encoder)
+            state = {key: value for key, value in state.items() if key.startswith("encoder.")}
     try:
-        result = model.load_state_dict(checkpoint.state, strict=False)
+        result = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its head does not fit its encoder: {error}") from error
     unknown = [key for key in result.unexpected_keys if not key.startswith(PRETRAINING_ONLY)]
@@ -196,7 +205,7 @@ def load_model(path: Any, device: str = "cpu") -> Tuple[nn.Module, Checkpoint]:
         raise CheckpointError(
             f"{path}: missing parameters {result.missing_keys or 'none'}, unknown {unknown or 'none'}"
         )
-    return model.to(device).eval(), checkpoint
+    return model.to(device).eval()
 
 
 def encoder_config(model_cfg: Dict[str, Any]) -> EncoderConfig:

@@ -1,0 +1,165 @@
+"""Saved models: a folder with `model.safetensors`, `config.json` and `README.md`, as model hubs keep them.
+
+`inference/saving.py` decides what the configuration and the card say. Nothing in such a folder is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
+from fairseq_signals.modules.checkpoint import Checkpoint, shape_problems
+from fairseq_signals.modules.encoder_config import EncoderConfig
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+FORMAT, FORMAT_VERSION = "fairseq_signals.model", 1
+KINDS = ("pretraining", "classification", "identification")
+_REQUIRED: dict[str, tuple[type, ...]] = {
+    "kind": (str,),
+    "leads": (list,),
+    "fs": (int, float),
+    "segment_samples": (int,),
+    "normalize": (bool,),
+    "encoder": (dict,),
+}
+
+
+def write_saved_model(
+    folder: Path, state: dict[str, Tensor], config: dict[str, Any], card: str, overwrite: bool = False
+) -> None:
+    """Write a saved model; a folder appears when it is complete.
+
+    In a folder that is there, `config.json` is taken away first and put back last: whoever reads it
+    meanwhile, or after the program was killed, finds no model rather than a mixture of two.
+
+    Args:
+        folder: where to; its parents are made if needed.
+        state: parameters.
+        config: what `config.json` says besides the format and its version.
+        card: text of `README.md`.
+        overwrite: replace the model in a folder that has one; other files there are left alone.
+
+    Raises:
+        ConfigError: the folder is not empty, and `overwrite` is not given.
+        MissingLibraryError: safetensors is not installed.
+    """
+    library = _safetensors()
+    folder = Path(os.path.abspath(folder))
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
+        raise ConfigError(f"{folder}: is there already; name another folder, or pass overwrite=True")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        library.save_file(tensors, str(partial / WEIGHTS), metadata={"format": "pt"})
+        (partial / CARD).write_text(card, encoding="utf-8")
+        full = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
+        (partial / CONFIG).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name in (WEIGHTS, CARD, CONFIG):
+            _flush(partial / name)
+        if not folder.is_dir():
+            partial.rename(folder)
+            return
+        (folder / CONFIG).unlink(missing_ok=True)
+        for name in (WEIGHTS, CARD, CONFIG):
+            (partial / name).replace(folder / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_saved_model(folder: Path) -> Checkpoint:
+    """What a saved model's folder holds.
+
+    Raises:
+        CheckpointError: it holds no saved model, a damaged one, or one of a later version.
+        MissingLibraryError: safetensors is not installed.
+    """
+    config = _read_config(folder)
+    library = _safetensors()
+    try:
+        state = library.load_file(str(folder / WEIGHTS))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder / WEIGHTS}: no such file; copy the whole folder") from None
+    except Exception as error:  # the library's own error, which has no stable name
+        raise CheckpointError(f"{folder / WEIGHTS}: not a whole safetensors file ({error})") from error
+    known = {field.name for field in fields(EncoderConfig)}
+    encoder = EncoderConfig(**{key: value for key, value in config["encoder"].items() if key in known})
+    problems = shape_problems(encoder, state)
+    if problems:
+        raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
+    training = (config.get("provenance") or {}).get("training") or {}
+    task = {
+        **(training.get("task") or {}),
+        "sample_rate": config["fs"],
+        "leads_to_load": list(config["leads"]),
+        "enable_padding_leads": list(config["leads"]) == list(LEADS),
+        "normalize": config["normalize"],
+        "max_sample_size": config.get("max_samples"),
+    }
+    return Checkpoint(
+        folder,
+        config["kind"],
+        state,
+        encoder,
+        training.get("model") or {},
+        task,
+        cfg=training,
+        progress=(config.get("provenance") or {}).get("progress") or {},
+        saved=config,
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder}: a folder without {CONFIG}, so it is not a saved model; name a checkpoint file, "
+            "or a folder that ECGModel.save wrote"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable JSON file ({error})") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not the configuration of a saved model of this project")
+    if config.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {config.get('format_version')!r}, but this software reads "
+            f"{FORMAT_VERSION}; install a later one"
+        )
+    for key, types in _REQUIRED.items():
+        if not isinstance(config.get(key), types):
+            raise CheckpointError(
+                f"{path}: {key} must be {types[0].__name__}, but is {config.get(key)!r} instead; "
+                "get the folder again"
+            )
+    if config["kind"] not in KINDS:
+        raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {config['kind']!r}")
+    return config
+
+
+def _safetensors() -> ModuleType:
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"saved models need the library safetensors, which cannot be imported ({error}): "
+            "pip install 'fairseq-signals[hub]'"
+        ) from error
+    return safetensors.torch
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
