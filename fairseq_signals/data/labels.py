@@ -49,6 +49,21 @@ class LabelTable:
     def __len__(self) -> int:
         return len(self.names)
 
+    def to_plain(self) -> dict[str, list]:
+        """The table in plain lists, as checkpoints keep it; `from_plain` reads it."""
+        return {
+            "names": list(self.names),
+            "abbreviations": list(self.abbreviations),
+            "codes": [list(codes) for codes in self.codes],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, list]) -> LabelTable:
+        """The table that `to_plain` gave."""
+        return cls(
+            tuple(plain["names"]), tuple(plain["abbreviations"]), tuple(tuple(c) for c in plain["codes"])
+        )
+
     def targets(self, codes: Iterable[str]) -> list[int]:
         """The classes that a record with these codes belongs to, ascending; codes of no class are ignored."""
         return sorted({self._class_of[code] for code in codes if code in self._class_of})
@@ -148,6 +163,14 @@ def find_table(name: str, folder: Path) -> Path:
     raise LabelError(
         f"no label table {name!r}: it is neither a file nor one that ships ({', '.join(tables)})"
     )
+
+
+def class_names(table: LabelTable | None, n_classes: int) -> list[str]:
+    """Abbreviations where they tell the classes apart, else names, else numbers."""
+    for names in (table.abbreviations, table.names) if table is not None else ():
+        if all(names) and len(set(names)) == n_classes:
+            return list(names)
+    return [str(c) for c in range(n_classes)]
 
 
 def split_codes(joined: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, read_labels, read_weights
+from fairseq_signals.data.labels import SINUS_RHYTHM, class_names, read_labels, read_weights
 from fairseq_signals.data.manifest import STORE, Manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.errors import LabelError, ManifestError
@@ -104,14 +104,6 @@ def read_targets(manifest: Manifest, n_classes: int) -> np.ndarray:
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Logits to probabilities in float64, without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
-
-
-def class_names(table: LabelTable | None, n_classes: int) -> list[str]:
-    """Abbreviations where they tell the classes apart, else names, else numbers."""
-    for names in (table.abbreviations, table.names) if table is not None else ():
-        if all(names) and len(set(names)) == n_classes:
-            return list(names)
-    return [str(c) for c in range(n_classes)]
 
 
 def _one_label_each(labels: np.ndarray, items: list[tuple[Any, ...]], group: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from fairseq_signals.data.dataset import multi_hot
 from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, read_labels, read_weights
 from fairseq_signals.data.manifest import STORE, Manifest
 from fairseq_signals.data.segments import SegmentReader
-from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.errors import ConfigError, LabelError, ManifestError
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
@@ -38,6 +38,28 @@ class ECGClassificationTask(ECGTask):
         """The label table, or None where the folder has none."""
         path = Path(self.cfg.data) / "labels.csv"
         return read_labels(path) if path.is_file() else None
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What a checkpoint keeps of the task: its classes, so that a trained model can name them."""
+        state = dict(super().state_dict())
+        if self.labels is not None:
+            state["labels"] = self.labels.to_plain()
+        return state
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Take up what a checkpoint kept.
+
+        Raises:
+            LabelError: its classes are not those of the manifests.
+        """
+        state = dict(state_dict)
+        noted = state.pop("labels", None)
+        if noted and self.labels is not None and noted != self.labels.to_plain():
+            raise LabelError(
+                f"{self.cfg.data}/labels.csv has {', '.join(self.labels.names)}, but the checkpoint "
+                f"was trained on {', '.join(noted['names'])}; use the manifests of its training"
+            )
+        super().load_state_dict(state)
 
     @cached_property
     def num_labels(self) -> int:

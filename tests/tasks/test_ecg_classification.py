@@ -9,7 +9,7 @@ from torch import nn
 from fairseq_signals.data.manifest import Row, write_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.errors import ConfigError, LabelError, ManifestError
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
 from fairseq_signals.tasks import ecg_classification
@@ -80,6 +80,17 @@ def test_targets_are_multi_hot_with_the_classes_of_the_label_table(task, labels)
     for subset in ("valid", "test"):
         found = torch.stack([task.dataset(subset)[i][0]["label"] for i in range(N)])
         assert np.array_equal(found.numpy(), labels[subset].astype(np.float32))
+
+
+def test_a_checkpoint_keeps_the_classes_and_other_classes_are_refused(task, setup, data):
+    kept = task.state_dict()
+    assert kept["labels"]["abbreviations"] == [f"C{i}" for i in range(C)]
+    assert [codes for (codes,) in kept["labels"]["codes"]] == list(CODES)
+    setup("ecg_classification", data).load_state_dict(kept)
+    setup("ecg_classification", data).load_state_dict({})  # of a checkpoint that kept nothing
+    kept["labels"]["names"][0] = "another"
+    with pytest.raises(LabelError, match=r"labels\.csv has class 0, .*was trained on another, class 1"):
+        setup("ecg_classification", data).load_state_dict(kept)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 22, 23, 100])
