@@ -1,0 +1,92 @@
+"""Which reader a file is for: by its suffix, and where that does not tell, by its first bytes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fairseq_signals.ecg.readers import READERS, optional_library
+from fairseq_signals.errors import SignalError
+
+_BY_SUFFIX = {
+    ".hea": "wfdb",
+    ".dat": "wfdb",
+    ".dcm": "dicom",
+    ".dicom": "dicom",
+    ".ima": "dicom",
+    ".edf": "edf",
+    ".bdf": "edf",
+    ".rec": "edf",
+    ".scp": "scp",
+    ".ecg": "scp",
+}
+#: Readers of XML files by the name of the root element in lower case.
+_BY_ROOT = {"restingecg": "muse_xml", "annotatedecg": "aecg", "restingecgdata": "philips_xml"}
+#: Readers of HDF5 files by a dataset that they hold.
+_BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
+#: Readers of files that hold many records, each a row.
+MANY_RECORDS = ("code15_hdf5",)
+_ROOT = re.compile(rb"<(?:[\w.\-]+:)?([A-Za-z_][\w.\-]*)[\s/>]")
+_HEAD = 65536
+
+
+def detect_reader(path: Path) -> str:
+    """The name of the reader (a key of `READERS`) for a record.
+
+    Args:
+        path: a file, or a WFDB record with or without ".hea".
+
+    Raises:
+        SignalError: there is no such file, or it is of no format that is read.
+    """
+    if not path.is_file():
+        if path.with_name(path.name + ".hea").is_file():
+            return "wfdb"
+        raise SignalError(
+            f"{path}: there is no such file, and no WFDB record of that name ({path.name}.hea)",
+            kind="without a signal file",
+        )
+    suffix = path.suffix.lower()
+    if suffix in (".mat", ".dat"):
+        if path.with_suffix(".hea").is_file():
+            return "wfdb"
+        if suffix == ".mat" and "authors_mat" in READERS:
+            return "authors_mat"
+        raise SignalError(
+            f"{path}: there is no header {path.with_suffix('.hea').name} beside it",
+            kind="without a header",
+        )
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    reader = _by_content(path, head)
+    if reader is None or reader not in READERS:
+        raise SignalError(
+            f"{path}: neither its suffix nor its first bytes are of a format that is read: WFDB, DICOM, EDF, "
+            f"SCP-ECG, HDF5, and XML of HL7 aECG, GE MUSE or Philips. Convert it, or pass an array.",
+            kind="of another format",
+        )
+    return reader
+
+
+def _by_content(path: Path, head: bytes) -> str | None:
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head.startswith((b"0       ", b"\xffBIOSEMI")):
+        return "edf"
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _by_dataset(path)
+    if path.suffix.lower() == ".xml" or head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<"):
+        root = _ROOT.search(head.replace(b"\0", b""))  # UTF-16 has a zero byte beside each letter
+        return None if root is None else _BY_ROOT.get(root[1].decode().lower())
+    return None
+
+
+def _by_dataset(path: Path) -> str | None:
+    h5py = optional_library("h5py", "HDF5")
+    try:
+        with h5py.File(path, "r") as file:
+            return next((reader for name, reader in _BY_DATASET.items() if name in file), None)
+    except OSError as error:
+        raise SignalError(f"{path}: not a whole HDF5 file ({error}). Download it again.") from error
