@@ -20,6 +20,10 @@ class SignalError(FairseqSignalsError):
         self.kind = kind
 
 
+class SignalWarning(UserWarning):
+    """A recording that can be used, but may not be what it should be: a wrong unit, leads left out."""
+
+
 class LeadError(FairseqSignalsError):
     """A lead name or selection that does not exist."""
 

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "modules": {"ecg"},
     "data": {"ecg", "transforms"},
     "evaluation": {"ecg", "data", "metrics", "modules"},
+    "inference": {"ecg", "data", "metrics", "modules"},
     "models": {"ecg", "modules"},
     "criterions": {"ecg", "modules", "metrics", "models"},
     "tasks": {"ecg", "modules", "metrics", "data", "transforms", "models", "criterions"},

@@ -1,0 +1,1 @@
+"""Using a trained model: recordings in, embeddings, probabilities and identities out. No fairseq."""

@@ -1,0 +1,230 @@
+"""One recording on its way into a model: checked arrays in mV, whatever it was read from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
+from fairseq_signals.ecg.record import MAX_FS, MIN_FS, Record
+from fairseq_signals.ecg.resample import rate_ratio, resample
+from fairseq_signals.errors import LeadError, SignalError, SignalWarning
+from fairseq_signals.modules.input_format import InputFormat
+
+#: Amplitudes (mV) that no ECG has: beyond them it is likely that the unit is another one.
+LARGEST_MV, SMALLEST_MV = 20.0, 0.005
+#: An amplitude is judged without this share of the samples, so that a short artefact does not count.
+ARTEFACTS = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A recording in millivolt.
+
+    Attributes:
+        signal_mv: (L, T) floats.
+        fs: sampling rate, Hz.
+        leads: canonical names of the rows of `signal_mv`; no lead twice.
+        record_id: name for messages and results.
+    """
+
+    signal_mv: np.ndarray
+    fs: float
+    leads: tuple[str, ...]
+    record_id: str = ""
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.signal_mv.shape[1])
+
+
+def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str = "array") -> Recording:
+    """A recording from an array in mV.
+
+    Rows that are constant but not zero are leads that were not connected: they become zeros, with a warning.
+
+    Args:
+        signal: (L, T) numbers, or (T,) of one lead; numpy array, torch tensor or nested lists.
+        fs: sampling rate, Hz.
+        leads: which lead each row is, as `parse_leads` takes it; by default all twelve in canonical order.
+        record_id: name for messages and results.
+
+    Raises:
+        SignalError: no sampling rate, a shape or type that is no recording, values that are not finite.
+        LeadError: unknown or repeated leads, or not as many as rows.
+    """
+    array = _as_array(signal, record_id)
+    if fs is None:
+        raise SignalError(
+            f"record {record_id}: an array does not say its sampling rate; pass it in Hz, such as fs=500"
+        )
+    rate = _rate(fs, record_id)
+    named = tuple(LEADS[i] for i in parse_leads(leads))
+    if array.ndim == 1 and len(named) == 1:
+        array = array[None]
+    if array.ndim != 2 or len(array) != len(named):
+        raise _wrong_shape(array.shape, named, leads is not None, record_id)
+    if not array.shape[1]:
+        raise SignalError(f"record {record_id}: the array has no samples", kind="too short")
+    return Recording(_checked(array, named, record_id), rate, named, record_id)
+
+
+def from_record(record: Record, leads: Any = None) -> Recording:
+    """A recording from what a reader or a record store gives.
+
+    What the reader left out or found damaged is warned about.
+
+    Args:
+        record: the record.
+        leads: use these leads only, as `parse_leads` takes it; by default all that there are.
+
+    Raises:
+        LeadError: unknown leads, or the record has none of them.
+    """
+    for notes, what in ((record.faults, "is left out"), (record.damaged, "is damaged")):
+        if notes:
+            listed = "; ".join(f"{note.lead} ({note.reason})" for note in notes)
+            _warn(f"record {record.record_id}: {what}: {listed}")
+    rows = selected_rows(record.leads, leads, record.record_id)
+    signal_mv = record.signal[rows] * record.scale[rows, None]  # int16 x float64
+    named = tuple(record.leads[row] for row in rows)
+    return Recording(_checked(signal_mv, named, record.record_id), record.fs, named, record.record_id)
+
+
+def selected_rows(present: Sequence[str], leads: Any, record_id: str) -> list[int]:
+    """The rows of a recording whose leads are asked for; all where `leads` is None.
+
+    Raises:
+        LeadError: unknown leads, or the recording has none of them.
+    """
+    rows = list(range(len(present)))
+    if leads is None:
+        return rows
+    wanted = [LEADS[i] for i in parse_leads(leads)]
+    rows = [row for row in rows if present[row] in wanted]
+    if not rows:
+        raise LeadError(
+            f"record {record_id} has the leads {', '.join(present)}, none of which is among the leads asked "
+            f"for: {', '.join(wanted)}"
+        )
+    return rows
+
+
+def model_input(recording: Recording, form: InputFormat) -> np.ndarray:
+    """The recording as a model wants it: (leads of the model, T) float32 in mV at its rate.
+
+    Leads that the recording lacks are zeros; leads that the model does not take are not used.
+
+    Raises:
+        LeadError: the model takes none of the recording's leads.
+    """
+    place = {LEADS[lead]: position for position, lead in enumerate(form.leads)}
+    rows = [row for row, lead in enumerate(recording.leads) if lead in place]
+    if not rows:
+        raise LeadError(
+            f"record {recording.record_id} has the leads {', '.join(recording.leads)}, but the model takes "
+            f"only {', '.join(place)}"
+        )
+    signal = recording.signal_mv if len(rows) == len(recording.leads) else recording.signal_mv[rows]
+    if rate_ratio(recording.fs, form.fs) != 1:
+        signal = resample(signal, recording.fs, form.fs)
+    out = np.zeros((len(form.leads), signal.shape[1]), dtype=np.float32)
+    out[[place[recording.leads[row]] for row in rows]] = signal
+    return out
+
+
+def _as_array(signal: Any, record_id: str) -> np.ndarray:
+    if hasattr(signal, "detach"):  # a torch tensor
+        signal = signal.detach().cpu().numpy()
+    try:
+        array = np.asarray(signal)
+    except ValueError as error:
+        raise SignalError(
+            f"record {record_id}: not an array of one shape ({error}); pass recordings of different lengths "
+            "as a list of arrays"
+        ) from None
+    if array.dtype.kind not in "iuf":
+        raise SignalError(
+            f"record {record_id}: samples must be numbers in mV, but the array is of {array.dtype}"
+        )
+    return array
+
+
+def _rate(fs: Any, record_id: str) -> float:
+    try:
+        rate = float(fs)
+    except (TypeError, ValueError):
+        raise SignalError(f"record {record_id}: fs must be a number (Hz), but is {fs!r}") from None
+    if not MIN_FS <= rate <= MAX_FS:
+        raise SignalError(
+            f"record {record_id}: fs is {rate:g} Hz, outside {MIN_FS:g}-{MAX_FS:g} Hz",
+            kind="with an unexpected sampling rate",
+        )
+    return rate
+
+
+def _wrong_shape(
+    shape: tuple[int, ...], named: tuple[str, ...], given: bool, record_id: str
+) -> LeadError | SignalError:
+    what = f"record {record_id}: the array has the shape {shape}"
+    if len(shape) != 2:
+        return SignalError(f"{what}; a recording is (leads, samples), a batch of them (B, leads, samples)")
+    if shape[1] == len(named):
+        return LeadError(f"{what}, which looks like (samples, leads); pass its transpose")
+    if given:
+        return LeadError(f"{what}, but {len(named)} leads are named: {', '.join(named)}")
+    return LeadError(
+        f"{what}; say which leads its {shape[0]} rows are, such as leads=['I', 'II'] "
+        f"(only {N_LEADS} rows are taken as the twelve leads in their usual order)"
+    )
+
+
+def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.ndarray:
+    """The signal (L, T), of which constant leads are zeros.
+
+    Raises:
+        SignalError: samples that are not finite, or no lead that is not constant.
+    """
+    low, high = signal.min(axis=1), signal.max(axis=1)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        bad = {name: int((~np.isfinite(row)).sum()) for name, row in zip(leads, signal)}
+        listed = ", ".join(f"{name} {n}" for name, n in bad.items() if n)
+        raise SignalError(
+            f"record {record_id}: samples that are not finite (NaN): {listed}, of {signal.shape[1]} each. "
+            "Interpolate them, or leave the lead out: absent leads are zeros."
+        )
+    flat = low == high
+    if flat.all():
+        shown = f"all {len(leads)} leads are" if len(leads) > 1 else f"its only lead {leads[0]} is"
+        raise SignalError(f"record {record_id} is flat: {shown} constant", kind="without a usable lead")
+    unconnected = flat & (low != 0)
+    if unconnected.any():
+        listed = ", ".join(f"{leads[i]} ({low[i]:g} mV)" for i in np.flatnonzero(unconnected))
+        _warn(f"record {record_id}: constant leads are taken as absent: {listed}")
+        signal = np.where(unconnected[:, None], signal.dtype.type(0), signal)
+    _check_unit(signal, float((high.astype(float) - low).max()) / 2, record_id)
+    return signal
+
+
+def _check_unit(signal: np.ndarray, amplitude: float, record_id: str) -> None:
+    if amplitude < SMALLEST_MV:
+        _warn(
+            f"record {record_id}: its amplitude is {amplitude:.2g} mV, less than any ECG has. Samples must "
+            "be in mV: multiply V by 1000."
+        )
+    elif amplitude > LARGEST_MV:
+        around = np.abs(signal - np.median(signal, axis=1, keepdims=True))
+        typical = float(np.quantile(around.max(axis=0), 1 - ARTEFACTS))
+        if typical > LARGEST_MV:
+            _warn(
+                f"record {record_id}: its amplitude is {typical:.4g} mV, more than any ECG has. Samples must "
+                "be in mV: divide µV by 1000, and ADC units by their gain (adu/mV)."
+            )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, SignalWarning, stacklevel=2)

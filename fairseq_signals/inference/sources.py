@@ -1,0 +1,184 @@
+"""Whatever names or holds recordings, one by one: arrays, files of any format, rows of a record store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from fairseq_signals.ecg.readers import read_with
+from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
+from fairseq_signals.inference.recording import Recording, from_array, from_record, selected_rows
+
+if TYPE_CHECKING:
+    from fairseq_signals.data.store import RecordStore
+    from fairseq_signals.data.stored_records import StoredRecords
+
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """A record of a record store, by its id or by its place.
+
+    Attributes:
+        store: the store, or its folder.
+        record_id: its id, or `<source>/<id>`.
+        shard, row: file name of the shard and row in it, in place of the id.
+    """
+
+    store: RecordStore | str | Path
+    record_id: str | None = None
+    shard: str | None = None
+    row: int | None = None
+
+
+#: One recording, however it is given; see `read_recording`.
+Source = Union[np.ndarray, str, Path, Record, Recording, StoreRecord]
+
+
+#: Types whose instances are one recording each.
+ONE_RECORD = (str, Path, Record, Recording, StoreRecord)
+
+
+def is_one(records: Any) -> bool:
+    """Whether this is one recording, and not several."""
+    if isinstance(records, ONE_RECORD):
+        return True
+    if hasattr(records, "ndim"):  # numpy arrays, torch tensors
+        return records.ndim < 3
+    return isinstance(records, (list, tuple)) and len(records) > 0 and isinstance(records[0], (int, float))
+
+
+def each_source(records: Any) -> Iterator[Any]:
+    """The recordings of a batch one by one: of an array (B, L, T) or of anything that can be iterated.
+
+    Raises:
+        SignalError: it cannot be.
+    """
+    if is_one(records):
+        yield records
+    elif isinstance(records, Iterable) and not isinstance(records, (dict, set, frozenset, bytes)):
+        yield from records
+    else:
+        raise SignalError(
+            f"records must be an array, a path, or a list of them, but are {type(records).__name__}"
+        )
+
+
+class Opener:
+    """Reads recordings; record stores that it opened once stay open.
+
+    Args:
+        fs: sampling rate of arrays, Hz. A file says its own: where it is another one, that is an error.
+        leads: which lead each row of an array is; of a file or store, which leads to use.
+    """
+
+    def __init__(self, fs: float | None = None, leads: Any = None) -> None:
+        self.fs, self.leads = fs, leads
+        self._stores: dict[str, StoredRecords] = {}
+
+    def read(self, source: Any, position: int | None = None) -> Recording:
+        """One recording.
+
+        Args:
+            source: an array in mV, (L, T); a `Recording`; a record that a reader gave; a `StoreRecord`; or a
+                path: a WFDB record with or without suffix, a file of any other format, `FILE.hdf5#ROW` of a
+                file with many records, `SHARD.arrow#ROW`, or `STORE#RECORD_ID`.
+            position: place in the batch, by which an array is called in messages.
+
+        Raises:
+            FairseqSignalsError: it cannot be read or used; the message says which recording, and why.
+        """
+        if isinstance(source, (str, Path)):
+            return self._of_file(from_record(self._read_path(source), self.leads))
+        if isinstance(source, StoreRecord):
+            return self._of_file(from_record(self._read_store(source), self.leads))
+        if isinstance(source, Record):
+            return self._of_file(from_record(source, self.leads))
+        if isinstance(source, Recording):
+            rows = selected_rows(source.leads, self.leads, source.record_id)
+            kept = [source.leads[row] for row in rows]
+            return self._of_file(from_array(source.signal_mv[rows], source.fs, kept, source.record_id))
+        name = "array" if position is None else f"{position} of the batch"
+        return from_array(source, self.fs, self.leads, name)
+
+    def _of_file(self, recording: Recording) -> Recording:
+        if self.fs is not None and self.fs != recording.fs:
+            raise SignalError(
+                f"record {recording.record_id} says that its sampling rate is {recording.fs:g} Hz, but "
+                f"fs={self.fs:g} was given; fs is for arrays: leave it out, or correct the file"
+            )
+        return recording
+
+    def _read_path(self, source: str | Path) -> Record:
+        path, text = Path(source), str(source)
+        if path.is_dir():
+            raise SignalError(
+                f"{path} is a folder; name a record in it, or pass a list of them (of a record store: "
+                f"'{path}#RECORD_ID')"
+            )
+        if "#" in text and not path.exists() and not path.with_name(path.name + ".hea").is_file():
+            for i in (i for i, letter in enumerate(text) if letter == "#"):
+                place, name = Path(text[:i]), text[i + 1 :]
+                if place.is_dir():
+                    return self._read_store(StoreRecord(place, name))
+                if place.is_file():
+                    return self._read_row(place, name)
+        return self._read_file(path)
+
+    def _read_file(self, path: Path, row: int | None = None) -> Record:
+        reader = detect_reader(path)
+        if reader in MANY_RECORDS and row is None:
+            raise SignalError(f"{path} holds many records; name one by its row: '{path}#0'")
+        if reader == "wfdb" and path.suffix.lower() in (".dat", ".mat"):
+            path = path.with_suffix(".hea")
+        return read_with(reader, path, index=row)
+
+    def _read_row(self, path: Path, row: str) -> Record:
+        if not row.isdecimal():
+            raise SignalError(f"{path}: after # a row is expected, 0 for the first, but there is {row!r}")
+        if path.suffix == ".arrow":
+            return self._read_store(StoreRecord(path.parent, shard=path.name, row=int(row)))
+        if detect_reader(path) not in MANY_RECORDS:
+            raise SignalError(f"{path} is one record: leave out #{row}")
+        return self._read_file(path, int(row))
+
+    def _read_store(self, source: StoreRecord) -> Record:
+        from fairseq_signals.data.stored_records import StoredRecords
+
+        key = str(getattr(source.store, "root", source.store))
+        if key not in self._stores:
+            self._stores[key] = StoredRecords(source.store)
+        records = self._stores[key]
+        if source.record_id is not None:
+            return records.read(*records.find(source.record_id))
+        if source.shard is None or source.row is None:
+            raise StoreError(f"{key}: a StoreRecord needs a record_id, or a shard and a row")
+        return records.read(source.shard, source.row)
+
+
+def read_each(records: Any, opener: Opener) -> Iterator[Recording | FairseqSignalsError]:
+    """Each recording of a batch, or the error that says why it cannot be used."""
+    one = is_one(records)
+    for position, source in enumerate(each_source(records)):
+        try:
+            yield opener.read(source, None if one else position)
+        except FairseqSignalsError as error:
+            yield error
+
+
+def store_records(
+    store: RecordStore | str | Path, record_ids: Sequence[str] | None = None
+) -> list[StoreRecord]:
+    """All records of a store, in its order; or those with these ids."""
+    from fairseq_signals.data.store import RecordStore
+
+    opened = store if isinstance(store, RecordStore) else RecordStore(store)
+    if record_ids is not None:
+        return [StoreRecord(opened, record_id) for record_id in record_ids]
+    columns = opened.metadata(("shard", "row")).columns
+    return [StoreRecord(opened, None, shard, row) for shard, row in zip(*(c.to_pylist() for c in columns))]

@@ -1,0 +1,108 @@
+"""Tiny models, and one recording in every form that it can be given in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_signals.data.store import StoreRow, write_shard
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
+from fairseq_signals.inference.model import ECGModel
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+
+LABELS = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,sinus rhythm,NSR,2|3\n2,a | b,,4\n"
+
+
+@pytest.fixture(scope="session")
+def save_checkpoint():
+    """`save_checkpoint(path, kind, task=None, n=3, seed=0, extra=None, **options)`: a checkpoint as training
+    writes it, of a tiny encoder of 16 samples a frame.
+    """
+
+    def save(path: Path, kind: str, task=None, n: int = 3, seed: int = 0, extra=None, **options) -> Path:
+        options = {
+            "encoder_layers": 2,
+            "encoder_embed_dim": 16,
+            "encoder_ffn_embed_dim": 32,
+            "encoder_attention_heads": 2,
+            "conv_feature_layers": "[(8, 2, 2)] * 4",
+            "conv_pos": 4,
+            "conv_pos_groups": 2,
+            **options,
+        }
+        generator_state = torch.get_rng_state()
+        torch.manual_seed(seed)
+        encoder = ECGEncoder(EncoderConfig(**options))
+        if kind == "classification":
+            model: PooledEncoder = ECGClassifier(encoder, n)
+        elif kind == "identification":
+            model = ECGIdentifier(encoder, n)
+        else:
+            model = PooledEncoder(encoder)
+        torch.set_rng_state(generator_state)
+        cfg = {"model": options, "task": task or {}}
+        torch.save({"model": model.state_dict(), "cfg": cfg, **(extra or {})}, path)
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def checkpoints(save_checkpoint, tmp_path_factory) -> dict[str, Path]:
+    """A checkpoint of each kind."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / "labels.csv").write_text(LABELS)
+    task = {"data": str(folder / "manifests")}
+    kinds = ("pretraining", "classification", "identification")
+    return {kind: save_checkpoint(folder / f"{kind}.pt", kind, task) for kind in kinds}
+
+
+@pytest.fixture(scope="session")
+def models(checkpoints) -> dict[str, ECGModel]:
+    """The model of each kind of checkpoint; tests must not change them."""
+    return {kind: ECGModel.load(path) for kind, path in checkpoints.items()}
+
+
+@pytest.fixture
+def encoder(models) -> ECGModel:
+    """The pre-trained model."""
+    return models["pretraining"]
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory) -> SimpleNamespace:
+    """A synthetic record of 10 s at 500 Hz: `adu` (12, 5000) at 1000 adu/mV, `mv` float64, a WFDB record
+    `wfdb`, and the same as `record_id` of the record store `store`, shard `shard`, row `row`.
+    """
+    from wfdb import wrsamp
+
+    folder = tmp_path_factory.mktemp("recording")
+    adu = make_record(CorpusConfig(patients=2, sessions=(1, 1), seed=5), 0, 0).adu
+    wrsamp(
+        "one", fs=500, units=["mV"] * 12, sig_name=list(LEADS), d_signal=adu.T.astype(np.int64),
+        fmt=["16"] * 12, adc_gain=[1000.0] * 12, baseline=[0] * 12, write_dir=str(folder),
+    )  # fmt: skip
+    store = folder / "store"
+    store.mkdir()
+    rows = [
+        StoreRow(name, "corpus", 500.0, LEADS, np.full(12, 0.001), np.roll(adu, shift, axis=1))
+        for shift, name in ((7, "zero"), (0, "one"), (9, "two"))
+    ]
+    write_shard(store / "shard-00000.arrow", rows)
+    return SimpleNamespace(
+        adu=adu,
+        mv=adu / 1000.0,
+        wfdb=folder / "one",
+        store=store,
+        record_id="one",
+        shard="shard-00000.arrow",
+        row=1,
+    )

@@ -1,0 +1,127 @@
+"""One recording, however it is named, is the same recording; what is no recording is said to be none."""
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_signals.data.store import RecordStore
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.record import read_record
+from fairseq_signals.errors import LeadError, SignalError, StoreError
+from fairseq_signals.inference.recording import Recording
+from fairseq_signals.inference.sources import (
+    Opener,
+    StoreRecord,
+    each_source,
+    is_one,
+    read_each,
+    store_records,
+)
+
+
+@pytest.fixture
+def forms(recording) -> dict:
+    """The same record in every form."""
+    wfdb, store = recording.wfdb, recording.store
+    return {
+        "array": recording.mv,
+        "tensor": torch.from_numpy(recording.mv),
+        "path": wfdb,
+        "text": str(wfdb),
+        "header": wfdb.with_suffix(".hea"),
+        "signal file": wfdb.with_suffix(".dat"),
+        "record": read_record(wfdb),
+        "recording": Recording(recording.mv, 500.0, LEADS, "one"),
+        "store by id": StoreRecord(store, "one"),
+        "store by source and id": StoreRecord(RecordStore(store), "corpus/one"),
+        "store by row": StoreRecord(store, shard=recording.shard, row=recording.row),
+        "store as text": f"{store}#one",
+        "shard as text": f"{store / recording.shard}#{recording.row}",
+    }
+
+
+def test_every_form_gives_the_same_samples(forms, recording):
+    for name, form in forms.items():
+        read = Opener(fs=500).read(form)
+        assert (read.fs, read.leads) == (500.0, LEADS), name
+        np.testing.assert_array_equal(
+            read.signal_mv.astype(np.float32), recording.mv.astype(np.float32), err_msg=name
+        )
+
+
+def test_every_form_is_one_recording_and_lists_of_them_are_several(forms, recording):
+    for name, form in forms.items():
+        assert is_one(form), name
+    assert not is_one(list(forms.values()))
+    assert not is_one(recording.mv[None])
+    assert not is_one(iter([recording.mv]))
+    assert len(list(each_source(np.zeros((3, 12, 5))))) == 3
+    assert is_one([0.1, 0.2])
+
+
+def test_leads_choose_among_those_of_files_and_recordings(forms):
+    for name in ("path", "record", "recording", "store by id"):
+        assert Opener(leads="2").read(forms[name]).leads == ("I", "II"), name
+    with pytest.raises(LeadError, match="unknown lead 'V9'"):
+        Opener(leads=["V9"]).read(forms["path"])
+
+
+def test_a_file_that_says_another_sampling_rate_than_the_caller_is_refused(forms):
+    for name in ("path", "record", "recording", "store by id"):
+        with pytest.raises(SignalError, match="its sampling rate is 500 Hz, but fs=250 was given"):
+            Opener(fs=250).read(forms[name])
+
+
+def test_arrays_of_a_batch_are_called_by_their_place(recording):
+    with pytest.raises(SignalError, match="record 1 of the batch: an array does not say"):
+        Opener().read(recording.mv, 1)
+    outcomes = list(read_each([recording.mv, recording.mv * np.nan], Opener(500)))
+    assert isinstance(outcomes[0], Recording)
+    assert "record 1 of the batch: samples that are not finite" in str(outcomes[1])
+
+
+@pytest.mark.parametrize("records", [None, 3, {"a": 1}, b"bytes"])
+def test_what_cannot_be_a_batch_is_refused(records):
+    with pytest.raises(SignalError, match="records must be an array, a path, or a list of them"):
+        list(each_source(records))
+
+
+def test_what_names_no_record_is_refused_with_the_next_step(recording, tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing to read here")
+    shard = recording.store / recording.shard
+    cases = {
+        tmp_path / "none": "there is no such file, and no WFDB record of that name",
+        tmp_path: "is a folder; name a record in it",
+        tmp_path / "notes.txt": "neither its suffix nor its first bytes",
+        f"{shard}#two": "after # a row is expected, 0 for the first, but there is 'two'",
+        f"{recording.wfdb}.hea#0": "is one record: leave out #0",
+    }
+    for source, message in cases.items():
+        with pytest.raises(SignalError, match=message):
+            Opener().read(source)
+    for source, message in {
+        f"{recording.store}#on": "no record 'on'; did you mean one",
+        f"{shard}#9": "there is no row 9, only 3 rows",
+        StoreRecord(
+            recording.store, shard="shard-00009.arrow", row=0
+        ): "there is no shard 'shard-00009.arrow'",
+        StoreRecord(recording.store): "needs a record_id, or a shard and a row",
+    }.items():
+        with pytest.raises(StoreError, match=message):
+            Opener().read(source)
+
+
+def test_a_hash_in_the_name_of_a_folder_does_no_harm(recording, tmp_path):
+    folder = tmp_path / "ward#1"
+    folder.mkdir()
+    for suffix in (".hea", ".dat"):
+        (folder / f"one{suffix}").write_bytes(recording.wfdb.with_suffix(suffix).read_bytes())
+    (folder / recording.shard).write_bytes((recording.store / recording.shard).read_bytes())
+    for source in (folder / "one", f"{folder / recording.shard}#{recording.row}", f"{folder}#one"):
+        np.testing.assert_allclose(Opener().read(source).signal_mv, recording.mv, atol=1e-12)
+
+
+def test_all_records_of_a_store_are_listed_in_order(recording):
+    listed = store_records(recording.store)
+    assert [Opener().read(source).record_id for source in listed] == ["zero", "one", "two"]
+    assert [source.record_id for source in store_records(recording.store, ["two", "one"])] == ["two", "one"]
