@@ -3,12 +3,47 @@
 Importing this package is cheap. Its tasks, models and criterions are registered with fairseq as soon as
 fairseq itself is imported: at once where it already is, so that `common.user_dir=fairseq_signals`,
 `import fairseq_signals` before fairseq's Python API and the reverse order all work. Where fairseq is not
-installed, reading records, metrics and trained models still work.
+installed, reading records, metrics and trained models still work:
+
+    from fairseq_signals import ECGModel
 """
+
+from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+if TYPE_CHECKING:
+    from fairseq_signals.inference.embedder import ECGEmbedder
+    from fairseq_signals.inference.gallery import Gallery
+    from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.recording import Recording
+    from fairseq_signals.inference.sources import StoreRecord
+
+__all__ = ["ECGEmbedder", "ECGModel", "Gallery", "Recording", "StoreRecord", "__version__"]
 __version__ = "0.1.0"
+
+#: Where the public names are; each is imported when it is first asked for.
+_MODULES = {
+    "ECGEmbedder": "embedder",
+    "ECGModel": "model",
+    "Gallery": "gallery",
+    "Recording": "recording",
+    "StoreRecord": "sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"fairseq_signals.inference.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})
 
 
 @wrapt.when_imported("fairseq")

@@ -1,0 +1,148 @@
+"""The classes of a classifier: what its outputs are called, and above which probability each counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairseq_signals.data.labels import LabelTable, class_names, read_labels
+from fairseq_signals.errors import CheckpointError, LabelError
+
+if TYPE_CHECKING:
+    from fairseq_signals.modules.checkpoint import Checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes in the order of the model's outputs.
+
+    Attributes:
+        labels: (C,) short and distinct: abbreviations, else names, else numbers.
+        names: (C,) in full; may be empty texts.
+        codes: (C,) the diagnosis codes that count as each class; may be empty.
+        thresholds: (C,) probabilities above which a class counts as present.
+    """
+
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    codes: tuple[tuple[str, ...], ...]
+    thresholds: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def with_thresholds(self, thresholds: float | Sequence[float] | Mapping[str, float]) -> Classes:
+        """The same classes with other thresholds: one for all, one a class, or some by their label."""
+        if isinstance(thresholds, Mapping):
+            unknown = [label for label in thresholds if label not in self.labels]
+            if unknown:
+                raise LabelError(f"there is no class {unknown[0]!r}; they are {', '.join(self.labels)}")
+            pairs = zip(self.labels, self.thresholds)
+            values = [float(thresholds.get(label, old)) for label, old in pairs]
+        else:
+            given = np.asarray(thresholds, dtype=np.float64)
+            if given.ndim > 1 or (given.ndim == 1 and len(given) != len(self)):
+                raise LabelError(f"{given.size} thresholds for {len(self)} classes")
+            values = np.broadcast_to(given, len(self)).tolist()
+        if not all(0 <= value <= 1 for value in values):
+            raise LabelError(f"thresholds must be from 0 to 1, but are {values}")
+        return replace(self, thresholds=tuple(values))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One entry a class, as in the `labels` of a saved model."""
+        columns = zip(self.labels, self.names, self.codes, self.thresholds)
+        return [
+            {"index": i, "label": label, "name": name, "codes": list(codes), "threshold": threshold}
+            for i, (label, name, codes, threshold) in enumerate(columns)
+        ]
+
+
+def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes | None:
+    """The classes of a classifier; None for other models.
+
+    Args:
+        checkpoint: of whatever kind.
+        labels: a label table (`labels.csv`), its path or that of the manifest folder it lies in, or names; by
+            default what the checkpoint says, else the table in the folder that it was trained on, where that
+            still is; else classes are numbered, with a warning in the log.
+
+    Raises:
+        LabelError: the labels cannot be read, or are not as many as the model's outputs.
+    """
+    if checkpoint.kind != "classification":
+        if labels is not None:
+            raise LabelError(
+                f"{checkpoint.path}: labels are for classifiers, but this is a {checkpoint.kind} model"
+            )
+        return None
+    n = len(checkpoint.state["proj.weight"])
+    threshold = (checkpoint.cfg.get("criterion") or {}).get("threshold")
+    threshold = float(threshold) if isinstance(threshold, (int, float)) and 0 <= threshold <= 1 else 0.5
+    if labels is not None:
+        return _require(_given(labels, threshold), n, "the labels given")
+    if checkpoint.saved is not None:
+        return _require(_saved(checkpoint), n, f"{checkpoint.path}: its labels")
+    noted = checkpoint.task_state.get("labels")
+    if noted:
+        return _require(
+            _of_table(LabelTable.from_plain(noted), threshold), n, f"{checkpoint.path}: its labels"
+        )
+    path = Path(str(checkpoint.task_cfg.get("data") or "")) / "labels.csv"
+    if path.is_file():
+        found = _of_table(read_labels(path), threshold)
+        if len(found) == n:
+            return found
+    logger.warning(
+        "%s does not say what its %d classes are called, so they are numbered; pass labels=, the labels.csv "
+        "of its manifests or a list of names",
+        checkpoint.path,
+        n,
+    )
+    return _named([str(i) for i in range(n)], threshold)
+
+
+def _given(labels: Any, threshold: float) -> Classes:
+    if isinstance(labels, Classes):
+        return labels
+    if isinstance(labels, LabelTable):
+        return _of_table(labels, threshold)
+    if isinstance(labels, (str, Path)):
+        path = Path(labels)
+        return _of_table(read_labels(path / "labels.csv" if path.is_dir() else path), threshold)
+    return _named([str(label) for label in labels], threshold)
+
+
+def _named(names: list[str], threshold: float) -> Classes:
+    if len(set(names)) != len(names):
+        raise LabelError(f"labels must differ, but are {', '.join(names)}")
+    n = len(names)
+    return Classes(tuple(names), tuple(names), ((),) * n, (threshold,) * n)
+
+
+def _of_table(table: LabelTable, threshold: float) -> Classes:
+    n = len(table)
+    return Classes(tuple(class_names(table, n)), table.names, table.codes, (threshold,) * n)
+
+
+def _saved(checkpoint: Checkpoint) -> Classes:
+    assert checkpoint.saved is not None
+    try:
+        entries = [(str(e["label"]), str(e["name"]), tuple(map(str, e["codes"])), float(e["threshold"]))
+                   for e in checkpoint.saved.get("labels") or ()]  # fmt: skip
+        columns = [tuple(column) for column in zip(*entries)] or [()] * 4
+        return Classes(*columns)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path}/config.json: labels are malformed ({error!r})") from None
+
+
+def _require(classes: Classes, n: int, what: str) -> Classes:
+    if len(classes) != n:
+        raise LabelError(f"{what} are {len(classes)}, but the model has {n} classes")
+    return classes

@@ -1,0 +1,180 @@
+"""Networks as programs that run without this package: `torch.export` (.pt2) and ONNX (.onnx).
+
+A program takes `source` (B, leads, segment samples) float32, in mV at the model's rate, absent leads zeros; B
+is free, the segment's length is fixed. It gives `embedding` (B, D) and of a classifier `probability` (B, C).
+Cutting recordings into segments and averaging over them is up to its user; the description of the model goes
+with the program, under the name `fairseq_signals`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
+from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.inference.pipeline import Outputs
+from fairseq_signals.modules.heads import PooledEncoder
+
+FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
+DESCRIPTION = "fairseq_signals"
+CHECKED_BATCHES = (1, 3)
+#: How far a program's outputs may be from the network's, relative to the largest of them.
+TOLERANCE = 1e-4
+_OLDEST_TORCH = (2, 6)
+
+
+def export_model(
+    model: LoadedModel, path: Path, format: str | None = None, frames: bool = False, check: bool = True
+) -> None:
+    """Write a model's network as a program.
+
+    Args:
+        model: the model.
+        path: the file, which appears when it is complete and checked.
+        format: "torch" or "onnx"; by default as the path's suffix says, .pt2 or .onnx.
+        frames: give `frames` (B, F, D) too.
+        check: run the program on batches of 1 and 3 and compare it with the network.
+
+    Raises:
+        ConfigError: another format, or a PyTorch that is too old.
+        MissingLibraryError: ONNX needs libraries that are not installed.
+        CheckpointError: the program does not compute what the network does.
+    """
+    format = format or next((name for name, suffix in FORMATS.items() if suffix == path.suffix), "")
+    if format not in FORMATS:
+        raise ConfigError(
+            f"{path}: the format must be torch (.pt2) or onnx (.onnx), but is {format or path.suffix!r}"
+        )
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < _OLDEST_TORCH:
+        raise ConfigError(f"export needs torch >= 2.6, but {torch.__version__} is installed")
+    names = ["embedding"]
+    names += ["probability"] if model.classes is not None else []
+    names += ["frames"] if frames else []
+    program = _Program(_for_tracing(model.network), names).eval()
+    example = _example(model, 2)
+    description = json.dumps({**model.describe(), "outputs": names}, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{FORMATS[format]}")
+    write = _write_torch if format == "torch" else _write_onnx
+    load = _load_torch if format == "torch" else _load_onnx
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the exporters say of themselves
+            write(program, example, names, description, partial)
+        if check:
+            compare(program, load(partial), model, path)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def compare(
+    program: nn.Module, written: Callable[[np.ndarray], list[np.ndarray]], model: LoadedModel, path: Path
+) -> None:
+    """Raise CheckpointError unless both compute the same for batches of 1 and 3 segments."""
+    for batch in CHECKED_BATCHES:
+        source = _example(model, batch)
+        with torch.no_grad():
+            expected = [output.numpy() for output in program(source)]
+        for ours, theirs in zip(expected, written(source.numpy())):
+            difference, largest = float(np.abs(ours - theirs).max()), float(np.abs(ours).max())
+            if not difference <= TOLERANCE * max(largest, 1.0):
+                raise CheckpointError(
+                    f"{path}: the exported program's outputs differ from the network's by {difference:.2g} "
+                    f"(of {largest:.2g}), so it was not written; please report it"
+                )
+
+
+class _Program(nn.Module):
+    """A network with its outputs in an order in place of names."""
+
+    def __init__(self, network: PooledEncoder, names: list[str]):
+        super().__init__()
+        self.outputs = Outputs(network, names)
+
+    def forward(self, source: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.outputs(source).values())
+
+
+def _for_tracing(network: PooledEncoder) -> PooledEncoder:
+    """A copy on the CPU whose weights are as they are used, and without options that only training has."""
+    traced = copy.deepcopy(network).cpu().eval()
+    traced.encoder.cfg = replace(traced.encoder.cfg, encoder_chunk=0, checkpoint_activations=False)
+    positions = traced.encoder.conv_pos.pos_conv
+    positions[0] = _without_weight_norm(positions[0])
+    for parameter in traced.parameters():
+        parameter.requires_grad_(False)
+    return traced
+
+
+def _without_weight_norm(conv: nn.Module) -> nn.Conv1d:
+    """The convolution with the weight that its norm and direction make."""
+    assert isinstance(conv, nn.Conv1d)
+    assert conv.bias is not None
+    plain = nn.Conv1d(
+        conv.in_channels, conv.out_channels, conv.kernel_size[0], padding=conv.padding[0], groups=conv.groups
+    )
+    plain.load_state_dict({"weight": conv.weight.detach(), "bias": conv.bias.detach()})
+    return plain.eval()
+
+
+def _example(model: LoadedModel, batch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(batch)
+    shape = (batch, len(model.leads), model.form.segment_samples)
+    return torch.randn(shape, generator=generator)
+
+
+def _write_torch(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
+    dynamic = {"source": {0: torch.export.Dim("batch")}}
+    exported = torch.export.export(program, (example,), dynamic_shapes=dynamic)
+    torch.export.save(exported, str(path), extra_files={DESCRIPTION: description})
+
+
+def _load_torch(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program: Any = torch.export.load(str(path)).module()
+    return lambda source: [output.detach().numpy() for output in program(torch.from_numpy(source))]
+
+
+def _write_onnx(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
+    for library in ("onnx", "onnxscript"):
+        _library(library)
+    exported: Any = torch.onnx.export(
+        program,
+        (example,),
+        dynamo=True,
+        verbose=False,
+        input_names=["source"],
+        output_names=names,
+        dynamic_shapes={"source": {0: torch.export.Dim("batch")}},
+    )
+    exported.model.metadata_props[DESCRIPTION] = description
+    exported.save(str(path), external_data=False)
+
+
+def _load_onnx(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+    session = _library("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda source: session.run(None, {"source": source})
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"ONNX needs the library {name}, which cannot be imported ({error}): "
+            "pip install 'fairseq-signals[export]'"
+        ) from error

@@ -1,0 +1,166 @@
+"""A gallery of enrolled recordings, and whose recording another one is most similar to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.inference.results import Match
+from fairseq_signals.metrics.identification import TIE_DECIMALS, l2_normalize
+from fairseq_signals.metrics.verification import false_match_threshold
+
+_BLOCK = 2048  # rows compared at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Enrolled recordings: their embeddings and whose they are. A patient may have several.
+
+    Attributes:
+        embeddings: (G, D) float64, of length 1.
+        patient_ids: (G,) whose recording each is.
+        record_ids: (G,) what each recording is called.
+        model: fingerprint of the model that made them: embeddings of another one cannot be compared.
+        threshold: similarity from which a match is accepted; None: not decided.
+    """
+
+    embeddings: np.ndarray
+    patient_ids: np.ndarray
+    record_ids: tuple[str, ...]
+    model: str
+    threshold: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    @property
+    def n_patients(self) -> int:
+        """How many people are enrolled."""
+        return len(np.unique(self.patient_ids))
+
+    def with_threshold(self, threshold: float | None) -> Gallery:
+        """The same gallery with another acceptance threshold."""
+        if threshold is not None and not -1 <= threshold <= 1:
+            raise ConfigError(f"threshold is a cosine, from -1 to 1, but is {threshold}")
+        return replace(self, threshold=threshold)
+
+    def match(self, embeddings: ArrayLike, record_ids: Sequence[str], top: int = 5) -> list[Match]:
+        """The most similar patients of each recording: one with several recordings counts by the nearest.
+
+        Similarities are rounded as in `metrics.identification`; of equals, the one that was enrolled first is
+        ahead.
+
+        Args:
+            embeddings: (P, D), of any length.
+            record_ids: (P,) what the recordings are called.
+            top: how many patients are ranked.
+        """
+        if not len(record_ids):
+            return []
+        patients, whose = np.unique(self.patient_ids, return_inverse=True)
+        order = np.argsort(whose.reshape(-1), kind="stable")  # entries by patient
+        sizes = np.bincount(whose.reshape(-1))
+        begins = np.cumsum(sizes) - sizes
+        probes = l2_normalize(embeddings, "recording", row_names=np.asarray(record_ids, dtype=object))
+        found = []
+        for start in range(0, len(probes), _BLOCK):
+            similarity = (probes[start : start + _BLOCK] @ self.embeddings.T)[:, order].round(TIE_DECIMALS)
+            nearest = np.maximum.reduceat(similarity, begins, axis=1)  # (P, patients)
+            is_nearest = similarity == np.repeat(nearest, sizes, axis=1)
+            entry = np.minimum.reduceat(np.where(is_nearest, order, len(self)), begins, axis=1)
+            for record_id, values, entries in zip(record_ids[start:], nearest, entry):
+                best = np.lexsort((entries, -values))[: max(top, 1)]
+                ranked = tuple((patients[i].item(), float(values[i])) for i in best)
+                patient, value = ranked[0]
+                accepted = None if self.threshold is None else value >= self.threshold
+                found.append(Match(record_id, patient, value, accepted, ranked))
+        return found
+
+    def false_match_threshold(self, rate: float) -> float:
+        """The similarity that at most this share of pairs of recordings of different patients reaches.
+
+        Taken over all such pairs of the gallery: recordings that were not enrolled may do otherwise.
+
+        Raises:
+            ConfigError: the rate is not between 0 and 1, or the gallery has too few pairs to measure it.
+        """
+        pairs = [np.zeros(0)]
+        for start in range(0, len(self), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(self)))[:, None]
+            others = self.patient_ids[rows] != self.patient_ids
+            once = others & (rows < np.arange(len(self)))
+            pairs.append((self.embeddings[rows[:, 0]] @ self.embeddings.T)[once])
+        try:
+            return false_match_threshold(np.concatenate(pairs), rate)
+        except ValueError as error:
+            raise ConfigError(f"{error}; enroll more patients, or choose a larger rate") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the gallery to an `.npz` file, atomically."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        threshold = np.nan if self.threshold is None else self.threshold
+        try:
+            with partial.open("wb") as file:
+                np.savez(
+                    file,
+                    embeddings=self.embeddings,
+                    patient_ids=self.patient_ids,
+                    record_ids=np.asarray(self.record_ids, dtype=str),
+                    model=self.model,
+                    threshold=threshold,
+                )
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Gallery:
+        """A gallery that `save` wrote.
+
+        Raises:
+            CheckpointError: the file is not one.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                embeddings, patient_ids, record_ids, model, threshold = (
+                    arrays[name] for name in ("embeddings", "patient_ids", "record_ids", "model", "threshold")
+                )
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: there is no such file") from None
+        except Exception as error:  # a damaged file can raise nearly anything
+            raise CheckpointError(f"{path}: not a gallery ({error})") from error
+        value = float(threshold)
+        return cls(
+            embeddings,
+            patient_ids,
+            tuple(record_ids.tolist()),
+            str(model),
+            None if np.isnan(value) else value,
+        )
+
+
+def enrolled(
+    embeddings: ArrayLike, patient_ids: Sequence[Any], record_ids: Sequence[str], model: str
+) -> Gallery:
+    """A gallery of embeddings (G, D).
+
+    Raises:
+        ConfigError: not one id a recording, or ids that are neither all integers nor all texts.
+    """
+    ids, embeddings = np.asarray(patient_ids), np.asarray(embeddings)
+    if ids.shape != (len(embeddings),) or not len(embeddings):
+        raise ConfigError(f"{len(embeddings)} recordings need one patient id each, but there are {ids.shape}")
+    if ids.dtype.kind not in "iuU":
+        raise ConfigError(f"patient ids must be texts or integers, but are {ids.dtype}")
+    names = tuple(record_ids)
+    rows = l2_normalize(embeddings, "recording", row_names=np.asarray(names, dtype=object))
+    return Gallery(rows, ids, names, model)

@@ -1,0 +1,278 @@
+"""`ECGModel`: a trained model with all that it takes to use it on recordings of any kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.ecg.resample import rate_ratio
+from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
+from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.inference.classes import classes_of_checkpoint
+from fairseq_signals.inference.encoded import Encoded
+from fairseq_signals.inference.gallery import Gallery, enrolled
+from fairseq_signals.inference.pipeline import Outputs, run
+from fairseq_signals.inference.provenance import provenance_of
+from fairseq_signals.inference.results import Match, Prediction
+from fairseq_signals.inference.sources import Opener, is_one, read_each
+from fairseq_signals.inference.windows import cut, frame_starts
+from fairseq_signals.modules.checkpoint import build_model, load_checkpoint
+from fairseq_signals.modules.conv_features import conv_output_length
+from fairseq_signals.modules.input_format import input_format
+
+BATCH_SIZE = 16
+
+
+class ECGModel(LoadedModel):
+    """A trained model: recordings in, embeddings, probabilities or identities out.
+
+    Recordings are given as arrays in mV (leads, samples), as paths (WFDB records, and files of every format
+    that preprocessing reads), as rows of a record store, or as a batch of them: see `Opener.read`. They are
+    resampled to the model's rate, leads are put in its order by name, absent leads are zeros, and the whole
+    is cut into segments as in `inference/windows.py`, over which results are averaged.
+
+    Attributes:
+        gallery: the recordings last enrolled; None before.
+    """
+
+    gallery: Gallery | None = None
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        labels: Any = None,
+        pretrained: str | Path | None = None,
+        normalize: bool | None = None,
+        segment_s: float | None = None,
+    ) -> ECGModel:
+        """The model in a checkpoint of ours or of the authors' code, or in a folder that `save` wrote.
+
+        Args:
+            path: the file or folder. It is read, never executed.
+            device: a PyTorch device.
+            labels: what the classes are called, if the checkpoint does not say: `labels.csv`, its manifest
+                folder, or a list of names.
+            pretrained: the pre-trained checkpoint that a fine-tuned one of the authors' code was made from,
+                if it is neither where that says nor beside it.
+            normalize: scale each lead of a segment to mean 0 and standard deviation 1, in place of what the
+                checkpoint says: for models whose recordings were scaled before training.
+            segment_s: length of segments in seconds, in place of 5.
+
+        Raises:
+            CheckpointError: not a checkpoint that can be used; the message says why.
+            LabelError: the labels do not fit.
+        """
+        checkpoint = load_checkpoint(path, origin=pretrained)
+        form = input_format(checkpoint)
+        if normalize is not None:
+            form = replace(form, normalize=normalize)
+        if segment_s is not None:
+            if not segment_s > 0:
+                raise ConfigError(f"segment_s must be above 0, but is {segment_s}")
+            form = replace(form, segment_s=segment_s, max_samples=None)
+        network = build_model(checkpoint, device)
+        classes = classes_of_checkpoint(checkpoint, labels)
+        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint))
+
+    def embed(
+        self,
+        records: Any,
+        fs: float | None = None,
+        leads: Any = None,
+        *,
+        frames: bool = False,
+        batch_size: int = BATCH_SIZE,
+    ) -> Any:
+        """The representation of each recording.
+
+        An embedding is the mean over the recording's segments, weighted by their new samples; that of an
+        identification model is of length 1, and its segments are before they are averaged.
+
+        Args:
+            records: a recording or a batch of them, see the class.
+            fs: sampling rate of arrays, Hz.
+            leads: which lead each row of an array is: names, or a lead set such as "12" or "2"; all twelve by
+                default. Of files, which leads to use; all by default.
+            frames: give the local representations in place of the global one.
+            batch_size: segments a forward pass.
+
+        Returns:
+            (D,) float32 of one recording, (N, D) of a batch. With `frames`, (F, D), see `frame_times`, and a
+            list of them for a batch.
+
+        Raises:
+            FairseqSignalsError: a recording that cannot be read or used.
+        """
+        wanted = "frames" if frames else "embedding"
+        rows = [getattr(done, wanted) for done in self._each(records, fs, leads, wanted, batch_size)]
+        if is_one(records):
+            return rows[0]
+        if frames:
+            return rows
+        return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
+
+    def predict_proba(
+        self,
+        records: Any,
+        fs: float | None = None,
+        leads: Any = None,
+        *,
+        aggregate: str = "mean",
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray:
+        """The probability of each class, (C,) float64 of one recording, (N, C) of a batch.
+
+        Args:
+            records, fs, leads, batch_size: as for `embed`.
+            aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max".
+        """
+        found = [
+            done.probabilities(aggregate) for done in self._each(records, fs, leads, "logit", batch_size)
+        ]
+        if is_one(records):
+            return found[0]
+        return np.stack(found) if found else np.zeros((0, len(self.labels)))
+
+    def predict(
+        self,
+        records: Any,
+        fs: float | None = None,
+        leads: Any = None,
+        *,
+        aggregate: str = "mean",
+        gallery: Gallery | None = None,
+        top: int = 5,
+        batch_size: int = BATCH_SIZE,
+    ) -> Any:
+        """What the model says of each recording: a `Prediction`, or a `Match`; a list of them for a batch.
+
+        Args:
+            records, fs, leads, batch_size: as for `embed`.
+            aggregate: of a classifier, see `predict_proba`.
+            gallery: of an identification model, in place of the recordings last enrolled.
+            top: how many patients of the gallery are ranked.
+
+        Raises:
+            CheckpointError: a pre-trained model says nothing; or the gallery is another model's.
+            ConfigError: an identification model without a gallery.
+        """
+        if self.kind == "identification":
+            matches = self._matches(records, fs, leads, gallery, top, batch_size)
+            return matches[0] if is_one(records) else matches
+        classes = self._require_classes()
+        predictions = [
+            Prediction(done.record_id, classes, done.probabilities(aggregate))
+            for done in self._each(records, fs, leads, "logit", batch_size)
+        ]
+        return predictions[0] if is_one(records) else predictions
+
+    def enroll(
+        self,
+        records: Any,
+        patient_ids: Sequence[Any],
+        fs: float | None = None,
+        leads: Any = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+    ) -> Gallery:
+        """A gallery of recordings whose patients are known, which `predict` then compares with.
+
+        Args:
+            records, fs, leads, batch_size: as for `embed`.
+            patient_ids: whose recording each is: texts or integers.
+        """
+        if is_one(records):
+            records = [records]
+            patient_ids = [patient_ids] if isinstance(patient_ids, (str, int)) else patient_ids
+        found = list(self._each(records, fs, leads, "embedding", batch_size))
+        rows = [done.embedding for done in found]
+        self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
+        return self.gallery
+
+    def stream(
+        self,
+        records: Any,
+        fs: float | None = None,
+        leads: Any = None,
+        *,
+        outputs: Sequence[str] = ("embedding",),
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Encoded | FairseqSignalsError]:
+        """Any number of recordings, one by one and in their order, as they are computed.
+
+        Args:
+            records: as for `embed`; an iterator is read as the results are asked for.
+            fs, leads, batch_size: as for `embed`.
+            outputs: what to compute: any of "embedding", "frames", and of a classifier "logit".
+
+        Yields:
+            An `Encoded`; for a recording that cannot be used, the error.
+        """
+        if "logit" in outputs:
+            self._require_classes()
+        network = Outputs(self.network, outputs)
+        yield from run(network, read_each(records, Opener(fs, leads)), self.form, batch_size, self.device)
+
+    def frame_times(self, n_samples: int, fs: float | None = None) -> np.ndarray:
+        """When each frame of `embed(..., frames=True)` begins, (F,) seconds.
+
+        Args:
+            n_samples: length of the recording.
+            fs: its sampling rate; the model's by default.
+        """
+        ratio = rate_ratio(fs or self.fs, self.fs)
+        windows = cut(-(-n_samples * ratio.numerator // ratio.denominator), self.form.segment_samples)
+        layers = self.network.encoder.conv_layer_sizes
+        counts = [conv_output_length(window.stop - window.start, layers) for window in windows]
+        return frame_starts(windows, counts, math.prod(step for _, _, step in layers)) / self.fs
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model for others: `model.safetensors`, `config.json` and a card, `README.md`.
+
+        `load` gives the same parameters and the same outputs from the folder.
+
+        Args:
+            folder: where to; it appears when it is complete.
+            overwrite: replace the model in a folder that has one.
+        """
+        from fairseq_signals.inference.saving import save_model
+
+        save_model(self, Path(folder), overwrite)
+
+    def export(self, path: str | Path, format: str | None = None, **options: Any) -> None:
+        """Write the network as a program that runs without this package; see `inference/export.py`."""
+        from fairseq_signals.inference.export import export_model
+
+        export_model(self, Path(path), format, **options)
+
+    def __sklearn_clone__(self) -> ECGModel:
+        """Itself: scikit-learn copies what estimators are made with, and use does not change a model."""
+        return self
+
+    def _each(
+        self, records: Any, fs: float | None, leads: Any, output: str, batch_size: int
+    ) -> Iterator[Encoded]:
+        """As `stream`, but an error is raised."""
+        for done in self.stream(records, fs, leads, outputs=(output,), batch_size=batch_size):
+            if isinstance(done, FairseqSignalsError):
+                raise done
+            yield done
+
+    def _matches(
+        self, records: Any, fs: float | None, leads: Any, gallery: Gallery | None, top: int, batch_size: int
+    ) -> list[Match]:
+        gallery = self.gallery if gallery is None else gallery
+        if gallery is None:
+            raise ConfigError("there is nobody to compare with: enroll recordings first, or pass gallery=")
+        if gallery.model != self.fingerprint:
+            raise CheckpointError("the gallery was enrolled with another model; enroll its recordings again")
+        found = list(self._each(records, fs, leads, "embedding", batch_size))
+        return gallery.match([done.embedding for done in found], [done.record_id for done in found], top)

@@ -1,0 +1,158 @@
+"""Recordings through a network in batches of segments, whatever their number and lengths.
+
+A batch holds segments of several recordings, all of one length, so that nothing is padded.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import FairseqSignalsError, SignalError, SignalWarning
+from fairseq_signals.inference.encoded import Encoded
+from fairseq_signals.inference.recording import Recording, model_input
+from fairseq_signals.inference.windows import Window, cut
+from fairseq_signals.modules.conv_features import conv_output_length
+from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.modules.input_format import InputFormat
+from fairseq_signals.modules.pooling import mean_over_frames
+
+
+class Outputs(nn.Module):
+    """A network's named outputs for a batch of segments (B, leads, samples), the encoder run once.
+
+    `embedding` (B, D): the global representation, of an identification model L2-normalised; `frames`
+    (B, F, D): the local ones; `logit` and `probability` (B, C): of a classifier.
+    """
+
+    def __init__(self, network: PooledEncoder, names: Sequence[str]):
+        super().__init__()
+        self.network, self.names = network, tuple(names)
+
+    def forward(self, source: Tensor) -> dict[str, Tensor]:
+        x = self.network.encoder(source).x  # (B, F, D)
+        pooled = mean_over_frames(x)
+        found = {}
+        for name in self.names:
+            if name == "frames":
+                found[name] = x
+            elif name in ("logit", "probability"):
+                assert isinstance(self.network, ECGClassifier)
+                logit = self.network.proj(pooled)
+                found[name] = logit if name == "logit" else torch.sigmoid(logit)
+            elif isinstance(self.network, ECGIdentifier):
+                found[name] = nn.functional.normalize(pooled.float(), dim=-1)
+            else:
+                found[name] = pooled
+        return found
+
+
+#: Shorter recordings are warned about, seconds.
+MIN_S = 1.0
+#: A segment that waits: its recording, the recording's signal, and the window.
+_Waiting = tuple[Encoded, np.ndarray, Window]
+_Pending = Union[Encoded, FairseqSignalsError]
+
+
+def run(
+    outputs: Outputs,
+    recordings: Iterable[Recording | FairseqSignalsError],
+    form: InputFormat,
+    batch_size: int,
+    device: str | torch.device = "cpu",
+) -> Iterator[Encoded | FairseqSignalsError]:
+    """What the network gives for each recording, in their order; an error in place of one it cannot take.
+
+    Args:
+        outputs: the network.
+        recordings: recordings, and errors, which are passed on.
+        form: what the network takes.
+        batch_size: segments a forward pass.
+        device: where the network is.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, but is {batch_size} instead")
+    pending: deque[_Pending] = deque()
+    waiting: deque[_Waiting] = deque()
+    for recording in recordings:
+        if isinstance(recording, FairseqSignalsError):
+            pending.append(recording)
+        else:
+            try:
+                begun = _begin(recording, form, outputs.network)
+            except FairseqSignalsError as error:
+                pending.append(error)
+            else:
+                pending.append(begun[0])
+                waiting.extend((*begun, window) for window in begun[0].windows)
+        while len(waiting) >= batch_size:
+            _forward(outputs, [waiting.popleft() for _ in range(batch_size)], form, device)
+        yield from _finished(pending)
+    while waiting:
+        _forward(outputs, [waiting.popleft() for _ in range(min(batch_size, len(waiting)))], form, device)
+    yield from _finished(pending)
+
+
+def _begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, np.ndarray]:
+    layers = network.encoder.conv_layer_sizes
+    signal = model_input(recording, form)
+    n_samples = signal.shape[1]
+    if conv_output_length(n_samples, layers) < 1:
+        raise SignalError(
+            f"record {recording.record_id}: {n_samples} samples at {form.fs:g} Hz are less than one frame",
+            kind="too short",
+        )
+    if not signal.any():
+        absent = ", ".join(LEADS[i] for i in form.leads)
+        raise SignalError(
+            f"record {recording.record_id} is flat in all leads that the model takes ({absent})",
+            kind="without a usable lead",
+        )
+    if n_samples < MIN_S * form.fs:
+        warnings.warn(
+            f"record {recording.record_id} is {n_samples / form.fs:.2g} s long, less than a heartbeat",
+            SignalWarning,
+            stacklevel=2,
+        )
+    windows = cut(n_samples, form.segment_samples)
+    stride = math.prod(step for _, _, step in layers)
+    unit_length = isinstance(network, ECGIdentifier)
+    return Encoded(recording.record_id, n_samples, windows, stride, unit_length), signal
+
+
+def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device: str | torch.device) -> None:
+    """Run the network on segments, those of one length together, and hand each recording its own."""
+    by_length: dict[int, list[int]] = {}
+    for i, (_, _, window) in enumerate(batch):
+        by_length.setdefault(window.stop - window.start, []).append(i)
+    values: list[dict[str, np.ndarray]] = [{}] * len(batch)
+    for places in by_length.values():
+        segments = np.stack([batch[i][1][:, batch[i][2].start : batch[i][2].stop] for i in places])
+        if form.normalize:
+            from fairseq_signals.data.segments import normalize_leads
+
+            segments = normalize_leads(segments)
+        with torch.inference_mode():
+            found = outputs(torch.from_numpy(segments).to(device))
+        arrays = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+        for row, i in enumerate(places):
+            values[i] = {name: array[row] for name, array in arrays.items()}
+    for (recording, _, _), given in zip(batch, values):
+        for name, value in given.items():
+            recording.values.setdefault(name, []).append(value)
+
+
+def _finished(pending: deque[_Pending]) -> Iterator[_Pending]:
+    while pending and (isinstance(pending[0], FairseqSignalsError) or pending[0].complete):
+        done = pending.popleft()
+        if isinstance(done, Encoded):
+            done.require_finite()
+        yield done

@@ -1,0 +1,88 @@
+"""Where a model comes from: its file, its training, and what it was saved with. Plain containers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fairseq_signals import __version__
+from fairseq_signals.modules.checkpoint import Checkpoint
+
+#: Sections of a training's configuration that a saved model keeps.
+SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
+
+
+def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What `config.json` tells of a model's origin; of a saved model, what it told before."""
+    if checkpoint.saved is not None:
+        return dict(checkpoint.saved.get("provenance") or {})
+    stat = checkpoint.path.stat()
+    return {
+        "checkpoint": {
+            "name": checkpoint.path.name,
+            "path": str(checkpoint.path.absolute()),
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+        },
+        "authors_code": checkpoint.from_authors,
+        "progress": dict(checkpoint.progress),
+        "training": {name: shareable(checkpoint.cfg[name]) for name in SECTIONS if name in checkpoint.cfg},
+    }
+
+
+def to_share(provenance: dict[str, Any]) -> dict[str, Any]:
+    """The provenance as it is saved: the checkpoint by name and SHA-256, and the software that saves it."""
+    software = {
+        "fairseq_signals": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    file = provenance.get("checkpoint") or {}
+    if "path" not in file:
+        return {**provenance, "saved_with": software}
+    kept = {"name": file["name"], "sha256": _digest_if_unchanged(file)}
+    return {**provenance, "checkpoint": kept, "saved_with": software}
+
+
+def shareable(value: Any) -> Any:
+    """A configuration value as JSON can hold it; of absolute paths the last part, the rest is private."""
+    if isinstance(value, dict):
+        return {str(key): shareable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [shareable(entry) for entry in value]
+    if isinstance(value, str) and "/" in value and Path(value).is_absolute():
+        return Path(value).name
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def fingerprint(network: nn.Module) -> str:
+    """32 hexadecimal digits that tell a network's parameters apart from all others."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _digest_if_unchanged(file: dict[str, Any]) -> str | None:
+    """SHA-256 of the checkpoint, unless it is gone or was written again since it was loaded."""
+    path = Path(file["path"])
+    try:
+        stat = path.stat()
+        if (stat.st_size, stat.st_mtime_ns) != (file["size"], file["mtime_ns"]):
+            return None
+        digest = hashlib.sha256()
+        with path.open("rb") as content:
+            while block := content.read(2**22):
+                digest.update(block)
+    except OSError:
+        return None
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""What a model says of one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.inference.classes import Classes
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction(Mapping[str, float]):
+    """The probability of each class, by its label: `prediction["AF"]`.
+
+    Attributes:
+        record_id: the recording.
+        classes: the classes, in the order of `probabilities`.
+        probabilities: (C,) float64.
+    """
+
+    record_id: str
+    classes: Classes = field(repr=False)
+    probabilities: np.ndarray = field(repr=False)
+
+    def __getitem__(self, label: str) -> float:
+        try:
+            return float(self.probabilities[self.classes.labels.index(label)])
+        except ValueError:
+            raise KeyError(f"{label!r} is none of {', '.join(self.classes.labels)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.classes.labels)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def positive(self) -> tuple[str, ...]:
+        """The classes above their threshold, in the order of the model's outputs."""
+        columns = zip(self.classes.labels, self.probabilities, self.classes.thresholds)
+        return tuple(label for label, probability, threshold in columns if probability > threshold)
+
+    def top(self, n: int = 3) -> list[tuple[str, float]]:
+        """The `n` most probable classes with their probabilities, the most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:n]
+        return [(self.classes.labels[i], float(self.probabilities[i])) for i in order]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{label} {probability:.3f}" for label, probability in self.top(5))
+        more = ", ..." if len(self) > 5 else ""
+        return f"Prediction({self.record_id}: {shown}{more})"
+
+
+@dataclass(frozen=True)
+class Match:
+    """Who a recording is of: the patient of the most similar recording in a gallery.
+
+    Attributes:
+        record_id: the recording.
+        patient_id: the patient with the most similar enrolled recording.
+        similarity: cosine similarity to that recording.
+        accepted: whether it is above the gallery's threshold; None where that has none.
+        ranked: the most similar patients, each with the similarity of their nearest recording, best first.
+    """
+
+    record_id: str
+    patient_id: Any
+    similarity: float
+    accepted: bool | None
+    ranked: tuple[tuple[Any, float], ...] = field(repr=False)

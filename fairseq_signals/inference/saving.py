@@ -1,0 +1,133 @@
+"""Models as folders to share: what their configuration and their card say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.modules.saved_model import write_saved_model
+
+#: How recordings become the network's input, for whoever uses the weights without this package.
+PREPROCESSING = {
+    "units": "millivolt",
+    "resampling": "polyphase with an anti-aliasing filter: Kaiser-windowed sinc, 60 dB",
+    "leads": "in the order of `leads`, found by name; absent leads are zeros",
+    "segments": "adjacent, `segment_samples` each; of a remainder, a last one that ends with the recording; "
+    "a shorter recording is one segment of its own length, not padded",
+    "normalize": "if true, each lead of a segment has mean 0 and standard deviation 1",
+}
+AGGREGATION = {
+    "embedding": "mean over the segments, weighted by the samples that are in no earlier segment; of an "
+    "identification model, of length 1 before and after",
+    "probability": "the same mean, or the maximum, of the segments' probabilities (sigmoid of the logits)",
+}
+_TASKS = {
+    "pretraining": "It was pre-trained without labels: its embeddings are for fine-tuning, or for a "
+    "classifier of your own.",
+    "classification": "It gives the probability of each of the classes below; several can be present.",
+    "identification": "Its embeddings, of length 1, tell people apart: recordings of one person have a "
+    "larger cosine similarity than recordings of different people.",
+}
+
+
+def save_model(model: LoadedModel, folder: Path, overwrite: bool = False) -> None:
+    """Write a model's folder; see `modules/saved_model.py`."""
+    config = {**model.describe(), "preprocessing": PREPROCESSING, "aggregation": AGGREGATION}
+    write_saved_model(folder, model.network.state_dict(), config, model_card(config), overwrite)
+
+
+def model_card(config: dict[str, Any]) -> str:
+    """The text of `README.md`, with the header that model hubs read."""
+    leads = "the 12 standard leads" if tuple(config["leads"]) == LEADS else ", ".join(config["leads"])
+    seconds = config["segment_samples"] / config["fs"]
+    encoder, provenance = config["encoder"], config["provenance"]
+    lines = [
+        "---",
+        "library_name: fairseq-signals",
+        "tags:",
+        *(f"- {tag}" for tag in ("ecg", "electrocardiogram", config["kind"])),
+        "---",
+        "",
+        f"# ECG model ({config['kind']})",
+        "",
+        f"A Transformer encoder of electrocardiograms with {config['parameters'] / 1e6:.1f} million "
+        f"parameters ({encoder['encoder_layers']} layers, width {encoder['encoder_embed_dim']}). "
+        f"{_TASKS[config['kind']]}",
+        "",
+        "It is no medical device, and nothing here says how well it does on the patients of another "
+        "hospital.",
+        "",
+        "## Input",
+        "",
+        f"- {leads}, in millivolt; leads that a recording lacks are zeros",
+        f"- {config['fs']:g} Hz, segments of {seconds:g} s"
+        + (", each lead scaled to mean 0 and standard deviation 1" if config["normalize"] else ""),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "from fairseq_signals import ECGModel",
+        "",
+        'model = ECGModel.load("path/to/this/folder")',
+        *_USES[config["kind"]],
+        "```",
+        "",
+        "Recordings of any sampling rate, length and lead order are accepted: arrays in millivolt, WFDB "
+        "records, and the other formats that the package reads.",
+        "",
+        *(_label_table(config["labels"]) if config["labels"] else []),
+        "## Where it comes from",
+        "",
+        *_origin(provenance),
+        "",
+        "Data, licence, results: to be filled in by whoever publishes this model.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_EMBED = 'embedding = model.embed(signal_mv, fs=250, leads=["I", "II"])'
+_USES = {
+    "pretraining": [_EMBED],
+    "classification": ['probabilities = model.predict(signal_mv, fs=360, leads="12")', _EMBED],
+    "identification": [
+        "model.enroll(recordings, patient_ids)",
+        'match = model.predict(signal_mv, fs=360, leads="12")  # the most similar patient',
+    ],
+}
+
+
+def _label_table(labels: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        f"| {entry['index']} | {_cell(entry['label'])} | {_cell(entry['name'])} "
+        f"| {_cell(', '.join(entry['codes']))} | {entry['threshold']:g} |"
+        for entry in labels
+    ]
+    head = ["| output | label | name | codes | threshold |", "|---:|---|---|---|---:|"]
+    return ["## Classes", "", *head, *rows, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _origin(provenance: dict[str, Any]) -> list[str]:
+    """What is known of the checkpoint and its training, as a list."""
+    training, progress = provenance.get("training") or {}, provenance.get("progress") or {}
+    file = provenance.get("checkpoint") or {}
+    facts = {
+        "Checkpoint": f"`{file['name']}`" + (f", SHA-256 `{file['sha256']}`" if file.get("sha256") else "")
+        if file.get("name")
+        else None,
+        "Architecture": (training.get("model") or {}).get("_name"),
+        "Training objective": (training.get("criterion") or {}).get("_name"),
+        "Task": (training.get("task") or {}).get("_name"),
+        "Fine-tuned from": (training.get("model") or {}).get("model_path"),
+        "Updates": progress.get("num_updates"),
+        "Epoch": progress.get("epoch"),
+        "Software": ", ".join(f"{k} {v}" for k, v in (provenance.get("saved_with") or {}).items()) or None,
+    }
+    return [f"- {name}: {value}" for name, value in facts.items() if value is not None] + [
+        "- All options of the training: `provenance` in `config.json`"
+    ]

@@ -1,0 +1,115 @@
+"""Exported programs compute what the network does, for any number of segments."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_signals import ECGModel
+from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
+from fairseq_signals.inference import export, provenance
+
+can_export = pytest.mark.skipif(
+    tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6), reason="needs torch >= 2.6"
+)
+
+
+@pytest.fixture(scope="module")
+def classifier(save_checkpoint, tmp_path_factory):
+    """A classifier whose position convolution goes through Fourier space outside of exports."""
+    path = tmp_path_factory.mktemp("export") / "c.pt"
+    save_checkpoint(path, "classification", {"max_sample_size": 800}, conv_pos=32, encoder_layers=1)
+    return ECGModel.load(path, labels=["a", "b", "c"])
+
+
+def segments(n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 12, 800)).astype(np.float32)
+
+
+def check_outputs(classifier, source, outputs):
+    embedding, probability, frames = outputs
+    np.testing.assert_allclose(embedding, classifier.embed(source, fs=500), atol=1e-5)
+    np.testing.assert_allclose(probability, classifier.predict_proba(source, fs=500), atol=1e-5)
+    np.testing.assert_allclose(frames, np.stack(classifier.embed(source, fs=500, frames=True)), atol=1e-4)
+
+
+@can_export
+def test_torch_program_computes_the_same_without_a_fourier_transform(classifier, tmp_path):
+    classifier.export(tmp_path / "m.pt2", frames=True)
+    files = {"fairseq_signals": ""}
+    exported = torch.export.load(str(tmp_path / "m.pt2"), extra_files=files)
+    called = {str(node.target) for node in exported.graph.nodes}
+    assert not [name for name in called if "fft" in name]
+    assert json.loads(files["fairseq_signals"])["outputs"] == ["embedding", "probability", "frames"]
+    program = exported.module()
+    for n in (1, 2, 5):
+        source = segments(n)
+        check_outputs(classifier, source, [o.detach().numpy() for o in program(torch.from_numpy(source))])
+
+
+@can_export
+def test_onnx_program_computes_the_same(classifier, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    classifier.export(tmp_path / "m.onnx", frames=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    model = onnx.load(tmp_path / "m.onnx")
+    onnx.checker.check_model(model)
+    described = {prop.key: prop.value for prop in model.metadata_props}["fairseq_signals"]
+    assert [entry["label"] for entry in json.loads(described)["labels"]] == ["a", "b", "c"]
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    assert [output.name for output in session.get_outputs()] == ["embedding", "probability", "frames"]
+    assert session.get_inputs()[0].shape[1:] == [12, 800]
+    for n in (1, 2, 5):
+        source = segments(n)
+        check_outputs(classifier, source, session.run(None, {"source": source}))
+
+
+@can_export
+def test_exporting_leaves_the_model_as_it_was(classifier, tmp_path):
+    source = segments(2)
+    before, fingerprint = classifier.embed(source, fs=500), classifier.fingerprint
+    classifier.export(tmp_path / "m", format="torch", check=False)
+    np.testing.assert_array_equal(classifier.embed(source, fs=500), before)
+    assert provenance.fingerprint(classifier.network) == fingerprint
+
+
+@can_export
+def test_embeddings_of_an_identification_model_have_length_one(models, tmp_path):
+    models["identification"].export(tmp_path / "m.pt2")
+    program = torch.export.load(str(tmp_path / "m.pt2")).module()
+    (embedding,) = program(torch.from_numpy(np.tile(segments(3), 4)[:, :, :2500]))
+    np.testing.assert_allclose(embedding.norm(dim=1), 1.0, atol=1e-6)
+
+
+@can_export
+def test_a_program_that_computes_something_else_is_not_written(classifier, tmp_path, monkeypatch):
+    def wrong(path):
+        return lambda source: [np.zeros((len(source), 16)), np.zeros((len(source), 3))]
+
+    monkeypatch.setattr(export, "_load_torch", wrong)
+    with pytest.raises(CheckpointError, match="outputs differ from the network's"):
+        classifier.export(tmp_path / "m.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_format_is_refused(classifier, tmp_path):
+    for path, options in (("m.tflite", {}), ("m.onnx", {"format": "tflite"})):
+        with pytest.raises(ConfigError, match=r"the format must be torch \(\.pt2\) or onnx \(\.onnx\)"):
+            classifier.export(tmp_path / path, **options)
+
+
+@can_export
+def test_missing_libraries_are_named(classifier, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    with pytest.raises(MissingLibraryError, match=r"onnxscript.*pip install 'fairseq-signals\[export\]'"):
+        classifier.export(tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_torch_is_refused(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.1.2+cpu")
+    with pytest.raises(ConfigError, match=r"export needs torch >= 2\.6, but 2\.1\.2"):
+        classifier.export(tmp_path / "m.pt2")

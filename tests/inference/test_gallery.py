@@ -1,0 +1,143 @@
+"""Enrolment, and whose recording another one is most similar to."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_signals import ECGModel, Gallery
+from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.inference.gallery import enrolled
+from fairseq_signals.metrics.identification import rank1_accuracy
+from fairseq_signals.metrics.verification import false_match_threshold
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Two sessions of three people, (3, 2, 12, 5000) in mV."""
+    config = CorpusConfig(patients=3, sessions=(2, 2), seed=2)
+    return np.stack([[make_record(config, p, s).adu / 1000.0 for s in (0, 1)] for p in range(3)])
+
+
+@pytest.fixture
+def identifier(checkpoints):
+    return ECGModel.load(checkpoints["identification"])
+
+
+def gallery_of(rows, ids, threshold=None):
+    return enrolled(np.asarray(rows, float), ids, [f"g{i}" for i in range(len(rows))], "m").with_threshold(
+        threshold
+    )
+
+
+def test_a_recording_is_found_again_with_similarity_one(identifier, people):
+    gallery = identifier.enroll(people[:, 0], ["a", "b", "c"], fs=500)
+    assert (len(gallery), gallery.n_patients) == (3, 3)
+    matches = identifier.predict(people[:, 0], fs=500)
+    assert [m.patient_id for m in matches] == ["a", "b", "c"]
+    np.testing.assert_allclose([m.similarity for m in matches], 1.0, atol=1e-6)
+    one = identifier.predict(people[1, 0], fs=500)
+    assert (one.patient_id, one.accepted, one.record_id) == ("b", None, "array")
+    assert one.ranked[0] == ("b", one.similarity)
+    assert len(one.ranked) == 3
+
+
+def test_the_nearest_is_that_of_rank1_accuracy(identifier, people):
+    ids = np.array([7, 8, 9])
+    gallery = identifier.enroll(people[:, 0], ids, fs=500)
+    expected = rank1_accuracy(gallery.embeddings, ids, identifier.embed(people[:, 1], fs=500), ids)
+    matches = identifier.predict(people[:, 1], fs=500, gallery=gallery)
+    assert [m.patient_id for m in matches] == ids[expected.nearest].tolist()
+    np.testing.assert_allclose([m.similarity for m in matches], expected.similarity, atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.integers(1, 6))
+def test_ranked_patients_are_those_of_a_plain_loop(seed, n, top):
+    rng = np.random.default_rng(seed)
+    rows, ids = rng.normal(size=(n, 3)), rng.integers(0, 4, n)
+    probe = rng.normal(size=3)
+    gallery = gallery_of(rows, ids)
+    (match,) = gallery.match(probe[None], ["p"], top)
+    best = {}
+    for row, patient in zip(gallery.embeddings, ids.tolist()):
+        similarity = float(np.round(row @ probe / np.linalg.norm(probe), 12))
+        best[patient] = max(best.get(patient, -2), similarity)
+    expected = sorted(best.items(), key=lambda pair: -pair[1])[:top]
+    assert [patient for patient, _ in match.ranked] == [patient for patient, _ in expected]
+    np.testing.assert_allclose([s for _, s in match.ranked], [s for _, s in expected], atol=1e-12)
+    assert (match.patient_id, match.similarity) == match.ranked[0]
+
+
+def test_of_equal_similarities_the_one_enrolled_first_is_ahead():
+    gallery = gallery_of([[0, 1], [1, 0], [1, 0], [1, 0], [1, 0]], ["d", "c", "a", "d", "b"])
+    (match,) = gallery.match(np.array([[2.0, 0.0]]), ["p"])
+    assert [patient for patient, _ in match.ranked] == ["c", "a", "d", "b"]
+
+
+def test_matches_are_accepted_from_the_threshold_on():
+    gallery = gallery_of([[1, 0], [0, 1]], ["a", "b"], threshold=0.8)
+    near, far = gallery.match(np.array([[1.0, 0.1], [1.0, 0.9]]), ["x", "y"])
+    assert (near.accepted, far.accepted) == (True, False)
+    with pytest.raises(ConfigError, match="threshold is a cosine"):
+        gallery.with_threshold(1.2)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.3, 0.9])
+def test_the_threshold_of_a_false_match_rate_is_that_of_all_pairs_of_different_people(rate):
+    rng = np.random.default_rng(1)
+    ids = rng.integers(0, 30, 60)
+    gallery = gallery_of(rng.normal(size=(60, 5)), ids)
+    similarity = gallery.embeddings @ gallery.embeddings.T
+    impostors = np.array([similarity[i, j] for i in range(60) for j in range(i) if ids[i] != ids[j]])
+    assert gallery.false_match_threshold(rate) == pytest.approx(false_match_threshold(impostors, rate))
+
+
+def test_a_rate_that_the_gallery_cannot_measure_is_refused():
+    gallery = gallery_of(np.eye(3), ["a", "b", "c"])
+    with pytest.raises(
+        ConfigError, match="takes 1000 impostor pairs or more to measure, but there are 3; enroll"
+    ):
+        gallery.false_match_threshold(0.001)
+    with pytest.raises(ConfigError, match="there is no impostor pair"):
+        gallery_of(np.eye(3), ["a", "a", "a"]).false_match_threshold(0.1)
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "ä"], [3, 1, 2]])
+def test_a_gallery_comes_back_from_its_file(identifier, people, tmp_path, ids):
+    gallery = identifier.enroll(people[:, 0], ids, fs=500).with_threshold(0.25)
+    gallery.save(tmp_path / "g" / "gallery.npz")
+    loaded = Gallery.load(tmp_path / "g" / "gallery.npz")
+    np.testing.assert_array_equal(loaded.embeddings, gallery.embeddings)
+    assert loaded.patient_ids.tolist() == ids
+    assert (loaded.record_ids, loaded.model, loaded.threshold) == (gallery.record_ids, gallery.model, 0.25)
+    assert identifier.predict(people[2, 0], fs=500, gallery=loaded).patient_id == ids[2]
+    assert [path.name for path in (tmp_path / "g").iterdir()] == ["gallery.npz"]
+
+
+def test_what_is_no_gallery_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no such file"):
+        Gallery.load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    np.savez(tmp_path / "other.npz", embeddings=np.zeros(2))
+    np.savez(tmp_path / "objects.npz", embeddings=np.array([{}], dtype=object))
+    for name in ("text.npz", "other.npz", "objects.npz"):
+        with pytest.raises(CheckpointError, match="not a gallery"):
+            Gallery.load(tmp_path / name)
+
+
+def test_an_identification_model_wants_a_gallery_of_its_own(identifier, models, people):
+    with pytest.raises(ConfigError, match="there is nobody to compare with"):
+        identifier.predict(people[0, 0], fs=500)
+    foreign = models["pretraining"].enroll(people[:, 0], ["a", "b", "c"], fs=500)
+    with pytest.raises(CheckpointError, match="enrolled with another model"):
+        identifier.predict(people[0, 0], fs=500, gallery=foreign)
+
+
+def test_one_id_a_recording_is_wanted(identifier, people):
+    with pytest.raises(ConfigError, match="2 recordings need one patient id each"):
+        identifier.enroll(people[:2, 0], ["a"], fs=500)
+    with pytest.raises(ConfigError, match="texts or integers"):
+        identifier.enroll(people[:2, 0], [0.5, 1.5], fs=500)
+    assert len(identifier.enroll(people[0, 0], "a", fs=500)) == 1
