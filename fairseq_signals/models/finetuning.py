@@ -24,7 +24,10 @@ class FinetuningConfig(ECGTransformerConfig):
     """Options of a fine-tuned model, in addition to the encoder's."""
 
     model_path: Optional[str] = field(
-        default=None, metadata={"help": "pre-trained checkpoint, ours or the authors'; null = from scratch"}
+        default=None,
+        metadata={
+            "help": "pre-trained checkpoint, ours or the authors', or saved model; null = from scratch"
+        },
     )
     no_pretrained_weights: bool = field(
         default=False, metadata={"help": "take the checkpoint's architecture but not its weights"}
@@ -42,7 +45,7 @@ def architecture_source(cfg: FinetuningConfig) -> Optional[Checkpoint]:
     """The checkpoint that decides the encoder's shape: `model_path`, else the run's own."""
     if not cfg.model_path:
         return None
-    if Path(cfg.model_path).is_file():
+    if Path(cfg.model_path).exists():
         return load_checkpoint(cfg.model_path)
     own = Path(str(cfg.save_dir)) / str(cfg.restore_file)
     if own.is_file():
@@ -104,7 +107,7 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
     if not cfg.model_path or cfg.no_pretrained_weights:
         logger.info("encoder: random initialisation")
         return encoder
-    if not Path(cfg.model_path).is_file():
+    if not Path(cfg.model_path).exists():
         logger.warning(
             "encoder: %s is gone; random initialisation, until a checkpoint of this model is loaded",
             cfg.model_path,

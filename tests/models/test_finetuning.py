@@ -7,6 +7,7 @@ import logging
 import pytest
 import torch
 
+from fairseq_signals import ECGModel
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.finetuning import (
     FinetuningConfig,
@@ -63,6 +64,17 @@ def test_authors_key_names_are_mapped_and_mentioned(config, pretrained_path, pre
     encoder = build_encoder(config(model_path=str(pretrained_path)))
     assert same_weights(encoder, pretrained_encoder)
     assert "(authors' key names)" in caplog.text
+
+
+def test_a_saved_models_folder_serves_as_well_as_the_checkpoint(
+    config, pretrained_path, pretrained_encoder, tmp_path
+):
+    pytest.importorskip("safetensors")
+    ECGModel.load(pretrained_path).save(tmp_path / "model")
+    cfg = config(model_path=str(tmp_path / "model"))
+    assert same_weights(build_encoder(cfg), pretrained_encoder)
+    found, expected = architecture_source(cfg).config, load_checkpoint(pretrained_path).config
+    assert all(getattr(found, name) == getattr(expected, name) for name in ARCHITECTURE)
 
 
 @pytest.mark.parametrize("options", [{"model_path": None}, {"no_pretrained_weights": True}])
