@@ -19,7 +19,7 @@ COMMANDS = {
     "preprocess": "raw records -> record store: `preprocess NAME ...` runs preprocess/NAME.py",
     "manifest": "record store -> manifests: `manifest NAME ...` runs manifests/NAME.py",
     "evaluate": "test a fine-tuned checkpoint on lead sets",
-    "plot": "draw a record: `plot transforms RECORD` shows what each signal transform does to it",
+    "plot": "draw records, results and trainings: `plot PICTURE ...`, see `plot --help`",
     "examples": "print the folder of the example configurations",
 }
 #: Where the scripts of a subcommand lie: in a wheel inside the package, in a checkout beside it.

@@ -156,6 +156,12 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="seed of the training, noted in the results")
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write what is predicted as CSV")
     parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE.npz",
+        help="write scores or embeddings of all records, for `fairseq-signals plot`",
+    )
+    parser.add_argument(
         "--batch-size",
         type=_positive,
         default=64,
@@ -199,6 +205,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.predictions:
         write_atomically(args.predictions, _csv_lines(outcome))
         print(f"wrote {args.predictions}")
+    if args.save:
+        from fairseq_signals.evaluation.saved import write_evaluation
+
+        write_evaluation(args.save, outcome, method)
+        print(f"wrote {args.save}")
     return 0
 
 

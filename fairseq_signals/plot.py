@@ -1,4 +1,4 @@
-"""`fairseq-signals plot`: drawings of a recording. Needs matplotlib: pip install "fairseq-signals[plot]"."""
+"""`fairseq-signals plot`: recordings, results and trainings. Needs matplotlib: "fairseq-signals[plot]"."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import numpy as np
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
 from fairseq_signals.ecg.record import Record, read_record
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError
+from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError, SignalError
+from fairseq_signals.evaluation.results import ResultsError
+from fairseq_signals.evaluation.saved import SavedEvaluation, read_evaluation
+from fairseq_signals.plot_arguments import SEGMENT_S, build_parser
+from fairseq_signals.training_log import INNER, TRAIN, Series, read_training_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FS = 500.0  # Hz, at which segments are loaded for training
-SEGMENT_S = 5.0  # what pre-training sees at once
-MAX_SECONDS = 30.0
 DEFAULT_LEADS = ("I", "II", "V2")
 DPI = 200
 
@@ -54,6 +56,131 @@ def plot_transforms(
     caption = f"{record.record_id}: {signal_mv.shape[1] / FS:g} s, seed {seed}"
     save(draw_transforms(signal_mv, FS, shown, panels, caption), out)
     return out
+
+
+def plot_record(path: Path, out: Path, given: str | None = None, start_s: float = 0.0) -> Path:
+    """The file with a recording in the usual layout.
+
+    Args:
+        path: the record.
+        out: the picture; its suffix says which format.
+        given: the leads that a model is given, as `parse_leads` takes them; None: it is not about a model.
+        start_s: where to begin.
+
+    Raises:
+        SignalError: the record cannot be read, or ends before `start_s`.
+        LeadError: a lead that does not exist.
+        MissingLibraryError, ConfigError: as `plot_transforms`.
+    """
+    require_matplotlib()
+    from fairseq_signals.plots.record import PAGE_S, draw_record
+
+    record = read_record(path)
+    signal_mv = twelve_leads(record)
+    start, seconds = round(start_s * FS), signal_mv.shape[1] / FS
+    if start >= signal_mv.shape[1]:
+        raise SignalError(
+            f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on"
+        )
+    shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
+    present = parse_leads(list(record.leads))
+    leads = None if given is None else parse_leads(given)
+    save(draw_record(signal_mv[:, start:], FS, present, f"{record.record_id}: {shown}", leads), out)
+    return out
+
+
+def plot_classification(
+    path: Path, out: Path, leads: str | None = None, threshold: float | None = None
+) -> list[Path]:
+    """The files with the results of a classifier: curves, calibration and confusion.
+
+    Args:
+        path: file of `evaluate --save`.
+        out: the pictures' common name: `NAME.png` gives `NAME_curves.png` and so on.
+        leads: which lead set; the first by default.
+        threshold: probability above which a class is predicted; that of the evaluation by default.
+
+    Raises:
+        ResultsError: the file cannot be used, or has no such lead set.
+        MissingLibraryError, ConfigError: as `plot_transforms`.
+    """
+    require_matplotlib()
+    written = []
+    saved = read_evaluation(path, "classification")
+    for name, figure in classification_figures(saved, leads, threshold).items():
+        written.append(out.with_name(f"{out.stem}_{name}{out.suffix}"))
+        save(figure, written[-1])
+    return written
+
+
+def classification_figures(
+    saved: SavedEvaluation, leads: str | None = None, threshold: float | None = None
+) -> dict[str, Figure]:
+    """The pictures of a classifier on one lead set, by name."""
+    from fairseq_signals.plots.axes import lead_set_name
+    from fairseq_signals.plots.classification import draw_calibration, draw_confusion, draw_curves
+
+    leads = saved.leads[0] if leads is None else leads
+    probabilities = saved.arrays["probabilities"][saved.index(leads)].astype(np.float64)
+    labels, names = saved.arrays["labels"], saved.arrays["names"].tolist()
+    title = f"{saved.method}: {len(labels)} {saved.counted}, {lead_set_name(leads)}"
+    figures = {"curves": draw_curves(labels, probabilities, names, title),
+               "calibration": draw_calibration(labels, probabilities, names, title)}  # fmt: skip
+    threshold = float(saved.arrays["threshold"]) if threshold is None else threshold
+    predictions = probabilities > threshold
+    title = f"{title}, predicted above {threshold:g}"
+    figures["confusion"] = draw_confusion(labels, predictions, names, title, saved.arrays.get("weights"))
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def plot_identification(path: Path, out: Path, leads: str | None = None) -> Path:
+    """The file with the results of an identification model; arguments and errors as `plot_classification`."""
+    require_matplotlib()
+    save(identification_figure(read_evaluation(path, "identification"), leads), out)
+    return out
+
+
+def identification_figure(saved: SavedEvaluation, leads: str | None = None) -> Figure:
+    """The picture of an identification model, its matrix and histogram of one lead set."""
+    from fairseq_signals.plots.identification import draw_identification
+
+    first = saved.leads[0] if leads is None else saved.leads[saved.index(leads)]
+    order = [first, *(name for name in saved.leads if name != first)]
+    similarity = {name: saved.similarity(name) for name in order}
+    ids = (saved.arrays["gallery_ids"], saved.arrays["probe_ids"])
+    try:
+        return draw_identification(similarity, *ids, f"{saved.method}: {len(ids[1])} {saved.counted}")
+    except ValueError as error:
+        raise ResultsError(f"{saved.method}: {error}") from None
+
+
+def plot_training(path: Path, out: Path) -> Path:
+    """The file with a training's losses and scores.
+
+    Args:
+        path: log file, or a folder that has one.
+        out: the picture.
+
+    Raises:
+        ConfigError: there is no log of a training.
+        MissingLibraryError: as `plot_transforms`.
+    """
+    require_matplotlib()
+    save(training_figure(read_training_log(path), path.name), out)
+    return out
+
+
+def training_figure(series: dict[str, Series], title: str) -> Figure:
+    """The picture of a training: of entries within epochs and of their means, those that are more."""
+    from fairseq_signals.plots.training import draw_training
+
+    inner, epochs = series.get(INNER, Series()), series.get(TRAIN, Series())
+    shown = {TRAIN: inner if len(inner) > len(epochs) else epochs}
+    shown.update({who: found for who, found in series.items() if who not in (INNER, TRAIN)})
+    try:
+        return draw_training({who: (s.updates, s.values) for who, s in shown.items() if len(s)}, title)
+    except ValueError as error:
+        raise ConfigError(f"{title}: {error}") from None
 
 
 def require_matplotlib() -> None:
@@ -104,66 +231,30 @@ def save(figure: Figure, out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    """The arguments of the command."""
-    parser = argparse.ArgumentParser(prog=prog, description="Draw a recording.")
-    pictures = parser.add_subparsers(dest="picture", required=True, metavar="PICTURE")
-    transforms = pictures.add_parser(
-        "transforms",
-        help="what each signal transform does to a record, on standard ECG paper",
-        description="Draw each signal transform with its default parameters on the beginning of a record, "
-        "the original in grey behind it, on standard ECG paper: 25 mm/s, 10 mm/mV.",
-    )
-    transforms.add_argument(
-        "record", type=Path, metavar="RECORD", help="WFDB record, with or without .hea; resampled to 500 Hz"
-    )
-    transforms.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="picture to write: .png, .pdf, .svg, ... (default: RECORD's name with _transforms.png, here)",
-    )
-    transforms.add_argument(
-        "--seed", type=_seed, default=1, metavar="N", help="of the transforms (default: %(default)s)"
-    )
-    transforms.add_argument(
-        "--leads",
-        metavar="LEADS",
-        help="leads to draw, such as I,II,V2, or a lead set, such as 12 (default: I,II,V2)",
-    )
-    transforms.add_argument(
-        "--seconds",
-        type=_seconds,
-        default=SEGMENT_S,
-        metavar="S",
-        help="how much of the record (default: %(default)s, a segment of pre-training)",
-    )
-    return parser
-
-
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Draw, write the file and say where; the exit code is 0."""
+    """Draw, write the files and say where; the exit code is 0."""
     args = build_parser(prog).parse_args(argv)
-    name = args.record.stem if args.record.suffix == ".hea" else args.record.name
-    out = args.out or Path(f"{name}_transforms.png")
-    print(f"wrote {plot_transforms(args.record, out, args.seed, args.leads, args.seconds)}")
+    for path in _draw(args):
+        print(f"wrote {path}")
     return 0
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be an integer from 0, but is {text!r}")
-    return int(text)
+def _draw(args: argparse.Namespace) -> list[Path]:
+    def out(source: Path, suffix: str = f"_{args.picture}.png") -> Path:
+        name = source.stem if source.suffix in (".hea", ".npz", ".log") else source.absolute().name
+        return args.out or Path(f"{name}{suffix}")
 
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most {MAX_SECONDS:g}, but is {text!r}")
-    return value
+    if args.picture == "record":
+        return [plot_record(args.record, out(args.record), args.leads, args.start)]
+    if args.picture == "transforms":
+        return [plot_transforms(args.record, out(args.record), args.seed, args.leads, args.seconds)]
+    if args.picture == "classification":
+        return plot_classification(args.evaluation, out(args.evaluation, ".png"), args.leads, args.threshold)
+    if args.picture == "identification":
+        return [plot_identification(args.evaluation, out(args.evaluation), args.leads)]
+    if args.picture == "training":
+        return [plot_training(args.run, out(args.run))]
+    raise ConfigError(f"there is no picture {args.picture!r}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "ecg": set(),
     "metrics": set(),
     "transforms": {"ecg"},
-    "plots": {"ecg", "transforms"},
+    "plots": {"ecg", "transforms", "metrics"},
     "modules": {"ecg"},
     "data": {"ecg", "transforms"},
     "evaluation": {"ecg", "data", "metrics", "modules"},

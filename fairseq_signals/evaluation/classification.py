@@ -72,7 +72,16 @@ def evaluate_classification(
                 pairs = [cell for p, y in zip(score, label) for cell in (f"{p:.6g}", int(y))]
                 yield [leads, *item, *pairs]
 
-    return Evaluation("classification", len(items), f"{per}s", values, predictions, notes)
+    arrays = {
+        "probabilities": probabilities.astype(np.float32),
+        "labels": labels,
+        "record_ids": np.array([item[0] for item in items], dtype=str),
+        "patient_ids": np.array([item[1] for item in items], dtype=str),
+        "names": np.array(names, dtype=str),
+        "threshold": threshold,
+        **({} if weights is None else {"weights": weights}),
+    }
+    return Evaluation("classification", len(items), f"{per}s", values, predictions, notes, arrays)
 
 
 def read_targets(manifest: Manifest, n_classes: int) -> np.ndarray:

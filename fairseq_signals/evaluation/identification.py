@@ -30,13 +30,14 @@ def evaluate_identification(
     g_ids, p_ids = [item[1] for item in g_items], [item[1] for item in p_items]
     g_all, p_all = predict_all(gallery), predict_all(probe)  # (S, N, D)
     chance = chance_level(g_ids, p_ids)
-    found = {}
+    found, compared = {}, []
     for leads, g_segments, p_segments in zip(lead_sets, g_all, p_all):
         try:
             g_embeddings, _ = mean_by_record(g_segments, g_group, normalize)
             p_embeddings, _ = mean_by_record(p_segments, p_group, normalize)
         except ValueError as error:
             raise CheckpointError(f"{leads} leads: {error}") from None
+        compared.append((g_embeddings.astype(np.float32), p_embeddings.astype(np.float32)))
         found[leads] = rank1_accuracy(g_embeddings, g_ids, p_embeddings, p_ids, normalize=normalize)
     notes = [f"{len(g_items)} gallery {per}s of {len(set(g_ids))} patients"]
     unknown = len(set(p_ids) - set(g_ids))
@@ -52,4 +53,12 @@ def evaluate_identification(
                 yield [leads, *item, *g_items[nearest], f"{similarity:.6f}", int(correct)]
 
     values = {leads: {"accuracy": rank1.accuracy, "chance": chance} for leads, rank1 in found.items()}
-    return Evaluation("identification", len(p_items), f"probe {per}s", values, predictions, notes)
+    arrays = {
+        **{name: np.stack(side) for name, side in zip(("gallery", "probe"), zip(*compared))},
+        "gallery_ids": np.array(g_ids, dtype=str),
+        "probe_ids": np.array(p_ids, dtype=str),
+        "gallery_records": np.array([item[0] for item in g_items], dtype=str),
+        "probe_records": np.array([item[0] for item in p_items], dtype=str),
+        "normalize": normalize,
+    }
+    return Evaluation("identification", len(p_items), f"probe {per}s", values, predictions, notes, arrays)

@@ -28,6 +28,7 @@ class Evaluation:
         values: per lead set the metrics by name; NaN where undefined.
         predictions: the header and the lines of the CSV file, made when iterated.
         notes: what a reader of the numbers should know.
+        arrays: what the numbers were computed from, by name; see `evaluation/saved.py`.
     """
 
     task: str
@@ -36,6 +37,7 @@ class Evaluation:
     values: dict[str, dict[str, float]]
     predictions: Callable[[], Iterator[Sequence[Any]]]
     notes: list[str] = field(default_factory=list)
+    arrays: dict[str, Any] = field(default_factory=dict)
 
 
 class ResultsError(FairseqSignalsError):

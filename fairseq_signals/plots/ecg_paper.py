@@ -6,6 +6,7 @@ and a printout at 100 % has the scales that it states.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Tuple
 
 import numpy as np
@@ -31,6 +32,20 @@ def new_page(width_mm: float, height_mm: float) -> Tuple[Figure, Axes]:
     axes.set(xlim=(0, width_mm), ylim=(0, height_mm), aspect="equal")
     axes.axis("off")
     return figure, axes
+
+
+def up_to_grid(length_mm: float) -> int:
+    """The next multiple of the coarse grid."""
+    return math.ceil(round(length_mm / LARGE_MM, 6)) * LARGE_MM
+
+
+def room(signal_mm: np.ndarray, least_up: int, least_down: int, most: int) -> Tuple[int, int]:
+    """Room above and below 0 that a trace in millimetres needs, multiples of 5 mm within these limits."""
+    up, down = float(signal_mm.max()), -float(signal_mm.min())
+    return (
+        min(max(up_to_grid(up), up_to_grid(least_up)), most),
+        min(max(up_to_grid(down), up_to_grid(least_down)), most),
+    )
 
 
 def draw_grid(axes: Axes, left_mm: float, bottom_mm: float, width_mm: int, height_mm: int) -> Rectangle:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,8 @@ from fairseq_signals.plots.ecg_paper import (
     draw_grid,
     draw_lead,
     new_page,
+    room,
+    up_to_grid,
 )
 from fairseq_signals.transforms.base import Compose
 from fairseq_signals.transforms.build import RANDOM_LEAD_MASKING, build_transform
@@ -99,7 +101,7 @@ def paper_height(rooms: Sequence[Tuple[int, int]]) -> int:
 
 def lay_out(signal_mv: np.ndarray, fs: float, leads: Sequence[int], panels: Sequence[Panel]) -> Layout:
     """The layout of a page; arguments as in `draw_transforms`."""
-    width = _up_to_grid(_PULSE_AREA + signal_mv.shape[1] / fs * SPEED_MM_S)
+    width = up_to_grid(_PULSE_AREA + signal_mv.shape[1] / fs * SPEED_MM_S)
     for columns in COLUMNS:
         rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
         layout = Layout(rows, [_rooms(signal_mv, row, leads) for row in rows], width)
@@ -184,17 +186,5 @@ def _draw_panel(
 def _rooms(signal_mv: np.ndarray, row: Sequence[Panel], leads: Sequence[int]) -> List[Tuple[int, int]]:
     """Millimetres above and below 0 mV that each lead needs in a row of panels."""
     shown = np.stack([signal_mv, *(panel.changed for panel in row)])[:, list(leads)] * GAIN_MM_MV
-    highest, lowest = shown.max(axis=(0, 2)), shown.min(axis=(0, 2))
-    return [
-        (_room(high, max(_LEAST_UP, PULSE_MV * GAIN_MM_MV)), _room(-low, _LEAST_DOWN))
-        for high, low in zip(highest.tolist(), lowest.tolist())
-    ]
-
-
-def _room(needed: float, least: float) -> int:
-    return min(max(_up_to_grid(needed), _up_to_grid(least)), _MOST)
-
-
-def _up_to_grid(length_mm: float) -> int:
-    """The next multiple of the coarse grid."""
-    return math.ceil(round(length_mm / LARGE_MM, 6)) * LARGE_MM
+    least_up = max(_LEAST_UP, round(PULSE_MV * GAIN_MM_MV))
+    return [room(shown[:, i], least_up, _LEAST_DOWN, _MOST) for i in range(len(leads))]

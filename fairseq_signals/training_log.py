@@ -1,0 +1,131 @@
+"""What fairseq logged during a training: its formats `json` and `simple`, with hydra or without."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_signals.errors import ConfigError
+
+#: "[2026-01-31 12:00:00,000][train][INFO] - ..." (hydra) or "2026-01-31 12:00:00 | INFO | train | ..."
+#: (fairseq).
+_LINE = re.compile(
+    r"^(?:\[[^\]]*\]\[(?P<hydra>\w+)\]\[INFO\] - |[-\d]+ [:\d,]+ \| INFO \| (?P<plain>\w+) \| )(?P<text>.*)$"
+)
+_INNER = re.compile(r"^epoch (\d+):\s+\d+ / \d+\s+(.*)$")
+_EPOCH = re.compile(r"^epoch (\d+)(?: \| valid on '[^']*' subset)? \| (.*)$")
+INNER, TRAIN = "train_inner", "train"
+LARGEST = 1 << 30  # bytes of a log that are read at most: a folder may hold other files with this suffix
+
+
+@dataclass
+class Series:
+    """Values over the updates of a training.
+
+    Attributes:
+        updates: (N,) increasing.
+        epochs: (N,).
+        values: by name (N,), NaN where a value is not in the log.
+    """
+
+    updates: list[int] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.updates)
+
+    def add(self, update: int, epoch: int, values: dict[str, float]) -> None:
+        """Append an entry; entries from that update on were of a run that was resumed before it, and go."""
+        while self.updates and self.updates[-1] >= update:
+            self.updates.pop()
+            self.epochs.pop()
+            for column in self.values.values():
+                column.pop()
+        for name in values:
+            self.values.setdefault(name, [math.nan] * len(self))
+        for name, column in self.values.items():
+            column.append(values.get(name, math.nan))
+        self.updates.append(update)
+        self.epochs.append(epoch)
+
+
+def read_training_log(path: Path) -> dict[str, Series]:
+    """The series in a log file, or in all logs below a folder, by who logged: "train_inner" (every few
+    updates), "train" (means of epochs), and each validation subset.
+
+    Raises:
+        ConfigError: no such file or folder, or nothing in it is fairseq's log of a training.
+    """
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such log or folder of a training")
+    files = [path]
+    if path.is_dir():
+        files = [file for file in path.rglob("*.log") if file.is_file() and file.stat().st_size < LARGEST]
+        files.sort(key=lambda file: (file.stat().st_mtime, str(file)))
+        preferred = [file for file in files if file.name == "hydra_train.log"]
+        files = preferred or files
+    series: dict[str, Series] = {}
+    for file in files:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            add_lines(series, lines)
+    if not series:
+        where = f"{path} (of {len(files)} .log files in it)" if path.is_dir() else str(path)
+        raise ConfigError(
+            f"{where}: no losses are in it. Expected is the log of fairseq-hydra-train with "
+            f"common.log_format json "
+            "or simple: hydra_train.log in its hydra.run.dir, or what it printed."
+        )
+    return series
+
+
+def add_lines(series: dict[str, Series], lines: Iterable[str]) -> None:
+    """Add what is in the lines of a log to the series."""
+    for line in lines:
+        match = _LINE.match(line.rstrip())
+        entry = match and parse_entry(match["text"], match["hydra"] or match["plain"])
+        if match and entry:
+            epoch, values = entry
+            update = values.pop("num_updates", None)
+            if update is not None and math.isfinite(update):
+                series.setdefault(match["hydra"] or match["plain"], Series()).add(int(update), epoch, values)
+
+
+def parse_entry(text: str, tag: str) -> tuple[int, dict[str, float]] | None:
+    """Epoch and numbers of an entry; None where the text is none.
+
+    Args:
+        text: the message.
+        tag: who logged it, which fairseq puts before the names of means in JSON.
+    """
+    if text.startswith("{"):
+        try:
+            found = json.loads(text)
+            epoch = int(found.pop("epoch"))
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            return None
+        return epoch, _numbers((name[len(tag) + 1 :] if name.startswith(f"{tag}_") else name, value)
+                               for name, value in found.items() if name != "update")  # fmt: skip
+    match = _INNER.match(text)
+    if match:
+        pairs = (part.partition("=")[::2] for part in match[2].split(", "))
+        return int(match[1]), _numbers(pairs)
+    match = _EPOCH.match(text)
+    if match:
+        pairs = (part.partition(" ")[::2] for part in match[2].split(" | "))
+        return int(match[1]), _numbers(pairs)
+    return None
+
+
+def _numbers(pairs: Iterable[tuple[str, object]]) -> dict[str, float]:
+    found = {}
+    for name, value in pairs:
+        try:
+            found[name.strip()] = float(str(value))
+        except ValueError:
+            continue
+    return found
