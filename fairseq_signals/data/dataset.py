@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Any, Dict, List, Optional, Tuple
+from collections.abc import Sequence
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_signals.data.batch_memory import BatchMemory, ReadyBatch
 from fairseq_signals.data.collater import collate
+from fairseq_signals.data.manifest import STORE
+from fairseq_signals.data.randomness import generator, generators
 from fairseq_signals.data.segments import SegmentReader, normalize_leads
 from fairseq_signals.data.views import Views, keep_leads
 from fairseq_signals.ecg.leads import N_LEADS
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.transforms.base import Transform
+from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, lead_masking
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +73,14 @@ class ECGDataset(torch.utils.data.Dataset):
         self.reader, self.transform, self.targets, self.is_probe = reader, transform, targets, is_probe
         self.leads = list(leads)
         self.views = Views(self.leads, views, view_leads, min_view_leads)
+        self.fixed_views = None if view_leads == "disjoint" else self.views.draw(())
         self.pad_leads, self.shuffle, self.seed, self.normalize = pad_leads, shuffle, seed, normalize
         self.pad, self.max_sample_size, self.subset = pad, max_sample_size, subset
+        self.n_leads = N_LEADS if pad_leads else len(self.leads)
+        # then leads are chosen before anything is known of the signal, and segments read to where they end up
+        self.masking: Optional[LeadMasking] = lead_masking(Compose([]) if transform is None else transform)
+        if reader.manifest.layout != STORE or not pad_leads or normalize:
+            self.masking = None
         self.patient_index = _index_of(manifest.patient_ids)
         self.record_index = _index_of(manifest.record_ids)
         self.segment = np.asarray(manifest.segments, dtype=np.int64)
@@ -84,8 +93,10 @@ class ECGDataset(torch.utils.data.Dataset):
             raise ManifestError(
                 f"{manifest.path}: has no {'pair of segments' if pairs else 'segment'} to use"
             )
-        sizes = np.asarray(manifest.n_samples)[self.items[:, 0]]
-        self.sizes = np.minimum(sizes, max_sample_size) if max_sample_size else sizes
+        self.n_samples = np.asarray(manifest.n_samples)
+        self.lengths = np.minimum(self.n_samples, max_sample_size) if max_sample_size else self.n_samples
+        self.sizes = self.lengths[self.items[:, 0]]  # of items
+        self.memory = BatchMemory()
         self.epoch = 1
 
     def _pair_up(self, kept: np.ndarray) -> np.ndarray:
@@ -105,16 +116,64 @@ class ECGDataset(torch.utils.data.Dataset):
         return len(self.items)
 
     def __getitem__(self, index: int) -> List[Dict[str, Any]]:
-        return [
-            self._sample(index, row, view, signal)
-            for part, row in enumerate(self.items[index].tolist())
-            for view, signal in enumerate(self._views(index, part, row))
-        ]
+        samples = []
+        for part, row in enumerate(self.items[index].tolist()):
+            signals = np.empty((len(self.views), self.n_leads, int(self.lengths[row])), dtype=np.float32)
+            key = (self.seed, self.epoch, index, part)
+            self._read_views(signals, row, key, generator(key))
+            samples += [self._sample(index, row, view, signal) for view, signal in enumerate(signals)]
+        return samples
 
-    def _views(self, index: int, part: int, row: int) -> Iterator[np.ndarray]:
-        """The views of a segment, each (leads, samples)."""
-        key = [self.seed, self.epoch, index, part]
-        rng = np.random.default_rng(key)
+    def __getitems__(self, indices: Sequence[int]) -> Union[ReadyBatch, List[List[Dict[str, Any]]]]:
+        """What `collater` makes a batch of: the items, or where segments are of one length, the batch itself.
+
+        A `DataLoader` calls this. Each segment is then read to its place in the batch, which a worker process
+        makes in shared memory, so that nothing is copied on the way.
+        """
+        index = np.asarray(indices, dtype=np.int64)
+        items = self.items[index]  # (N, parts)
+        segments = items.reshape(-1)
+        length = int(self.lengths[segments[0]])
+        if (self.lengths[segments] != length).any():
+            return [self[i] for i in index.tolist()]
+        n_views = len(self.views)
+        source, place = self.memory.take((len(segments) * n_views, self.n_leads, length))
+        keys = np.empty((*items.shape, 4), dtype=np.int64)
+        keys[..., :2] = self.seed, self.epoch
+        keys[..., 2], keys[..., 3] = index[:, None], np.arange(items.shape[1])
+        keys = keys.reshape(-1, 4)
+        places = source.numpy().reshape(len(segments), n_views, self.n_leads, length)
+        for out, row, key, rng in zip(places, segments.tolist(), keys.tolist(), generators(keys)):
+            self._read_views(out, row, key, rng)
+        rows = np.repeat(segments, n_views)
+        columns = {
+            "id": np.repeat(index, items.shape[1] * n_views),
+            "patient_id": self.patient_index[rows],
+            "record_id": self.record_index[rows],
+            "segment": self.segment[rows],
+            "segment_row": rows,
+            "view": np.tile(np.arange(n_views), len(segments)),
+        }
+        batch = ReadyBatch(net_input={"source": source, "padding_mask": None}, subset=self.subset)
+        batch.place = place
+        batch.update((key, torch.from_numpy(column)) for key, column in columns.items())
+        if self.targets is not None:
+            batch["label"] = self.targets[batch["segment_row"]]
+        if self.is_probe is not None:
+            batch["is_probe"] = torch.from_numpy(np.asarray(self.is_probe, dtype=bool)[rows])
+        return batch
+
+    def _read_views(self, out: np.ndarray, row: int, key: Sequence[int], rng: np.random.Generator) -> None:
+        """Fill `out`, (views, leads, samples), with the views of a segment; `rng` is that of `key`."""
+        kept_leads = self.fixed_views or self.views.draw([*key, 0, 1])
+        if self.masking is not None and out.shape[2] == self.n_samples[row]:
+            for view, kept in enumerate(kept_leads):
+                rng = generator((*key, view)) if view else rng
+                omit = self.masking.draw(N_LEADS, rng)
+                if len(kept) < N_LEADS:
+                    omit |= ~np.isin(np.arange(N_LEADS), kept)
+                self.reader.read_into(out[view], row, omit)
+            return
         signal = self.reader.read(row)
         if self.max_sample_size and signal.shape[1] > self.max_sample_size:
             room = signal.shape[1] - self.max_sample_size
@@ -122,12 +181,10 @@ class ECGDataset(torch.utils.data.Dataset):
             signal = signal[:, start : start + self.max_sample_size]
         if self.normalize:
             signal = normalize_leads(signal)
-        for view, kept in enumerate(self.views.draw([*key, 0, 1])):
-            if view:
-                rng = np.random.default_rng([*key, view])
-            changed = signal if self.transform is None else self.transform(signal, rng)
-            changed = keep_leads(np.ascontiguousarray(changed, dtype=np.float32), kept)
-            yield changed if self.pad_leads else changed[self.leads]
+        for view, kept in enumerate(kept_leads):
+            rng = generator((*key, view)) if view else rng
+            changed = keep_leads(signal if self.transform is None else self.transform(signal, rng), kept)
+            out[view] = changed if self.pad_leads else changed[self.leads]
 
     def _sample(self, index: int, row: int, view: int, signal: np.ndarray) -> Dict[str, Any]:
         sample: Dict[str, Any] = {
@@ -146,7 +203,10 @@ class ECGDataset(torch.utils.data.Dataset):
             sample["is_probe"] = bool(self.is_probe[row])
         return sample
 
-    def collater(self, samples: List[List[Dict[str, Any]]]) -> Dict[str, Any]:
+    def collater(self, samples: Union[ReadyBatch, List[List[Dict[str, Any]]]]) -> Dict[str, Any]:
+        """A batch; in a loader's worker one that goes to the main process without a copy."""
+        if isinstance(samples, ReadyBatch):
+            return dict(samples) if torch.utils.data.get_worker_info() is None else samples
         return collate(samples, self.pad)
 
     def set_epoch(self, epoch: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,14 @@ class SegmentReader:
         self.manifest = manifest
         self.fs = fs
         self.stores: dict[str, RecordStore] = {}
+        self.shards: list[tuple[RecordStore, str]] = []  # store, file name
         if manifest.layout == STORE:
-            self.places = [_place(path) for path in manifest.paths]
-            for folder in dict.fromkeys(place[0] for place in self.places):
-                self.stores[folder] = RecordStore(manifest.root / folder)
-                _require_rate(self.stores[folder], fs)
+            names, self.places = _places(manifest.paths)
+            for folder, name in map(os.path.split, names):
+                if folder not in self.stores:
+                    self.stores[folder] = RecordStore(manifest.root / folder)
+                    _require_rate(self.stores[folder], fs)
+                self.shards.append((self.stores[folder], name))
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -41,11 +44,20 @@ class SegmentReader:
         Raises:
             StoreError, SignalError: it is absent, too short, or of another sampling rate.
         """
-        n_samples = int(self.manifest.n_samples[index])
-        if self.manifest.layout == STORE:
-            folder, shard, row, start = self.places[index]
-            return self.stores[folder].read(shard, row, start, n_samples)[0]
-        return self._mat_signal(self.load_mat(index), index)
+        if self.manifest.layout != STORE:
+            return self._mat_signal(self.load_mat(index), index)
+        signal = np.empty((N_LEADS, int(self.manifest.n_samples[index])), dtype=np.float32)
+        self.read_into(signal, index)
+        return signal
+
+    def read_into(self, out: np.ndarray, index: int, omit: np.ndarray | None = None) -> None:
+        """Fill `out`, (12, n_samples) float32, with what `read` gives of segment `index` of a store.
+
+        Leads for which `omit` (12,) is True are not read: they become zeros.
+        """
+        shard, row, start = self.places[index].tolist()
+        store, name = self.shards[shard]
+        store.read_into(out, name, row, start, omit)
 
     def load_mat(self, index: int) -> dict[str, Any]:
         """All that a `.mat` segment file holds."""
@@ -92,15 +104,18 @@ def normalize_leads(signal: np.ndarray) -> np.ndarray:
     return (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
 
 
-def _place(path: str) -> tuple[str, str, int, int]:
-    """Store folder relative to the root, shard file, row and first sample."""
-    shard, row, start = parse_path(path)
-    parent, name = str(Path(shard).parent), Path(shard).name
-    return parent, name, row, start
+def _places(paths: list[str]) -> tuple[list[str], np.ndarray]:
+    """The distinct shards relative to the root, and of each path (N, 3): which of them, row, first sample."""
+    number: dict[str, int] = {}
+    places = np.empty((len(paths), 3), dtype=np.int64)
+    for i, path in enumerate(paths):
+        shard, row, start = parse_path(path)
+        places[i] = number.setdefault(shard, len(number)), row, start
+    return list(number), places
 
 
 def _require_rate(store: RecordStore, fs: float) -> None:
-    table = store.metadata()
+    table = store.metadata(["record_id", "fs"])
     other = [rate for rate in table.column("fs").unique().to_pylist() if rate != fs]
     if other:
         record = next(

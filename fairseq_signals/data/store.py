@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard
 #: What the store was made from and with, and whether it is complete.
 STATE_FILE = "store.json"
 _ALL_LEADS = np.arange(N_LEADS)
+_WHOLE = [(slice(0, N_LEADS), False)]
 
 
 class RecordStore:
@@ -70,7 +72,7 @@ class RecordStore:
     def n_samples(self, shard: str, row: int) -> int:
         """Samples per lead of a record."""
         batch, i = self._shard(shard).find(row)
-        return int(batch.n_samples[i])
+        return batch.n_samples[i]
 
     def read(
         self, shard: str, row: int, start: int = 0, n_samples: int | None = None
@@ -96,28 +98,42 @@ class RecordStore:
         present[leads] = True
         return signal, present
 
-    def read_into(self, out: np.ndarray, shard: str, row: int, start: int = 0) -> np.ndarray:
+    def read_into(
+        self, out: np.ndarray, shard: str, row: int, start: int = 0, omit: np.ndarray | None = None
+    ) -> np.ndarray:
         """Fill `out`, (12, n_samples) float32, with a stretch of a record as `read` gives it.
+
+        Args:
+            out: where the stretch goes; it says how long that is.
+            shard, row, start: as of `read`.
+            omit: (12,) bool, True for leads that are not read: they become zeros.
 
         Returns:
             The positions (L,) of the leads that the record has.
         """
-        opened = self._shard(shard)
-        batch, i = opened.find(row)
+        batch, i = self._shard(shard).find(row)
         stop = start + out.shape[1]
-        self._check_stretch(shard, row, start, stop, int(batch.n_samples[i]))
+        if not 0 <= start <= stop <= batch.n_samples[i]:
+            self._check_stretch(shard, row, start, stop, batch.n_samples[i])
         first, last = batch.lead_begin[i], batch.lead_begin[i + 1]
-        scale = batch.scale[first:last].astype(np.float32)[:, None]
+        scale = batch.scale[first:last]  # (L, 1)
         try:
             stored = batch.samples(i, last - first, start, stop)
         except StoreError as e:
-            raise StoreError(f"{opened.path}: row {row}: {e}. Preprocess again with --overwrite.") from e
-        if len(scale) == N_LEADS:
-            np.multiply(stored, scale, out=out, dtype=np.float32)
+            path = self.root / shard
+            raise StoreError(f"{path}: row {row}: {e}. Preprocess again with --overwrite.") from e
+        if last - first == N_LEADS:
+            for run, left_out in _WHOLE if omit is None else _runs(omit.tobytes()):
+                if left_out:
+                    out[run] = 0.0
+                else:
+                    np.multiply(stored[run], scale[run], out[run], dtype=np.float32)
             return _ALL_LEADS
         leads = batch.lead_positions[first:last].astype(np.int64)
         out.fill(0)
         out[leads] = np.multiply(stored, scale, dtype=np.float32)
+        if omit is not None:
+            out[omit] = 0.0
         return leads
 
     def _check_stretch(self, shard: str, row: int, start: int, stop: int, total: int) -> None:
@@ -152,6 +168,13 @@ class RecordStore:
         return shards
 
 
+@functools.lru_cache(maxsize=2**N_LEADS)
+def _runs(omit: bytes) -> list[tuple[slice, bool]]:
+    """Neighbouring leads that are all read (False) or all left out (True)."""
+    ends = [i for i in range(1, N_LEADS) if omit[i] != omit[i - 1]]
+    return [(slice(begin, end), bool(omit[begin])) for begin, end in zip([0, *ends], [*ends, N_LEADS])]
+
+
 class _Shard:
     """An opened shard: what it holds stays in the memory map until it is read."""
 
@@ -175,7 +198,10 @@ class _Shard:
 
 
 class _Batch:
-    """A record batch: views of its columns, one entry a record or a lead."""
+    """A record batch: views of its columns, one entry a record or a lead.
+
+    What has one number a record is a `memoryview`, which is quicker to index than an array.
+    """
 
     def __init__(self, batch: pa.RecordBatch, codec: str) -> None:
         signal, n_samples, leads, scale = (
@@ -184,17 +210,18 @@ class _Batch:
         )
         _, offsets, data = signal.buffers()
         self.codec = codec
-        self.offsets = np.frombuffer(offsets, dtype=np.int64)[signal.offset :][: len(batch) + 1]  # in bytes
+        self.offsets = memoryview(offsets).cast("q")[signal.offset :][: len(batch) + 1]
         self.data = memoryview(data or b"")
         self.stored = np.frombuffer(self.data, dtype="<i2") if codec != FLAC else None
-        self.n_samples = n_samples.to_numpy()
-        self.lead_begin = leads.offsets.to_numpy().astype(np.int64)  # (records + 1,), of `leads` and `scale`
+        self.n_samples = memoryview(n_samples.to_numpy())
+        # where the leads of each record, and those of the one after the last, begin
+        self.lead_begin = memoryview(leads.offsets.to_numpy().astype(np.int64))
         self.lead_positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).to_numpy().astype(np.int8)
-        self.scale = scale.values.to_numpy()
+        self.scale = scale.values.to_numpy().astype(np.float32)[:, None]
 
     def samples(self, i: int, n_leads: int, start: int, stop: int) -> np.ndarray:
         """Samples `start` to `stop` of record `i` as stored, (L, stop - start) int16."""
-        begin, end = self.offsets[i : i + 2].tolist()
+        begin, end = self.offsets[i], self.offsets[i + 1]  # in bytes
         if self.stored is None:
             return decode_flac(self.data[begin:end], n_leads, start, stop)
         return self.stored[begin // 2 : end // 2].reshape(n_leads, -1)[:, start:stop]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -13,6 +13,20 @@ class Transform(Protocol):
 
     def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A changed copy of (12, samples) float32 in mV."""
+
+
+class LeadMasking(Protocol):
+    """A transform that does nothing but set whole leads to zero, whatever the signal."""
+
+    only_masks_leads: bool
+
+    def draw(self, n_leads: int, rng: np.random.Generator) -> np.ndarray:
+        """The leads that it sets to zero, (leads,) bool; takes as much randomness as the transform itself."""
+
+
+def lead_masking(transform: Transform) -> LeadMasking | None:
+    """The transform, where masking leads is all that it does."""
+    return cast(LeadMasking, transform) if getattr(transform, "only_masks_leads", False) else None
 
 
 class Sometimes:
@@ -31,6 +45,16 @@ class Sometimes:
     def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self.transform(signal_mv, rng) if rng.random() < self.probability else signal_mv
 
+    @property
+    def only_masks_leads(self) -> bool:
+        return lead_masking(self.transform) is not None
+
+    def draw(self, n_leads: int, rng: np.random.Generator) -> np.ndarray:
+        """As `LeadMasking.draw`."""
+        if rng.random() < self.probability:
+            return cast(LeadMasking, self.transform).draw(n_leads, rng)
+        return np.zeros(n_leads, dtype=bool)
+
 
 class Compose:
     """Applies transforms one after the other."""
@@ -42,3 +66,14 @@ class Compose:
         for transform in self.transforms:
             signal_mv = transform(signal_mv, rng)
         return signal_mv
+
+    @property
+    def only_masks_leads(self) -> bool:
+        return all(lead_masking(transform) is not None for transform in self.transforms)
+
+    def draw(self, n_leads: int, rng: np.random.Generator) -> np.ndarray:
+        """As `LeadMasking.draw`."""
+        masks = [cast(LeadMasking, transform).draw(n_leads, rng) for transform in self.transforms]
+        return (
+            np.logical_or.reduce(masks) if len(masks) > 1 else masks[0] if masks else np.zeros(n_leads, bool)
+        )

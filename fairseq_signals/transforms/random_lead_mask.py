@@ -33,6 +33,8 @@ class RandomLeadMask:
         ConfigError: a value out of range; names the key.
     """
 
+    only_masks_leads = True
+
     def __init__(
         self,
         mask_leads_selection: str = "random",
