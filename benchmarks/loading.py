@@ -1,0 +1,160 @@
+"""Loading pre-training batches against the authors' data path (`reference_data.py`), at two sizes of corpus.
+
+    python benchmarks/loading.py
+    python benchmarks/loading.py --root /data/challenge-2021/training --records 1000 5000
+
+Batches of 64 pairs of 5 s segments with random lead masking, through a PyTorch `DataLoader` without worker
+processes and with 1 and 2, as `dataset.num_workers` says. The corpus is synthetic unless --root names a folder
+of WFDB records at 500 Hz. Each run is a process of its own; CPU seconds count all its processes, without what
+it imports and one first batch. Keys of the last line, one JSON object: `loading_speedup` (CPU seconds a segment
+of the reference / ours; larger corpus, no workers), `loading_speedup_N_workers`, `segments_per_cpu_s`,
+`reference_segments_per_cpu_s`, `peak_mib` by number of records (ours, no workers), and `runs`, all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import measure
+import preprocess
+from process_tree import measure_tree, serve
+
+PAIRS = 64  # in a batch
+
+
+# --- tasks, each in a process of its own -----------------------------------------------------------------
+
+
+def our_loading(begin: Callable[[], None], folder: str, workers: int, batches: int) -> Dict[str, Any]:
+    from fairseq_signals.data.dataset import ECGDataset
+    from fairseq_signals.data.manifest import read_manifest
+    from fairseq_signals.data.segments import SegmentReader
+    from fairseq_signals.transforms.base import Compose, Sometimes
+    from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
+
+    reader = SegmentReader(read_manifest(Path(folder) / "train.tsv"))
+    masking = Compose([Sometimes(RandomLeadMask("random", 0.5), 1.0)])
+    return load(begin, ECGDataset(reader, pairs=True, transform=masking, shuffle=True), workers, batches)
+
+
+def reference_loading(begin: Callable[[], None], folder: str, workers: int, batches: int) -> Dict[str, Any]:
+    from reference_data import PairDataset
+
+    return load(begin, PairDataset(str(Path(folder) / "pairs.tsv")), workers, batches)
+
+
+def load(begin: Callable[[], None], dataset: Any, workers: int, batches: int) -> Dict[str, Any]:
+    """Go through so many batches in random order."""
+    import numpy as np
+    import torch
+    from torch.utils.data import DataLoader
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    order = np.concatenate(
+        [rng.permutation(len(dataset)) for _ in range(-(-batches * PAIRS // len(dataset)))]
+    )
+    plan = [order[i * PAIRS : (i + 1) * PAIRS].tolist() for i in range(batches)]
+    if workers == 0:
+        dataset.collater([dataset[i] for i in plan[0]])
+    begin()
+    n_segments, total = 0, 0.0
+    for batch in DataLoader(dataset, batch_sampler=plan, collate_fn=dataset.collater, num_workers=workers):
+        source = batch["net_input"]["source"]
+        n_segments += len(source)
+        total += float(source[0, 0, 0])  # it is there
+    assert n_segments == 2 * PAIRS * batches
+    return {"segments": n_segments, "checked": total}
+
+
+# --- the benchmark ---------------------------------------------------------------------------------------
+
+
+def main(argv: List[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--root", type=Path, help="folder of WFDB records at 500 Hz (default: synthetic ones)"
+    )
+    parser.add_argument("--records", type=int, nargs="+", default=[200, 800], help="sizes (%(default)s)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="processes (%(default)s)")
+    parser.add_argument("--batches", type=int, default=150, help="of ours (default: %(default)s)")
+    parser.add_argument(
+        "--reference-batches", type=int, default=30, help="of the reference (default: %(default)s)"
+    )
+    parser.add_argument("--plot", type=Path, help="write a picture of the figures there (PNG)")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="benchmark_") as scratch:
+        root = args.root or Path(scratch) / "raw"
+        if args.root is None:
+            measure_tree(preprocess.__file__, "corpus", dest=str(root), n=max(args.records))
+        runs = [run for n in sorted(args.records) for run in measure_size(root, Path(scratch), n, args)]
+    result = summary(runs)
+    measure.bar_chart(
+        args.plot, "Loading batches of 64 pairs", "times fewer CPU seconds than the reference",
+        {key: value for key, value in result.items() if key.startswith("loading_speedup")},
+    )  # fmt: skip
+    measure.report({**result, "synthetic": args.root is None, "runs": runs, **measure.machine(1)})
+    return 0
+
+
+def measure_size(root: Path, scratch: Path, n: int, args: argparse.Namespace) -> List[Dict[str, Any]]:
+    """Every run on the first `n` records; prints them as they come."""
+    runs = []
+    for form in ("ours", "reference"):
+        data, manifests = scratch / "data", scratch / "manifests"
+        arguments = {"root": str(root), "dest": str(data), "n": n, "workers": 1}
+        if form == "ours":
+            arguments["codec"] = "int16"
+        measure_tree(preprocess.__file__, form, **arguments)
+        task = "our_manifests" if form == "ours" else "reference_manifests"
+        measure_tree(preprocess.__file__, task, store=str(data), dest=str(manifests))
+        for workers in args.workers:
+            task = "our_loading" if form == "ours" else "reference_loading"
+            batches = args.batches if form == "ours" else args.reference_batches
+            made = measure_tree(
+                __file__, task, folder=str(manifests), workers=workers, batches=max(batches, workers)
+            )
+            run = {"form": form, "records": n, "workers": workers, **made}
+            run["us_per_segment"] = 1e6 * run["cpu_s"] / run["segments"]
+            runs.append(run)
+            print(
+                f"{form:10} {n:6} records {workers} workers: {run['us_per_segment']:8.1f} CPU microseconds a "
+                f"segment {run['peak_mib']:5.0f} MiB",
+                flush=True,
+            )
+        for folder in scratch.iterdir():
+            if folder.name != "raw":
+                shutil.rmtree(folder)
+    return runs
+
+
+def summary(runs: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """The keys that the docstring names."""
+    largest = max(run["records"] for run in runs)
+    cost = {(r["form"], r["workers"]): r["us_per_segment"] for r in runs if r["records"] == largest}
+    first = min(workers for _, workers in cost)
+    result = {
+        "loading_speedup": cost["reference", first] / cost["ours", first],
+        "segments_per_cpu_s": 1e6 / cost["ours", first],
+        "reference_segments_per_cpu_s": 1e6 / cost["reference", first],
+        "peak_mib": {
+            str(run["records"]): run["peak_mib"]
+            for run in runs
+            if (run["form"], run["workers"]) == ("ours", first)
+        },
+    }
+    for workers in sorted({workers for _, workers in cost} - {0}):
+        ratio = cost["reference", workers] / cost["ours", workers]
+        result[f"loading_speedup_{workers}_workers"] = ratio
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(0 if serve({"our_loading": our_loading, "reference_loading": reference_loading}) else main())
