@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 import re
 import signal
@@ -15,7 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest.importorskip("snakemake", minversion="8", reason="needs snakemake >= 8, so Python >= 3.11")
+pytest.importorskip(
+    "snakemake", minversion="9", reason="reads the output of Snakemake 9, which needs Python 3.11"
+)
 
 N_SEEDS = 3
 #: By table: methods pre-trained on 12 leads, models fine-tuned from those, and both on fewer leads.
@@ -186,3 +189,16 @@ def test_a_table_is_made_from_end_to_end_though_killed_twice(start, tiny):
     assert not list(out.glob("models/**/*.pt")), "models were tested and are not to be kept"
     assert not list(out.glob("runs/finetune/**/*.pt"))
     assert rules_run(start(tiny, "table1").finish()) == ["table1"]  # it shows the table, and that is all
+
+
+@pytest.mark.slow
+def test_a_model_of_fewer_leads_is_pretrained_fine_tuned_and_tested_on_just_these(start, tiny):
+    result = "results/identification/{}/pretrained-2/leads-2/seed1.json"
+    files = [result.format(method) for method in ("w2v", "random_init")]
+    start(tiny, *files).finish()
+    for file in files:
+        rows = json.loads((tiny.parent / "run" / file).read_text())
+        assert {(row["leads"], row["pretrained_on"], row["metric"]) for row in rows} == {
+            ("2", "2", "accuracy"),
+            ("2", "2", "chance"),
+        }
