@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
-from fairseq_signals.ecg.record import Record, read_record
+from fairseq_signals.ecg.record import Record
 from fairseq_signals.ecg.resample import resample
 from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError, SignalError
-from fairseq_signals.evaluation.results import ResultsError
-from fairseq_signals.evaluation.saved import SavedEvaluation, read_evaluation
+from fairseq_signals.evaluation.saved import read_evaluation
+from fairseq_signals.figures import classification_figures, identification_figure, training_figure
 from fairseq_signals.plot_arguments import SEGMENT_S, build_parser
-from fairseq_signals.training_log import INNER, TRAIN, Series, read_training_log
+from fairseq_signals.training_log import read_training_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def plot_transforms(
     require_matplotlib()
     from fairseq_signals.plots.transforms import draw_transforms, transform_panels
 
-    record = read_record(path)
+    record = read_any(path)
     shown = choose_leads(record, leads)
     signal_mv = twelve_leads(record)[:, : round(seconds * FS)]
     panels = transform_panels(signal_mv, FS, seed)
@@ -75,7 +75,7 @@ def plot_record(path: Path, out: Path, given: str | None = None, start_s: float 
     require_matplotlib()
     from fairseq_signals.plots.record import PAGE_S, draw_record
 
-    record = read_record(path)
+    record = read_any(path)
     signal_mv = twelve_leads(record)
     start, seconds = round(start_s * FS), signal_mv.shape[1] / FS
     if start >= signal_mv.shape[1]:
@@ -86,6 +86,60 @@ def plot_record(path: Path, out: Path, given: str | None = None, start_s: float 
     present = parse_leads(list(record.leads))
     leads = None if given is None else parse_leads(given)
     save(draw_record(signal_mv[:, start:], FS, present, f"{record.record_id}: {shown}", leads), out)
+    return out
+
+
+def plot_saliency(
+    checkpoint: Path,
+    path: Path,
+    label: str,
+    out: Path,
+    leads: str | None = None,
+    labels: str | None = None,
+    attention: str = "rollout",
+    device: str = "cpu",
+) -> Path:
+    """The file with a recording and where a classifier looked for one class.
+
+    Args:
+        checkpoint: a fine-tuned classifier.
+        path: the record.
+        label: the class.
+        out: the picture.
+        leads: those to give to the model; all by default.
+        labels: see `ECGModel.load`.
+        attention: "rollout" or "last".
+        device: a PyTorch device.
+
+    Raises:
+        FairseqSignalsError: the model, the record or the class cannot be used.
+    """
+    require_matplotlib()
+    from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.saliency import saliency
+    from fairseq_signals.inference.sources import Opener
+    from fairseq_signals.plots.saliency import draw_saliency, smoothed
+
+    model = ECGModel.load(checkpoint, labels=labels, device=device)
+    recording = Opener(leads=leads).read(path)
+    found = saliency(model, recording, label, attention)
+    record = read_any(path)
+    signal_mv = twelve_leads(record, model.fs)
+    above = "above" if found.probability > found.threshold else "not above"
+    caption = (
+        f"{record.record_id}: {found.label}, probability {found.probability:.3f}, {above} {found.threshold:g}"
+    )
+    explained = (
+        "orange: |gradient| of the logit, mean over 50 ms, one scale for all leads;   "
+        f"blue: attention {'rollout' if attention == 'rollout' else 'of the last layer'}, relative;   "
+        "dashed: segments, which the model sees one at a time"
+    )
+    present, given = parse_leads(list(record.leads)), parse_leads(list(recording.leads))
+    given = tuple(lead for lead in given if LEADS[lead] in model.leads)
+    gradient = smoothed(found.gradient, model.fs)
+    figure = draw_saliency(signal_mv, model.fs, present, given, gradient, found.attention, caption,
+                           found.segment_starts_s, explained)  # fmt: skip
+    save(figure, out)
     return out
 
 
@@ -113,45 +167,11 @@ def plot_classification(
     return written
 
 
-def classification_figures(
-    saved: SavedEvaluation, leads: str | None = None, threshold: float | None = None
-) -> dict[str, Figure]:
-    """The pictures of a classifier on one lead set, by name."""
-    from fairseq_signals.plots.axes import lead_set_name
-    from fairseq_signals.plots.classification import draw_calibration, draw_confusion, draw_curves
-
-    leads = saved.leads[0] if leads is None else leads
-    probabilities = saved.arrays["probabilities"][saved.index(leads)].astype(np.float64)
-    labels, names = saved.arrays["labels"], saved.arrays["names"].tolist()
-    title = f"{saved.method}: {len(labels)} {saved.counted}, {lead_set_name(leads)}"
-    figures = {"curves": draw_curves(labels, probabilities, names, title),
-               "calibration": draw_calibration(labels, probabilities, names, title)}  # fmt: skip
-    threshold = float(saved.arrays["threshold"]) if threshold is None else threshold
-    predictions = probabilities > threshold
-    title = f"{title}, predicted above {threshold:g}"
-    figures["confusion"] = draw_confusion(labels, predictions, names, title, saved.arrays.get("weights"))
-    return {name: figure for name, figure in figures.items() if figure is not None}
-
-
 def plot_identification(path: Path, out: Path, leads: str | None = None) -> Path:
     """The file with the results of an identification model; arguments and errors as `plot_classification`."""
     require_matplotlib()
     save(identification_figure(read_evaluation(path, "identification"), leads), out)
     return out
-
-
-def identification_figure(saved: SavedEvaluation, leads: str | None = None) -> Figure:
-    """The picture of an identification model, its matrix and histogram of one lead set."""
-    from fairseq_signals.plots.identification import draw_identification
-
-    first = saved.leads[0] if leads is None else saved.leads[saved.index(leads)]
-    order = [first, *(name for name in saved.leads if name != first)]
-    similarity = {name: saved.similarity(name) for name in order}
-    ids = (saved.arrays["gallery_ids"], saved.arrays["probe_ids"])
-    try:
-        return draw_identification(similarity, *ids, f"{saved.method}: {len(ids[1])} {saved.counted}")
-    except ValueError as error:
-        raise ResultsError(f"{saved.method}: {error}") from None
 
 
 def plot_training(path: Path, out: Path) -> Path:
@@ -168,19 +188,6 @@ def plot_training(path: Path, out: Path) -> Path:
     require_matplotlib()
     save(training_figure(read_training_log(path), path.name), out)
     return out
-
-
-def training_figure(series: dict[str, Series], title: str) -> Figure:
-    """The picture of a training: of entries within epochs and of their means, those that are more."""
-    from fairseq_signals.plots.training import draw_training
-
-    inner, epochs = series.get(INNER, Series()), series.get(TRAIN, Series())
-    shown = {TRAIN: inner if len(inner) > len(epochs) else epochs}
-    shown.update({who: found for who, found in series.items() if who not in (INNER, TRAIN)})
-    try:
-        return draw_training({who: (s.updates, s.values) for who, s in shown.items() if len(s)}, title)
-    except ValueError as error:
-        raise ConfigError(f"{title}: {error}") from None
 
 
 def require_matplotlib() -> None:
@@ -207,9 +214,20 @@ def choose_leads(record: Record, spec: str | None) -> tuple[int, ...]:
     return chosen
 
 
-def twelve_leads(record: Record) -> np.ndarray:
-    """The record on all twelve leads at 500 Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
-    signal_mv = resample(record.signal_mv(), record.fs, FS)
+def read_any(path: Path) -> Record:
+    """A recording of any format that is read; `FILE#ROW` where a file holds many.
+
+    Raises:
+        SignalError: it cannot be read.
+    """
+    from fairseq_signals.inference.sources import Opener
+
+    return Opener().record(path)
+
+
+def twelve_leads(record: Record, fs: float = FS) -> np.ndarray:
+    """The record on all twelve leads at `fs` Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
+    signal_mv = resample(record.signal_mv(), record.fs, fs)
     leads = np.zeros((N_LEADS, signal_mv.shape[1]), np.float32)
     leads[[LEADS.index(name) for name in record.leads]] = signal_mv
     return leads
@@ -248,6 +266,9 @@ def _draw(args: argparse.Namespace) -> list[Path]:
         return [plot_record(args.record, out(args.record), args.leads, args.start)]
     if args.picture == "transforms":
         return [plot_transforms(args.record, out(args.record), args.seed, args.leads, args.seconds)]
+    if args.picture == "saliency":
+        options = (args.leads, args.labels, args.attention, args.device)
+        return [plot_saliency(args.checkpoint, args.record, args.label, out(args.record), *options)]
     if args.picture == "classification":
         return plot_classification(args.evaluation, out(args.evaluation, ".png"), args.leads, args.threshold)
     if args.picture == "identification":

@@ -19,6 +19,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     pictures = parser.add_subparsers(dest="picture", required=True, metavar="PICTURE")
     _add_record(pictures)
     _add_transforms(pictures)
+    _add_saliency(pictures)
     _add_classification(pictures)
     _add_identification(pictures)
     _add_training(pictures)
@@ -74,6 +75,38 @@ def _add_transforms(pictures: argparse._SubParsersAction) -> None:
         metavar="S",
         help="how much of the record (default: %(default)s, a segment of pre-training)",
     )
+
+
+def _add_saliency(pictures: argparse._SubParsersAction) -> None:
+    parser = pictures.add_parser(
+        "saliency",
+        help="where a classifier looked for one label: input gradient and attention over the trace",
+        description="Draw a recording with what a classifier's output for one label depends on. Orange "
+        "behind a "
+        "lead: the absolute gradient of the logit with respect to each sample, averaged over 50 ms. Blue "
+        "below: "
+        "attention rollout (Abnar and Zuidema, 2020), how much of each moment reaches the output through all "
+        "layers, or with --attention last the weights of the last layer, mean over heads and frames. "
+        "Neither is "
+        "a diagnosis, nor proof of what the model uses.",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="fine-tuned classifier")
+    parser.add_argument("record", type=Path, metavar="RECORD", help="a recording")
+    parser.add_argument(
+        "--label", required=True, metavar="NAME", help="the class, as `info CHECKPOINT` lists it"
+    )
+    add_out(parser, "RECORD's name with _saliency.png")
+    parser.add_argument("--leads", metavar="LEADS", help="leads to give to the model (default: all)")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
+    )
+    parser.add_argument(
+        "--attention",
+        choices=("rollout", "last"),
+        default="rollout",
+        help="attention through all layers, or of the last one (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
 
 
 def _add_classification(pictures: argparse._SubParsersAction) -> None:

@@ -113,7 +113,9 @@ def test_a_training_without_losses_is_said(tmp_path, capsys):
     assert "neither losses nor scores" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("picture", ["record", "transforms", "classification", "identification", "training"])
+@pytest.mark.parametrize(
+    "picture", ["record", "transforms", "saliency", "classification", "identification", "training"]
+)
 def test_every_picture_explains_itself(picture, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["plot", picture, "--help"])

@@ -106,6 +106,10 @@ class Opener:
         name = "array" if position is None else f"{position} of the batch"
         return from_array(source, self.fs, self.leads, name)
 
+    def record(self, path: str | Path) -> Record:
+        """The record at a path, as its reader gives it; see `read`."""
+        return self._read_path(path)
+
     def _of_file(self, recording: Recording) -> Recording:
         if self.fs is not None and self.fs != recording.fs:
             raise SignalError(

@@ -88,7 +88,7 @@ def draw_saliency(
         axes.text(_MARGIN + 1.5, zero - 1, note, fontsize=5.5, va="top", color=style["color"], zorder=4)
         y -= up + down
     y -= LARGE_MM
-    _draw_attention(axes, attention[:n] / fs, fs, left, y - _ATTENTION)
+    _draw_attention(axes, attention[:n], fs, left, y - _ATTENTION)
     for start in segment_starts_s:
         if 0 < start < seconds:
             x = left + start * SPEED_MM_S

@@ -1,0 +1,121 @@
+"""What a classifier's output for one class depends on: input gradients and attention, over the recording."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fairseq_signals.data.segments import normalize_leads
+from fairseq_signals.ecg.leads import LEADS, N_LEADS
+from fairseq_signals.errors import ConfigError, LabelError
+from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.inference.classes import Classes
+from fairseq_signals.inference.recording import Recording, model_input
+from fairseq_signals.inference.windows import cut
+from fairseq_signals.modules.attention_maps import attention_maps, rollout
+from fairseq_signals.modules.heads import ECGClassifier
+
+ATTENTIONS = ("rollout", "last")
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency:
+    """Saliency of one class over a recording, T samples at the model's sampling rate.
+
+    Attributes:
+        label: the class.
+        probability: of the class, as `ECGModel.predict` gives it.
+        threshold: probability above which the class counts as present.
+        gradient: (12, T) absolute gradient of the logit with respect to each sample; 0 in leads that the
+            recording or the model lacks.
+        attention: (T,) how much the pooled output attends to each sample's frame; sums to 1 over a segment.
+        segment_starts_s: where segments begin, seconds.
+    """
+
+    label: str
+    probability: float
+    threshold: float
+    gradient: np.ndarray
+    attention: np.ndarray
+    segment_starts_s: tuple[float, ...]
+
+
+def saliency(model: LoadedModel, recording: Recording, label: str, attention: str = "rollout") -> Saliency:
+    """Where a classifier looked for one class.
+
+    Segments are taken one at a time, as in `predict`; where the last overlaps the one before, it counts for
+    its new samples. Of a model that scales its segments, the gradient is that of the scaled samples. The
+    output is the mean over frames: the attention to a frame is the mean over the frames that attend.
+
+    Args:
+        model: a classifier.
+        recording: the recording.
+        label: the class: its label, name, or a code.
+        attention: "rollout", through all layers (see `rollout`), or "last", the last layer's weights, mean
+            over heads.
+
+    Raises:
+        CheckpointError: the model is no classifier.
+        LabelError: there is no such class.
+    """
+    if attention not in ATTENTIONS:
+        raise ConfigError(f"attention must be one of {', '.join(ATTENTIONS)}, but is {attention!r}")
+    classes, network, form = model._require_classes(), model.network, model.form
+    assert isinstance(network, ECGClassifier)
+    index = find_class(classes, label)
+    signal = model_input(recording, form)
+    n_samples = signal.shape[1]
+    windows = cut(n_samples, form.segment_samples)
+    stride = math.prod(step for _, _, step in network.encoder.conv_layer_sizes)
+    gradient, attended = np.zeros((N_LEADS, n_samples)), np.zeros(n_samples)
+    total = 0.0
+    for window in windows:
+        segment = signal[None, :, window.start : window.stop]
+        segment = normalize_leads(segment) if form.normalize else segment
+        source = torch.from_numpy(np.ascontiguousarray(segment)).to(model.device).requires_grad_()
+        logit = network(source)[0, index]
+        (slope,) = torch.autograd.grad(logit, source)
+        maps = attention_maps(network.encoder, source.detach())
+        last = maps[-1].mean(dim=1)
+        weights = (rollout(maps) if attention == "rollout" else last)[0].mean(dim=0)  # (F,)
+        new = slice(window.stop - window.new, window.stop)
+        kept = slice(window.stop - window.start - window.new, None)
+        gradient[list(form.leads), new] = slope[0].abs().double().cpu().numpy()[:, kept]
+        attended[new] = per_sample(weights.double().cpu().numpy(), stride, segment.shape[2])[kept]
+        total += torch.sigmoid(logit.detach().double()).item() * window.new
+    absent = [i for i, lead in enumerate(LEADS) if lead not in recording.leads]
+    gradient[absent] = 0
+    starts = tuple((window.stop - window.new) / form.fs for window in windows)
+    threshold = classes.thresholds[index]
+    return Saliency(classes.labels[index], total / n_samples, threshold, gradient, attended, starts)
+
+
+def per_sample(weights: np.ndarray, stride: int, n_samples: int) -> np.ndarray:
+    """The weight of each frame (F,) shared among its samples, (n_samples,); the last takes what is left."""
+    lengths = np.full(len(weights), stride)
+    lengths[-1] = n_samples - stride * (len(weights) - 1)
+    return np.repeat(weights / lengths, lengths)
+
+
+def find_class(classes: Classes, label: str) -> int:
+    """The place of a class by its label, name or one of its codes.
+
+    Raises:
+        LabelError: there is none, or there are several.
+    """
+    wanted = label.strip().lower()
+    columns = zip(classes.labels, classes.names, classes.codes)
+    found = [i for i, (short, name, codes) in enumerate(columns)
+             if wanted in (short.lower(), name.lower(), *(code.lower() for code in codes))]  # fmt: skip
+    if label in classes.labels:
+        found = [classes.labels.index(label)]
+    if len(found) != 1:
+        near = difflib.get_close_matches(label, [*classes.labels, *classes.names], n=3, cutoff=0.4)
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        what = "there is no class" if not found else "several classes are called"
+        raise LabelError(f"{what} {label!r}{hint} They are {', '.join(classes.labels)}.")
+    return found[0]

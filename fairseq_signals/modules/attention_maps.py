@@ -1,0 +1,66 @@
+"""Attention weights of an encoder: its fast kernels do not give them, so they are computed again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, List
+
+import torch
+from torch import Tensor
+
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.transformer import SelfAttention
+
+
+def attention_maps(encoder: ECGEncoder, source: Tensor) -> List[Tensor]:
+    """The weights of each layer, (B, heads, F, F): row i is what frame i attends to, and sums to 1.
+
+    Args:
+        encoder: in evaluation mode.
+        source: (B, leads, samples) in mV, without padding.
+    """
+    found: List[Tensor] = []
+
+    def note(module: SelfAttention, arguments: Any) -> None:
+        found.append(attention_weights(module, arguments[0]))
+
+    modules = [module for module in encoder.modules() if isinstance(module, SelfAttention)]
+    hooks = [module.register_forward_pre_hook(note) for module in modules]
+    try:
+        with torch.no_grad():
+            encoder(source)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def attention_weights(attention: SelfAttention, x: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(D / heads)) of frames (B, F, D), without padding: (B, heads, F, F)."""
+    b, f, d = x.shape
+    # (B, F, D) -> (B, heads, F, D / heads)
+    q, k = (
+        proj(x).view(b, f, attention.heads, d // attention.heads).transpose(1, 2)
+        for proj in (attention.q_proj, attention.k_proj)
+    )
+    return torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(d // attention.heads), dim=-1)
+
+
+def rollout(maps: List[Tensor]) -> Tensor:
+    """Attention rollout (Abnar and Zuidema, ACL 2020): how much of each input frame is in each output frame.
+
+    The mean over heads and the identity, for the residual connection, weigh one half each; layers are
+    multiplied. Rows sum to 1.
+
+    Args:
+        maps: of each layer (B, heads, F, F), the first layer first.
+
+    Returns:
+        (B, F, F), output frames by input frames.
+    """
+    n = maps[0].shape[-1]
+    total = torch.eye(n, dtype=maps[0].dtype, device=maps[0].device)[None]
+    for weights in maps:
+        layer = 0.5 * (weights.mean(dim=1) + torch.eye(n, dtype=weights.dtype, device=weights.device))
+        total = layer @ total
+    return total
