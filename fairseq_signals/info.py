@@ -1,0 +1,90 @@
+"""`fairseq-signals info`: what a checkpoint is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_signals.model_arguments import add_model
+
+ARCHITECTURE = (
+    "conv_feature_layers",
+    "extractor_mode",
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "layer_norm_first",
+    "conv_pos",
+    "conv_pos_groups",
+)
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Print what a checkpoint is: its task, input, architecture and classes, the data and "
+        "options of "
+        "its training, and how far that was.",
+    )
+    add_model(parser, "any model")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="labels.csv, if the checkpoint does not name them"
+    )
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Print; the exit code is 0."""
+    args = build_parser(prog).parse_args(argv)
+    from fairseq_signals.inference.model import ECGModel
+
+    found = ECGModel.load(args.checkpoint, labels=args.labels).describe()
+    if args.json:
+        print(json.dumps(found, indent=2, default=str))
+    else:
+        print("\n".join(lines(found, str(args.checkpoint))))
+    return 0
+
+
+def lines(found: dict[str, Any], name: str) -> Iterator[str]:
+    """The description for people; `found` is of `ECGModel.describe`."""
+    origin = found["provenance"]
+    code = " (of the authors' code)" if origin.get("authors_code") else ""
+    yield f"{name}: {found['kind']} model{code}, {found['parameters']:,} parameters"
+    yield ""
+    seconds = found["segment_samples"] / found["fs"]
+    yield f"input         {len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV"
+    yield f"segments      {found['segment_samples']} samples ({seconds:g} s)"
+    yield f"scaled        {'each lead to mean 0 and deviation 1' if found['normalize'] else 'no'}"
+    yield f"embedding     {found['embedding_dim']} dimensions"
+    yield from _section("architecture", {key: found["encoder"].get(key) for key in ARCHITECTURE})
+    if found["labels"]:
+        yield ""
+        yield f"classes ({len(found['labels'])})"
+        width = max(len(entry["label"]) for entry in found["labels"])
+        for entry in found["labels"]:
+            codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
+            yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}, above {entry['threshold']:g}"
+    yield from _section("progress and metrics", origin.get("progress") or {})
+    for part in ("task", "criterion", "optimization"):
+        yield from _section(f"training: {part}", (origin.get("training") or {}).get(part) or {})
+
+
+def _section(title: str, values: dict[str, Any]) -> Iterator[str]:
+    shown = {key: value for key, value in values.items() if value is not None}
+    if shown:
+        yield ""
+        yield title
+        width = max(map(len, shown))
+        yield from (f"  {key.ljust(width)}  {value}" for key, value in shown.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

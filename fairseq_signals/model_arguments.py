@@ -1,0 +1,42 @@
+"""Arguments of the commands that use a trained model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fairseq_signals.arguments import integer_from
+
+RECORDS = (
+    "a recording of any format that is read (FILE#ROW of a file with many), a folder of them, a record "
+    "store, "
+    "or a manifest (.tsv), of which each record is taken whole"
+)
+
+
+def add_model(parser: argparse.ArgumentParser, what: str) -> None:
+    """CHECKPOINT, and how it is used."""
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help=f"{what}: a .pt file or a saved folder"
+    )
+
+
+def add_use(parser: argparse.ArgumentParser) -> None:
+    """`--leads`, `--batch-size` and `--device`."""
+    parser.add_argument(
+        "--leads", metavar="LEADS", help="use these leads only, such as I,II or a lead set, such as 3"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=integer_from(1),
+        default=16,
+        metavar="N",
+        help="segments a batch (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+
+
+def require_suffix(parser: argparse.ArgumentParser, out: Path, suffixes: tuple[str, ...]) -> None:
+    """A mistake in the call, if the file is of none of these kinds."""
+    if out.suffix.lower() not in suffixes:
+        parser.error(f"--out {out}: must end with {' or '.join(suffixes)}")
