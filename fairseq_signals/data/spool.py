@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 import os
-import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Chunk:
         try:
             with open(self.path, "rb") as f:
                 f.seek(self.offset)
-                return pickle.loads(f.read(self.size))
+                return [_from_line(line) for line in f.read(self.size).splitlines()]
         except FileNotFoundError:
             raise StoreError(f"{self.path}: the run that this shard belongs to has ended") from None
 
@@ -94,7 +94,7 @@ def write_spool(items: Iterable[Item], path: Path, chunk_length: int) -> Spool:
         try:
             with open(run, "wb") as f:
                 for entry in entries:
-                    pickle.dump(entry, f, protocol=pickle.HIGHEST_PROTOCOL)
+                    f.write(b"%d %s" % (entry[-2], _to_line(entry[-1])))
         except OSError as e:
             raise cannot_write(run, e) from e
 
@@ -105,7 +105,7 @@ def write_spool(items: Iterable[Item], path: Path, chunk_length: int) -> Spool:
     try:
         entries: list[_Entry] = []
         for number, item in enumerate(items):
-            entries.append((item.source, item.record_id, item.rejected or "", item.path, number, item))
+            entries.append(_entry(number, item))
             if len(entries) == RUN_LENGTH:
                 write_run(sorted(entries))
                 entries = []
@@ -126,14 +126,31 @@ def write_spool(items: Iterable[Item], path: Path, chunk_length: int) -> Spool:
 
 #: What records are sorted by, their number in the list where all else agrees, and the record.
 _Entry = tuple[str, str, str, str, int, Item]
+_FIELDS = [f.name for f in fields(Item)]
+
+
+def _entry(number: int, item: Item) -> _Entry:
+    return item.source, item.record_id, item.rejected or "", item.path, number, item
 
 
 def _read_run(file: Any) -> Iterator[_Entry]:
-    while True:
-        try:
-            yield pickle.load(file)
-        except EOFError:
-            return
+    for line in file:
+        number, _, text = line.partition(b" ")
+        yield _entry(int(number), _from_line(text))
+
+
+def _to_line(item: Item) -> bytes:
+    """A record as a line of JSON: the values of its fields in their order."""
+    return json.dumps([getattr(item, name) for name in _FIELDS]).encode() + b"\n"
+
+
+def _from_line(line: bytes) -> Item:
+    values = dict(zip(_FIELDS, json.loads(line)))
+    if values["codes"] is not None:
+        values["codes"] = tuple(values["codes"])
+    if values["attributes"] is not None:
+        values["attributes"] = tuple((name, text) for name, text in values["attributes"])
+    return Item(**values)
 
 
 def _remove(paths: Iterable[Path]) -> None:
@@ -148,7 +165,7 @@ def _write_chunks(items: Iterator[Item], path: Path, chunk_length: int) -> Spool
     before: Item | None = None
 
     def flush() -> None:
-        data = pickle.dumps(chunk, protocol=pickle.HIGHEST_PROTOCOL)
+        data = b"".join(map(_to_line, chunk))
         spool.chunks.append(Chunk(str(path), file.tell(), file.write(data), len(chunk)))
         spool.n_items += len(chunk)
         chunk.clear()
