@@ -140,18 +140,24 @@ def model_input(recording: Recording, form: InputFormat) -> np.ndarray:
 def _as_array(signal: Any, record_id: str) -> np.ndarray:
     if hasattr(signal, "detach"):  # a torch tensor
         signal = signal.detach().cpu().numpy()
-    try:
-        array = np.asarray(signal)
-    except ValueError as error:
-        raise SignalError(
-            f"record {record_id}: not an array of one shape ({error}); pass recordings of different lengths "
-            "as a list of arrays"
-        ) from None
+    array = signal if isinstance(signal, np.ndarray) else _to_array(signal, record_id)
     if array.dtype.kind not in "iuf":
         raise SignalError(
             f"record {record_id}: samples must be numbers in mV, but the array is of {array.dtype}"
         )
     return array
+
+
+def _to_array(signal: Any, record_id: str) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy before 1.24 only warns of ragged lists
+            return np.asarray(signal)
+    except (ValueError, Warning) as error:
+        raise SignalError(
+            f"record {record_id}: not an array of one shape ({error}); pass recordings of different lengths "
+            "as a list of arrays"
+        ) from None
 
 
 def _rate(fs: Any, record_id: str) -> float:

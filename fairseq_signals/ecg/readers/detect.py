@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fairseq_signals.ecg.readers import READERS, optional_library
+from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.errors import SignalError
 
 _BY_SUFFIX = {
@@ -50,7 +50,7 @@ def detect_reader(path: Path) -> str:
     if suffix in (".mat", ".dat"):
         if path.with_suffix(".hea").is_file():
             return "wfdb"
-        if suffix == ".mat" and "authors_mat" in READERS:
+        if suffix == ".mat":
             return "authors_mat"
         raise SignalError(
             f"{path}: there is no header {path.with_suffix('.hea').name} beside it",
@@ -61,10 +61,11 @@ def detect_reader(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     reader = _by_content(path, head)
-    if reader is None or reader not in READERS:
+    if reader is None:
         raise SignalError(
             f"{path}: neither its suffix nor its first bytes are of a format that is read: WFDB, DICOM, EDF, "
-            f"SCP-ECG, HDF5, and XML of HL7 aECG, GE MUSE or Philips. Convert it, or pass an array.",
+            f"SCP-ECG, HDF5, MATLAB files of the authors' scripts, and XML of HL7 aECG, GE MUSE or Philips. "
+            f"Convert it, or pass an array.",
             kind="of another format",
         )
     return reader
