@@ -1,10 +1,11 @@
-"""The mean over frames."""
+"""The mean over frames, and weighted means whose weights are learnt."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from fairseq_signals.modules.pooling import mean_over_frames
+from fairseq_signals.modules.pooling import AttentivePooling, mean_over_frames
 
 
 def test_mean_leaves_padded_frames_out():
@@ -30,3 +31,25 @@ def test_segment_without_a_valid_frame_has_mean_zero():
     padding_mask = torch.tensor([[False, False], [True, True]])
     means = mean_over_frames(torch.ones(2, 2, 3), padding_mask)
     assert means.tolist() == [[1.0] * 3, [0.0] * 3]
+
+
+def test_attention_that_was_not_trained_is_the_mean_over_valid_frames():
+    x = torch.randn(3, 7, 8)
+    padding_mask = torch.arange(7) >= torch.tensor([7, 3, 1])[:, None]
+    for mask in (None, padding_mask):
+        assert torch.allclose(AttentivePooling(8, 2)(x, mask), mean_over_frames(x, mask), atol=1e-6)
+
+
+def test_each_head_of_attention_weighs_frames_for_its_own_channels():
+    pool = AttentivePooling(4, 2)
+    with torch.no_grad():
+        pool.score.weight[0, 0] = 1e4  # the first head looks for the frame with the largest first channel
+    x = torch.zeros(1, 3, 4)
+    x[0, :, 0] = torch.tensor([1.0, 3.0, 2.0])
+    x[0, :, 3] = torch.tensor([6.0, 0.0, 3.0])
+    assert torch.allclose(pool(x), torch.tensor([[3.0, 0.0, 0.0, 3.0]]))
+
+
+def test_heads_that_do_not_divide_the_channels_are_refused():
+    with pytest.raises(ValueError, match=r"dim \(6\) must be a multiple of heads \(4\)"):
+        AttentivePooling(6, 4)
