@@ -22,9 +22,7 @@ def run(script, root, dest, *options):
     return script.main([str(root), "--dest", str(dest), "--source", "clinic", "--workers", "1", *options])
 
 
-def test_files_become_records_equal_to_edfio(
-    script, root, tmp_path, entries, rejected, assert_equal_mv
-):
+def test_files_become_records_equal_to_edfio(script, root, tmp_path, entries, rejected, assert_equal_mv):
     import edfio
 
     from fairseq_signals.ecg.leads import canonical_lead
