@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError
@@ -163,37 +164,51 @@ def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 def _signal_line(line: str, path: Path) -> SignalLine:
     fields = line.split(None, 8)
-    storage = _STORAGE.fullmatch(fields[1]) if len(fields) > 1 else None
+    storage = _storage(fields[1]) if len(fields) > 1 else None
     if storage is None:
         raise _malformed(path, f"the signal line {line!r} does not start with 'file format'")
     if "/" in fields[0] or "\0" in fields[0]:
         raise _malformed(path, f"{fields[0]!r} is not the name of a file beside it")
-    fmt, samples_per_frame, skew, byte_offset = storage.groups()
-    gain, baseline, units = DEFAULT_GAIN, None, None
+    gain, baseline, units, adc_zero = DEFAULT_GAIN, None, "mV", 0
     if len(fields) > 2:
-        calibration = _CALIBRATION.fullmatch(fields[2])
         try:
-            if calibration is None:
-                raise ValueError
-            gain = float(calibration[1])
-            baseline, units = calibration[2], calibration[3]
+            gain, baseline, units = _calibration(fields[2])
             adc_zero = int(fields[4]) if len(fields) > 4 else 0
         except ValueError:
             raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
-    else:
-        adc_zero = 0
+    fmt, samples_per_frame, skew, byte_offset = storage
     return SignalLine(
         file_name=fields[0],
         fmt=fmt,
-        samples_per_frame=int(samples_per_frame or 1),
-        skew=int(skew or 0),
-        byte_offset=int(byte_offset or 0),
+        samples_per_frame=samples_per_frame,
+        skew=skew,
+        byte_offset=byte_offset,
         adc_gain=gain,
-        baseline=adc_zero if baseline is None else int(baseline),
-        units=units or "mV",
+        baseline=adc_zero if baseline is None else baseline,
+        units=units,
         description=fields[8].strip() if len(fields) > 8 else "",
         checksum=int(fields[6]) if len(fields) > 6 and _INTEGER.fullmatch(fields[6]) else None,
     )
+
+
+@lru_cache(maxsize=1024)  # a corpus has few of these, each in nearly every line
+def _storage(field: str) -> tuple[str, int, int, int] | None:
+    """Format, samples a frame, skew and byte offset; None where the field is not like that."""
+    match = _STORAGE.fullmatch(field)
+    if match is None:
+        return None
+    fmt, samples_per_frame, skew, byte_offset = match.groups()
+    return fmt, int(samples_per_frame or 1), int(skew or 0), int(byte_offset or 0)
+
+
+@lru_cache(maxsize=1024)
+def _calibration(field: str) -> tuple[float, int | None, str]:
+    """Gain, baseline (None where it is not given) and units; ValueError where the field is not like that."""
+    match = _CALIBRATION.fullmatch(field)
+    if match is None:
+        raise ValueError(field)
+    gain, baseline, units = match.groups()
+    return float(gain), None if baseline is None else int(baseline), units or "mV"
 
 
 def _malformed(path: Path, what: str) -> SignalError:

@@ -9,6 +9,7 @@ import ast
 import difflib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ _INTEGER = re.compile(r"[+-]?\d+")
 _INDEX: dict[str, int] = {name: i for i, name in enumerate(LEADS)}
 
 
+@lru_cache(maxsize=1024)  # every record of a corpus spells them alike
 def canonical_lead(name: str) -> str | None:
     """The canonical name of a lead however a file spells it, or None if it is not one of the twelve.
 
