@@ -72,11 +72,12 @@ class Encoded:
         of_segments = expit(np.stack(self.values["logit"]).astype(np.float64))  # (W, C)
         return of_segments.max(axis=0) if aggregate == "max" else weighted_mean(of_segments, self.windows)
 
-    def require_finite(self) -> None:
-        """Raise CheckpointError where an output is not finite."""
+    def problem(self) -> CheckpointError | None:
+        """The error of a recording for which an output is not finite; None for others."""
         for name, parts in self.values.items():
             if not all(np.isfinite(part).all() for part in parts):
-                raise CheckpointError(
+                return CheckpointError(
                     f"record {self.record_id}: the model's {name} is not finite; check the training log for "
                     "overflow"
                 )
+        return None

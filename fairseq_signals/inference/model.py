@@ -157,14 +157,14 @@ class ECGModel(LoadedModel):
         Args:
             records, fs, leads, batch_size: as for `embed`.
             aggregate: of a classifier, see `predict_proba`.
-            gallery: of an identification model, in place of the recordings last enrolled.
+            gallery: compare with these recordings in place of those last enrolled; of any kind of model.
             top: how many patients of the gallery are ranked.
 
         Raises:
             CheckpointError: a pre-trained model says nothing; or the gallery is another model's.
             ConfigError: an identification model without a gallery.
         """
-        if self.kind == "identification":
+        if self.kind == "identification" or gallery is not None:
             matches = self._matches(records, fs, leads, gallery, top, batch_size)
             return matches[0] if is_one(records) else matches
         classes = self._require_classes()
@@ -216,7 +216,7 @@ class ECGModel(LoadedModel):
         Yields:
             An `Encoded`; for a recording that cannot be used, the error.
         """
-        if "logit" in outputs:
+        if {"logit", "probability"} & set(outputs):
             self._require_classes()
         network = Outputs(self.network, outputs)
         yield from run(network, read_each(records, Opener(fs, leads)), self.form, batch_size, self.device)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import FairseqSignalsError, SignalError, SignalWarning
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.recording import Recording, model_input
 from fairseq_signals.inference.windows import Window, cut
@@ -24,6 +24,9 @@ from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 from fairseq_signals.modules.input_format import InputFormat
 from fairseq_signals.modules.pooling import mean_over_frames
+
+#: What a network can give.
+OUTPUTS = ("embedding", "frames", "logit", "probability")
 
 
 class Outputs(nn.Module):
@@ -35,6 +38,11 @@ class Outputs(nn.Module):
 
     def __init__(self, network: PooledEncoder, names: Sequence[str]):
         super().__init__()
+        unknown = [name for name in names if name not in OUTPUTS]
+        if unknown or not names:
+            raise ConfigError(
+                f"outputs must be of {', '.join(OUTPUTS)}, but are {', '.join(names) or 'none'}"
+            )
         self.network, self.names = network, tuple(names)
 
     def forward(self, source: Tensor) -> dict[str, Tensor]:
@@ -153,6 +161,4 @@ def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device:
 def _finished(pending: deque[_Pending]) -> Iterator[_Pending]:
     while pending and (isinstance(pending[0], FairseqSignalsError) or pending[0].complete):
         done = pending.popleft()
-        if isinstance(done, Encoded):
-            done.require_finite()
-        yield done
+        yield done.problem() or done if isinstance(done, Encoded) else done

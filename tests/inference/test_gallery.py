@@ -135,6 +135,12 @@ def test_an_identification_model_wants_a_gallery_of_its_own(identifier, models, 
         identifier.predict(people[0, 0], fs=500, gallery=foreign)
 
 
+def test_a_pretrained_model_tells_people_apart_with_a_gallery_that_is_named(models, people):
+    encoder = models["pretraining"]
+    gallery = encoder.enroll(people[:, 0], ["a", "b", "c"], fs=500)
+    assert encoder.predict(people[1, 0], fs=500, gallery=gallery).patient_id == "b"
+
+
 def test_one_id_a_recording_is_wanted(identifier, people):
     with pytest.raises(ConfigError, match="2 recordings need one patient id each"):
         identifier.enroll(people[:2, 0], ["a"], fs=500)

@@ -246,6 +246,8 @@ def test_outputs_that_are_not_finite_are_refused_with_the_record(save_checkpoint
         model.network.encoder.layer_norm.weight.fill_(float("inf"))
     with pytest.raises(CheckpointError, match="record one: the model's embedding is not finite"):
         model.embed(recording.wfdb)
+    (outcome,) = model.stream([recording.wfdb])
+    assert isinstance(outcome, CheckpointError)
 
 
 def test_a_model_says_what_it_cannot_do(models, recording):
@@ -253,6 +255,11 @@ def test_a_model_says_what_it_cannot_do(models, recording):
         models["pretraining"].predict(recording.wfdb)
     with pytest.raises(CheckpointError, match="identification model has no classes; use predict"):
         models["identification"].predict_proba(recording.wfdb)
+    for outputs in (["embeding"], []):
+        with pytest.raises(ConfigError, match="outputs must be of embedding, frames, logit, probability"):
+            next(models["pretraining"].stream(recording.wfdb, outputs=outputs))
+    with pytest.raises(CheckpointError, match="has no classes"):
+        next(models["pretraining"].stream(recording.wfdb, outputs=["logit"]))
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         models["pretraining"].embed(recording.wfdb, batch_size=0)
 
