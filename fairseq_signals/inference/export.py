@@ -8,11 +8,13 @@ with the program, under the name `fairseq_signals`.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -70,8 +72,7 @@ def export_model(
     write = _write_torch if format == "torch" else _write_onnx
     load = _load_torch if format == "torch" else _load_onnx
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the exporters say of themselves
+        with torch.no_grad(), _silence():
             write(program, example, names, description, partial)
         if check:
             compare(program, load(partial), model, path)
@@ -95,6 +96,20 @@ def compare(
                     f"{path}: the exported program's outputs differ from the network's by {difference:.2g} "
                     f"(of {largest:.2g}), so it was not written; please report it"
                 )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Without what the exporters say of themselves and of libraries that are not installed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Program(nn.Module):
@@ -143,8 +158,7 @@ def _write_torch(program: nn.Module, example: Tensor, names: list[str], descript
 
 
 def _load_torch(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _silence():
         program: Any = torch.export.load(str(path)).module()
     return lambda source: [output.detach().numpy() for output in program(torch.from_numpy(source))]
 
