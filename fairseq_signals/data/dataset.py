@@ -130,6 +130,8 @@ class ECGDataset(torch.utils.data.Dataset):
         A `DataLoader` calls this. Each segment is then read to its place in the batch, which a worker process
         makes in shared memory, so that nothing is copied on the way.
         """
+        if len(indices) == 0:  # a worker that has no batch left for this update is given an empty one
+            return []
         index = np.asarray(indices, dtype=np.int64)
         items = self.items[index]  # (N, parts)
         segments = items.reshape(-1)

@@ -223,3 +223,8 @@ def test_labels_and_probes_go_with_their_segment(dataset_of):
 def test_multi_hot_labels():
     assert multi_hot(["", "0", "2,1"], 3).tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 1]]
     assert multi_hot(["", ""], 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_an_empty_batch_is_what_a_worker_without_items_gets(dataset_of):
+    dataset = dataset_of([(0, 0), (0, 1)])
+    assert dataset.collater(dataset.__getitems__([])) == {}

@@ -44,7 +44,8 @@ class Signal:
 
     def millivolt(self) -> np.ndarray:
         zero = self.adc_zero if self.baseline is None else self.baseline
-        return (self.adu.astype(np.float64) - zero) / float(self.gain) * UNITS[self.units]
+        with np.errstate(over="ignore"):  # an impossible gain
+            return (self.adu.astype(np.float64) - zero) / float(self.gain) * UNITS[self.units]
 
 
 @dataclass
