@@ -54,7 +54,7 @@ demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead s
 demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about 2 hours)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo_real.py
 
-paper: install  ## the paper's Table 1 on synthetic records (about half an hour on two cores)
+paper: install  ## the paper's Table 1 on synthetic records (about 40 minutes on two cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s examples/paper/Snakefile \
 		--configfile examples/paper/config/$(SCALE).yaml $(PAPER_ARGS) $(TABLES)
 
