@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -43,14 +46,29 @@ def dataset_of(six_records, tmp_path):
     return make
 
 
+_CLUSTER = """
+import sys
+from distributed import LocalCluster
+with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+"""
+
+
 @pytest.fixture(scope="session")
-def cluster():
-    """The address of a Dask scheduler with two worker processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
-    ) as made:
-        yield made.scheduler_address
+def cluster(pytestconfig):
+    """The address of a Dask scheduler with two worker processes, all outside of the process of the tests."""
+    pytest.importorskip("distributed")
+    with subprocess.Popen(
+        [sys.executable, "-c", _CLUSTER],
+        cwd=pytestconfig.rootpath,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.fixture
