@@ -41,9 +41,10 @@ def padding_mask() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_attention_equals_the_explicit_softmax(padding_mask, padded):
+@pytest.mark.parametrize("dropout", [0.0, 1e-9])  # the second takes the path with dropout, and drops nothing
+def test_attention_equals_the_explicit_softmax(padding_mask, padded, dropout):
     torch.manual_seed(0)
-    attention = SelfAttention(dim=12, heads=3, dropout=0.0)
+    attention = SelfAttention(dim=12, heads=3, dropout=dropout)
     x = torch.randn(3, 11, 12)
     mask = padding_mask if padded else None
     keep = ~padding_mask[:, None, None, :] if padded else None
