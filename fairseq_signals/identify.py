@@ -7,9 +7,16 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairseq_signals.arguments import integer_from, number
 from fairseq_signals.model_arguments import RECORDS, add_model, add_use
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fairseq_signals.inference.listing import Named
+    from fairseq_signals.inference.model import ECGModel
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -17,9 +24,10 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Rank the patients of a gallery by the similarity of their recordings to each probe. "
-        "With "
-        "--false-match-rate, a match is accepted from the similarity that at most this share of the pairs of "
-        "different patients of the gallery reaches; with --threshold, from that similarity.",
+        "With --false-match-rate, a match is accepted from the similarity that at most this share of the "
+        "pairs of different patients of the gallery reaches; with --threshold, from that similarity. What "
+        "cannot be used is listed with the reason, with --out in OUT.rejected.tsv; the exit code is 1 if "
+        "nothing of the gallery or of the probes can.",
     )
     add_model(parser, "fine-tuned identification model")
     parser.add_argument(
@@ -27,7 +35,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="RECORDS",
-        help="enrolled recordings: a folder with a folder a patient, or with --patients " + RECORDS,
+        help="enrolled recordings: a folder with a folder a patient, a record store or manifest that names "
+        "its patients, or with --patients " + RECORDS,
     )
     parser.add_argument("--probe", nargs="+", required=True, metavar="RECORDS", help="recordings to identify")
     parser.add_argument(
@@ -48,45 +57,72 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Identify and write; the exit code is 0."""
+    """Identify and write; the exit code is 1 if no recording of the gallery or no probe could be used."""
     args = build_parser(prog).parse_args(argv)
+    from fairseq_signals.ecg.leads import parse_leads
     from fairseq_signals.errors import CheckpointError
     from fairseq_signals.evaluation.results import write_atomically
+    from fairseq_signals.inference.bulk import note_rejected
+    from fairseq_signals.inference.gallery import enrolled
     from fairseq_signals.inference.listing import list_recordings, patients_of
     from fairseq_signals.inference.model import ECGModel
 
-    enrolled, probes = list_recordings(args.gallery), list_recordings(args.probe)
-    patients = patients_of(enrolled, args.patients)
+    parse_leads(args.leads)
+    recordings, probes = list_recordings(args.gallery), list_recordings(args.probe)
+    patients = dict(zip((named.name for named in recordings), patients_of(recordings, args.patients)))
     model = ECGModel.load(args.checkpoint, device=args.device)
     if model.kind != "identification":
         raise CheckpointError(
             f"{args.checkpoint}: identification takes an identification model, not {model.kind}"
         )
-    sources = [named.source for named in enrolled]
-    gallery = model.enroll(sources, patients, leads=args.leads, batch_size=args.batch_size)
+    rejected: list[tuple[str, str]] = []
+    known, known_rows = _embeddings(model, recordings, args, rejected)
+    names, rows = _embeddings(model, probes, args, rejected) if known else ([], [])
+    if args.out is not None:
+        note_rejected(args.out, rejected)
+    else:
+        print("".join(f"warning: {name} could not be used: {reason}\n" for name, reason in rejected),
+              end="", file=sys.stderr)  # fmt: skip
+    if not names:
+        which = "probe" if known else "recording of the gallery"
+        print(f"no {which} could be used, nothing was identified", file=sys.stderr)
+        return 1
+    gallery = enrolled(known_rows, [patients[name] for name in known], known, model.fingerprint)
     limit = args.threshold
     if args.false_match_rate is not None:
         limit = gallery.false_match_threshold(args.false_match_rate)
-    gallery = gallery.with_threshold(limit)
-    sources = [named.source for named in probes]
-    matches = model.predict(
-        sources, leads=args.leads, gallery=gallery, top=args.top, batch_size=args.batch_size
-    )
     lines = [["record", "rank", "patient", "similarity", "accepted"]]
-    for named, match in zip(probes, matches):
+    for match in gallery.with_threshold(limit).match(rows, names, args.top):
         for rank, (patient, similarity) in enumerate(match.ranked, 1):
             accepted = "" if limit is None else str(int(similarity >= limit))
-            lines.append([named.name, str(rank), str(patient), f"{similarity:.6f}", accepted])
-    note = f"{len(enrolled)} recordings of {gallery.n_patients} patients enrolled, {len(probes)} probes"
+            lines.append([match.record_id, str(rank), patient, f"{similarity:.6f}", accepted])
+    note = f"{len(known)} recordings of {gallery.n_patients} patients enrolled, {len(names)} probes"
     print(note + ("" if limit is None else f", accepted from {limit:.4f}"), file=sys.stderr)
     if args.out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
         return 0
-    rows: list[str] = []
-    csv.writer(_Appending(rows), lineterminator="\n").writerows(lines)
-    write_atomically(args.out, rows)
+    texts: list[str] = []
+    csv.writer(_Appending(texts), lineterminator="\n").writerows(lines)
+    write_atomically(args.out, texts)
     print(f"wrote {args.out}")
     return 0
+
+
+def _embeddings(
+    model: ECGModel, recordings: Sequence[Named], args: argparse.Namespace, rejected: list[tuple[str, str]]
+) -> tuple[list[str], list[np.ndarray]]:
+    """The names and embeddings of the recordings that can be used; the others, with the reason, to a list."""
+    from fairseq_signals.errors import FairseqSignalsError
+    from fairseq_signals.inference.bulk import stream_named
+
+    names, rows = [], []
+    for name, found in stream_named(model, recordings, args.leads, "embedding", args.batch_size):
+        if isinstance(found, FairseqSignalsError):
+            rejected.append((name, str(found)))
+        else:
+            names.append(name)
+            rows.append(found.embedding)
+    return names, rows
 
 
 class _Appending:

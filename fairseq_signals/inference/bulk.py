@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import Named
@@ -54,7 +55,13 @@ def run_all(
 
     Returns:
         Names of the recordings that could be used, in their order; (N, K) float32; reasons by name.
+
+    Raises:
+        LeadError: there is no such lead.
+        CheckpointError: the model does not compute that.
+        ConfigError: an unfinished run of this result had other options.
     """
+    parse_leads(leads)
     job = {"model": model.fingerprint, "form": repr(model.form), "output": output, "leads": leads}
     folder = parts_of(out)
     done = _resume(folder, {**job, **(options or {})})
@@ -64,7 +71,7 @@ def run_all(
             f"{len(recordings) - len(left)} of {len(recordings)} recordings are done already", file=sys.stderr
         )
     part: Rows = {}
-    for name, found in _computed(model, left, leads, output, batch_size):
+    for name, found in stream_named(model, left, leads, output, batch_size):
         part[name] = (None, str(found)) if isinstance(found, FairseqSignalsError) else (value(found), None)
         if len(part) >= PART_ROWS:
             _write_part(folder, part)
@@ -86,14 +93,20 @@ def parts_of(out: Path) -> Path:
 
 def finish(out: Path, reasons: dict[str, str]) -> None:
     """Note what was left out in `NAME.rejected.tsv`, and remove the parts of the result."""
-    rejected = out.with_name(f"{out.name}.rejected.tsv")
-    if reasons:
-        lines = [f"{name}\t{' '.join(reason.split())}\n" for name, reason in reasons.items()]
-        rejected.write_text("record\treason\n" + "".join(lines), encoding="utf-8")
-        print(f"warning: {len(reasons)} recordings could not be used, see {rejected}", file=sys.stderr)
-    else:
-        rejected.unlink(missing_ok=True)
+    note_rejected(out, list(reasons.items()))
     shutil.rmtree(parts_of(out), ignore_errors=True)
+
+
+def note_rejected(out: Path, reasons: Sequence[tuple[str, str]]) -> None:
+    """Write the name of each recording that was left out, and the reason, to `NAME.rejected.tsv`."""
+    rejected = out.with_name(f"{out.name}.rejected.tsv")
+    if not reasons:
+        rejected.unlink(missing_ok=True)
+        return
+    lines = [f"{name}\t{' '.join(reason.split())}\n" for name, reason in reasons]
+    rejected.parent.mkdir(parents=True, exist_ok=True)
+    rejected.write_text("record\treason\n" + "".join(lines), encoding="utf-8")
+    print(f"warning: {len(reasons)} recordings could not be used, see {rejected}", file=sys.stderr)
 
 
 def write_file(out: Path, write: Callable[[Path], None]) -> None:
@@ -106,17 +119,29 @@ def write_file(out: Path, write: Callable[[Path], None]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _computed(
-    model: ECGModel, left: Sequence[Named], leads: str | None, output: str, batch_size: int
+def stream_named(
+    model: ECGModel, recordings: Sequence[Named], leads: str | None, output: str, batch_size: int
 ) -> Iterator[tuple[str, Encoded | FairseqSignalsError]]:
+    """Each recording's name with what the network gives for it, or why it cannot be used.
+
+    Meanwhile a progress bar and, a line a recording, what was warned about are written to standard error.
+    """
     from tqdm import tqdm
 
-    with warnings.catch_warnings(), tqdm(total=len(left), unit="record", disable=None) as bar:
+    notes: list[str] = []
+
+    def sources() -> Iterator[Any]:
+        for named in recordings:
+            yield named.source
+            if notes:  # what was warned about until the next recording is asked for
+                bar.write(f"warning: {named.name}: {'; '.join(notes)}", file=sys.stderr)
+                notes.clear()
+
+    with warnings.catch_warnings(), tqdm(total=len(recordings), unit="record", disable=None) as bar:
         warnings.simplefilter("always", SignalWarning)
-        warnings.showwarning = lambda message, *_: bar.write(f"warning: {message}", file=sys.stderr)
-        sources = (named.source for named in left)
-        stream = model.stream(sources, leads=leads, outputs=(output,), batch_size=batch_size)
-        for named, found in zip(left, stream):
+        warnings.showwarning = lambda message, *_: notes.append(str(message))
+        stream = model.stream(sources(), leads=leads, outputs=(output,), batch_size=batch_size)
+        for named, found in zip(recordings, stream):
             bar.update()
             yield named.name, found
 
@@ -124,14 +149,15 @@ def _computed(
 def _resume(folder: Path, job: dict[str, Any]) -> Rows:
     """The rows of an earlier run; without any, the folder is made."""
     note = folder / "job.json"
-    if folder.is_dir() and note.is_file():
+    parts = sorted(folder.glob("part-*.parquet"))
+    if parts and note.is_file():
         if json.loads(note.read_text(encoding="utf-8")) != job:
             raise ConfigError(
                 f"{folder} holds rows of another model or with other options; finish that run with the same "
                 "command, remove the folder, or choose another --out"
             )
         rows: Rows = {}
-        for file in sorted(folder.glob("part-*.parquet")):
+        for file in parts:
             table = pq.read_table(file, schema=SCHEMA)
             for name, values, reason in zip(*(column.to_pylist() for column in table.columns)):
                 rows[name] = (None if values is None else np.asarray(values, np.float32), reason)

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_signals.ecg.folder import find_files, find_records
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.ecg.readers.authors_mat import SEGMENT_NAME
+from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
+from fairseq_signals.errors import ConfigError, FairseqSignalsError
 from fairseq_signals.inference.sources import StoreRecord
 
-#: Files in a folder that are recordings, besides WFDB headers.
-SUFFIXES = (".dcm", ".dicom", ".edf", ".bdf", ".scp", ".xml")
+if TYPE_CHECKING:
+    from fairseq_signals.ecg.readers.code15_hdf5 import Tracings
+
+#: Files in a folder that are recordings, besides WFDB headers and DICOM files of any name. A `.mat` file is
+#: one if no header names it.
+SUFFIXES = (
+    ".dcm", ".dicom", ".ima", ".edf", ".bdf", ".rec", ".scp", ".ecg", ".xml", ".h5", ".hdf5", ".mat",
+)  # fmt: skip
+_SIGNAL_SUFFIXES = (".dat", ".mat")
+_HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 class Named(NamedTuple):
-    """A recording and what it is called in results: its path, or its id in a store or manifest."""
+    """A recording and what it is called in results.
+
+    Attributes:
+        name: its path, or its id in a store or manifest.
+        source: what `ECGModel` takes.
+        patient: whose it is, as a folder, store or manifest says; None: nothing does.
+    """
 
     name: str
     source: Any
+    patient: str | None = None
 
 
 def list_recordings(places: Iterable[str]) -> list[Named]:
     """All recordings of several places, in their order, each once.
 
     Args:
-        places: a recording; a folder, of which every recording is; a record store; or a manifest (.tsv),
-            of which every record is.
+        places: a recording; a file that holds many; a folder, of which every recording is, whatever its
+            format; a record store; or a manifest (.tsv), of which every record is.
 
     Raises:
         ConfigError: a place is empty or absent, or two recordings have one name.
@@ -49,56 +68,121 @@ def _list(place: str) -> list[Named]:
     if path.suffix == ".tsv" and path.is_file():
         return _of_manifest(path)
     if not path.is_dir():
-        return [Named(place, place)]
+        return list(_of_file(place, path, None))
     if any(path.glob("*.arrow")):
         return _of_store(path)
-    records = [*find_records(path).records, *find_files(path, SUFFIXES)]
-    return sorted(Named(record.record_id, str(record.path)) for record in records)
+    return sorted(_of_folder(path))
+
+
+def _of_folder(root: Path) -> Iterator[Named]:
+    """Every recording below a folder; where a file cannot be read, reading it tells why.
+
+    A name is the path below the folder without suffix; with it where two recordings would share one.
+    """
+    listing = find_records(root)
+    for record in listing.records:
+        yield Named(record.record_id, str(record.path), _first_part(record.record_id))
+    names = {record.record_id for record in listing.records}
+    top = Path(os.path.abspath(root))
+    unnamed = {top / name for name in listing.orphans}  # signal files that no header names
+    found = find_files(root, (*SUFFIXES, *_SIGNAL_SUFFIXES), _is_dicom)
+    files = {file.path: file.record_id for file in found
+             if file.path.suffix.lower() not in _SIGNAL_SUFFIXES or file.path in unnamed}  # fmt: skip
+    for path, name in files.items():
+        segment = SEGMENT_NAME.fullmatch(path.name)
+        if segment is not None and segment[2] != "0":
+            before = (path.with_name(f"{segment[1]}_{k}{path.suffix}") for k in range(int(segment[2])))
+            if all(earlier in files for earlier in before):
+                continue  # read with the first
+        elif segment is not None:
+            name = name[: -len("_0")]
+        if name in names:
+            name = path.relative_to(top).as_posix()
+        names.add(name)
+        yield from _of_file(name, path, _first_part(name))
+
+
+def _is_dicom(head: bytes) -> bool:
+    return head[128:132] == b"DICM"
+
+
+def _first_part(name: str) -> str:
+    """Whose a recording is, where each patient has a folder or a file."""
+    return name.partition("/")[0]
+
+
+def _of_file(name: str, path: Path, patient: str | None) -> Iterator[Named]:
+    """The recording that a path names; of a file with many, each, called by its exam or row."""
+    exams = _exams(path) if path.suffix.lower() in _HDF5_SUFFIXES else None
+    if exams is None:
+        yield Named(name, str(path), patient)
+        return
+    for row in range(exams.n_exams):
+        if exams.exam_ids is None:
+            yield Named(f"{name}#{row}", f"{path}#{row}")
+        elif exams.exam_ids[row]:  # 0 is no exam
+            yield Named(f"{name}/{exams.exam_ids[row]}", f"{path}#{row}")
+
+
+def _exams(path: Path) -> Tracings | None:
+    """What a file of many records holds; None for others, and for those that cannot be read."""
+    try:
+        if detect_reader(path) in MANY_RECORDS:
+            from fairseq_signals.ecg.readers.code15_hdf5 import read_contents
+
+            return read_contents(path)
+    except FairseqSignalsError:
+        pass  # reading the recording tells why
+    return None
 
 
 def _of_store(path: Path) -> list[Named]:
+    from fairseq_signals.data.people import patient_key
     from fairseq_signals.data.store import RecordStore
 
-    columns = RecordStore(path).metadata(("shard", "row", "source", "record_id")).columns
+    columns = RecordStore(path).metadata(("shard", "row", "source", "record_id", "patient_id")).columns
     rows = zip(*(column.to_pylist() for column in columns))
-    return [Named(f"{source}/{name}", StoreRecord(str(path), None, shard, row))
-            for shard, row, source, name in rows]  # fmt: skip
+    return [Named(f"{source}/{name}", StoreRecord(str(path), None, shard, row),
+                  patient_key(source, name, patient))
+            for shard, row, source, name, patient in rows]  # fmt: skip
 
 
 def _of_manifest(path: Path) -> list[Named]:
-    """The records of a manifest, each once and whole; of the authors' `.mat` files, each file."""
-    from fairseq_signals.data.manifest import STORE, read_manifest
+    from fairseq_signals.inference.manifests import manifest_records
 
-    manifest = read_manifest(path)
-    if manifest.layout != STORE:
-        return [Named(str(name), str(manifest.root / name)) for name in manifest.paths]
-    found: dict[str, Named] = {}
-    for place, name in zip(manifest.paths, manifest.record_ids):
-        if name not in found:
-            shard, _, rest = str(place).rpartition("#")
-            row = int(rest.partition(":")[0])
-            shard_path = manifest.root / shard
-            found[name] = Named(name, StoreRecord(str(shard_path.parent), None, shard_path.name, row))
-    return list(found.values())
+    found = []
+    for record_id, patient_id, source in manifest_records(path):
+        if isinstance(source, StoreRecord):
+            source = replace(source, store=str(getattr(source.store, "root", source.store)))
+        found.append(Named(record_id, source, patient_id))
+    return found
 
 
 def patients_of(recordings: Sequence[Named], table: Path | None) -> list[str]:
     """Whose each recording is.
 
     Args:
-        recordings: in a folder with a folder a patient, the first part of a name says whose it is.
+        recordings: in a folder with a folder a patient, the first part of a name says whose it is; stores
+            and manifests say it themselves.
         table: CSV with the columns `record` and `patient`, in place of that.
 
     Raises:
-        ConfigError: the table lacks a column or a recording.
+        ConfigError: nothing says whose a recording is; or the table lacks a column or a recording.
     """
     if table is None:
-        return [
-            named.name.partition("/")[0] if "/" in named.name else Path(named.name).stem
-            for named in recordings
-        ]
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+        known = [named.patient for named in recordings if named.patient is not None]
+        if len(known) < len(recordings):
+            first = next(named.name for named in recordings if named.patient is None)
+            raise ConfigError(
+                f"{first}: a file alone does not say whose recording it is; name its folder, with a folder a "
+                "patient, or pass --patients"
+            )
+        return known
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise ConfigError(f"{table}: cannot be read ({error.strerror})") from None
     if not rows or not {"record", "patient"} <= set(rows[0]):
         raise ConfigError(f"{table}: expected a CSV file with the columns record and patient")
     patient = {row["record"]: row["patient"] for row in rows}

@@ -54,7 +54,7 @@ def test_embeddings_are_those_of_the_model_and_what_is_left_out_is_listed(
 def test_a_run_that_was_stopped_goes_on_where_it_was(checkpoints, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bulk, "PART_ROWS", 2)
     out, computed = tmp_path / "e.npy", []
-    whole = bulk._computed
+    whole = bulk.stream_named
 
     def stopped(*arguments):
         for i, found in enumerate(whole(*arguments)):
@@ -62,7 +62,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(checkpoints, folder, tmp_pa
                 raise KeyboardInterrupt
             yield found
 
-    monkeypatch.setattr(bulk, "_computed", stopped)
+    monkeypatch.setattr(bulk, "stream_named", stopped)
     assert run("embed", checkpoints["pretraining"], folder, "--out", out) == 130
     assert not out.exists()
     computed.append(True)
@@ -72,6 +72,21 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(checkpoints, folder, tmp_pa
     assert "2 of 6 recordings are done already" in capsys.readouterr().err
     model = ECGModel.load(checkpoints["pretraining"])
     np.testing.assert_allclose(np.load(out)[0], model.embed(folder / "a" / "1"), atol=1e-6)
+
+
+def test_a_mistake_in_the_call_is_told_at_once_and_does_not_hinder_the_right_call(
+    checkpoints, folder, tmp_path, capsys
+):
+    out = tmp_path / "p.csv"
+    assert run("predict", checkpoints["classification"], folder, "--out", out, "--leads=I,V9") == 1
+    assert "unknown lead 'V9'" in capsys.readouterr().err
+    assert run("predict", checkpoints["pretraining"], folder, "--out", out) == 1
+    assert "a pretraining model has no classes" in capsys.readouterr().err
+    assert run("predict", checkpoints["classification"], folder, "--out", out) == 0
+    assert len(out.read_text().splitlines()) == 6
+    call = ("identify", checkpoints["identification"], "--gallery", folder, "--probe", folder)
+    assert run(*call, "--leads=I,V9") == 1
+    assert "unknown lead 'V9'" in capsys.readouterr().err
 
 
 def test_predictions_have_a_column_a_class(checkpoints, folder, tmp_path):
@@ -92,6 +107,58 @@ def test_a_recording_is_identified_by_the_patients_of_the_folders(checkpoints, f
     assert (first["rank"], first["patient"], first["accepted"]) == ("1", "b", "1")
     assert float(first["similarity"]) == pytest.approx(1)
     assert second["rank"] == "2"
+
+
+def test_what_cannot_be_identified_is_listed_and_the_rest_goes_on(checkpoints, folder, tmp_path, capsys):
+    (folder / "b" / "1.dat").write_bytes(b"")
+    out = tmp_path / "new" / "i.csv"
+    call = ("identify", checkpoints["identification"], "--gallery", folder, "--probe", folder, "--top=1")
+    assert run(*call, "--out", out) == 0
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert [(row["record"], row["patient"]) for row in rows] == [
+        ("a/1", "a"),
+        ("a/2", "a"),
+        ("b/2", "b"),
+        ("c/1", "c"),
+    ]
+    listed = (tmp_path / "new" / "i.csv.rejected.tsv").read_text().splitlines()
+    assert [line.partition("\t")[0] for line in listed[1:]] == ["b/1", "c/flat", "b/1", "c/flat"]
+    said = capsys.readouterr().err
+    assert "4 recordings could not be used" in said
+    assert "4 recordings of 3 patients enrolled, 4 probes" in said
+    assert run(*call) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].startswith("a/1,1,a,1.0")
+    assert "warning: c/flat could not be used: record flat" in printed.err
+
+
+@pytest.mark.parametrize(("gallery", "probe", "which"), [("b/1", "a", "recording of the gallery"),
+                                                         ("a", "b/1", "probe")])  # fmt: skip
+def test_identifying_nothing_is_a_failure(checkpoints, folder, tmp_path, capsys, gallery, probe, which):
+    (folder / "b" / "1.dat").write_bytes(b"")
+    who = tmp_path / "who.csv"
+    names = [str(folder / "b" / "1"), "1", "2"]
+    who.write_text("record,patient\n" + "".join(f"{name},somebody\n" for name in names))
+    call = ("identify", checkpoints["identification"], "--gallery", folder / gallery)
+    assert run(*call, "--probe", folder / probe, "--patients", who) == 1
+    assert f"no {which} could be used" in capsys.readouterr().err
+
+
+def test_what_is_odd_about_a_recording_is_told_in_a_line_with_its_name(
+    checkpoints, folder, write_wfdb, ecg_adu, tmp_path, capsys
+):
+    adu = ecg_adu(12, 3000)
+    adu[3] = 7
+    write_wfdb(folder / "a", "uv", adu, gain=1, units="mV")  # of 1000 adu/mV in truth
+    assert run("embed", checkpoints["pretraining"], folder / "a", "--out", tmp_path / "e.npy") == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert line.startswith("warning: uv: record uv: is left out: aVR")
+    assert "divide µV by 1000" in line
+    picture = ("plot", "saliency", checkpoints["classification"], folder / "a" / "uv", "--label=sinus rhythm")
+    pytest.importorskip("matplotlib")
+    assert run(*picture, "--out", tmp_path / "s.png") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["warning:", "warning:"]
 
 
 def test_info_names_classes_and_input(checkpoints, capsys):

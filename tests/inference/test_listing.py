@@ -1,0 +1,159 @@
+"""What folders, files, stores and manifests on a command line stand for: each recording once, by name."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.store import StoreRow, write_shard
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import ConfigError, FairseqSignalsError
+from fairseq_signals.inference.listing import list_recordings, patients_of
+from fairseq_signals.inference.sources import Opener
+
+LOOKALIKES = Path(__file__).resolve().parents[1] / "preprocess" / "lookalikes"
+
+
+def lookalike(name):
+    """tests/preprocess/lookalikes/NAME.py, which writes small files of a format."""
+    spec = importlib.util.spec_from_file_location(f"lookalike_{name}", LOOKALIKES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def names(*places):
+    return [named.name for named in list_recordings(map(str, places))]
+
+
+def readable(place):
+    """Names of the recordings of a place that can be read, and of those that cannot."""
+    read, refused = [], []
+    for named in list_recordings([str(place)]):
+        try:
+            Opener().read(named.source)
+        except FairseqSignalsError:
+            refused.append(named.name)
+        else:
+            read.append(named.name)
+    return read, refused
+
+
+@pytest.fixture
+def mixed(tmp_path, write_wfdb, ecg_adu):
+    """A folder with a recording in each format that preprocessing reads, and what is none."""
+    h5py = pytest.importorskip("h5py")
+    root, adu = tmp_path / "mixed", ecg_adu(12, 3000)
+    write_wfdb(root / "p1", "wfdb", adu)
+    write_wfdb(root / "p1", "challenge", adu, suffix=".mat")
+    lookalike("authors_mat").write_record(root / "p2", "joined", np.tile(adu, 2) / 1000.0)
+    scipy.io.savemat(root / "p2" / "single.mat", {"feats": adu / 1000.0, "curr_sample_rate": 500})
+    lookalike("edf").write(root / "p3" / "export.EDF", adu, onsets=range(6))
+    lookalike("scp").write(root / "p3" / "chart.scp", adu)
+    lookalike("aecg").write_twelve(root / "p4" / "hl7.xml", adu)
+    dicom = lookalike("dicom")
+    dicom.write(root / "p5" / "1.2.840.10008", dicom.dataset(dicom.group(adu)))
+    with h5py.File(root / "sph.h5", "w") as file:
+        file["ecg"] = (adu / 1000.0).astype(np.float16)
+    (root / "notes.txt").write_text("not a recording")
+    return root
+
+
+def test_a_folder_gives_the_recordings_of_every_format(mixed):
+    pytest.importorskip("pydicom")
+    pytest.importorskip("edfio")
+    read, refused = readable(mixed)
+    assert refused == []
+    assert read == ["p1/challenge", "p1/wfdb", "p2/joined", "p2/single", "p3/chart", "p3/export", "p4/hl7",
+                    "p5/1.2.840.10008", "sph"]  # fmt: skip
+    joined = next(named for named in list_recordings([str(mixed)]) if named.name == "p2/joined")
+    assert Opener().read(joined.source).n_samples == 5000  # both segments, the tail is left out
+
+
+def test_what_cannot_be_read_is_listed_so_that_reading_tells_why(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path, "good", ecg_adu())
+    (tmp_path / "lost.dat").write_bytes(b"\0" * 80)
+    (tmp_path / "table.mat").write_bytes(b"not of MATLAB")
+    (tmp_path / "letter.xml").write_text("<letter>dear colleague</letter>")
+    scipy.io.savemat(tmp_path / "late_2.mat", {"feats": ecg_adu() / 1000.0, "curr_sample_rate": 500})
+    assert readable(tmp_path) == (["good", "late_2"], ["letter", "lost", "table"])
+
+
+def test_two_formats_of_one_name_are_two_recordings(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path / "a", "one", ecg_adu())
+    lookalike("scp").write(tmp_path / "a" / "one.scp", ecg_adu())
+    assert names(tmp_path) == ["a/one", "a/one.scp"]
+
+
+def test_a_file_of_many_recordings_gives_each_by_its_exam_or_row(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    folder = lookalike("code15").make(tmp_path)
+    listed = list_recordings([str(folder)])
+    assert sum(named.name.startswith("exams_part0/") for named in listed) >= 3
+    assert "exams_part0/168405" in [named.name for named in listed]
+    assert len({Opener().read(named.source).record_id for named in listed}) == len(listed)
+    part = folder / "exams_part0.hdf5"
+    assert f"{part}/168405" in names(part)
+    with h5py.File(part, "r") as whole, h5py.File(tmp_path / "bare.hdf5", "w") as file:
+        file["tracings"] = whole["tracings"][:2]
+    assert names(tmp_path / "bare.hdf5") == [f"{tmp_path / 'bare.hdf5'}#{row}" for row in (0, 1)]
+
+
+def test_stores_and_manifests_give_their_records_with_their_patients(recording, tmp_path):
+    listed = list_recordings([str(recording.store)])
+    assert [named.name for named in listed] == ["corpus/zero", "corpus/one", "corpus/two"]
+    assert patients_of(listed, None)[1] == "corpus/record/one"
+    rows = [Row(f"store/{recording.shard}#1:{start}", 2500, "corpus/one", "corpus/p7", k)
+            for k, start in enumerate((0, 2500))]  # fmt: skip
+    write_manifest(tmp_path / "m.tsv", recording.store.parent, rows)
+    manifest = str(tmp_path / "m.tsv")
+    (named,) = list_recordings([manifest, manifest])
+    assert (named.name, patients_of([named], None)) == ("corpus/one", ["corpus/p7"])
+    np.testing.assert_allclose(Opener().read(named.source).signal_mv, recording.mv, atol=1e-12)
+
+
+def test_a_store_says_whose_its_records_are(tmp_path, ecg_adu):
+    rows = [StoreRow(name, "c", 500.0, LEADS, np.full(12, 0.001), ecg_adu(seed=i), patient_id="p1")
+            for i, name in enumerate(("a", "b"))]  # fmt: skip
+    write_shard(tmp_path / "shard-00000.arrow", rows)
+    assert patients_of(list_recordings([str(tmp_path)]), None) == ["c/p1", "c/p1"]
+
+
+def test_segments_of_the_authors_manifests_are_one_recording(tmp_path, ecg_adu):
+    lookalike("authors_mat").write_record(tmp_path, "r", ecg_adu(12, 5000) / 1000.0)
+    (tmp_path / "train.tsv").write_text(f"{tmp_path}\nr_0.mat\t2500\nr_1.mat\t2500\n")
+    (named,) = list_recordings([str(tmp_path / "train.tsv")])
+    assert Opener().read(named.source).n_samples == 5000
+
+
+def test_patients_are_the_folders_or_files_of_a_folder_or_those_of_a_table(tmp_path, write_wfdb, ecg_adu):
+    for folder, name in (("p1", "x"), ("p1/later", "y"), (".", "p2.5mg")):
+        write_wfdb(tmp_path / "raw" / folder, name, ecg_adu())
+    listed = list_recordings([str(tmp_path / "raw")])
+    assert patients_of(listed, None) == ["p1", "p1", "p2.5mg"]
+    table = tmp_path / "who.csv"
+    table.write_text("record,patient\np1/x,anna\np1/later/y,berta\np2.5mg,carl\n")
+    assert patients_of(listed, table) == ["berta", "anna", "carl"]
+    table.write_text("record,patient\np1/x,anna\n")
+    with pytest.raises(ConfigError, match=r"has no patient for 2 recordings, the first p1/later/y"):
+        patients_of(listed, table)
+    with pytest.raises(ConfigError, match=r"none.csv: cannot be read"):
+        patients_of(listed, tmp_path / "none.csv")
+
+
+def test_whose_a_file_alone_is_must_be_said(tmp_path, write_wfdb, ecg_adu):
+    header = write_wfdb(tmp_path / "p1", "x", ecg_adu())
+    with pytest.raises(ConfigError, match="a file alone does not say whose recording it is"):
+        patients_of(list_recordings([str(header)]), None)
+
+
+def test_places_without_a_recording_and_equal_names_are_refused(tmp_path, write_wfdb, ecg_adu):
+    with pytest.raises(ConfigError, match="there is no recording in it"):
+        list_recordings([str(tmp_path)])
+    for folder in ("a", "b"):
+        write_wfdb(tmp_path / folder, "x", ecg_adu())
+    with pytest.raises(ConfigError, match="two recordings are called x"):
+        list_recordings([str(tmp_path / "a"), str(tmp_path / "b")])
