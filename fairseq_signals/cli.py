@@ -8,11 +8,14 @@ import difflib
 import importlib
 import runpy
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fairseq_signals import __version__
-from fairseq_signals.errors import ConfigError, FairseqSignalsError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
 
 PROG = "fairseq-signals"
 COMMANDS = {
@@ -42,13 +45,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     if known.command not in COMMANDS:
         return _unknown("command", known.command, COMMANDS)
     try:
-        return _dispatch(known.command, arguments[1:])
+        with _tidy_warnings():
+            return _dispatch(known.command, arguments[1:])
     except FairseqSignalsError as error:
         print(f"{PROG} {known.command}: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{PROG} {known.command}: interrupted", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _tidy_warnings() -> Iterator[None]:
+    """What is odd about a recording is told in one line, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SignalWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, SignalWarning):
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = tell  # type: ignore[assignment]
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:
