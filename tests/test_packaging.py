@@ -104,6 +104,7 @@ def test_source_archive_holds_what_is_needed_to_test_and_cite_it(sdist_dir):
         "CITATION.cff",
         "CHANGELOG.md",
         "tests/conftest.py",
+        "benchmarks/embed.py",
     ):
         assert (sdist_dir / name).is_file(), name
 
