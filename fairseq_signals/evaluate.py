@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -215,13 +215,18 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 def table(outcome: Evaluation) -> str:
     """One line a lead set, one column a metric, and the mean over lead sets where there are several."""
-    metrics = list(dict.fromkeys(name for values in outcome.values.values() for name in values))
-    columns = [[values[name] for values in outcome.values.values()] for name in metrics]
-    leads = list(outcome.values)
+    return format_table(*table_cells(outcome.values))
+
+
+def table_cells(measured: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of that table; `measured` is the metrics by lead set."""
+    metrics = list(dict.fromkeys(name for values in measured.values() for name in values))
+    columns = [[values[name] for values in measured.values()] for name in metrics]
+    leads = list(measured)
     if len(leads) > 1:
         leads, columns = [*leads, "mean"], [[*column, float(np.mean(column))] for column in columns]
     cells = [[name, *map(format_value, line)] for name, line in zip(leads, zip(*columns))]
-    return format_table(["leads", *(METRIC_TITLES[name] for name in metrics)], cells)
+    return ["leads", *(METRIC_TITLES.get(name, name) for name in metrics)], cells
 
 
 def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> Iterator[dict[str, Any]]:

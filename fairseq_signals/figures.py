@@ -1,4 +1,4 @@
-"""Figures of results and trainings, out of what was saved or logged of them."""
+"""Figures of recordings, results and trainings, out of records and what was saved or logged."""
 
 from __future__ import annotations
 
@@ -6,13 +6,78 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.resample import resample
+from fairseq_signals.errors import ConfigError, SignalError
 from fairseq_signals.evaluation.results import ResultsError
 from fairseq_signals.evaluation.saved import SavedEvaluation
 from fairseq_signals.training_log import INNER, TRAIN, Series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.recording import Recording
+
+FS = 500.0  # Hz, at which segments are loaded for training
+
+
+def record_figure(record: Record, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:
+    """The picture of a recording in the usual layout.
+
+    Args:
+        record: the recording.
+        given: the leads that a model is given; None: it is not about a model.
+        start_s: where to begin.
+
+    Raises:
+        SignalError: the record ends before `start_s`.
+    """
+    from fairseq_signals.plots.record import PAGE_S, draw_record
+
+    signal_mv = twelve_leads(record)
+    start, seconds = round(start_s * FS), signal_mv.shape[1] / FS
+    if start >= signal_mv.shape[1]:
+        raise SignalError(
+            f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on"
+        )
+    shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
+    present = parse_leads(list(record.leads))
+    return draw_record(signal_mv[:, start:], FS, present, f"{record.record_id}: {shown}", given)
+
+
+def saliency_figure(
+    model: ECGModel, record: Record, recording: Recording, label: str, attention: str = "rollout"
+) -> Figure:
+    """The picture of where a classifier looked for one class; `recording` is what it is given of `record`."""
+    from fairseq_signals.inference.saliency import saliency
+    from fairseq_signals.plots.saliency import draw_saliency, smoothed
+
+    found = saliency(model, recording, label, attention)
+    signal_mv = twelve_leads(record, model.fs)
+    above = "above" if found.probability > found.threshold else "not above"
+    caption = (
+        f"{record.record_id}: {found.label}, probability {found.probability:.3f}, {above} {found.threshold:g}"
+    )
+    explained = (
+        "orange: |gradient| of the logit, mean over 50 ms, one scale for all leads;   "
+        f"blue: attention {'rollout' if attention == 'rollout' else 'of the last layer'}, relative;   "
+        "dashed: segments, which the model sees one at a time"
+    )
+    present, given = parse_leads(list(record.leads)), parse_leads(list(recording.leads))
+    given = tuple(lead for lead in given if LEADS[lead] in model.leads)
+    gradient = smoothed(found.gradient, model.fs)
+    return draw_saliency(signal_mv, model.fs, present, given, gradient, found.attention, caption,
+                         found.segment_starts_s, explained)  # fmt: skip
+
+
+def twelve_leads(record: Record, fs: float = FS) -> np.ndarray:
+    """The record on all twelve leads at `fs` Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
+    signal_mv = resample(record.signal_mv(), record.fs, fs)
+    leads = np.zeros((N_LEADS, signal_mv.shape[1]), np.float32)
+    leads[[LEADS.index(name) for name in record.leads]] = signal_mv
+    return leads
 
 
 def classification_figures(

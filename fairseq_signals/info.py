@@ -55,16 +55,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 def lines(found: dict[str, Any], name: str) -> Iterator[str]:
     """The description for people; `found` is of `ECGModel.describe`."""
-    origin = found["provenance"]
-    code = " (of the authors' code)" if origin.get("authors_code") else ""
-    yield f"{name}: {found['kind']} model{code}, {found['parameters']:,} parameters"
+    yield f"{name}: {headline(found)}"
     yield ""
-    seconds = found["segment_samples"] / found["fs"]
-    yield f"input         {len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV"
-    yield f"segments      {found['segment_samples']} samples ({seconds:g} s)"
-    yield f"scaled        {'each lead to mean 0 and deviation 1' if found['normalize'] else 'no'}"
-    yield f"embedding     {found['embedding_dim']} dimensions"
-    yield from _section("architecture", {key: found["encoder"].get(key) for key in ARCHITECTURE})
+    yield from (f"{key.ljust(12)}  {value}" for key, value in facts(found).items())
+    tables = options(found)
+    yield from _section("architecture", tables.pop("architecture"))
     if found["labels"]:
         yield ""
         yield f"classes ({len(found['labels'])})"
@@ -72,18 +67,49 @@ def lines(found: dict[str, Any], name: str) -> Iterator[str]:
         for entry in found["labels"]:
             codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
             yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}, above {entry['threshold']:g}"
-    yield from _section("progress and metrics", origin.get("progress") or {})
-    for part in ("task", "criterion", "optimization"):
-        yield from _section(f"training: {part}", (origin.get("training") or {}).get(part) or {})
+    for title, values in tables.items():
+        yield from _section(title, values)
+
+
+def headline(found: dict[str, Any]) -> str:
+    """What the model is, in a few words; `found` is of `ECGModel.describe`, here and below."""
+    code = " (of the authors' code)" if found["provenance"].get("authors_code") else ""
+    return f"{found['kind']} model{code}, {found['parameters']:,} parameters"
+
+
+def facts(found: dict[str, Any]) -> dict[str, str]:
+    """What the model takes and gives, in words."""
+    seconds = found["segment_samples"] / found["fs"]
+    return {
+        "input": f"{len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV",
+        "segments": f"{found['segment_samples']} samples ({seconds:g} s)",
+        "scaled": "each lead to mean 0 and deviation 1" if found["normalize"] else "no",
+        "embedding": f"{found['embedding_dim']} dimensions",
+    }
+
+
+def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options of architecture and training, and how far that was, by section; those that are set."""
+    origin = found["provenance"]
+    training, metric = origin.get("training") or {}, origin.get("best_metric")
+    best = f"best ({metric})" if metric else "best"
+    progress = {
+        best if key == "best" else key: value for key, value in (origin.get("progress") or {}).items()
+    }
+    tables: dict[str, dict[str, Any]] = {
+        "architecture": {key: found["encoder"].get(key) for key in ARCHITECTURE},
+        "progress and metrics": progress,
+        **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},
+    }
+    return {title: {k: v for k, v in values.items() if v is not None} for title, values in tables.items()}
 
 
 def _section(title: str, values: dict[str, Any]) -> Iterator[str]:
-    shown = {key: value for key, value in values.items() if value is not None}
-    if shown:
+    if values:
         yield ""
         yield title
-        width = max(map(len, shown))
-        yield from (f"  {key.ljust(width)}  {value}" for key, value in shown.items())
+        width = max(map(len, values))
+        yield from (f"  {key.ljust(width)}  {value}" for key, value in values.items())
 
 
 if __name__ == "__main__":

@@ -9,21 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
+from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.ecg.resample import resample
-from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError, SignalError
+from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError
 from fairseq_signals.evaluation.saved import read_evaluation
-from fairseq_signals.figures import classification_figures, identification_figure, training_figure
+from fairseq_signals.figures import (
+    FS,
+    classification_figures,
+    identification_figure,
+    record_figure,
+    saliency_figure,
+    training_figure,
+    twelve_leads,
+)
 from fairseq_signals.plot_arguments import SEGMENT_S, build_parser
 from fairseq_signals.training_log import read_training_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FS = 500.0  # Hz, at which segments are loaded for training
 DEFAULT_LEADS = ("I", "II", "V2")
 DPI = 200
 
@@ -73,19 +77,8 @@ def plot_record(path: Path, out: Path, given: str | None = None, start_s: float 
         MissingLibraryError, ConfigError: as `plot_transforms`.
     """
     require_matplotlib()
-    from fairseq_signals.plots.record import PAGE_S, draw_record
-
-    record = read_any(path)
-    signal_mv = twelve_leads(record)
-    start, seconds = round(start_s * FS), signal_mv.shape[1] / FS
-    if start >= signal_mv.shape[1]:
-        raise SignalError(
-            f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on"
-        )
-    shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
-    present = parse_leads(list(record.leads))
     leads = None if given is None else parse_leads(given)
-    save(draw_record(signal_mv[:, start:], FS, present, f"{record.record_id}: {shown}", leads), out)
+    save(record_figure(read_any(path), leads, start_s), out)
     return out
 
 
@@ -116,30 +109,11 @@ def plot_saliency(
     """
     require_matplotlib()
     from fairseq_signals.inference.model import ECGModel
-    from fairseq_signals.inference.saliency import saliency
     from fairseq_signals.inference.sources import Opener
-    from fairseq_signals.plots.saliency import draw_saliency, smoothed
 
     model = ECGModel.load(checkpoint, labels=labels, device=device)
     recording = Opener(leads=leads).read(path)
-    found = saliency(model, recording, label, attention)
-    record = read_any(path)
-    signal_mv = twelve_leads(record, model.fs)
-    above = "above" if found.probability > found.threshold else "not above"
-    caption = (
-        f"{record.record_id}: {found.label}, probability {found.probability:.3f}, {above} {found.threshold:g}"
-    )
-    explained = (
-        "orange: |gradient| of the logit, mean over 50 ms, one scale for all leads;   "
-        f"blue: attention {'rollout' if attention == 'rollout' else 'of the last layer'}, relative;   "
-        "dashed: segments, which the model sees one at a time"
-    )
-    present, given = parse_leads(list(record.leads)), parse_leads(list(recording.leads))
-    given = tuple(lead for lead in given if LEADS[lead] in model.leads)
-    gradient = smoothed(found.gradient, model.fs)
-    figure = draw_saliency(signal_mv, model.fs, present, given, gradient, found.attention, caption,
-                           found.segment_starts_s, explained)  # fmt: skip
-    save(figure, out)
+    save(saliency_figure(model, read_any(path), recording, label, attention), out)
     return out
 
 
@@ -223,14 +197,6 @@ def read_any(path: Path) -> Record:
     from fairseq_signals.inference.sources import Opener
 
     return Opener().record(path)
-
-
-def twelve_leads(record: Record, fs: float = FS) -> np.ndarray:
-    """The record on all twelve leads at `fs` Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
-    signal_mv = resample(record.signal_mv(), record.fs, fs)
-    leads = np.zeros((N_LEADS, signal_mv.shape[1]), np.float32)
-    leads[[LEADS.index(name) for name in record.leads]] = signal_mv
-    return leads
 
 
 def save(figure: Figure, out: Path) -> None:

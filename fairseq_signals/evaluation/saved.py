@@ -1,7 +1,8 @@
 """What an evaluation found for each record, in one `.npz` file: what its pictures are drawn from.
 
 All arrays of the file are plain (nothing is pickled). Common: `format` (1), `task`, `method`, `counted` and
-`leads` (S,), the lead sets. S lead sets, N records (or segments), C classes, G gallery entries, P probes.
+`leads` (S,), the lead sets; `metrics` (M,) and `values` (S, M), what was measured, and `notes` on it. S lead
+sets, N records (or segments), C classes, G gallery entries, P probes.
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
 `names` (C,), `threshold`; where the challenge score is defined `weights` (C, C).
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class SavedEvaluation:
         counted: what is counted, such as "records".
         leads: (S,) the lead sets.
         arrays: the others, by name.
+        values: per lead set the metrics by name; empty, if the file is from before they were saved.
+        notes: what a reader of the numbers should know.
     """
 
     task: str
@@ -47,6 +50,15 @@ class SavedEvaluation:
     counted: str
     leads: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, outcome: Evaluation, method: str) -> SavedEvaluation:
+        """What was just found, as it is read from a file."""
+        arrays = {name: np.asarray(array) for name, array in outcome.arrays.items()}
+        leads, notes = tuple(outcome.values), tuple(outcome.notes)
+        return cls(outcome.task, method, outcome.counted, leads, arrays, outcome.values, notes)
 
     def index(self, leads: str) -> int:
         """The place of a lead set.
@@ -69,12 +81,16 @@ class SavedEvaluation:
 
 def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
     """Write what was found, atomically."""
+    metrics = list(dict.fromkeys(name for values in outcome.values.values() for name in values))
     arrays: dict[str, Any] = {
         "format": FORMAT,
         "task": outcome.task,
         "method": method,
         "counted": outcome.counted,
         "leads": np.array(list(outcome.values), dtype=str),
+        "metrics": np.array(metrics, dtype=str),
+        "values": np.array([[values[name] for name in metrics] for values in outcome.values.values()]),
+        "notes": np.array(outcome.notes, dtype=str),
         **outcome.arrays,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,4 +134,8 @@ def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
             f"{path} is of {found}, but {task} was asked for: `fairseq-signals plot {found} {path}`"
         )
     leads = tuple(arrays["leads"].tolist())
-    return SavedEvaluation(found, str(arrays["method"]), str(arrays["counted"]), leads, arrays)
+    metrics = arrays["metrics"].tolist() if "metrics" in arrays else []
+    measured = zip(leads, arrays["values"].tolist()) if metrics else ()
+    values = {name: dict(zip(metrics, row)) for name, row in measured}
+    notes = tuple(arrays["notes"].tolist()) if "notes" in arrays else ()
+    return SavedEvaluation(found, str(arrays["method"]), str(arrays["counted"]), leads, arrays, values, notes)

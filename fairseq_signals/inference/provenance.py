@@ -32,6 +32,7 @@ def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:
         },
         "authors_code": checkpoint.from_authors,
         "progress": dict(checkpoint.progress),
+        "best_metric": (checkpoint.cfg.get("checkpoint") or {}).get("best_checkpoint_metric"),
         "training": {name: shareable(checkpoint.cfg[name]) for name in SECTIONS if name in checkpoint.cfg},
     }
 
