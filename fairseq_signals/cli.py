@@ -27,6 +27,7 @@ COMMANDS = {
     "identify": "whose recordings they are, by a gallery of enrolled ones",
     "evaluate": "test a fine-tuned checkpoint on lead sets",
     "plot": "draw records, results and trainings: `plot PICTURE ...`, see `plot --help`",
+    "report": "a training in one HTML file: model, losses, test results, recordings",
     "examples": "print the folder of the example configurations",
 }
 #: Where the scripts of a subcommand lie: in a wheel inside the package, in a checkout beside it.
