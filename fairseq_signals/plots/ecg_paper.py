@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 SPEED_MM_S = 25.0
 GAIN_MM_MV = 10.0
@@ -22,6 +23,8 @@ PULSE_S, PULSE_MV = 0.2, 1.0  # the calibration pulse: 5 mm wide, 10 mm high
 
 _MM_PER_INCH = 25.4
 _PAPER, _SMALL_LINE, _LARGE_LINE = "#fffafa", "#f7d9d9", "#eaa9a9"
+#: Of texts, so that they can be read where a trace runs through them.
+HALO = withStroke(linewidth=2, foreground=_PAPER)
 _LINE_POINTS = {SMALL_MM: 0.3, LARGE_MM: 0.6}
 
 

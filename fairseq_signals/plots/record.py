@@ -1,6 +1,7 @@
 """One recording in the usual layout: three rows of four leads, 2.5 s each, and a rhythm strip below.
 
 The leads follow each other in time, as a recorder prints them: column k shows the seconds from 2.5 k on.
+Where a recording ends before a column does, that column shows the last 2.5 s, so that every lead is seen.
 Leads that a model was not given are grey, and those that the recording does not have are an empty line.
 """
 
@@ -18,6 +19,7 @@ from matplotlib.patches import Rectangle
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.plots.ecg_paper import (
     GAIN_MM_MV,
+    HALO,
     LARGE_MM,
     SPEED_MM_S,
     draw_calibration,
@@ -36,6 +38,7 @@ _LEAST_UP, _LEAST_DOWN, _MOST = 15, 10, 30
 _TRACE: Dict[str, Any] = {"color": "black", "linewidth": 0.65, "zorder": 3}
 _NOT_GIVEN: Dict[str, Any] = {"color": "#8f9aa5", "linewidth": 0.65, "zorder": 3}
 _ABSENT: Dict[str, Any] = {"color": "#8f9aa5", "linewidth": 0.8, "linestyle": (0, (4, 4)), "zorder": 3}
+SHORT_NOTE = "   columns that it does not fill show its last 2.5 s"
 GIVEN_TEXT, NOT_GIVEN_TEXT, ABSENT_TEXT = "given to the model", "not given", "not recorded"
 
 
@@ -67,7 +70,9 @@ def draw_record(
     height = sum(up + down for up, down in rooms) + 2 * LARGE_MM
     figure, axes = new_page(width + 2 * _MARGIN, height + 2 * _MARGIN + _HEADER)
     top = height + _MARGIN
-    _draw_header(axes, caption, top + _HEADER, width + _MARGIN, present, given)
+    n = page.shape[1]
+    note = SHORT_NOTE if n < round(PAGE_S * fs) else ""
+    _draw_header(axes, caption, note, top + _HEADER, width + _MARGIN, present, given)
     sheet = draw_grid(axes, _MARGIN, _MARGIN, width, height)
     left, top = _MARGIN + _PULSE_AREA, top - LARGE_MM
     for i, (up, down) in enumerate(rooms):
@@ -76,7 +81,7 @@ def draw_record(
         if i < len(ROWS):
             for column, lead in enumerate(ROWS[i]):
                 x = left + column * COLUMN_S * SPEED_MM_S
-                start, stop = _span(column, fs)
+                start, stop = _span(column, fs, n)
                 _draw_cell(axes, sheet, x, zero, lead, page[lead, start:stop], fs, present, given, COLUMN_S)
         else:
             _draw_cell(axes, sheet, left, zero, rhythm, page[rhythm], fs, present, given, PAGE_S)
@@ -113,24 +118,26 @@ def _draw_cell(
         axes.plot([x, x + seconds * SPEED_MM_S], [zero, zero], **style)
     axes.plot([x, x], [zero - 2, zero + 2], color="black", linewidth=0.5, zorder=2)
     color = style["color"]
-    name = axes.annotate(LEADS[lead], (x + 1.5, zero + 9), fontsize=9, weight="bold", color=color, zorder=4)
+    name = axes.annotate(LEADS[lead], (x + 1.5, zero + 9), fontsize=9, weight="bold", color=color, zorder=4,
+                         path_effects=[HALO])  # fmt: skip
     if note:
         axes.annotate(
             note, (1, 0), xycoords=name, xytext=(3, 0), textcoords="offset points", fontsize=7, color=color,
-            va="bottom", zorder=4,
+            va="bottom", zorder=4, path_effects=[HALO],
         )  # fmt: skip
 
 
 def _draw_header(
     axes: Axes,
     caption: str,
+    note: str,
     top: float,
     right: float,
     present: Sequence[int],
     given: Optional[Sequence[int]],
 ) -> None:
     axes.text(_MARGIN, top, caption, fontsize=11, va="top")
-    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median"
+    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median{note}"
     axes.text(_MARGIN, top - 6, scales, fontsize=8, va="top", color="0.3")
     entries = []
     if given is not None:
@@ -151,15 +158,21 @@ def _draw_header(
         )
 
 
-def _span(column: int, fs: float) -> Tuple[int, int]:
-    return round(column * COLUMN_S * fs), round((column + 1) * COLUMN_S * fs)
+def _span(column: int, fs: float, n: int) -> Tuple[int, int]:
+    """The samples of a recording of n that a column shows."""
+    start, stop = round(column * COLUMN_S * fs), round((column + 1) * COLUMN_S * fs)
+    return (start, stop) if stop <= n else (max(0, n - (stop - start)), n)
 
 
 def _rooms(page: np.ndarray, fs: float, present: Sequence[int], rhythm: int) -> List[Tuple[int, int]]:
     """Room of each row and of the rhythm strip."""
     rooms = []
     for row in ROWS:
-        shown = [page[lead, slice(*_span(column, fs))] for column, lead in enumerate(row) if lead in present]
+        shown = [
+            page[lead, slice(*_span(column, fs, page.shape[1]))]
+            for column, lead in enumerate(row)
+            if lead in present
+        ]
         joined = np.concatenate([np.zeros(1), *shown])
         rooms.append(room(joined * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST))
     return [*rooms, room(page[rhythm] * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST)]

@@ -57,6 +57,8 @@ def draw_saliency(
     """
     n = min(signal_mv.shape[1], round(PAGE_S * fs))
     page, heat = centred(signal_mv[:, :n]), np.where(_rows(given), gradient, 0.0)[:, :n]
+    total = signal_mv.shape[1] / fs
+    part = f"   the first {PAGE_S:g} s of {total:g} s, of which the model saw all" if total > PAGE_S else ""
     rooms = [room(page[lead] * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST) for lead in range(len(LEADS))]
     seconds = n / fs
     width = _NAMES + max(up_to_grid(seconds * SPEED_MM_S), 100) + LARGE_MM
@@ -65,7 +67,7 @@ def draw_saliency(
     top = height + _MARGIN
     axes.text(_MARGIN, top + _HEADER, caption, fontsize=11, va="top")
     axes.text(_MARGIN, top + _HEADER - 6, f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its "
-              f"median\n{explained or ''}", fontsize=7.5, va="top", color="0.3", linespacing=1.4)  # fmt: skip
+              f"median{part}\n{explained or ''}", fontsize=7.5, va="top", color="0.3", linespacing=1.4)  # fmt: skip
     sheet = draw_grid(axes, _MARGIN, _MARGIN, width, height)
     left, y = _MARGIN + _NAMES, top - LARGE_MM
     right = left + seconds * SPEED_MM_S

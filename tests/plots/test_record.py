@@ -91,7 +91,19 @@ def test_a_record_without_lead_ii_has_another_rhythm_strip(signal):
     assert texts(axes).count("V2") == 2
 
 
-def test_a_short_record_leaves_columns_empty(signal):
-    (axes,) = draw_record(signal[:, : int(3 * FS)], FS, ALL, "r").axes
-    widths = [round(np.ptp(line.get_xdata()) + 25 / FS, 1) for line in traces(axes, _TRACE)]
-    assert widths == [62.5, 12.5] * 3 + [75]
+def test_a_short_record_shows_its_end_in_columns_that_it_does_not_fill(signal):
+    short = signal[:, : int(3 * FS)]
+    (axes,) = draw_record(short, FS, ALL, "r").axes
+    lines = traces(axes, _TRACE)
+    assert [round(np.ptp(line.get_xdata()) + 25 / FS, 1) for line in lines] == [62.5] * 12 + [75]
+    shown = lines[1].get_ydata()  # lead aVR, in the second column
+    expected = centred(short)[3, -1250:]
+    np.testing.assert_allclose(shown - shown[0], 10 * (expected - expected[0]), atol=1e-9)
+    assert any("show its last 2.5 s" in text for text in texts(axes))
+    (axes,) = draw_record(signal, FS, ALL, "r").axes
+    assert not any("show its last 2.5 s" in text for text in texts(axes))
+
+
+def test_a_record_shorter_than_a_column_is_shown_whole_in_each(signal):
+    (axes,) = draw_record(signal[:, : int(2 * FS)], FS, ALL, "r").axes
+    assert [round(np.ptp(line.get_xdata()) + 25 / FS, 1) for line in traces(axes, _TRACE)] == [50] * 13

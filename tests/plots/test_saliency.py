@@ -52,6 +52,15 @@ def test_texts_and_borders_of_segments_are_drawn(axes):
     assert borders[0].get_xdata()[0] - left == pytest.approx(2.5 * 25)
 
 
+def test_a_recording_that_is_longer_than_the_page_says_so():
+    def texts(n):
+        drawn = draw_saliency(np.eye(12, n), FS, [0], [0], np.ones((12, n)), np.ones(n), "AF")
+        return " ".join(text.get_text() for text in drawn.axes[0].texts)
+
+    assert "the first 10 s of 20 s, of which the model saw all" in texts(2000)
+    assert "of which" not in texts(1000)
+
+
 def test_axes_stay_in_millimetres_of_the_page(axes):
     width, height = axes.figure.get_size_inches() * 25.4
     assert (axes.get_xlim(), axes.get_ylim()) == (pytest.approx((0, width)), pytest.approx((0, height)))
