@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -66,8 +66,9 @@ def draw_saliency(
     figure, axes = new_page(width + 2 * _MARGIN, height + 2 * _MARGIN + _HEADER)
     top = height + _MARGIN
     axes.text(_MARGIN, top + _HEADER, caption, fontsize=11, va="top")
-    axes.text(_MARGIN, top + _HEADER - 6, f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its "
-              f"median{part}\n{explained or ''}", fontsize=7.5, va="top", color="0.3", linespacing=1.4)  # fmt: skip
+    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median{part}"
+    small: Dict[str, Any] = {"fontsize": 7.5, "va": "top", "color": "0.3", "linespacing": 1.4}
+    axes.text(_MARGIN, top + _HEADER - 6, f"{scales}\n{explained or ''}", **small)
     sheet = draw_grid(axes, _MARGIN, _MARGIN, width, height)
     left, y = _MARGIN + _NAMES, top - LARGE_MM
     right = left + seconds * SPEED_MM_S
