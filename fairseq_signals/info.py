@@ -92,10 +92,9 @@ def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The options of architecture and training, and how far that was, by section; those that are set."""
     origin = found["provenance"]
     training, metric = origin.get("training") or {}, origin.get("best_metric")
-    best = f"best ({metric})" if metric else "best"
-    progress = {
-        best if key == "best" else key: value for key, value in (origin.get("progress") or {}).items()
-    }
+    progress = dict(origin.get("progress") or {})
+    if metric and "best" in progress:
+        progress[f"best ({metric})"] = progress.pop("best")
     tables: dict[str, dict[str, Any]] = {
         "architecture": {key: found["encoder"].get(key) for key in ARCHITECTURE},
         "progress and metrics": progress,

@@ -52,7 +52,7 @@ figure img { display: block; max-width: 100%; height: auto; background: #fff; bo
 figcaption { font-size: .9rem; margin-top: .35rem; max-width: 46rem; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: .85rem; }
 @media (max-width: 46rem) { body { padding: 1rem .9rem 2rem; } figure img { max-width: none; width: 46rem; }
-  thead th, .facts th { white-space: normal; overflow-wrap: normal; vertical-align: bottom; }
+  thead th, thead .number, .facts th { white-space: normal; overflow-wrap: normal; vertical-align: bottom; }
   .facts th { vertical-align: top; } th, td { padding-right: .6rem; } }
 @media print { figure { break-inside: avoid; } }
 """
