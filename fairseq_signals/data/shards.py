@@ -270,7 +270,7 @@ def open_shard(path: PathLike) -> pa.ipc.RecordBatchFileReader:
     except (pa.ArrowInvalid, OSError) as e:
         raise StoreError(f"{path}: not a complete Arrow file ({e}). Delete it and preprocess again.") from e
     metadata = reader.schema.metadata or {}
-    version, codec = metadata.get(_VERSION_KEY, b"none").decode(), shard_codec(reader)
+    version, codec = (metadata.get(key, b"none").decode() for key in (_VERSION_KEY, _CODEC_KEY))
     if version != SCHEMA_VERSION or codec not in CODECS:
         raise StoreError(
             f"{path}: schema version {version} with codec {codec}, but this version reads "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -35,7 +34,6 @@ METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard
 #: What the store was made from and with, and whether it is complete.
 STATE_FILE = "store.json"
 _ALL_LEADS = np.arange(N_LEADS)
-_WHOLE = [(slice(0, N_LEADS), False)]
 
 
 class RecordStore:
@@ -123,13 +121,12 @@ class RecordStore:
             path = self.root / shard
             raise StoreError(f"{path}: row {row}: {e}. Preprocess again with --overwrite.") from e
         if last - first == N_LEADS:
-            for run, left_out in _WHOLE if omit is None else _runs(omit.tobytes()):
-                if left_out:
-                    out[run] = 0.0
-                else:
-                    part = out[run]
-                    part[...] = stored[run]  # in two steps: quicker than one that converts through buffers
-                    part *= scale[run]
+            if omit is not None:
+                scale = scale * ~omit[:, None]
+            import torch  # here, since preprocessing does without it
+
+            out[...] = stored  # in two steps: quicker than one that converts through buffers
+            torch.from_numpy(out).mul_(torch.from_numpy(scale))  # in half of numpy's time
             return _ALL_LEADS
         leads = batch.lead_positions[first:last].astype(np.int64)
         out.fill(0)
@@ -168,13 +165,6 @@ class RecordStore:
         if not shards:
             raise StoreError(f"{self.root}: no {SHARD_PATTERN} in it, so it is not a record store.")
         return shards
-
-
-@functools.lru_cache(maxsize=2**N_LEADS)
-def _runs(omit: bytes) -> list[tuple[slice, bool]]:
-    """Neighbouring leads that are all read (False) or all left out (True)."""
-    ends = [i for i in range(1, N_LEADS) if omit[i] != omit[i - 1]]
-    return [(slice(begin, end), bool(omit[begin])) for begin, end in zip([0, *ends], [*ends, N_LEADS])]
 
 
 class _Shard:
@@ -234,14 +224,14 @@ def _metadata(path: Path, columns: Sequence[str]) -> pa.Table:
     reader = open_shard(path)
     batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
     table = pa.Table.from_batches(batches)
-    n = len(table)
+    n, stored = len(table), frozenset(table.column_names)
     arrays = []
     for name in columns:
         if name == "shard":
             arrays.append(pa.chunked_array([pa.repeat(path.name, n)]))
         elif name == "row":
             arrays.append(pa.chunked_array([np.arange(n, dtype=np.int64)]))
-        elif name in table.column_names:
+        elif name in stored:
             arrays.append(table[name])
         else:  # the shard is older than this column
             arrays.append(pa.chunked_array([pa.nulls(n, SCHEMA.field(name).type)]))
