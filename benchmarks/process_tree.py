@@ -55,8 +55,8 @@ def measure_tree(script: str, task: str, **arguments: Any) -> Dict[str, Any]:
 def serve(tasks: Dict[str, Callable[..., Dict[str, Any]]]) -> None:
     """Run the task that the command line asks for, if it does, and end; a script calls it first.
 
-    A task is called with `begin` and its arguments; what it does before `begin()` is not measured, and neither
-    is taking down the interpreter and its memory.
+    A task is called with `begin` and its arguments; what it does before `begin()` is not measured, nor is
+    taking down the interpreter and its memory.
     """
     if "--task" not in sys.argv:
         return
