@@ -23,6 +23,7 @@ from fairseq_signals.evaluation.results import (
     write_atomically,
     write_results,
 )
+from fairseq_signals.modules.device import check_device
 
 METRIC_TITLES = {
     "cinc_score": "CinC score",
@@ -89,17 +90,6 @@ def evaluate(
     raise CheckpointError(
         f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
     )
-
-
-def check_device(device: str) -> None:
-    """Raise ConfigError unless PyTorch can compute on the device."""
-    import torch
-
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"--device {device}: PyTorch cannot use it ({reason}); try cpu") from None
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:

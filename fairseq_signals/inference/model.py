@@ -23,6 +23,7 @@ from fairseq_signals.inference.sources import Opener, is_one, read_each
 from fairseq_signals.inference.windows import cut, frame_starts
 from fairseq_signals.modules.checkpoint import build_model, load_checkpoint
 from fairseq_signals.modules.conv_features import conv_output_length
+from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.input_format import input_format
 
 BATCH_SIZE = 16
@@ -69,7 +70,9 @@ class ECGModel(LoadedModel):
         Raises:
             CheckpointError: not a checkpoint that can be used; the message says why.
             LabelError: the labels do not fit.
+            ConfigError: PyTorch cannot use the device.
         """
+        check_device(device)
         checkpoint = load_checkpoint(path, origin=pretrained)
         form = input_format(checkpoint)
         if normalize is not None:
