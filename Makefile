@@ -30,7 +30,7 @@ REINSTALL := install --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
-.PHONY: help install demo demo-real paper test test-compat lint format clean distclean
+.PHONY: help install demo demo-real paper bench test test-compat lint format clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,13 @@ paper: install  ## the paper's Table 1 on synthetic records (about 40 minutes on
 
 test: install  ## the tests
 	$(RUN_TESTS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Each prints one JSON object as its last line; on a machine that does nothing else.
+bench: install  ## the benchmarks, with pictures in outputs/benchmarks (about 20 minutes)
+	mkdir -p outputs/benchmarks
+	set -eo pipefail; for name in preprocess loading contrastive train_step scaling embed; do \
+		echo "--- $$name"; $(BIN)/python benchmarks/$$name.py --plot outputs/benchmarks/$$name.png \
+			| tee outputs/benchmarks/$$name.txt; done
 
 lint: install  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check

@@ -142,7 +142,7 @@ def test_pins_name_every_dependency_and_satisfy_it(project, repo_dir):
         for text in requirements:
             requirement = Requirement(text)
             name = canonicalize_name(requirement.name)
-            if name == "fairseq-signals" or name == "psutil":  # itself; only for benchmarks
+            if name == "fairseq-signals":  # itself
                 continue
             if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
                 continue
