@@ -16,7 +16,7 @@ from fairseq_signals.ecg.header import Subject
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import of_another_format, read_failed
-from fairseq_signals.ecg.readers.mat5 import load_mat5
+from fairseq_signals.ecg.readers.mat5 import OtherArraysError, load_mat5
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError
 
@@ -95,6 +95,8 @@ def _load(path: Path, record_id: str) -> dict[str, Any]:
         content = load_mat5(data)
     except MemoryError:
         raise
+    except OtherArraysError as error:
+        raise of_another_format(record_id, path, f"a file of the authors' scripts ({error})") from error
     except Exception as error:  # whatever a parser can raise over a damaged file
         raise SignalError(
             f"record {record_id}: {path.name} is damaged ({type(error).__name__}: {error}). Copy it again.",

@@ -18,11 +18,16 @@ _CHARS, _NUMBERS = 4, range(6, 16)  # classes of arrays
 _COMPLEX = 0x08
 
 
+class OtherArraysError(ValueError):
+    """The file has arrays that hold neither numbers nor characters: cells, structures, objects."""
+
+
 def load_mat5(data: bytes) -> dict[str, Any]:
     """The arrays of numbers and characters of a file, by name, as `scipy.io.loadmat` gives them.
 
     Raises:
-        ValueError: the file is damaged, or has arrays of other kinds (cells, structures, ...).
+        OtherArraysError: the file has arrays of other kinds.
+        ValueError: the file is damaged.
     """
     import scipy.io
 
@@ -57,6 +62,10 @@ def _check(data: bytes) -> None:
 
 def _check_array(content: bytes) -> None:
     """Whether flags, dimensions, name and values of an array follow each other and agree in number."""
+    if content[:4] == b"\6\0\0\0" and len(content) > 8:  # flags, of which the first byte is the class
+        array_class = content[8]
+        if array_class != _CHARS and array_class not in _NUMBERS:
+            raise OtherArraysError(f"an array is of class {array_class}, neither numbers nor characters")
     parts = []
     position = 0
     while position < len(content):
@@ -69,8 +78,6 @@ def _check_array(content: bytes) -> None:
     if len(parts) < 3 or parts[0][0] != 6 or len(parts[0][1]) != 8 or parts[1][0] != 5:
         raise ValueError("an array does not begin with its flags and dimensions")
     array_class, flags = parts[0][1][0], parts[0][1][1]
-    if array_class != _CHARS and array_class not in _NUMBERS:
-        raise ValueError(f"an array is of class {array_class}, neither numbers nor characters")
     dimensions = struct.unpack(f"<{len(parts[1][1]) // 4}i", parts[1][1][: len(parts[1][1]) // 4 * 4])
     count = 1
     for n in dimensions:

@@ -106,8 +106,12 @@ def test_what_cannot_be_used_is_refused_by_kind(authors, tmp_path, ecg_adu, refu
     assert kind_of(values / 1000, mean=np.zeros(3), std=np.ones(3)) == "malformed"
     import scipy.io
 
-    scipy.io.savemat(path, {"val": values})
-    assert refused(read_authors_mat, path).kind == "of another format"
+    for other in (
+        {"val": values},
+        {"ECG": {"sex": "Male", "data": values}},
+    ):  # challenges of 2020, 2018
+        scipy.io.savemat(path, other)
+        assert refused(read_authors_mat, path).kind == "of another format"
     whole = authors.write_segment(path, values / 1000).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert refused(read_authors_mat, path).kind == "malformed"
