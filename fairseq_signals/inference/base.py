@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -56,12 +57,14 @@ class LoadedModel:
         return () if self.classes is None else self.classes.labels
 
     @property
-    def thresholds(self) -> dict[str, float]:
+    def thresholds(self) -> Mapping[str, float]:
         """The probability above which each class counts as present.
 
-        It can be set to a number for all classes, one number a class, or a mapping from labels to numbers.
+        It can be set to a number for all classes, one number a class, or a mapping from labels to numbers:
+        `model.thresholds = {"AF": 0.3}`. What it gives cannot be changed.
         """
-        return {} if self.classes is None else dict(zip(self.labels, self.classes.thresholds))
+        values = () if self.classes is None else self.classes.thresholds
+        return MappingProxyType(dict(zip(self.labels, values)))
 
     @thresholds.setter
     def thresholds(self, values: float | Sequence[float] | Mapping[str, float]) -> None:
@@ -84,8 +87,8 @@ class LoadedModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that tell the parameters apart from all others."""
-        return fingerprint(self.network)
+        """32 hexadecimal digits that tell the parameters and how recordings are given to them from all others."""
+        return fingerprint(self.network, self.form)
 
     def describe(self) -> dict[str, Any]:
         """All of it in plain containers, as `config.json` of a saved model has it."""

@@ -13,6 +13,7 @@ from torch import nn
 
 from fairseq_signals import __version__
 from fairseq_signals.modules.checkpoint import Checkpoint
+from fairseq_signals.modules.input_format import InputFormat
 
 #: Sections of a training's configuration that a saved model keeps.
 SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
@@ -64,9 +65,10 @@ def shareable(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def fingerprint(network: nn.Module) -> str:
-    """32 hexadecimal digits that tell a network's parameters apart from all others."""
-    digest = hashlib.blake2b(digest_size=16)
+def fingerprint(network: nn.Module, form: InputFormat) -> str:
+    """32 hexadecimal digits that tell a network's parameters and its segments apart from all others."""
+    given = (float(form.fs), tuple(form.leads), form.segment_samples, bool(form.normalize))
+    digest = hashlib.blake2b(repr(given).encode(), digest_size=16)
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.cpu().contiguous().numpy().data)

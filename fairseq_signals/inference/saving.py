@@ -7,7 +7,7 @@ from typing import Any
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
-from fairseq_signals.modules.saved_model import write_saved_model
+from fairseq_signals.modules.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
 
 #: How recordings become the network's input, for whoever uses the weights without this package.
 PREPROCESSING = {
@@ -34,8 +34,19 @@ _TASKS = {
 
 def save_model(model: LoadedModel, folder: Path, overwrite: bool = False) -> None:
     """Write a model's folder; see `modules/saved_model.py`."""
-    config = {**model.describe(), "preprocessing": PREPROCESSING, "aggregation": AGGREGATION}
+    config = config_of(model)
     write_saved_model(folder, model.network.state_dict(), config, model_card(config), overwrite)
+
+
+def config_of(model: LoadedModel) -> dict[str, Any]:
+    """What `config.json` says of a model."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **model.describe(),
+        "preprocessing": PREPROCESSING,
+        "aggregation": AGGREGATION,
+    }
 
 
 def model_card(config: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ def write_saved_model(
     Args:
         folder: where to; its parents are made if needed.
         state: parameters.
-        config: what `config.json` says besides the format and its version.
+        config: what `config.json` says.
         card: text of `README.md`.
         overwrite: replace the model in a folder that has one; other files there are left alone.
 
@@ -64,8 +64,9 @@ def write_saved_model(
         tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
         library.save_file(tensors, str(partial / WEIGHTS), metadata={"format": "pt"})
         (partial / CARD).write_text(card, encoding="utf-8")
-        full = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
-        (partial / CONFIG).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (partial / CONFIG).write_text(
+            json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         for name in (WEIGHTS, CARD, CONFIG):
             _flush(partial / name)
         if not folder.is_dir():

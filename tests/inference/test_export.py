@@ -73,7 +73,48 @@ def test_exporting_leaves_the_model_as_it_was(classifier, tmp_path):
     before, fingerprint = classifier.embed(source, fs=500), classifier.fingerprint
     classifier.export(tmp_path / "m", format="torch", check=False)
     np.testing.assert_array_equal(classifier.embed(source, fs=500), before)
-    assert provenance.fingerprint(classifier.network) == fingerprint
+    assert provenance.fingerprint(classifier.network, classifier.form) == fingerprint
+
+
+@can_export
+@pytest.mark.parametrize("format", ["pt2", "onnx"])
+def test_a_program_scales_segments_where_the_model_does(checkpoints, tmp_path, format):
+    model = ECGModel.load(checkpoints["classification"], normalize=True, segment_s=1.6)
+    source = segments(3) * np.linspace(0.1, 3, 12, dtype=np.float32)[:, None] + np.float32(0.4)
+    source[1, 2:] = 0
+    path = tmp_path / f"m.{format}"
+    if format == "pt2":
+        model.export(path, frames=True)
+        program = torch.export.load(str(path)).module()
+        outputs = [output.detach().numpy() for output in program(torch.from_numpy(source))]
+    else:
+        for name in ("onnx", "onnxscript", "onnxruntime"):
+            pytest.importorskip(name)
+        model.export(path, frames=True)
+        session = __import__("onnxruntime").InferenceSession(str(path))
+        outputs = session.run(None, {"source": source})
+    check_outputs(model, source, outputs)
+
+
+@can_export
+def test_a_program_that_does_not_scale_as_the_model_does_is_not_written(checkpoints, tmp_path, monkeypatch):
+    model = ECGModel.load(checkpoints["classification"], normalize=True, segment_s=1.6)
+    made = export._Program
+    monkeypatch.setattr(export, "_Program", lambda network, names, normalize: made(network, names, False))
+    with pytest.raises(CheckpointError, match="outputs differ from the model's"):
+        model.export(tmp_path / "m.pt2")
+
+
+@can_export
+def test_a_program_holds_what_the_configuration_of_the_saved_model_does(classifier, tmp_path):
+    pytest.importorskip("safetensors")
+    classifier.save(tmp_path / "model")
+    classifier.export(tmp_path / "m.pt2", check=False)
+    files = {"fairseq_signals": ""}
+    torch.export.load(str(tmp_path / "m.pt2"), extra_files=files)
+    held = json.loads(files["fairseq_signals"])
+    assert held.pop("outputs") == ["embedding", "probability"]
+    assert held == json.loads((tmp_path / "model" / "config.json").read_text())
 
 
 @can_export
@@ -90,7 +131,7 @@ def test_a_program_that_computes_something_else_is_not_written(classifier, tmp_p
         return lambda source: [np.zeros((len(source), 16)), np.zeros((len(source), 3))]
 
     monkeypatch.setattr(export, "_load_torch", wrong)
-    with pytest.raises(CheckpointError, match="outputs differ from the network's"):
+    with pytest.raises(CheckpointError, match="outputs differ from the model's"):
         classifier.export(tmp_path / "m.pt2")
     assert list(tmp_path.iterdir()) == []
 

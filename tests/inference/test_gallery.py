@@ -127,12 +127,15 @@ def test_what_is_no_gallery_is_refused(tmp_path):
             Gallery.load(tmp_path / name)
 
 
-def test_an_identification_model_wants_a_gallery_of_its_own(identifier, models, people):
+def test_an_identification_model_wants_a_gallery_of_its_own(identifier, models, checkpoints, people):
     with pytest.raises(ConfigError, match="there is nobody to compare with"):
         identifier.predict(people[0, 0], fs=500)
     foreign = models["pretraining"].enroll(people[:, 0], ["a", "b", "c"], fs=500)
     with pytest.raises(CheckpointError, match="enrolled with another model"):
         identifier.predict(people[0, 0], fs=500, gallery=foreign)
+    scaled = ECGModel.load(checkpoints["identification"], normalize=True)
+    with pytest.raises(CheckpointError, match="enrolled with another model"):
+        scaled.predict(people[0, 0], fs=500, gallery=identifier.enroll(people[:, 0], [1, 2, 3], fs=500))
 
 
 def test_a_pretrained_model_tells_people_apart_with_a_gallery_that_is_named(models, people):

@@ -181,6 +181,8 @@ def test_classes_count_as_present_above_their_threshold(checkpoints, recording):
     assert model.predict(recording.wfdb).positive == (model.labels[1],)
     model.thresholds = 0.0
     assert model.predict(recording.wfdb).positive == model.labels
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        model.thresholds[model.labels[0]] = 0.3  # would be lost
     for bad, message in (({"x": 0.5}, "no class 'x'"), ([0.5], "1 thresholds for 3"), (2, "from 0 to 1")):
         with pytest.raises(LabelError, match=message):
             model.thresholds = bad
@@ -327,11 +329,13 @@ def test_a_model_says_what_it_is(models):
     assert described["labels"][1]["codes"] == ["2", "3"]
 
 
-def test_fingerprints_tell_parameters_apart(models, checkpoints, save_checkpoint, tmp_path):
+def test_fingerprints_tell_parameters_and_segments_apart(models, checkpoints, save_checkpoint, tmp_path):
     again = ECGModel.load(checkpoints["pretraining"])
     other = ECGModel.load(save_checkpoint(tmp_path / "c.pt", "pretraining", seed=1))
     assert again.fingerprint == models["pretraining"].fingerprint
-    assert len({model.fingerprint for model in (*models.values(), other)}) == 4
+    scaled = ECGModel.load(checkpoints["pretraining"], normalize=True)
+    short = ECGModel.load(checkpoints["pretraining"], segment_s=2)
+    assert len({model.fingerprint for model in (*models.values(), other, scaled, short)}) == 6
 
 
 def test_a_model_survives_pickling(models, recording):

@@ -29,6 +29,7 @@ def test_parameters_and_outputs_are_bit_identical(models, saved, recording, kind
     before, after = model.network.state_dict(), loaded.network.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[key], after[key]) for key in before)
+    assert loaded.fingerprint == model.fingerprint
     assert (loaded.kind, loaded.form, loaded.classes) == (model.kind, model.form, model.classes)
     np.testing.assert_array_equal(loaded.embed(recording.wfdb), model.embed(recording.wfdb))
     if kind == "classification":

@@ -11,7 +11,7 @@ from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import PooledEncoder
 from fairseq_signals.modules.input_format import InputFormat, input_format
-from fairseq_signals.modules.saved_model import read_saved_model, write_saved_model
+from fairseq_signals.modules.saved_model import FORMAT, FORMAT_VERSION, read_saved_model, write_saved_model
 
 safetensors = pytest.importorskip("safetensors.torch")
 
@@ -24,6 +24,8 @@ def state(tiny):
 @pytest.fixture
 def config(tiny):
     return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
         "kind": "pretraining",
         "leads": ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"],
         "fs": 250.0,
