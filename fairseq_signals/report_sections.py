@@ -156,10 +156,13 @@ def recordings_section(run: Run, records: Sequence[Record], lead_set: Sequence[i
         section.leave_out(f"Saliency is of one class, and a {run.model.kind} model has none.")
     for record in records:
         section.heading(record.record_id)
-        if run.model is None:
-            _draw_record(section, record, None)
-        else:
-            _add_recording(section, run.model, record, lead_set)
+        try:
+            if run.model is None:
+                _draw_record(section, record, None)
+            else:
+                _add_recording(section, run.model, record, lead_set)
+        except FairseqSignalsError as error:
+            section.leave_out(str(error))
     return section
 
 

@@ -18,6 +18,8 @@ _LINE = re.compile(
 )
 _INNER = re.compile(r"^epoch (\d+):\s+\d+ / \d+\s+(.*)$")
 _EPOCH = re.compile(r"^epoch (\d+)(?: \| valid on '[^']*' subset)? \| (.*)$")
+#: What fairseq says when a run goes on where an earlier one stopped, rather than begin with its weights.
+_GOES_ON = re.compile(r"Loaded checkpoint .* \(epoch \d+ @ [1-9]\d* updates\)")
 INNER, TRAIN = "train_inner", "train"
 LARGEST = 1 << 30  # bytes of a log that are read at most: a folder may hold other files with this suffix
 
@@ -59,7 +61,8 @@ def read_training_log(path: Path) -> dict[str, Series]:
     updates), "train" (means of epochs), and each validation subset.
 
     Raises:
-        ConfigError: no such file or folder, or nothing in it is fairseq's log of a training.
+        ConfigError: no such file or folder, nothing in it is fairseq's log of a training, or it has logs of
+            several trainings: in more than one folder, and not of one that went on in another.
     """
     if not path.exists():
         raise ConfigError(f"{path}: there is no such log or folder of a training")
@@ -70,9 +73,20 @@ def read_training_log(path: Path) -> dict[str, Series]:
         preferred = [file for file in files if file.name == "hydra_train.log"]
         files = preferred or files
     series: dict[str, Series] = {}
+    read: list[Path] = []
     for file in files:
+        found: dict[str, Series] = {}
         with file.open(encoding="utf-8", errors="replace") as lines:
-            add_lines(series, lines)
+            goes_on = add_lines(found, lines)
+        if not found:
+            continue
+        if not goes_on and any(file.parent != other.parent for other in read):
+            raise ConfigError(
+                f"{path}: holds the logs of several trainings ({read[-1]} and {file}, which does not go on "
+                "from a checkpoint); name the log or the folder of one"
+            )
+        read.append(file)
+        merge(series, found)
     if not series:
         where = f"{path} (of {len(files)} .log files in it)" if path.is_dir() else str(path)
         raise ConfigError(
@@ -83,9 +97,19 @@ def read_training_log(path: Path) -> dict[str, Series]:
     return series
 
 
-def add_lines(series: dict[str, Series], lines: Iterable[str]) -> None:
-    """Add what is in the lines of a log to the series."""
+def merge(series: dict[str, Series], later: dict[str, Series]) -> None:
+    """Add the series of a log to those of earlier ones."""
+    for who, found in later.items():
+        for i, (update, epoch) in enumerate(zip(found.updates, found.epochs)):
+            values = {name: column[i] for name, column in found.values.items()}
+            series.setdefault(who, Series()).add(update, epoch, values)
+
+
+def add_lines(series: dict[str, Series], lines: Iterable[str]) -> bool:
+    """Add what is in the lines of a log to the series; whether its run goes on from a checkpoint."""
+    goes_on = False
     for line in lines:
+        goes_on = goes_on or _GOES_ON.search(line) is not None
         match = _LINE.match(line.rstrip())
         entry = match and parse_entry(match["text"], match["hydra"] or match["plain"])
         if match and entry:
@@ -93,6 +117,7 @@ def add_lines(series: dict[str, Series], lines: Iterable[str]) -> None:
             update = values.pop("num_updates", None)
             if update is not None and math.isfinite(update):
                 series.setdefault(match["hydra"] or match["plain"], Series()).add(int(update), epoch, values)
+    return goes_on
 
 
 def parse_entry(text: str, tag: str) -> tuple[int, dict[str, float]] | None:

@@ -1,6 +1,7 @@
 """Logs of fairseq, in both formats and from both kinds of logger, and those of runs that were resumed."""
 
 import math
+import os
 
 import pytest
 
@@ -71,6 +72,35 @@ def test_in_a_folder_hydras_logs_are_read_before_others(tmp_path):
     assert read_training_log(tmp_path)["train_inner"].updates == [10]
     (tmp_path / "2026" / "hydra_train.log").unlink()
     assert read_training_log(tmp_path)["train_inner"].updates == [10, 20]
+
+
+def test_logs_of_several_trainings_are_not_put_together(tmp_path):
+    write(tmp_path / "a" / "hydra_train.log", SIMPLE)
+    b = write(tmp_path / "b" / "hydra_train.log", SIMPLE)
+    with pytest.raises(ConfigError, match=r"holds the logs of several trainings .*name the log or"):
+        read_training_log(tmp_path)
+    begins = [("fairseq.trainer", "Loaded checkpoint x.pt (epoch 1 @ 0 updates)"), *SIMPLE]
+    write(b, begins)
+    with pytest.raises(ConfigError, match="several trainings"):
+        read_training_log(tmp_path)
+    write(b, SIMPLE[:1])  # stopped before anything was logged
+    assert read_training_log(tmp_path)["train_inner"].updates == [10, 20]
+
+
+@pytest.mark.parametrize("template", [HYDRA, PLAIN], ids=["hydra", "plain"])
+def test_a_training_that_went_on_in_another_folder_is_one(tmp_path, template):
+    goes_on = [
+        ("fairseq.trainer", "Loaded checkpoint checkpoints/checkpoint_last.pt (epoch 2 @ 20 updates)"),
+        ("train_inner", "epoch 002:     10 / 20 loss=2.5, num_updates=30"),
+    ]
+    first = write(tmp_path / "10-00" / "hydra_train.log", SIMPLE, template)
+    later = write(tmp_path / "09-00" / "hydra_train.log", goes_on, template)
+    os.utime(first, (1, 1))
+    os.utime(later, (2, 2))
+    series = read_training_log(tmp_path)["train_inner"]
+    assert (series.updates, series.epochs) == ([10, 20, 30], [1, 1, 2])
+    assert series.values["loss"] == [4.5, 3.5, 2.5]
+    assert math.isnan(series.values["cmsc_loss"][2])
 
 
 def test_numbers_that_are_none_are_left_out(tmp_path):

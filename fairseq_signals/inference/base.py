@@ -87,7 +87,7 @@ class LoadedModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that tell the parameters and how recordings are given to them from all others."""
+        """32 hexadecimal digits that tell the parameters and the segments they take from all others."""
         return fingerprint(self.network, self.form)
 
     def describe(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Networks as programs that run without this package: `torch.export` (.pt2) and ONNX (.onnx).
 
 A program takes `source` (B, leads, segment samples) float32, in mV at the model's rate, absent leads zeros; B
-is free, the segment's length is fixed. Of a model that scales its segments, the program does. It gives
-`embedding` (B, D) and of a classifier `probability` (B, C). Cutting recordings into segments and averaging over them is up to its user; what `config.json` of a saved model says
-goes with the program, under the name `fairseq_signals`.
+is free, the segment's length is fixed. Where the model scales its segments, so does the program. It gives
+`embedding` (B, D) and of a classifier `probability` (B, C). Cutting recordings into segments and averaging
+over them is up to its user; what `config.json` of a saved model says goes with the program, under the name
+`fairseq_signals`.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def export_model(
 def compare(
     written: Callable[[np.ndarray], list[np.ndarray]], names: list[str], model: ECGModel, path: Path
 ) -> None:
-    """Raise CheckpointError unless both give the same outputs, of these names, for batches of 1 and 3 segments.
+    """Raise CheckpointError unless both give the same named outputs for batches of 1 and 3 segments.
 
     The model goes all its way from arrays, on the CPU.
     """
@@ -131,7 +132,7 @@ def _silence() -> Iterator[None]:
 
 
 class _Program(nn.Module):
-    """A network with its outputs in an order in place of names; with `normalize`, segments are scaled first."""
+    """A network with its outputs in an order in place of names; `normalize` scales segments first."""
 
     def __init__(self, network: PooledEncoder, names: list[str], normalize: bool):
         super().__init__()
@@ -168,7 +169,7 @@ def _without_weight_norm(conv: nn.Module) -> nn.Conv1d:
 
 
 def _example(model: ECGModel, batch: int) -> Tensor:
-    """Random segments whose leads differ in scale, away from zero, so that it shows whether they are scaled."""
+    """Random segments whose leads differ in mean and spread, so that it shows whether they are scaled."""
     generator = torch.Generator().manual_seed(batch)
     n_leads = len(model.leads)
     noise = torch.randn((batch, n_leads, model.form.segment_samples), generator=generator)

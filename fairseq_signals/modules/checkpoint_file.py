@@ -14,6 +14,7 @@ import torch
 from fairseq_signals.errors import CheckpointError
 
 # torch 2.6 is the first that reads allow-listed globals by their old and new names
+_ZIP = b"PK\x03\x04"  # how the files begin that PyTorch reads as archives, and not as tar or pickle
 CAN_ALLOW_GLOBALS = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 6)
 
 
@@ -41,6 +42,8 @@ def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     allowed: Any = contextlib.nullcontext()
     if CAN_ALLOW_GLOBALS:
         allowed = torch.serialization.safe_globals(_harmless_globals())
+    else:
+        _require_archive(path)
     try:
         with allowed:
             raw = torch.load(path, map_location="cpu", weights_only=True)
@@ -49,6 +52,19 @@ def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
         raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
     return raw
+
+
+def _require_archive(path: Path) -> None:
+    """Raise CheckpointError for formats of which torch < 2.6 runs what is in them (CVE-2025-32434).
+
+    By the first bytes, as torch.load decides: an archive further down does not count.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            raise CheckpointError(
+                f"{path}: not a checkpoint, or a damaged one, or in the format of PyTorch before 1.6, which "
+                f"torch {torch.__version__} cannot read safely; nothing was executed. Use torch >= 2.6"
+            )
 
 
 def _why_unreadable(error: Exception) -> str:

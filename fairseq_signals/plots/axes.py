@@ -16,7 +16,7 @@ def new_figure(rows: int, columns: int, panel: Tuple[float, float], title: str) 
     figure = Figure(
         figsize=(panel[0] * columns, panel[1] * rows + 0.5), layout="constrained", facecolor="white"
     )
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
     panels = figure.subplots(rows, columns, squeeze=False)
     return figure, [plain(axes) for axes in panels.ravel()]
 
@@ -32,7 +32,7 @@ def plain(axes: Axes) -> Axes:
 
 def label(axes: Axes, title: str, x: str = "", y: str = "", **limits: Any) -> None:
     """Set title, axis labels and limits, in the sizes of the house."""
-    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_title(title, fontsize=9, loc="left", parse_math=False)
     axes.set_xlabel(x, fontsize=8)
     axes.set_ylabel(y, fontsize=8)
     axes.set(**limits)

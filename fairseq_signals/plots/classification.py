@@ -131,8 +131,8 @@ def _draw_matrix(
     axes.grid(False)
     image = axes.imshow(values, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
     label(axes, title, "predicted", "true")
-    axes.set_xticks(range(len(names)), list(names), rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), list(names), fontsize=7)
+    axes.set_xticks(range(len(names)), list(names), rotation=90, fontsize=7, parse_math=False)
+    axes.set_yticks(range(len(names)), list(names), fontsize=7, parse_math=False)
     for row, column in np.argwhere(np.nan_to_num(values) >= 0.005 * high):
         value = values[row, column]
         text = f"{value:.2f}".lstrip("0") if high <= 1 else f"{value:.2g}" if value < 10 else f"{value:.0f}"

@@ -136,7 +136,7 @@ def _draw_header(
     present: Sequence[int],
     given: Optional[Sequence[int]],
 ) -> None:
-    axes.text(_MARGIN, top, caption, fontsize=11, va="top")
+    axes.text(_MARGIN, top, caption, fontsize=11, va="top", parse_math=False)
     scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median{note}"
     axes.text(_MARGIN, top - 6, scales, fontsize=8, va="top", color="0.3")
     entries = []

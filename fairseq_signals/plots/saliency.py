@@ -65,7 +65,7 @@ def draw_saliency(
     height = sum(up + down for up, down in rooms) + _ATTENTION + 3 * LARGE_MM
     figure, axes = new_page(width + 2 * _MARGIN, height + 2 * _MARGIN + _HEADER)
     top = height + _MARGIN
-    axes.text(_MARGIN, top + _HEADER, caption, fontsize=11, va="top")
+    axes.text(_MARGIN, top + _HEADER, caption, fontsize=11, va="top", parse_math=False)
     scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median{part}"
     small: Dict[str, Any] = {"fontsize": 7.5, "va": "top", "color": "0.3", "linespacing": 1.4}
     axes.text(_MARGIN, top + _HEADER - 6, f"{scales}\n{explained or ''}", **small)

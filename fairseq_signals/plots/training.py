@@ -79,7 +79,9 @@ def _draw_panel(axes: Axes, history: History, title: str, pattern: str) -> None:
     if all_values.min() > 0 and all_values.max() > LOG_FROM * all_values.min():
         axes.set_yscale("log")
     label(axes, title, "update")
-    axes.legend(fontsize=7, edgecolor="none", framealpha=0.75)
+    legend = axes.legend(fontsize=7, edgecolor="none", framealpha=0.75)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _style(training: bool, n_points: int, color: str) -> Dict[str, Any]:

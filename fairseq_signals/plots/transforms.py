@@ -136,7 +136,7 @@ def draw_transforms(
 
 
 def _draw_header(axes: Axes, caption: str, left: float, top: float, right: float) -> None:
-    axes.text(left, top, caption, fontsize=11, va="top")
+    axes.text(left, top, caption, fontsize=11, va="top", parse_math=False)
     scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV"
     axes.text(left, top - 6, scales, fontsize=9, va="top", color="0.3")
     handles = [Line2D([], [], label="original", **_ORIGINAL), Line2D([], [], label="transformed", **_CHANGED)]

@@ -6,12 +6,14 @@ import argparse
 import json
 import pathlib
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
 import torch
 
 from fairseq_signals.errors import CheckpointError
+from fairseq_signals.modules import checkpoint_file
 from fairseq_signals.modules.checkpoint import CAN_ALLOW_GLOBALS, load_model, read_checkpoint_file
 
 allow_lists = pytest.mark.skipif(not CAN_ALLOW_GLOBALS, reason="needs torch >= 2.6")
@@ -47,9 +49,29 @@ def test_malicious_checkpoint_is_refused_and_not_executed(tmp_path, touched, pay
     content = {"model": {"x": torch.zeros(2)}, "cfg": {"model": {}}, "extra_state": {}}
     content[place]["evil"] = payload(touched)
     torch.save(content, path, _use_new_zipfile_serialization=new_format)
-    with pytest.raises(CheckpointError, match=r"names \S+, which is not a tensor.*do not trust the file"):
+    read = new_format or CAN_ALLOW_GLOBALS
+    said = r"names \S+, which is not a tensor.*do not trust the file" if read else "nothing was executed"
+    with pytest.raises(CheckpointError, match=said):
         load_model(path)
     assert not touched.exists()
+
+
+def test_old_formats_are_not_opened_by_a_torch_that_runs_what_is_in_them(tmp_path, touched, monkeypatch):
+    """Its unpickler of tar files ignores weights_only: CVE-2025-32434."""
+    monkeypatch.setattr(checkpoint_file, "CAN_ALLOW_GLOBALS", False)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: touched.touch())
+    whole, path = tmp_path / "whole.pt", tmp_path / "evil.pt"
+    torch.save({"model": {"x": torch.zeros(2)}}, whole)
+    with tarfile.open(path, "w") as tar:
+        tar.add(whole, "pickle")
+    for content in (path.read_bytes(), pickle.dumps({}), path.read_bytes() + whole.read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"cannot read safely; nothing was executed.*torch >= 2\.6"):
+            read_checkpoint_file(path)
+    assert not touched.exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(checkpoint_file, "CAN_ALLOW_GLOBALS", False)
+    assert read_checkpoint_file(whole)["model"]["x"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))

@@ -1,5 +1,7 @@
 """Diagrams of results and trainings: panels, curves, labels and limits."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,8 @@ def test_confusion_holds_shares_of_rows_and_the_reward_its_sum(scores):
     assert axes[1].get_title("left") == f"reward, {reward.sum():.1f} in all"
     assert [label.get_text() for label in axes[0].get_yticklabels()] == names
     without = draw_confusion(labels, np.zeros_like(labels), names, "above 0.5")
+    formula = ["$_{$", *names[1:]]
+    draw_confusion(labels, labels, formula, "$^{$").savefig(io.BytesIO())
     assert len(without.axes) == 2  # with the colour bar
     assert without.get_suptitle() == "above 0.5: nothing"
 

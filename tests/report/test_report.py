@@ -186,10 +186,28 @@ def test_what_cannot_be_used_is_named(arguments, message, make_run, tmp_path, mo
     assert not (run / "report.html").exists()
 
 
-def test_a_record_without_the_leads_is_named(make_run, write_wfdb, ecg_adu, tmp_path, capsys):
-    record = write_wfdb(tmp_path, "v5", ecg_adu(1, 5000), leads=("V5",))
-    assert run_report(make_run("classification"), "--record", record, "--leads=2") == 1
-    assert "record v5 has none of the leads I, II" in capsys.readouterr().err
+def test_a_record_without_the_leads_is_named_and_the_others_are_shown(
+    make_run, write_wfdb, ecg_adu, tmp_path, capsys
+):
+    v5 = write_wfdb(tmp_path, "v5", ecg_adu(1, 5000), leads=("V5",))
+    short = write_wfdb(tmp_path, "short", ecg_adu(12, 10))
+    whole = write_wfdb(tmp_path, "whole", ecg_adu(12, 5000))
+    run = make_run("classification")
+    records = [f"--record={path}" for path in (v5, short, whole)]
+    assert run_report(run, *records, "--leads=2") == 0
+    printed = capsys.readouterr().out
+    text = Elements((run / "report.html").read_text()).text
+    for message in ("record v5 has none of the leads I, II", "record short: 10 samples"):
+        assert message in text
+        assert message in printed
+    assert "most probable" in text
+
+
+def test_a_dollar_in_a_name_is_no_formula(make_run, write_wfdb, ecg_adu, tmp_path):
+    record = write_wfdb(tmp_path, "a$b^$c", ecg_adu(12, 5000))
+    run = make_run("classification", "run $_{$")
+    assert run_report(run, "--record", record) == 0
+    assert "a$b^$c" in Elements((run / "report.html").read_text()).text
 
 
 def test_what_looks_wrong_in_a_recording_is_said(make_run, write_wfdb, ecg_adu, tmp_path):
