@@ -51,7 +51,7 @@ $(VENV)/package.stamp: $(VENV)/dependencies.stamp $(SOURCES)
 demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead sets (about 10 minutes)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo.py
 
-demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about 2 hours)
+demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo_real.py
 
 paper: install  ## the paper's Table 1 on synthetic records (about 40 minutes on two cores)

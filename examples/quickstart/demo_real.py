@@ -36,7 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--real-ecg", type=Path, help="default: $FAIRSEQ_SIGNALS_SHARED/real_ecg")
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "demo-real")
-    parser.add_argument("--updates", type=int, default=500, help="of pre-training (default: %(default)s)")
+    parser.add_argument("--updates", type=int, default=1500, help="of pre-training (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fine-tuning seeds (default: %(default)s)")
     args = parser.parse_args()
     shared = Path(os.environ.get("FAIRSEQ_SIGNALS_SHARED", ROOT.parent / "shared"))
