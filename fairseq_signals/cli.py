@@ -36,7 +36,7 @@ USAGE_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; 2 is a mistake in the call, 1 one in the input."""
+    """Run the command line; the exit code is 2 for arguments that cannot be parsed, 1 for a wrong input."""
     parser = _parser()
     arguments = list(sys.argv[1:] if argv is None else argv)
     known = parser.parse_args(arguments[:1])
@@ -50,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _dispatch(known.command, arguments[1:])
     except FairseqSignalsError as error:
         print(f"{PROG} {known.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder that is not ours
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"{PROG} {known.command}: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{PROG} {known.command}: interrupted", file=sys.stderr)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_signals.arguments import integer_from, number
-from fairseq_signals.model_arguments import RECORDS, add_model, add_use
+from fairseq_signals.model_arguments import RECORDS, add_model, add_use, require_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,18 +58,24 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Identify and write; the exit code is 1 if no recording of the gallery or no probe could be used."""
-    args = build_parser(prog).parse_args(argv)
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    if args.out is not None:
+        require_out(parser, args.out)
     from fairseq_signals.ecg.leads import parse_leads
     from fairseq_signals.errors import CheckpointError
     from fairseq_signals.evaluation.results import write_atomically
     from fairseq_signals.inference.bulk import note_rejected
     from fairseq_signals.inference.gallery import enrolled
-    from fairseq_signals.inference.listing import list_recordings, patients_of
+    from fairseq_signals.inference.listing import list_recordings, odd_about, patients_of
     from fairseq_signals.inference.model import ECGModel
 
     parse_leads(args.leads)
     recordings, probes = list_recordings(args.gallery), list_recordings(args.probe)
     patients = dict(zip((named.name for named in recordings), patients_of(recordings, args.patients)))
+    odd = odd_about(list(patients.values()))
+    if odd is not None:
+        print(f"warning: {odd}", file=sys.stderr)
     model = ECGModel.load(args.checkpoint, device=args.device)
     if model.kind != "identification":
         raise CheckpointError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from fairseq_signals.arguments import integer_from
@@ -36,7 +37,12 @@ def add_use(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
 
 
-def require_suffix(parser: argparse.ArgumentParser, out: Path, suffixes: tuple[str, ...]) -> None:
-    """A mistake in the call, if the file is of none of these kinds."""
-    if out.suffix.lower() not in suffixes:
+def require_out(parser: argparse.ArgumentParser, out: Path, suffixes: tuple[str, ...] = ()) -> None:
+    """A mistake in the call, if the file is of none of these kinds or cannot be written where it is."""
+    if suffixes and out.suffix.lower() not in suffixes:
         parser.error(f"--out {out}: must end with {' or '.join(suffixes)}")
+    if os.path.isdir(out):
+        parser.error(f"--out {out}: is a folder; name a file in it")
+    folder = next(above for above in out.absolute().parents if os.path.exists(above))
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
+        parser.error(f"--out {out}: {folder} is not a folder that can be written to; choose another one")

@@ -6,10 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fairseq_signals.model_arguments import RECORDS, add_model, add_use, require_suffix
+from fairseq_signals.model_arguments import RECORDS, add_model, add_use, require_out
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIXES = (".csv", ".parquet")
+FIRST_COLUMNS = ("record", "positive")
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -42,35 +47,41 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predict and write; the exit code is 1 if no recording could be used."""
     parser = build_parser(prog)
     args = parser.parse_args(argv)
-    require_suffix(parser, args.out, SUFFIXES)
+    require_out(parser, args.out, SUFFIXES)
     import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet as pq
 
-    from fairseq_signals.inference.bulk import finish, run_all, write_file
+    from fairseq_signals.errors import LabelError
+    from fairseq_signals.inference.bulk import run_all
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
 
-    recordings = list_recordings(args.records)
-    model = ECGModel.load(args.checkpoint, device=args.device, labels=args.labels)
-    names, values, reasons = run_all(
-        model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
-        args.batch_size, {"aggregate": args.aggregate},
-    )  # fmt: skip
-    if names:
+    def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         limits = list(model.thresholds.values())
         positive = [
             ";".join(label for label, p, t in zip(model.labels, row, limits) if p > t) for row in values
         ]
-        columns = {label: column for label, column in zip(model.labels, values.T)}
-        table = pa.table({"record": names, "positive": positive, **columns})
-        write = pa.csv.write_csv if args.out.suffix.lower() == ".csv" else pq.write_table
-        write_file(args.out, lambda path: write(table, path))
-    finish(args.out, reasons)
-    if not names:
+        columns = [pa.array(names), pa.array(positive), *map(pa.array, values.T)]
+        return pa.table(columns, names=[*FIRST_COLUMNS, *model.labels])
+
+    recordings = list_recordings(args.records)
+    model = ECGModel.load(args.checkpoint, device=args.device, labels=args.labels)
+    for label in model.labels:
+        if label in FIRST_COLUMNS:
+            raise LabelError(
+                f"{args.checkpoint}: a class is called {label!r}, but so is another column of the result; "
+                "pass --labels, a labels.csv with another name for it"
+            )
+    result = run_all(
+        model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
+        args.batch_size, {"aggregate": args.aggregate},
+    )  # fmt: skip
+    if result.names:
+        result.write_table(table)
+    result.finish()
+    if not result.names:
         print("no recording could be used, nothing was written", file=sys.stderr)
         return 1
-    print(f"wrote {args.out}: {len(names)} recordings, {values.shape[1]} classes")
+    print(f"wrote {args.out}: {len(result.names)} recordings, {len(model.labels)} classes")
     return 0
 
 

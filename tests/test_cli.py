@@ -126,6 +126,22 @@ def test_bad_input_is_one_line_and_exit_code_1(monkeypatch, capsys):
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/x/e.npy"), "/x/e.npy: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_and_exit_code_1(monkeypatch, capsys, error, said):
+    def fail(command, arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.main(["embed", "x"]) == 1
+    assert capsys.readouterr().err == f"fairseq-signals embed: {said}\n"
+
+
 def test_help_needs_neither_torch_nor_scikit_learn():
     code = (
         "import sys\nfrom fairseq_signals import cli\n"

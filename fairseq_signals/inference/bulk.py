@@ -1,34 +1,92 @@
-"""Many recordings through a model into one file; a run that was stopped goes on where it was.
-
-While a run is under way, its rows are in numbered Parquet files in the folder `.NAME.parts` beside the
-result, with what they depend on in `job.json`. When all are there, the result is written under a temporary
-name and renamed, and the folder goes.
-"""
+"""Many recordings through a model into one file; a run that was stopped goes on where it was (`parts`)."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fairseq_signals.ecg.leads import parse_leads
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
+from fairseq_signals.errors import FairseqSignalsError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import Named
 from fairseq_signals.inference.model import ECGModel
+from fairseq_signals.inference.parts import Parts, write_file
+from fairseq_signals.inference.signature import signature
 
 PART_ROWS = 512
-SCHEMA = pa.schema([("record", pa.string()), ("values", pa.list_(pa.float32())), ("reason", pa.string())])
-Rows = dict[str, tuple[Any, Any]]
+PART_S = 30.0  # what is computed in the meantime is lost if the process is killed
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        out: the file to write.
+        names: the recordings that could be used, in their order.
+        reasons: why each other one could not.
+        parts: the values.
+    """
+
+    out: Path
+    names: list[str]
+    reasons: dict[str, str]
+    parts: Parts
+
+    def write_npy(self) -> int:
+        """Write an array (recordings, K) float32; returns K."""
+
+        width = 0
+
+        def write(path: Path) -> None:
+            nonlocal width
+            with path.open("wb") as file:
+                for _, values in self.parts.blocks(self.names):
+                    if not width:
+                        width = values.shape[1]
+                        shape = (len(self.names), width)
+                        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                        np.lib.format.write_array_header_1_0(file, header)
+                    file.write(values.astype("<f4").tobytes())
+
+        write_file(self.out, write)
+        return width
+
+    def write_table(self, table: Callable[[Sequence[str], np.ndarray], pa.Table]) -> int:
+        """Write a .csv or .parquet file of what `table` makes of names and values (n, K); returns K."""
+        width = 0
+
+        def write(path: Path) -> None:
+            nonlocal width
+            writer = None
+            try:
+                for names, values in self.parts.blocks(self.names):
+                    block, width = table(names, values), values.shape[1]
+                    if writer is None:
+                        make = pa.csv.CSVWriter if path.suffix.lower() == ".csv" else pq.ParquetWriter
+                        writer = make(str(path), block.schema)
+                    writer.write_table(block)
+            finally:
+                if writer is not None:
+                    writer.close()
+
+        write_file(self.out, write)
+        return width
+
+    def finish(self) -> None:
+        """Note what was left out in `NAME.rejected.tsv`, and remove the parts."""
+        note_rejected(self.out, list(self.reasons.items()))
+        self.parts.remove()
 
 
 def run_all(
@@ -40,21 +98,20 @@ def run_all(
     leads: str | None = None,
     batch_size: int = 16,
     options: dict[str, Any] | None = None,
-) -> tuple[list[str], np.ndarray, dict[str, str]]:
+) -> Result:
     """The values of each recording, and the recordings that could not be used with the reason.
+
+    Of an earlier run, rows stand whose files are the same; what could not be used is tried again.
 
     Args:
         model: the model.
         recordings: all of them, also those that an earlier run has done.
-        out: the file that the caller will write; call `finish` after it.
+        out: the file that the caller will write; call `finish` of the result after it.
         output: what the network computes: "embedding" or "logit".
         value: of a recording's outputs, (K,).
         leads: leads to use; all by default.
         batch_size: segments a forward pass.
         options: whatever else the values depend on.
-
-    Returns:
-        Names of the recordings that could be used, in their order; (N, K) float32; reasons by name.
 
     Raises:
         LeadError: there is no such lead.
@@ -63,38 +120,27 @@ def run_all(
     """
     parse_leads(leads)
     job = {"model": model.fingerprint, "form": repr(model.form), "output": output, "leads": leads}
-    folder = parts_of(out)
-    done = _resume(folder, {**job, **(options or {})})
-    left = [named for named in recordings if named.name not in done]
-    if done:
-        print(
-            f"{len(recordings) - len(left)} of {len(recordings)} recordings are done already", file=sys.stderr
-        )
-    part: Rows = {}
-    for name, found in stream_named(model, left, leads, output, batch_size):
-        part[name] = (None, str(found)) if isinstance(found, FairseqSignalsError) else (value(found), None)
-        if len(part) >= PART_ROWS:
-            _write_part(folder, part)
-            done.update(part)
-            part = {}
-    if part:
-        _write_part(folder, part)
-        done.update(part)
-    names = [named.name for named in recordings if done[named.name][1] is None]
-    reasons = {named.name: done[named.name][1] for named in recordings if done[named.name][1] is not None}
-    values = np.stack([done[name][0] for name in names]) if names else np.zeros((0, 0), np.float32)
-    return names, values.astype(np.float32), reasons
-
-
-def parts_of(out: Path) -> Path:
-    """Where the rows of an unfinished result are."""
-    return out.with_name(f".{out.name}.parts")
-
-
-def finish(out: Path, reasons: dict[str, str]) -> None:
-    """Note what was left out in `NAME.rejected.tsv`, and remove the parts of the result."""
-    note_rejected(out, list(reasons.items()))
-    shutil.rmtree(parts_of(out), ignore_errors=True)
+    parts = Parts(out, {**job, **(options or {})})
+    signatures = {named.name: signature(named.source) for named in recordings}
+    left = [named for named in recordings if not parts.has(named.name, signatures[named.name])]
+    n_done = len(recordings) - len(left)
+    if n_done:
+        print(f"{n_done} of {len(recordings)} recordings are done already", file=sys.stderr)
+    rows: dict[str, tuple[str, np.ndarray]] = {}
+    reasons: dict[str, str] = {}
+    written = time.monotonic()
+    try:
+        for name, found in stream_named(model, left, leads, output, batch_size):
+            if isinstance(found, FairseqSignalsError):
+                reasons[name] = str(found)
+                continue
+            rows[name] = signatures[name], value(found)
+            if len(rows) >= PART_ROWS or time.monotonic() - written >= PART_S:
+                parts.add(rows)
+                rows, written = {}, time.monotonic()
+    finally:
+        parts.add(rows)
+    return Result(out, [named.name for named in recordings if named.name not in reasons], reasons, parts)
 
 
 def note_rejected(out: Path, reasons: Sequence[tuple[str, str]]) -> None:
@@ -109,16 +155,6 @@ def note_rejected(out: Path, reasons: Sequence[tuple[str, str]]) -> None:
     print(f"warning: {len(reasons)} recordings could not be used, see {rejected}", file=sys.stderr)
 
 
-def write_file(out: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file under a temporary name with the same suffix, then rename it to `out`."""
-    partial = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
-    try:
-        write(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def stream_named(
     model: ECGModel, recordings: Sequence[Named], leads: str | None, output: str, batch_size: int
 ) -> Iterator[tuple[str, Encoded | FairseqSignalsError]]:
@@ -130,12 +166,15 @@ def stream_named(
 
     notes: list[str] = []
 
+    def tell(named: Named) -> None:
+        if notes:  # what was warned about until the next recording is asked for
+            bar.write(f"warning: {named.name}: {'; '.join(notes)}", file=sys.stderr)
+            notes.clear()
+
     def sources() -> Iterator[Any]:
         for named in recordings:
             yield named.source
-            if notes:  # what was warned about until the next recording is asked for
-                bar.write(f"warning: {named.name}: {'; '.join(notes)}", file=sys.stderr)
-                notes.clear()
+            tell(named)
 
     with warnings.catch_warnings(), tqdm(total=len(recordings), unit="record", disable=None) as bar:
         warnings.simplefilter("always", SignalWarning)
@@ -144,36 +183,5 @@ def stream_named(
         for named, found in zip(recordings, stream):
             bar.update()
             yield named.name, found
-
-
-def _resume(folder: Path, job: dict[str, Any]) -> Rows:
-    """The rows of an earlier run; without any, the folder is made."""
-    note = folder / "job.json"
-    parts = sorted(folder.glob("part-*.parquet"))
-    if parts and note.is_file():
-        if json.loads(note.read_text(encoding="utf-8")) != job:
-            raise ConfigError(
-                f"{folder} holds rows of another model or with other options; finish that run with the same "
-                "command, remove the folder, or choose another --out"
-            )
-        rows: Rows = {}
-        for file in parts:
-            table = pq.read_table(file, schema=SCHEMA)
-            for name, values, reason in zip(*(column.to_pylist() for column in table.columns)):
-                rows[name] = (None if values is None else np.asarray(values, np.float32), reason)
-        return rows
-    folder.mkdir(parents=True, exist_ok=True)
-    write_file(note, lambda path: _write_text(path, json.dumps(job)))
-    return {}
-
-
-def _write_part(folder: Path, rows: Rows) -> None:
-    values = [None if row is None else np.asarray(row, np.float32).tolist() for row, _ in rows.values()]
-    reasons = [reason for _, reason in rows.values()]
-    table = pa.table([list(rows), values, reasons], schema=SCHEMA)
-    number = len(list(folder.glob("part-*.parquet")))
-    write_file(folder / f"part-{number:05d}.parquet", lambda path: pq.write_table(table, path))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+        if recordings:
+            tell(recordings[-1])

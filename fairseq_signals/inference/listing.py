@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fairseq_signals.ecg.folder import find_files, find_records
 from fairseq_signals.ecg.readers.authors_mat import SEGMENT_NAME
 from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
-from fairseq_signals.errors import ConfigError, FairseqSignalsError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
+from fairseq_signals.inference.signature import header_of
 from fairseq_signals.inference.sources import StoreRecord
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ SUFFIXES = (
 )  # fmt: skip
 _SIGNAL_SUFFIXES = (".dat", ".mat")
 _HDF5_SUFFIXES = (".h5", ".hdf5")
+_MANY_OF_ONE = 100  # recordings of a person, from which the folders may stand for something else
 
 
 class Named(NamedTuple):
@@ -34,11 +38,13 @@ class Named(NamedTuple):
         name: its path, or its id in a store or manifest.
         source: what `ECGModel` takes.
         patient: whose it is, as a folder, store or manifest says; None: nothing does.
+        folder: the folder whose first level says so; None: something else does, the same for all places.
     """
 
     name: str
     source: Any
     patient: str | None = None
+    folder: str | None = None
 
 
 def list_recordings(places: Iterable[str]) -> list[Named]:
@@ -67,11 +73,14 @@ def _list(place: str) -> list[Named]:
     path = Path(place)
     if path.suffix == ".tsv" and path.is_file():
         return _of_manifest(path)
+    header = None if path.is_dir() else header_of(path)
+    if header is not None:  # so that its signal file does not stand for a second recording
+        return [Named(str(header)[: -len(header.suffix)], str(header))]
     if not path.is_dir():
         return list(_of_file(place, path, None))
     if any(path.glob("*.arrow")):
         return _of_store(path)
-    return sorted(_of_folder(path))
+    return [named._replace(folder=place) for named in sorted(_of_folder(path))]
 
 
 def _of_folder(root: Path) -> Iterator[Named]:
@@ -84,7 +93,11 @@ def _of_folder(root: Path) -> Iterator[Named]:
         yield Named(record.record_id, str(record.path), _first_part(record.record_id))
     names = {record.record_id for record in listing.records}
     top = Path(os.path.abspath(root))
-    unnamed = {top / name for name in listing.orphans}  # signal files that no header names
+    orphans = [top / name for name in listing.orphans]  # signal files that no header names
+    misnamed = [path for path in orphans if header_of(path) is not None]
+    if misnamed:
+        _warn_misnamed(root, misnamed)
+    unnamed = {path for path in orphans if header_of(path) is None}
     found = find_files(root, (*SUFFIXES, *_SIGNAL_SUFFIXES), _is_dicom)
     files = {file.path: file.record_id for file in found
              if file.path.suffix.lower() not in _SIGNAL_SUFFIXES or file.path in unnamed}  # fmt: skip
@@ -100,6 +113,16 @@ def _of_folder(root: Path) -> Iterator[Named]:
             name = path.relative_to(top).as_posix()
         names.add(name)
         yield from _of_file(name, path, _first_part(name))
+
+
+def _warn_misnamed(root: Path, files: list[Path]) -> None:
+    header = files[0].with_suffix(".hea").name
+    warnings.warn(
+        f"{root}: {len(files)} signal files are left out, the first {files[0]}: the header {header} beside "
+        "it names other files",
+        SignalWarning,
+        stacklevel=2,
+    )
 
 
 def _is_dicom(head: bytes) -> bool:
@@ -167,7 +190,8 @@ def patients_of(recordings: Sequence[Named], table: Path | None) -> list[str]:
         table: CSV with the columns `record` and `patient`, in place of that.
 
     Raises:
-        ConfigError: nothing says whose a recording is; or the table lacks a column or a recording.
+        ConfigError: nothing says whose a recording is; or two folders say it, each in its own way; or the
+            table lacks a column or a recording, or contradicts itself.
     """
     if table is None:
         known = [named.patient for named in recordings if named.patient is not None]
@@ -177,16 +201,56 @@ def patients_of(recordings: Sequence[Named], table: Path | None) -> list[str]:
                 f"{first}: a file alone does not say whose recording it is; name its folder, with a folder a "
                 "patient, or pass --patients"
             )
+        _require_one_folder(recordings)
         return known
+    patient = _read_patients(table)
+    missing = [named.name for named in recordings if named.name not in patient]
+    if missing:
+        raise ConfigError(f"{table}: has no patient for {len(missing)} recordings, the first {missing[0]}")
+    return [patient[named.name] for named in recordings]
+
+
+def odd_about(patients: Sequence[str]) -> str | None:
+    """What makes it doubtful that these are people, one a recording; None: nothing."""
+    counts = Counter(patients)
+    patient, n = counts.most_common(1)[0]
+    if len(counts) == 1:
+        found = f"all {n} enrolled recordings are of one patient, {patient!r}"
+    elif n > _MANY_OF_ONE:
+        found = f"{n} of the enrolled recordings are of one patient, {patient!r}"
+    else:
+        return None
+    return f"{found}; if its name does not stand for one person, say with --patients who is who"
+
+
+def _require_one_folder(recordings: Sequence[Named]) -> None:
+    folders: dict[str | None, str | None] = {}
+    for named in recordings:
+        other = folders.setdefault(named.patient, named.folder)
+        if other != named.folder:
+            raise ConfigError(
+                f"{named.patient} is in {other or 'a store or manifest'} and in "
+                f"{named.folder or 'a store or manifest'}, and nothing tells whether that is one person; "
+                "pass --patients"
+            )
+
+
+def _read_patients(table: Path) -> dict[str, str]:
+    """The patient of each record of a table; records with a blank one are not in it."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise ConfigError(f"{table}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{table}: not a CSV file in UTF-8 ({error}); save it as CSV UTF-8") from None
     if not rows or not {"record", "patient"} <= set(rows[0]):
         raise ConfigError(f"{table}: expected a CSV file with the columns record and patient")
-    patient = {row["record"]: row["patient"] for row in rows}
-    missing = [named.name for named in recordings if named.name not in patient]
-    if missing:
-        raise ConfigError(f"{table}: has no patient for {len(missing)} recordings, the first {missing[0]}")
-    return [patient[named.name] for named in recordings]
+    patients: dict[str, str] = {}
+    for row in rows:
+        record, patient = row["record"], (row["patient"] or "").strip()
+        if patient and patients.setdefault(record, patient) != patient:
+            raise ConfigError(
+                f"{table}: two rows say whose {record} is, {patients[record]} and {patient}; leave one"
+            )
+    return patients

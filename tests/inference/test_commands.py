@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fairseq_signals import cli
-from fairseq_signals.inference import bulk
 from fairseq_signals.inference.model import ECGModel
+from fairseq_signals.inference.parts import parts_of
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def test_embeddings_are_those_of_the_model_and_what_is_left_out_is_listed(
     np.testing.assert_allclose(table["embedding"].to_pylist()[3], model.embed(folder / "b" / "2"), atol=1e-6)
     assert (tmp_path / "e.parquet.rejected.tsv").read_text().splitlines()[1].startswith("c/flat\t")
     assert "1 recordings could not be used" in capsys.readouterr().err
-    assert not bulk.parts_of(out).exists()
+    assert not parts_of(out).exists()
     assert run("embed", checkpoints["pretraining"], folder, "--out", tmp_path / "e.npy") == 0
     np.testing.assert_allclose(
         np.load(tmp_path / "e.npy"), np.stack(table["embedding"].to_pylist()), atol=1e-6
     )
-    assert (tmp_path / "e.csv").read_text().split() == [
+    assert (tmp_path / "e.npy.records.csv").read_text().split() == [
         '"record"',
         '"a/1"',
         '"a/2"',
@@ -49,29 +49,6 @@ def test_embeddings_are_those_of_the_model_and_what_is_left_out_is_listed(
         '"b/2"',
         '"c/1"',
     ]
-
-
-def test_a_run_that_was_stopped_goes_on_where_it_was(checkpoints, folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bulk, "PART_ROWS", 2)
-    out, computed = tmp_path / "e.npy", []
-    whole = bulk.stream_named
-
-    def stopped(*arguments):
-        for i, found in enumerate(whole(*arguments)):
-            if i == 3 and not computed:
-                raise KeyboardInterrupt
-            yield found
-
-    monkeypatch.setattr(bulk, "stream_named", stopped)
-    assert run("embed", checkpoints["pretraining"], folder, "--out", out) == 130
-    assert not out.exists()
-    computed.append(True)
-    assert run("embed", checkpoints["pretraining"], folder, "--out", out, "--leads=2") == 1
-    assert "with other options" in capsys.readouterr().err
-    assert run("embed", checkpoints["pretraining"], folder, "--out", out) == 0
-    assert "2 of 6 recordings are done already" in capsys.readouterr().err
-    model = ECGModel.load(checkpoints["pretraining"])
-    np.testing.assert_allclose(np.load(out)[0], model.embed(folder / "a" / "1"), atol=1e-6)
 
 
 def test_a_mistake_in_the_call_is_told_at_once_and_does_not_hinder_the_right_call(
@@ -82,6 +59,7 @@ def test_a_mistake_in_the_call_is_told_at_once_and_does_not_hinder_the_right_cal
     assert "unknown lead 'V9'" in capsys.readouterr().err
     assert run("predict", checkpoints["pretraining"], folder, "--out", out) == 1
     assert "a pretraining model has no classes" in capsys.readouterr().err
+    assert not parts_of(out).exists()
     assert run("predict", checkpoints["classification"], folder, "--out", out) == 0
     assert len(out.read_text().splitlines()) == 6
     call = ("identify", checkpoints["identification"], "--gallery", folder, "--probe", folder)
@@ -159,6 +137,47 @@ def test_what_is_odd_about_a_recording_is_told_in_a_line_with_its_name(
     assert run(*picture, "--out", tmp_path / "s.png") == 0
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" ")[0] for line in lines] == ["warning:", "warning:"]
+
+
+def test_the_list_of_records_beside_an_array_takes_no_other_files_place(checkpoints, folder, tmp_path):
+    (tmp_path / "e.csv").write_text("precious")
+    assert run("embed", checkpoints["pretraining"], folder / "a", "--out", tmp_path / "e.npy") == 0
+    assert (tmp_path / "e.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("taken", ["record", "positive"])
+def test_a_class_that_is_called_like_another_column_is_refused(checkpoints, folder, tmp_path, capsys, taken):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"index,name,abbreviation,codes\n0,x,{taken},1\n1,y,Y,2\n2,z,Z,3\n")
+    call = ("predict", checkpoints["classification"], folder, "--labels", labels, "--out")
+    assert run(*call, tmp_path / "p.csv") == 1
+    assert f"a class is called '{taken}'" in capsys.readouterr().err
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["embed", "predict", "identify"])
+def test_a_result_that_cannot_be_written_is_told_before_the_run(command, tmp_path, capsys):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder.npy").mkdir()
+    (tmp_path / "file").write_text("")
+    records = ["--gallery=none", "--probe=none"] if command == "identify" else ["none"]
+    suffix = ".npy" if command == "embed" else ".csv"
+    for out, said in ((f"folder{suffix}", "is a folder"), (f"file/x{suffix}", "is not a folder")):
+        with pytest.raises(SystemExit) as stopped:
+            run(command, "none.pt", *records, "--out", tmp_path / out)
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_folders_that_may_not_be_people_are_pointed_out(checkpoints, folder, capsys, monkeypatch):
+    call = ("identify", checkpoints["identification"], "--probe", folder / "a", "--gallery")
+    assert run(*call, folder) == 0
+    assert "who is who" not in capsys.readouterr().err
+    assert run(*call, folder.parent) == 0
+    assert "all 6 enrolled recordings are of one patient, 'raw'" in capsys.readouterr().err
+    monkeypatch.setattr("fairseq_signals.inference.listing._MANY_OF_ONE", 1)
+    assert run(*call, folder) == 0
+    assert "2 of the enrolled recordings are of one patient, 'a'" in capsys.readouterr().err
 
 
 def test_info_names_classes_and_input(checkpoints, capsys):

@@ -10,7 +10,7 @@ import scipy.io
 from fairseq_signals.data.manifest import Row, write_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import ConfigError, FairseqSignalsError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
 from fairseq_signals.inference.listing import list_recordings, patients_of
 from fairseq_signals.inference.sources import Opener
 
@@ -82,6 +82,34 @@ def test_what_cannot_be_read_is_listed_so_that_reading_tells_why(tmp_path, write
     assert readable(tmp_path) == (["good", "late_2"], ["letter", "lost", "table"])
 
 
+def test_a_signal_file_beside_a_header_that_names_another_is_no_second_recording(
+    tmp_path, write_wfdb, ecg_adu
+):
+    header = write_wfdb(tmp_path, "a", ecg_adu())
+    (tmp_path / "a.dat").rename(tmp_path / "other.dat")
+    header.write_text(header.read_text().replace("a.dat", "other.dat"))
+    (tmp_path / "a.dat").write_bytes(b"1234")
+    with pytest.warns(SignalWarning, match=r"1 signal files are left out, the first .*a.dat: .* a.hea"):
+        assert names(tmp_path) == ["a"]
+
+
+def test_all_files_of_a_wfdb_record_are_one_recording(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path, "a", ecg_adu())
+    write_wfdb(tmp_path, "b.5mg", ecg_adu(), suffix=".mat")
+    expected = [str(tmp_path / "a"), str(tmp_path / "b.5mg")]
+    assert names(*sorted(tmp_path.iterdir())) == expected  # as a shell makes of A/*
+    assert names(*expected) == expected
+    assert readable(tmp_path / "b.5mg.mat") == (expected[1:], [])
+
+
+def test_a_header_in_upper_case_is_listed_and_reading_it_tells_what_to_do(tmp_path, write_wfdb, ecg_adu):
+    header = write_wfdb(tmp_path, "a", ecg_adu())
+    header.rename(tmp_path / "a.HEA")
+    (named,) = list_recordings([str(tmp_path)])
+    with pytest.raises(FairseqSignalsError, match=r"must be in lower case; rename it to a.hea"):
+        Opener().read(named.source)
+
+
 def test_two_formats_of_one_name_are_two_recordings(tmp_path, write_wfdb, ecg_adu):
     write_wfdb(tmp_path / "a", "one", ecg_adu())
     lookalike("scp").write(tmp_path / "a" / "one.scp", ecg_adu())
@@ -142,6 +170,42 @@ def test_patients_are_the_folders_or_files_of_a_folder_or_those_of_a_table(tmp_p
         patients_of(listed, table)
     with pytest.raises(ConfigError, match=r"none.csv: cannot be read"):
         patients_of(listed, tmp_path / "none.csv")
+
+
+def test_a_blank_patient_is_none_and_two_of_a_recording_are_refused(tmp_path, write_wfdb, ecg_adu):
+    for name in "xy":
+        write_wfdb(tmp_path / "raw", name, ecg_adu())
+    listed, table = list_recordings([str(tmp_path / "raw")]), tmp_path / "who.csv"
+    table.write_text("record,patient\nx, \ny,\n")
+    with pytest.raises(ConfigError, match=r"has no patient for 2 recordings, the first x"):
+        patients_of(listed, table)
+    table.write_text("record,patient\nx,anna\ny,berta\nx,carl\n")
+    with pytest.raises(ConfigError, match=r"two rows say whose x is, anna and carl"):
+        patients_of(listed, table)
+    table.write_text("record,patient\nx,anna\ny,berta\nx,anna\n")
+    assert patients_of(listed, table) == ["anna", "berta"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_table_of_patients_in_another_encoding_is_refused(tmp_path, write_wfdb, ecg_adu, encoding):
+    write_wfdb(tmp_path / "raw", "x", ecg_adu())
+    table = tmp_path / "who.csv"
+    table.write_text("record,patient\nx,Jürgen\n", encoding=encoding)
+    with pytest.raises(ConfigError, match="not a CSV file in UTF-8"):
+        patients_of(list_recordings([str(tmp_path / "raw")]), table)
+
+
+def test_equal_folders_of_two_places_are_not_taken_for_one_person(tmp_path, write_wfdb, ecg_adu):
+    for site, name in (("A", "001/x"), ("B", "001/y"), ("B", "002/z")):
+        write_wfdb(tmp_path / site / name[:3], name[4:], ecg_adu())
+    listed = list_recordings([str(tmp_path / site) for site in "AB"])
+    with pytest.raises(ConfigError, match=r"001 is in .*A and in .*B, and nothing tells whether"):
+        patients_of(listed, None)
+    twice = list_recordings([str(tmp_path / "B"), str(tmp_path / "B")])
+    assert patients_of(twice, None) == ["001", "002"]
+    table = tmp_path / "who.csv"
+    table.write_text("record,patient\n001/x,anna\n001/y,berta\n002/z,carl\n")
+    assert patients_of(listed, table) == ["anna", "berta", "carl"]
 
 
 def test_whose_a_file_alone_is_must_be_said(tmp_path, write_wfdb, ecg_adu):
