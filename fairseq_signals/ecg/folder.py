@@ -192,10 +192,11 @@ def _size(path: Path) -> bytes:
 def _list_folder(folder: Path, root: Path, names: list[str]) -> Iterator[FoundRecord | Orphan]:
     prefix = _prefix(folder, root)
     content: dict[str, bytes] = {}  # stem -> digest of its header and signal files
+    headers: dict[str, str] = {}  # stem -> name of its header
     segments_of: dict[str, list[str]] = {}
     signal_files: set[str] = set()
     for name in names:
-        if not name.endswith(".hea"):
+        if not name.lower().endswith(".hea"):
             continue
         try:
             data = (folder / name).read_bytes()
@@ -210,14 +211,16 @@ def _list_folder(folder: Path, root: Path, names: list[str]) -> Iterator[FoundRe
         else:
             files = sorted(set(first_words[1:]))
             signal_files.update(files)
+        headers[stem] = name
         content[stem] = _digest(data, *(_size(folder / file) for file in files))
     segments = {segment for listed in segments_of.values() for segment in listed}
     for stem, own in content.items():
         if stem not in segments:
             digest = _digest(own, *(content.get(segment, b"") for segment in segments_of.get(stem, ())))
-            yield FoundRecord(folder / f"{stem}.hea", _text(prefix + stem), digest.hex())
+            yield FoundRecord(folder / headers[stem], _text(prefix + stem), digest.hex())
     for name in names:
-        if name.endswith(_SIGNAL_SUFFIXES) and name not in signal_files and not name.startswith("."):
+        of_signals = name.lower().endswith(_SIGNAL_SUFFIXES) and not name.startswith(".")
+        if of_signals and name not in signal_files:
             stem = os.path.splitext(name)[0]  # a header of that name may name another file
             record_id = _text(prefix + (name if stem in content else stem))
             yield Orphan(folder / name, _text(prefix + name), record_id)

@@ -88,8 +88,14 @@ def read_record(path: Path, record_id: str | None = None) -> Record:
     Raises:
         SignalError: the record cannot be used; the message names it, the reason and what to do.
     """
-    path = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    path = path if path.suffix.lower() == ".hea" else path.with_name(path.name + ".hea")
     record_id = path.name[: -len(".hea")] if record_id is None else record_id
+    if path.suffix != ".hea":
+        raise SignalError(
+            f"record {record_id}: the suffix of its header {path} must be in lower case; rename it to "
+            f"{path.stem}.hea",
+            kind="of an unsupported kind",
+        )
     header = read_header(path)
     if header.segments:
         from fairseq_signals.ecg.wfdb_reader import read_multi_segment

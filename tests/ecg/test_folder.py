@@ -121,3 +121,11 @@ def test_the_digest_tells_a_changed_header_or_signal_file(tmp_path, write_wfdb, 
 
 def test_an_empty_folder_has_no_records(tmp_path):
     assert find_records(tmp_path).records == []
+
+
+def test_names_in_upper_case_are_found(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path, "R", ecg_adu(1, 20), ["I"]).rename(tmp_path / "R.HEA")
+    (tmp_path / "LOST.DAT").write_bytes(b"")
+    listing = find_records(tmp_path)
+    assert [record.path.name for record in listing.records] == ["R.HEA"]
+    assert listing.orphans == ["LOST.DAT"]
