@@ -16,7 +16,7 @@ from fairseq_signals.inference.results import Match
 from fairseq_signals.metrics.identification import TIE_DECIMALS, l2_normalize
 from fairseq_signals.metrics.verification import false_match_threshold
 
-_BLOCK = 2048  # rows compared at a time
+_BLOCK_PAIRS = 2**23  # similarities computed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,9 @@ class Gallery:
         begins = np.cumsum(sizes) - sizes
         probes = l2_normalize(embeddings, "recording", row_names=np.asarray(record_ids, dtype=object))
         found = []
-        for start in range(0, len(probes), _BLOCK):
-            similarity = (probes[start : start + _BLOCK] @ self.embeddings.T)[:, order].round(TIE_DECIMALS)
+        step = self._rows_a_block
+        for start in range(0, len(probes), step):
+            similarity = (probes[start : start + step] @ self.embeddings.T)[:, order].round(TIE_DECIMALS)
             nearest = np.maximum.reduceat(similarity, begins, axis=1)  # (P, patients)
             is_nearest = similarity == np.repeat(nearest, sizes, axis=1)
             entry = np.minimum.reduceat(np.where(is_nearest, order, len(self)), begins, axis=1)
@@ -91,16 +92,26 @@ class Gallery:
         Raises:
             ConfigError: the rate is not between 0 and 1, or the gallery has too few pairs to measure it.
         """
-        pairs = [np.zeros(0)]
-        for start in range(0, len(self), _BLOCK):
-            rows = np.arange(start, min(start + _BLOCK, len(self)))[:, None]
-            others = self.patient_ids[rows] != self.patient_ids
-            once = others & (rows < np.arange(len(self)))
-            pairs.append((self.embeddings[rows[:, 0]] @ self.embeddings.T)[once])
+        sizes = np.unique(self.patient_ids, return_counts=True)[1].tolist()
+        n_pairs = (len(self) ** 2 - sum(size**2 for size in sizes)) // 2
+        needed = int(rate * n_pairs + 1) + 1 if 0 < rate < 1 else 1
+        highest, step = np.zeros(0), self._rows_a_block
+        for start in range(0, len(self), step):
+            rows = np.arange(start, min(start + step, len(self)))[:, None]
+            others = self.patient_ids[rows] != self.patient_ids[start:]
+            once = others & (rows < np.arange(start, len(self)))
+            found = (self.embeddings[rows[:, 0]] @ self.embeddings[start:].T)[once]
+            highest = np.concatenate([highest, found])
+            if len(highest) > needed:
+                highest = np.partition(highest, -needed)[-needed:]
         try:
-            return false_match_threshold(np.concatenate(pairs), rate)
+            return false_match_threshold(highest, rate, n_pairs)
         except ValueError as error:
             raise ConfigError(f"{error}; enroll more patients, or choose a larger rate") from None
+
+    @property
+    def _rows_a_block(self) -> int:
+        return max(1, _BLOCK_PAIRS // len(self))
 
     def save(self, path: str | Path) -> None:
         """Write the gallery to an `.npz` file, atomically."""

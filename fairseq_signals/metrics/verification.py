@@ -89,8 +89,13 @@ def equal_error_rate(rates: ErrorRates) -> tuple[float, float]:
     return float(rate), float(rates.threshold[nearest])
 
 
-def false_match_threshold(impostor: ArrayLike, rate: float) -> float:
+def false_match_threshold(impostor: ArrayLike, rate: float, n_pairs: int | None = None) -> float:
     """The lowest threshold that at most this share of the impostor pairs reaches.
+
+    Args:
+        impostor: their similarities.
+        rate: the share.
+        n_pairs: how many there are, if `impostor` has only the highest: `rate * n_pairs + 1` or more.
 
     Raises:
         ValueError: the rate is not between 0 and 1, or there are too few pairs to measure it.
@@ -98,11 +103,12 @@ def false_match_threshold(impostor: ArrayLike, rate: float) -> float:
     impostor = _sorted(impostor, "impostor")
     if not 0 < rate < 1:
         raise ValueError(f"a false-match rate is above 0 and below 1, but is {rate}")
-    allowed = int(rate * len(impostor) + 1e-9)
+    n_pairs = len(impostor) if n_pairs is None else n_pairs
+    allowed = int(rate * n_pairs + 1e-9)
     if not allowed:
         raise ValueError(
             f"a false-match rate of {rate:g} takes {int(np.ceil(1 / rate))} impostor pairs or more to "
-            f"measure, but there are {len(impostor)}"
+            f"measure, but there are {n_pairs}"
         )
     highest_refused = impostor[len(impostor) - allowed - 1]
     accepted = impostor[impostor > highest_refused]

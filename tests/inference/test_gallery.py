@@ -94,6 +94,25 @@ def test_the_threshold_of_a_false_match_rate_is_that_of_all_pairs_of_different_p
     assert gallery.false_match_threshold(rate) == pytest.approx(false_match_threshold(impostors, rate))
 
 
+@pytest.mark.parametrize("rate", [0.002, 0.05, 0.6])
+def test_only_the_highest_similarities_of_each_block_are_kept(monkeypatch, rate):
+    rng = np.random.default_rng(2)
+    gallery = gallery_of(rng.normal(size=(60, 5)), rng.integers(0, 30, 60))
+    whole = gallery.false_match_threshold(rate)
+    kept = []
+
+    def recorded(impostor, rate, n_pairs):
+        kept.append((len(impostor), n_pairs))
+        return false_match_threshold(impostor, rate, n_pairs)
+
+    monkeypatch.setattr("fairseq_signals.inference.gallery._BLOCK_PAIRS", 7 * 60)
+    monkeypatch.setattr("fairseq_signals.inference.gallery.false_match_threshold", recorded)
+    assert gallery.false_match_threshold(rate) == pytest.approx(whole, abs=1e-12)
+    ((n_kept, n_pairs),) = kept
+    assert n_pairs == np.triu(gallery.patient_ids[:, None] != gallery.patient_ids).sum()
+    assert n_kept <= rate * n_pairs + 2
+
+
 def test_a_rate_that_the_gallery_cannot_measure_is_refused():
     gallery = gallery_of(np.eye(3), ["a", "b", "c"])
     with pytest.raises(
