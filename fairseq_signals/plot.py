@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError
@@ -206,13 +206,8 @@ def save(figure: Figure, out: Path) -> None:
     if kind not in kinds:
         raise ConfigError(f"--out {out}: cannot write {out.suffix or 'a file without suffix'}. "
                           f"Possible: {', '.join(f'.{name}' for name in sorted(kinds))}")  # fmt: skip
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(out) as partial:
         figure.savefig(partial, format=kind, dpi=DPI)
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:

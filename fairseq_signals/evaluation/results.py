@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import FairseqSignalsError
 
 REQUIRED = ("method", "task", "leads", "metric", "value", "n")
@@ -95,16 +96,8 @@ def write_results(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], 
 
 def write_atomically(path: Path, pieces: Iterable[str]) -> None:
     """Write the pieces of a text file under a temporary name, then rename it; makes its folder if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(pieces)
 
 
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -13,7 +13,6 @@ or with `normalize` false as inner products; `gallery_ids`, `probe_ids`, `galler
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.evaluation.results import Evaluation, ResultsError
 from fairseq_signals.metrics.identification import l2_normalize
 
@@ -93,14 +93,8 @@ def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
         "notes": np.array(outcome.notes, dtype=str),
         **outcome.arrays,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:

@@ -13,7 +13,6 @@ import contextlib
 import copy
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError, SignalWarning
 from fairseq_signals.inference.pipeline import Outputs
 from fairseq_signals.inference.saving import config_of
@@ -71,18 +71,13 @@ def export_model(
     program = _Program(_for_tracing(model.network), names, model.form.normalize).eval()
     example = _example(model, 2)
     description = json.dumps({**config_of(model), "outputs": names}, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{FORMATS[format]}")
     write = _write_torch if format == "torch" else _write_onnx
     load = _load_torch if format == "torch" else _load_onnx
-    try:
+    with whole_file(path, FORMATS[format]) as partial:
         with torch.no_grad(), _silence():
             write(program, example, names, description, partial)
         if check:
             compare(load(partial), names, model, path)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def compare(

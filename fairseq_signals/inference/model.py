@@ -27,6 +27,8 @@ from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.input_format import input_format
 
 BATCH_SIZE = 16
+#: What `ECGModel.stream` can give.
+STREAMED = ("embedding", "frames", "logit")
 
 
 class ECGModel(LoadedModel):
@@ -70,7 +72,7 @@ class ECGModel(LoadedModel):
         Raises:
             CheckpointError: not a checkpoint that can be used; the message says why.
             LabelError: the labels do not fit.
-            ConfigError: PyTorch cannot use the device.
+            ConfigError: PyTorch cannot use the device, or segments are less than one frame.
         """
         check_device(device)
         checkpoint = load_checkpoint(path, origin=pretrained)
@@ -78,10 +80,15 @@ class ECGModel(LoadedModel):
         if normalize is not None:
             form = replace(form, normalize=normalize)
         if segment_s is not None:
-            if not segment_s > 0:
+            if not 0 < segment_s < math.inf:
                 raise ConfigError(f"segment_s must be above 0, but is {segment_s}")
             form = replace(form, segment_s=segment_s, max_samples=None)
         network = build_model(checkpoint, device)
+        if conv_output_length(form.segment_samples, network.encoder.conv_layer_sizes) < 1:
+            raise ConfigError(
+                f"{checkpoint.path}: segments of {form.segment_samples} samples at {form.fs:g} Hz are less "
+                "than one frame of the model; pass a larger segment_s"
+            )
         classes = classes_of_checkpoint(checkpoint, labels)
         return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint))
 
@@ -195,6 +202,7 @@ class ECGModel(LoadedModel):
         if is_one(records):
             records = [records]
             patient_ids = [patient_ids] if isinstance(patient_ids, (str, int)) else patient_ids
+        patient_ids = _ids(patient_ids)
         found = list(self._each(records, fs, leads, "embedding", batch_size))
         rows = [done.embedding for done in found]
         self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
@@ -214,12 +222,17 @@ class ECGModel(LoadedModel):
         Args:
             records: as for `embed`; an iterator is read as the results are asked for.
             fs, leads, batch_size: as for `embed`.
-            outputs: what to compute: any of "embedding", "frames", and of a classifier "logit".
+            outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
+                `Encoded.probabilities` makes probabilities.
 
         Yields:
             An `Encoded`; for a recording that cannot be used, the error.
         """
-        if {"logit", "probability"} & set(outputs):
+        if not outputs or not set(outputs) <= set(STREAMED):
+            raise ConfigError(
+                f"outputs must be of {', '.join(STREAMED)}, but are {', '.join(outputs) or 'none'}"
+            )
+        if "logit" in outputs:
             self._require_classes()
         network = Outputs(self.network, outputs)
         yield from run(network, read_each(records, Opener(fs, leads)), self.form, batch_size, self.device)
@@ -279,3 +292,15 @@ class ECGModel(LoadedModel):
             raise CheckpointError("the gallery was enrolled with another model; enroll its recordings again")
         found = list(self._each(records, fs, leads, "embedding", batch_size))
         return gallery.match([done.embedding for done in found], [done.record_id for done in found], top)
+
+
+def _ids(patient_ids: Any) -> Any:
+    """Patient ids of any container, such as a pandas column, in a list; anything else as it is.
+
+    Raises:
+        ConfigError: there are others than texts and integers, such as blank cells of a table.
+    """
+    ids = np.asarray(patient_ids, dtype=object).tolist()
+    if isinstance(ids, list) and not all(isinstance(value, (str, int, np.integer)) for value in ids):
+        raise ConfigError("patient ids must be texts or integers, one a recording, and none may be missing")
+    return ids

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalError, SignalWarning
+from fairseq_signals.errors import FairseqSignalsError, SignalError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.recording import Recording, model_input
 from fairseq_signals.inference.windows import Window, cut
@@ -24,9 +24,6 @@ from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 from fairseq_signals.modules.input_format import InputFormat
 from fairseq_signals.modules.pooling import mean_over_frames
-
-#: What a network can give.
-OUTPUTS = ("embedding", "frames", "logit", "probability")
 
 
 class Outputs(nn.Module):
@@ -38,11 +35,6 @@ class Outputs(nn.Module):
 
     def __init__(self, network: PooledEncoder, names: Sequence[str]):
         super().__init__()
-        unknown = [name for name in names if name not in OUTPUTS]
-        if unknown or not names:
-            raise ConfigError(
-                f"outputs must be of {', '.join(OUTPUTS)}, but are {', '.join(names) or 'none'}"
-            )
         self.network, self.names = network, tuple(names)
 
     def forward(self, source: Tensor) -> dict[str, Tensor]:
@@ -109,7 +101,13 @@ def run(
     yield from _finished(pending)
 
 
-def _begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, np.ndarray]:
+def prepared(recording: Recording, form: InputFormat, network: PooledEncoder) -> np.ndarray:
+    """What the network takes of a recording, (leads, T) float32.
+
+    Raises:
+        SignalError: it is shorter than a frame, or flat in the leads that the model takes.
+        LeadError: the model takes none of its leads.
+    """
     layers = network.encoder.conv_layer_sizes
     signal = model_input(recording, form)
     n_samples = signal.shape[1]
@@ -130,8 +128,14 @@ def _begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> t
             SignalWarning,
             stacklevel=2,
         )
+    return signal
+
+
+def _begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, np.ndarray]:
+    signal = prepared(recording, form, network)
+    n_samples = signal.shape[1]
     windows = cut(n_samples, form.segment_samples)
-    stride = math.prod(step for _, _, step in layers)
+    stride = math.prod(step for _, _, step in network.encoder.conv_layer_sizes)
     unit_length = isinstance(network, ECGIdentifier)
     return Encoded(recording.record_id, n_samples, windows, stride, unit_length), signal
 

@@ -62,7 +62,7 @@ def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str 
         raise SignalError(
             f"record {record_id}: an array does not say its sampling rate; pass it in Hz, such as fs=500"
         )
-    rate = _rate(fs, record_id)
+    rate = checked_rate(fs, record_id)
     named = tuple(LEADS[i] for i in parse_leads(leads))
     if array.ndim == 1 and len(named) == 1:
         array = array[None]
@@ -140,6 +140,14 @@ def model_input(recording: Recording, form: InputFormat) -> np.ndarray:
 def _as_array(signal: Any, record_id: str) -> np.ndarray:
     if hasattr(signal, "detach"):  # a torch tensor
         signal = signal.detach().cpu().numpy()
+    if isinstance(signal, np.ma.MaskedArray):
+        n_masked = int(np.ma.getmaskarray(signal).sum())
+        if n_masked:
+            raise SignalError(
+                f"record {record_id}: {n_masked} samples are masked. Interpolate them, or leave their leads "
+                "out: absent leads are zeros."
+            )
+        signal = signal.data
     array = signal if isinstance(signal, np.ndarray) else _to_array(signal, record_id)
     if array.dtype.kind not in "iuf":
         raise SignalError(
@@ -160,7 +168,12 @@ def _to_array(signal: Any, record_id: str) -> np.ndarray:
         ) from None
 
 
-def _rate(fs: Any, record_id: str) -> float:
+def checked_rate(fs: Any, record_id: str) -> float:
+    """A sampling rate in Hz.
+
+    Raises:
+        SignalError: it is no number, or one that no ECG has.
+    """
     try:
         rate = float(fs)
     except (TypeError, ValueError):

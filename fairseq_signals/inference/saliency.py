@@ -14,7 +14,8 @@ from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import Classes
-from fairseq_signals.inference.recording import Recording, model_input
+from fairseq_signals.inference.pipeline import prepared
+from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import cut
 from fairseq_signals.modules.attention_maps import attention_maps, rollout
 from fairseq_signals.modules.heads import ECGClassifier
@@ -60,6 +61,7 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
 
     Raises:
         CheckpointError: the model is no classifier.
+        SignalError, LeadError: the recording is too short, or has nothing that the model takes.
         LabelError: there is no such class.
     """
     if attention not in ATTENTIONS:
@@ -67,7 +69,7 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
     classes, network, form = model._require_classes(), model.network, model.form
     assert isinstance(network, ECGClassifier)
     index = find_class(classes, label)
-    signal = model_input(recording, form)
+    signal = prepared(recording, form, network)
     n_samples = signal.shape[1]
     windows = cut(n_samples, form.segment_samples)
     stride = math.prod(step for _, _, step in network.encoder.conv_layer_sizes)

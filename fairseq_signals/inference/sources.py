@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from fairseq_signals.ecg.readers import read_with
 from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
-from fairseq_signals.inference.recording import Recording, from_array, from_record, selected_rows
+from fairseq_signals.inference.recording import (
+    Recording,
+    checked_rate,
+    from_array,
+    from_record,
+    selected_rows,
+)
 
 if TYPE_CHECKING:
     from fairseq_signals.data.store import RecordStore
@@ -36,21 +41,28 @@ class StoreRecord:
     row: int | None = None
 
 
-#: One recording, however it is given; see `read_recording`.
-Source = Union[np.ndarray, str, Path, Record, Recording, StoreRecord]
-
-
 #: Types whose instances are one recording each.
 ONE_RECORD = (str, Path, Record, Recording, StoreRecord)
 
 
 def is_one(records: Any) -> bool:
-    """Whether this is one recording, and not several."""
+    """Whether this is one recording, and not several.
+
+    Numbers are one recording as an array of them is, nested once or twice; arrays and columns of paths or
+    other objects are several.
+    """
     if isinstance(records, ONE_RECORD):
         return True
-    if hasattr(records, "ndim"):  # numpy arrays, torch tensors
-        return records.ndim < 3
-    return isinstance(records, (list, tuple)) and len(records) > 0 and isinstance(records[0], (int, float))
+    if hasattr(records, "ndim"):  # numpy arrays, torch tensors, columns of pandas
+        of_numbers = getattr(getattr(records, "dtype", None), "kind", "f") in "iufbc"
+        return records.ndim < 3 and (of_numbers or records.ndim != 1)
+    first = _first(records)
+    return isinstance(first, Real) or isinstance(_first(first), Real)
+
+
+def _first(values: Any) -> Any:
+    """The first item of a list; None of an empty one, and of anything else."""
+    return values[0] if isinstance(values, (list, tuple)) and len(values) else None
 
 
 def each_source(records: Any) -> Iterator[Any]:
@@ -111,10 +123,10 @@ class Opener:
         return self._read_path(path)
 
     def _of_file(self, recording: Recording) -> Recording:
-        if self.fs is not None and self.fs != recording.fs:
+        if self.fs is not None and checked_rate(self.fs, recording.record_id) != recording.fs:
             raise SignalError(
                 f"record {recording.record_id} says that its sampling rate is {recording.fs:g} Hz, but "
-                f"fs={self.fs:g} was given; fs is for arrays: leave it out, or correct the file"
+                f"fs={self.fs} was given; fs is for arrays: leave it out, or correct the file"
             )
         return recording
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
 from fairseq_signals.modules.checkpoint import Checkpoint, shape_problems
 from fairseq_signals.modules.encoder_config import EncoderConfig
@@ -31,6 +33,35 @@ _REQUIRED: dict[str, tuple[type, ...]] = {
     "normalize": (bool,),
     "encoder": (dict,),
 }
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _has_sections(provenance: Any) -> bool:
+    """Whether what is known of the training is in dictionaries, as far as it is there."""
+    if not isinstance(provenance, dict):
+        return provenance is None
+    training = provenance.get("training") or {}
+    sections = [training, provenance.get("progress") or {}]
+    if isinstance(training, dict):
+        sections += [training.get(name) or {} for name in ("task", "model", "criterion")]
+    return all(isinstance(section, dict) for section in sections)
+
+
+#: Of each key whether the configuration's value can be used, and in words what can.
+_RANGES: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
+    ("fs", lambda config: MIN_FS <= config["fs"] <= MAX_FS, f"from {MIN_FS:g} to {MAX_FS:g} (Hz)"),
+    ("segment_samples", lambda config: _is_count(config["segment_samples"]), "an integer above 0"),
+    (
+        "max_samples",
+        lambda config: config.get("max_samples") is None or _is_count(config["max_samples"]),
+        "null or an integer above 0",
+    ),
+    ("labels", lambda config: isinstance(config.get("labels") or [], list), "a list"),
+    ("provenance", lambda config: _has_sections(config.get("provenance")), "a dictionary of dictionaries"),
+)
 
 
 def write_saved_model(
@@ -144,6 +175,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path}: {key} must be {types[0].__name__}, but is {config.get(key)!r} instead; "
                 "get the folder again"
+            )
+    for key, fits, wanted in _RANGES:
+        if not fits(config):
+            raise CheckpointError(
+                f"{path}: {key} must be {wanted}, but is {config.get(key)!r}; get the folder again"
             )
     if config["kind"] not in KINDS:
         raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {config['kind']!r}")

@@ -80,8 +80,8 @@ def _draw_panel(axes: Axes, history: History, title: str, pattern: str) -> None:
         axes.set_yscale("log")
     label(axes, title, "update")
     legend = axes.legend(fontsize=7, edgecolor="none", framealpha=0.75)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    for entry in legend.get_texts():
+        entry.set_parse_math(False)
 
 
 def _style(training: bool, n_points: int, color: str) -> Dict[str, Any]:

@@ -120,6 +120,15 @@ def test_ragged_lists_and_arrays_without_samples_are_refused():
 # --- what is made of it ----------------------------------------------------------------------------------
 
 
+def test_masked_samples_are_refused_and_masked_arrays_without_them_taken(signal):
+    masked = np.ma.masked_invalid(np.where(np.arange(signal.shape[1]) < 3, np.nan, signal))
+    with pytest.raises(SignalError, match=r"record x: 36 samples are masked\. Interpolate them"):
+        from_array(masked, 500, record_id="x")
+    taken = from_array(np.ma.masked_invalid(signal), 500).signal_mv
+    assert not isinstance(taken, np.ma.MaskedArray)
+    np.testing.assert_array_equal(taken, signal)
+
+
 def test_tensors_lists_and_single_leads_are_taken(signal):
     expected = from_array(signal, 500).signal_mv
     np.testing.assert_array_equal(from_array(torch.from_numpy(signal), 500).signal_mv, expected)

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logit
 
 from fairseq_signals import cli, plot
-from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
+from fairseq_signals.errors import CheckpointError, ConfigError, LabelError, SignalError
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.saliency import find_class, per_sample, saliency
@@ -72,6 +72,11 @@ def test_a_class_is_found_by_label_name_or_code(classifier, checkpoints, tmp_pat
     assert [find_class(classes, text) for text in ("AF", "Sinus Rhythm", "3", "y")] == [0, 1, 1, 2]
     with pytest.raises(LabelError, match=r"no class 'AFib': did you mean AF.*They are AF, NSR, Y"):
         find_class(classes, "AFib")
+
+
+def test_a_recording_that_is_too_short_is_refused_as_in_predict(classifier):
+    with pytest.raises(SignalError, match="record r: 10 samples at 500 Hz are less than one frame"):
+        saliency(classifier, recording(10), "NSR")
 
 
 def test_what_has_no_classes_has_no_saliency(checkpoints, classifier):

@@ -59,6 +59,40 @@ def test_every_form_is_one_recording_and_lists_of_them_are_several(forms, record
     assert is_one([0.1, 0.2])
 
 
+def test_columns_of_paths_are_several_recordings(recording):
+    for paths in (
+        np.array([str(recording.wfdb)] * 2),
+        np.array([recording.wfdb] * 2),
+        np.array([recording.mv, recording.mv[:, :9], None], dtype=object)[:2],
+    ):
+        assert not is_one(paths)
+        assert len(list(each_source(paths))) == 2
+    pandas = pytest.importorskip("pandas")
+    column = pandas.Series([str(recording.wfdb)] * 2, index=[7, 9])
+    assert [read.record_id for read in read_each(column, Opener())] == ["one", "one"]
+    assert is_one(pandas.Series(recording.mv[0]))
+
+
+def test_nested_lists_are_what_the_array_of_them_is(recording):
+    lists = recording.mv[:2, :9].tolist()
+    for nested in (lists, lists[0], tuple(lists)):
+        assert is_one(nested)
+    assert not is_one([lists, lists])
+    (read,) = read_each(lists, Opener(500, "2"))
+    np.testing.assert_array_equal(read.signal_mv, recording.mv[:2, :9])
+    assert len(list(read_each([lists, lists], Opener(500, "2")))) == 2
+    assert not is_one([recording.mv[0], recording.mv[1]])
+    assert not is_one([])
+
+
+def test_a_rate_of_another_type_is_compared_as_a_number_or_refused(forms):
+    assert Opener(fs="500").read(forms["path"]).fs == 500
+    with pytest.raises(SignalError, match="its sampling rate is 500 Hz, but fs=100 was given"):
+        Opener(fs="100").read(forms["path"])
+    with pytest.raises(SignalError, match="record one: fs must be a number"):
+        Opener(fs="fast").read(forms["path"])
+
+
 def test_leads_choose_among_those_of_files_and_recordings(forms):
     for name in ("path", "record", "recording", "store by id"):
         assert Opener(leads="2").read(forms[name]).leads == ("I", "II"), name

@@ -1,0 +1,30 @@
+"""Files that appear when they are complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
+    """A temporary name beside `path`; what is written to it gets its own name at the end of the block.
+
+    The folder is made if needed. After an error nothing is left behind, and an older file stays.
+
+    Args:
+        path: the file.
+        suffix: of the temporary name; that of the file by default.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ending = path.suffix if suffix is None else suffix
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part{ending}")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
