@@ -41,10 +41,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     import pyarrow as pa
     import pyarrow.csv
 
+    from fairseq_signals.data.whole_file import whole_file
     from fairseq_signals.inference.bulk import run_all
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
-    from fairseq_signals.inference.parts import write_file
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if result.names and args.out.suffix.lower() == ".npy":
         listed = pa.table({"record": result.names})
         of_records = args.out.with_name(f"{args.out.name}.records.csv")
-        write_file(of_records, lambda path: pa.csv.write_csv(listed, path))
+        with whole_file(of_records) as path:
+            pa.csv.write_csv(listed, path)
         dim = result.write_npy()
     elif result.names:
         dim = result.write_table(table)

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import FairseqSignalsError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import Named
 from fairseq_signals.inference.model import ECGModel
-from fairseq_signals.inference.parts import Parts, write_file
+from fairseq_signals.inference.parts import Parts
 from fairseq_signals.inference.signature import signature
 
 PART_ROWS = 512
@@ -47,28 +48,20 @@ class Result:
         """Write an array (recordings, K) float32; returns K."""
 
         width = 0
-
-        def write(path: Path) -> None:
-            nonlocal width
-            with path.open("wb") as file:
-                for _, values in self.parts.blocks(self.names):
-                    if not width:
-                        width = values.shape[1]
-                        shape = (len(self.names), width)
-                        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-                        np.lib.format.write_array_header_1_0(file, header)
-                    file.write(values.astype("<f4").tobytes())
-
-        write_file(self.out, write)
+        with whole_file(self.out) as path, path.open("wb") as file:
+            for _, values in self.parts.blocks(self.names):
+                if not width:
+                    width = values.shape[1]
+                    shape = (len(self.names), width)
+                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(values.astype("<f4").tobytes())
         return width
 
     def write_table(self, table: Callable[[Sequence[str], np.ndarray], pa.Table]) -> int:
         """Write a .csv or .parquet file of what `table` makes of names and values (n, K); returns K."""
-        width = 0
-
-        def write(path: Path) -> None:
-            nonlocal width
-            writer = None
+        width, writer = 0, None
+        with whole_file(self.out) as path:
             try:
                 for names, values in self.parts.blocks(self.names):
                     block, width = table(names, values), values.shape[1]
@@ -79,8 +72,6 @@ class Result:
             finally:
                 if writer is not None:
                     writer.close()
-
-        write_file(self.out, write)
         return width
 
     def finish(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.results import Match
 from fairseq_signals.metrics.identification import TIE_DECIMALS, l2_normalize
@@ -115,23 +115,16 @@ class Gallery:
 
     def save(self, path: str | Path) -> None:
         """Write the gallery to an `.npz` file, atomically."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         threshold = np.nan if self.threshold is None else self.threshold
-        try:
-            with partial.open("wb") as file:
-                np.savez(
-                    file,
-                    embeddings=self.embeddings,
-                    patient_ids=self.patient_ids,
-                    record_ids=np.asarray(self.record_ids, dtype=str),
-                    model=self.model,
-                    threshold=threshold,
-                )
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(Path(path)) as partial, partial.open("wb") as file:
+            np.savez(
+                file,
+                embeddings=self.embeddings,
+                patient_ids=self.patient_ids,
+                record_ids=np.asarray(self.record_ids, dtype=str),
+                model=self.model,
+                threshold=threshold,
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Gallery:

@@ -6,9 +6,8 @@ They are in numbered Parquet files in the folder `.NAME.parts`, with what they d
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import ConfigError
 
 BLOCK_ROWS = 512
@@ -76,12 +76,13 @@ class Parts:
         if not rows:
             return
         if not self._note.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_file(self._note, lambda path: _write_text(path, json.dumps(self.job)))
+            with whole_file(self._note) as path:
+                path.write_text(json.dumps(self.job), encoding="utf-8")
         signatures = [signature for signature, _ in rows.values()]
         values = [np.asarray(row, np.float32) for _, row in rows.values()]
         table = pa.table([list(rows), signatures, values], schema=_SCHEMA)
-        write_file(self._file(self._next), lambda path: pq.write_table(table, path))
+        with whole_file(self._file(self._next)) as path:
+            pq.write_table(table, path)
         self._keep(self._next, list(rows), signatures)
         self._next += 1
 
@@ -114,17 +115,3 @@ class Parts:
 def parts_of(out: Path) -> Path:
     """Where the rows of an unfinished result are."""
     return out.with_name(f".{out.name}.parts")
-
-
-def write_file(out: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file under a temporary name with the same suffix, then rename it to `out`."""
-    partial = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
-    try:
-        write(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
