@@ -28,6 +28,7 @@ from process_tree import measure_tree, serve
 import preprocess
 
 PAIRS = 64  # in a batch
+FORMS = ("ours", "reference")
 
 
 # --- tasks, each in a process of its own -----------------------------------------------------------------
@@ -96,6 +97,7 @@ def main(argv: List[str] | None = None) -> int:
     parser.add_argument(
         "--reference-batches", type=int, default=30, help="of the reference (default: %(default)s)"
     )
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: %(default)s)")
     parser.add_argument("--plot", type=Path, help="write a picture of the figures there (PNG)")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="benchmark_") as scratch:
@@ -113,23 +115,28 @@ def main(argv: List[str] | None = None) -> int:
 
 
 def measure_size(root: Path, scratch: Path, n: int, args: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Every run on the first `n` records; prints them as they come."""
-    runs = []
-    for form in ("ours", "reference"):
-        data, manifests = scratch / "data", scratch / "manifests"
+    """Every run on the first `n` records, the median of `--repeats` in turn with each other; prints them."""
+    manifests = {}
+    for form in FORMS:
+        data, manifests[form] = scratch / f"{form}_data", scratch / f"{form}_manifests"
         arguments = {"root": str(root), "dest": str(data), "n": n, "workers": 1}
         if form == "ours":
             arguments["codec"] = "int16"
         measure_tree(preprocess.__file__, form, **arguments)
         task = "our_manifests" if form == "ours" else "reference_manifests"
-        measure_tree(preprocess.__file__, task, store=str(data), dest=str(manifests))
-        for workers in args.workers:
+        measure_tree(preprocess.__file__, task, store=str(data), dest=str(manifests[form]))
+    runs = []
+    for workers in args.workers:
+        made: Dict[str, List[Dict[str, Any]]] = {form: [] for form in FORMS}
+        for form in FORMS * args.repeats:
             task = "our_loading" if form == "ours" else "reference_loading"
-            batches = args.batches if form == "ours" else args.reference_batches
-            made = measure_tree(
-                __file__, task, folder=str(manifests), workers=workers, batches=max(batches, workers)
+            batches = max(args.batches if form == "ours" else args.reference_batches, workers)
+            made[form].append(
+                measure_tree(__file__, task, folder=str(manifests[form]), workers=workers, batches=batches)
             )
-            run = {"form": form, "records": n, "workers": workers, **made}
+        for form, repeated in made.items():
+            median = sorted(repeated, key=lambda run: run["cpu_s"])[len(repeated) // 2]
+            run = {"form": form, "records": n, "workers": workers, **median}
             run["us_per_segment"] = 1e6 * run["cpu_s"] / run["segments"]
             runs.append(run)
             print(
@@ -137,9 +144,9 @@ def measure_size(root: Path, scratch: Path, n: int, args: argparse.Namespace) ->
                 f"segment {run['peak_mib']:5.0f} MiB, {run['own_mib']:5.0f} MiB of them its own",
                 flush=True,
             )
-        for folder in scratch.iterdir():
-            if folder.name != "raw":
-                shutil.rmtree(folder)
+    for folder in scratch.iterdir():
+        if folder.name != "raw":
+            shutil.rmtree(folder)
     return runs
 
 
