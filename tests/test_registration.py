@@ -40,10 +40,14 @@ print(json.dumps({"stock": stock, "ours": ours}))
 OURS_FIRST = """
 import importlib, json, pkgutil, sys
 import fairseq_signals, fairseq_signals.ecg
+from fairseq_signals.errors import MissingLibraryError
 
 def modules(package):
-    found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")
-    return [importlib.import_module(module.name) for module in found]
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        try:
+            importlib.import_module(module.name)
+        except MissingLibraryError:  # of a format, where there is no such library for this Python
+            pass
 
 modules(fairseq_signals.ecg)
 for name in ("store", "build", "manifest", "manifest_build", "labels"):

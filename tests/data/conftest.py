@@ -68,7 +68,10 @@ def cluster(pytestconfig):
     ) as process:
         yield process.stdout.readline().strip()
         process.stdin.close()
-        assert process.wait(timeout=60) == 0
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ def mixed(tmp_path, write_wfdb, ecg_adu):
 
 
 def test_a_folder_gives_the_recordings_of_every_format(mixed):
-    pytest.importorskip("pydicom")
-    pytest.importorskip("edfio")
+    for library in ("pydicom", "edfio", "ecgdatakit"):
+        pytest.importorskip(library)
     read, refused = readable(mixed)
     assert refused == []
     assert read == ["p1/challenge", "p1/wfdb", "p2/joined", "p2/single", "p3/chart", "p3/export", "p4/hl7",

@@ -213,7 +213,9 @@ def test_encoding_in_chunks_keeps_nothing_but_its_input(make, ecg_batch):
         ):
             encoder(source)
         kept[chunk] = sum(sizes)
-    assert kept[1] == source.numel() < kept[0] / 5  # what was put in is all that is kept
+    # what was put in is all that is kept; PyTorch 2.1 adds a number for each chunk
+    assert source.numel() <= kept[1] <= source.numel() + len(source)
+    assert kept[1] < kept[0] / 5
 
 
 def test_a_model_that_only_predicts_is_not_chunked(make, ecg_batch):
