@@ -85,20 +85,12 @@ def load(begin: Callable[[], None], dataset: Any, workers: int, batches: int) ->
 
 
 def main(argv: List[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--root", type=Path, help="folder of WFDB records at 500 Hz (default: synthetic ones)"
-    )
-    parser.add_argument("--records", type=int, nargs="+", default=[200, 800], help="sizes (%(default)s)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="processes (%(default)s)")
+    parser = preprocess.parser_of(__doc__, [200, 800], [0, 1, 2])
     parser.add_argument("--batches", type=int, default=150, help="of ours (default: %(default)s)")
     parser.add_argument(
         "--reference-batches", type=int, default=30, help="of the reference (default: %(default)s)"
     )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: %(default)s)")
-    parser.add_argument("--plot", type=Path, help="write a picture of the figures there (PNG)")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="benchmark_") as scratch:
         root = args.root or Path(scratch) / "raw"

@@ -92,17 +92,20 @@ def corpus(begin: Callable[[], None], dest: str, n: int) -> Dict[str, Any]:
 # --- the benchmark ---------------------------------------------------------------------------------------
 
 
-def main(argv: List[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser_of(doc: str | None, records: List[int], workers: List[int]) -> argparse.ArgumentParser:
+    """A command line with the options of the benchmarks of the data path."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--root", type=Path, help="folder of WFDB records at 500 Hz (default: synthetic ones)"
     )
-    parser.add_argument("--records", type=int, nargs="+", default=[500, 2500], help="sizes (%(default)s)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes (%(default)s)")
+    parser.add_argument("--records", type=int, nargs="+", default=records, help="sizes (%(default)s)")
+    parser.add_argument("--workers", type=int, nargs="+", default=workers, help="processes (%(default)s)")
     parser.add_argument("--plot", type=Path, help="write a picture of the figures there (PNG)")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: List[str] | None = None) -> int:
+    args = parser_of(__doc__, [500, 2500], [1, 2]).parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="benchmark_") as scratch:
         root = args.root or Path(scratch) / "raw"
         if args.root is None:

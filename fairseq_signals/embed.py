@@ -21,10 +21,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Write the embedding of each recording. A .parquet file has the columns record and "
-        "embedding; "
-        "beside an .npy file (recordings x dimensions, float32) OUT.records.csv lists the records in its "
-        "order. A run that was stopped goes on with the same command. What cannot be used is listed with the "
-        "reason in OUT.rejected.tsv.",
+        "embedding; beside an .npy file (recordings x dimensions, float32) OUT.records.csv lists the records "
+        "in its order. A run that was stopped goes on with the same command. What cannot be used is listed "
+        "with the reason in OUT.rejected.tsv.",
     )
     add_model(parser, "any model")
     parser.add_argument("records", nargs="+", metavar="RECORDS", help=RECORDS)

@@ -23,6 +23,7 @@ from fairseq_signals.evaluation.results import (
     write_atomically,
     write_results,
 )
+from fairseq_signals.model_arguments import add_batch_size, add_device
 from fairseq_signals.modules.device import check_device
 
 METRIC_TITLES = {
@@ -151,14 +152,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         metavar="FILE.npz",
         help="write scores or embeddings of all records, for `fairseq-signals plot`",
     )
-    parser.add_argument(
-        "--batch-size",
-        type=_positive,
-        default=64,
-        metavar="N",
-        help="segments a batch (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+    add_batch_size(parser, 64)
+    add_device(parser)
     return parser
 
 
@@ -235,12 +230,6 @@ def _csv_lines(outcome: Evaluation) -> Iterator[str]:
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer from 1, but is {text!r}")
-    return int(text)
 
 
 def _probability(text: str) -> float:

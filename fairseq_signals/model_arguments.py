@@ -10,8 +10,7 @@ from fairseq_signals.arguments import integer_from
 
 RECORDS = (
     "a recording of any format that is read (FILE#ROW of a file with many), a folder of them, a record "
-    "store, "
-    "or a manifest (.tsv), of which each record is taken whole"
+    "store, or a manifest (.tsv), of which each record is taken whole"
 )
 
 
@@ -27,14 +26,31 @@ def add_use(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leads", metavar="LEADS", help="use these leads only, such as I,II or a lead set, such as 3"
     )
+    add_batch_size(parser, 16)
+    add_device(parser)
+
+
+def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:
+    """`--batch-size`."""
     parser.add_argument(
         "--batch-size",
         type=integer_from(1),
-        default=16,
+        default=default,
         metavar="N",
         help="segments a batch (default: %(default)s)",
     )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
     parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+
+
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """`--labels`, of classifiers."""
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
+    )
 
 
 def require_out(parser: argparse.ArgumentParser, out: Path, suffixes: tuple[str, ...] = ()) -> None:

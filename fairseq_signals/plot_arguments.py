@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_signals.arguments import add_out, integer_from, number
+from fairseq_signals.model_arguments import add_device, add_labels
 
 SEGMENT_S = 5.0  # what pre-training sees at once
 MAX_SECONDS = 30.0
@@ -31,9 +32,8 @@ def _add_record(pictures: argparse._SubParsersAction) -> None:
         "record",
         help="a recording on standard ECG paper: 3 x 4 leads and a rhythm strip",
         description="Draw 10 s of a recording on standard ECG paper, 25 mm/s and 10 mm/mV: three rows of "
-        "four "
-        "leads, 2.5 s each, and a rhythm strip. Leads that are not recorded are an empty line; with --leads, "
-        "those that a model is not given are grey.",
+        "four leads, 2.5 s each, and a rhythm strip. Leads that are not recorded are an empty line; with "
+        "--leads, those that a model is not given are grey.",
     )
     parser.add_argument("record", type=Path, metavar="RECORD", help="a recording; resampled to 500 Hz")
     add_out(parser, "RECORD's name with _record.png")
@@ -82,13 +82,10 @@ def _add_saliency(pictures: argparse._SubParsersAction) -> None:
         "saliency",
         help="where a classifier looked for one label: input gradient and attention over the trace",
         description="Draw a recording with what a classifier's output for one label depends on. Orange "
-        "behind a "
-        "lead: the absolute gradient of the logit with respect to each sample, averaged over 50 ms. Blue "
-        "below: "
-        "attention rollout (Abnar and Zuidema, 2020), how much of each moment reaches the output through all "
-        "layers, or with --attention last the weights of the last layer, mean over heads and frames. "
-        "Neither is "
-        "a diagnosis, nor proof of what the model uses.",
+        "behind a lead: the absolute gradient of the logit with respect to each sample, averaged over 50 ms. "
+        "Blue below: attention rollout (Abnar and Zuidema, 2020), how much of each moment reaches the output "
+        "through all layers, or with --attention last the weights of the last layer, mean over heads and "
+        "frames. Neither is a diagnosis, nor proof of what the model uses.",
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="fine-tuned classifier")
     parser.add_argument("record", type=Path, metavar="RECORD", help="a recording")
@@ -97,16 +94,14 @@ def _add_saliency(pictures: argparse._SubParsersAction) -> None:
     )
     add_out(parser, "RECORD's name with _saliency.png")
     parser.add_argument("--leads", metavar="LEADS", help="leads to give to the model (default: all)")
-    parser.add_argument(
-        "--labels", metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
-    )
+    add_labels(parser)
     parser.add_argument(
         "--attention",
         choices=("rollout", "last"),
         default="rollout",
         help="attention through all layers, or of the last one (default: %(default)s)",
     )
-    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+    add_device(parser)
 
 
 def _add_classification(pictures: argparse._SubParsersAction) -> None:

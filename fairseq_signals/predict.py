@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.model_arguments import RECORDS, add_model, add_use, require_out
+from fairseq_signals.model_arguments import RECORDS, add_labels, add_model, add_use, require_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,17 +22,14 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Write the probability of each class of each recording: columns record, positive (the "
-        "classes "
-        "above their threshold, joined with ;), and one a class, named by its label. A run that was "
-        "stopped goes "
-        "on with the same command. What cannot be used is listed with the reason in OUT.rejected.tsv.",
+        "classes above their threshold, joined with ;), and one a class, named by its label. A run that was "
+        "stopped goes on with the same command. What cannot be used is listed with the reason in "
+        "OUT.rejected.tsv.",
     )
     add_model(parser, "fine-tuned classifier")
     parser.add_argument("records", nargs="+", metavar="RECORDS", help=RECORDS)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".csv or .parquet")
-    parser.add_argument(
-        "--labels", metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
-    )
+    add_labels(parser)
     parser.add_argument(
         "--aggregate",
         choices=("mean", "max"),

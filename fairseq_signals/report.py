@@ -14,13 +14,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from fairseq_signals import __version__
-from fairseq_signals.arguments import integer_from
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluate import check_device, evaluate
 from fairseq_signals.evaluation.predict import parse_lead_sets
 from fairseq_signals.evaluation.results import ResultsError, write_atomically
 from fairseq_signals.evaluation.saved import SavedEvaluation, read_evaluation
 from fairseq_signals.info import headline
+from fairseq_signals.model_arguments import add_batch_size, add_device, add_labels
 from fairseq_signals.plot import read_any
 from fairseq_signals.report_page import Section, page
 from fairseq_signals.report_sections import (
@@ -89,17 +89,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="show this recording, of any format that is read (FILE#ROW of a file with many); may be "
         "repeated",
     )
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=integer_from(1),
-        default=64,
-        metavar="N",
-        help="segments a batch (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+    add_labels(parser)
+    add_batch_size(parser, 64)
+    add_device(parser)
     return parser
 
 
