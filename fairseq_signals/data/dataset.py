@@ -73,7 +73,7 @@ class ECGDataset(torch.utils.data.Dataset):
         self.reader, self.transform, self.targets, self.is_probe = reader, transform, targets, is_probe
         self.leads = list(leads)
         self.views = Views(self.leads, views, view_leads, min_view_leads)
-        self.fixed_views = None if view_leads == "disjoint" else self.views.draw(())
+        self.fixed_views = None if view_leads == "disjoint" else self.views.draw(None)
         self.pad_leads, self.shuffle, self.seed, self.normalize = pad_leads, shuffle, seed, normalize
         self.pad, self.max_sample_size, self.subset = pad, max_sample_size, subset
         self.n_leads = N_LEADS if pad_leads else len(self.leads)
@@ -119,8 +119,7 @@ class ECGDataset(torch.utils.data.Dataset):
         samples = []
         for part, row in enumerate(self.items[index].tolist()):
             signals = np.empty((len(self.views), self.n_leads, int(self.lengths[row])), dtype=np.float32)
-            key = (self.seed, self.epoch, index, part)
-            self._read_views(signals, row, key, generator(key))
+            self._read_views(signals, row, (index, part), generator(self.seed, self.epoch, index, part))
             samples += [self._sample(index, row, view, signal) for view, signal in enumerate(signals)]
         return samples
 
@@ -140,12 +139,11 @@ class ECGDataset(torch.utils.data.Dataset):
             return [self[i] for i in index.tolist()]
         n_views = len(self.views)
         source, place = self.memory.take((len(segments) * n_views, self.n_leads, length))
-        keys = np.empty((*items.shape, 4), dtype=np.int64)
-        keys[..., :2] = self.seed, self.epoch
-        keys[..., 2], keys[..., 3] = index[:, None], np.arange(items.shape[1])
-        keys = keys.reshape(-1, 4)
+        parts = np.tile(np.arange(items.shape[1]), len(index))
+        keys = np.stack([np.repeat(index, items.shape[1]), parts], axis=1)
         places = source.numpy().reshape(len(segments), n_views, self.n_leads, length)
-        for out, row, key, rng in zip(places, segments.tolist(), keys.tolist(), generators(keys)):
+        rngs = generators(self.seed, self.epoch, keys)
+        for out, row, key, rng in zip(places, segments.tolist(), keys.tolist(), rngs):
             self._read_views(out, row, key, rng)
         rows = np.repeat(segments, n_views)
         columns = {
@@ -166,11 +164,13 @@ class ECGDataset(torch.utils.data.Dataset):
         return batch
 
     def _read_views(self, out: np.ndarray, row: int, key: Sequence[int], rng: np.random.Generator) -> None:
-        """Fill `out`, (views, leads, samples), with the views of a segment; `rng` is that of `key`."""
-        kept_leads = self.fixed_views or self.views.draw([*key, 0, 1])
+        """Fill `out`, (views, leads, samples), with a segment's views; `rng` is that of `key`, (item, part)."""
+        # one stream for each view, and the next to deal out their leads
+        streams = (self.seed, self.epoch, *key)
+        kept_leads = self.fixed_views or self.views.draw(generator(*streams, len(self.views)))
         if self.masking is not None and out.shape[2] == self.n_samples[row]:
             for view, kept in enumerate(kept_leads):
-                rng = generator((*key, view)) if view else rng
+                rng = generator(*streams, view) if view else rng
                 omit = self.masking.draw(N_LEADS, rng)
                 if len(kept) < N_LEADS:
                     omit |= ~np.isin(np.arange(N_LEADS), kept)
@@ -184,7 +184,7 @@ class ECGDataset(torch.utils.data.Dataset):
         if self.normalize:
             signal = normalize_leads(signal)
         for view, kept in enumerate(kept_leads):
-            rng = generator((*key, view)) if view else rng
+            rng = generator(*streams, view) if view else rng
             changed = keep_leads(signal if self.transform is None else self.transform(signal, rng), kept)
             out[view] = changed if self.pad_leads else changed[self.leads]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import List
+from typing import List, Optional
 
 import numpy as np
 
@@ -37,17 +37,14 @@ class Views:
     def __len__(self) -> int:
         return self.n
 
-    def draw(self, key: Sequence[int]) -> List[List[int]]:
-        """The leads of each view.
-
-        Args:
-            key: numbers that decide what is drawn.
-        """
+    def draw(self, rng: Optional[np.random.Generator]) -> List[List[int]]:
+        """The leads of each view; `rng` deals them out where they are disjoint, and is not used elsewhere."""
         if self.selection == "single":
             return [[lead] for lead in self.canonical]
         if self.selection == "all":
             return [self.canonical] * self.n
-        owner = partition(len(self.canonical), self.n, self.min_leads, np.random.default_rng(list(key)))
+        assert rng is not None, "disjoint views are drawn"
+        owner = partition(len(self.canonical), self.n, self.min_leads, rng)
         return [[lead for lead, o in zip(self.canonical, owner) if o == view] for view in range(self.n)]
 
 

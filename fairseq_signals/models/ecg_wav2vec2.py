@@ -21,7 +21,6 @@ from fairseq_signals.modules.contrastive import (
     sample_distractors,
 )
 from fairseq_signals.modules.distributed import mean_over_workers, world_size
-from fairseq_signals.modules.dropout import Dropout
 
 EVERY = -1  #: of `num_negatives`: all other masked frames of the segment
 
@@ -91,7 +90,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         check_wav2vec2_config(cfg)
         self.cfg = cfg
         self.encoder = ECGTransformerModel(cfg)
-        self.dropout_features = Dropout(cfg.dropout_features)
+        self.dropout_features = nn.Dropout(cfg.dropout_features)
         final_dim = cfg.final_dim or cfg.encoder_embed_dim
         latent_dim = self.encoder.latent_dim
         vq_dim = cfg.latent_dim or final_dim

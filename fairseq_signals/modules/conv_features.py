@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.dropout import Dropout
 from fairseq_signals.modules.gelu import GELU
 
 ConvLayer = Tuple[int, int, int]
@@ -101,7 +100,7 @@ class ConvFeatureExtractor(nn.Module):
         for i, (dim, kernel, stride) in enumerate(layers):
             conv = nn.Conv1d(in_channels, dim, kernel, stride=stride, bias=bias)
             nn.init.kaiming_normal_(conv.weight)
-            block: List[nn.Module] = [conv, Dropout(dropout)]
+            block: List[nn.Module] = [conv, nn.Dropout(dropout)]
             if mode == "layer_norm":
                 # the norm sits at index 1 of a container so that published checkpoints' key names fit
                 block.append(nn.Sequential(nn.Identity(), ChannelLayerNorm(dim)))

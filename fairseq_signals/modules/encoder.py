@@ -14,7 +14,6 @@ from fairseq_signals.modules.conv_features import (
     conv_output_length,
     parse_conv_layers,
 )
-from fairseq_signals.modules.dropout import Dropout
 from fairseq_signals.modules.span_mask import SELECTIONS, span_mask
 from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
 
@@ -79,7 +78,7 @@ class ECGEncoder(nn.Module):
         self.feature_extractor = ConvFeatureExtractor(cfg.in_d, layers, cfg.extractor_mode, cfg.conv_bias)
         self.layer_norm = nn.LayerNorm(self.latent_dim)
         self.post_extract_proj = nn.Linear(self.latent_dim, self.dim) if self.latent_dim != self.dim else None
-        self.dropout_input = Dropout(cfg.dropout_input)
+        self.dropout_input = nn.Dropout(cfg.dropout_input)
         if cfg.apply_mask:
             self.mask_emb = nn.Parameter(torch.empty(self.dim).uniform_())
         self.conv_pos = ConvPositionalEncoding(self.dim, cfg.conv_pos, cfg.conv_pos_groups)

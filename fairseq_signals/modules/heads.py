@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_signals.modules.dropout import Dropout
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.pooling import mean_over_frames
 
@@ -17,7 +16,7 @@ class PooledEncoder(nn.Module):
     def __init__(self, encoder: ECGEncoder, final_dropout: float = 0.0):
         super().__init__()
         self.encoder = encoder
-        self.final_dropout = Dropout(final_dropout)
+        self.final_dropout = nn.Dropout(final_dropout)
 
     def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
         """Mean over frames: (B, leads, samples) -> (B, D)."""

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from fairseq_signals.modules.dropout import Dropout, dropout
 from fairseq_signals.modules.fft_convolution import fft_convolution
 from fairseq_signals.modules.gelu import gelu
 
@@ -61,13 +60,7 @@ class SelfAttention(nn.Module):
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         p = self.dropout if self.training else 0.0
-        if p > 0 and x.device.type == "cpu":  # where PyTorch has no fused kernel with dropout
-            weights = (q * (d // self.heads) ** -0.5) @ k.transpose(2, 3)
-            if keep is not None:
-                weights = weights.masked_fill(~keep, -math.inf)
-            y = dropout(torch.softmax(weights, dim=-1), p, True) @ v
-        else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=keep, dropout_p=p)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=keep, dropout_p=p)
         return self.out_proj(y.transpose(1, 2).reshape(b, f, d))
 
 
@@ -86,7 +79,7 @@ class TransformerLayer(nn.Module):
     ):
         super().__init__()
         self.layer_norm_first = layer_norm_first
-        self.dropout, self.activation_dropout = Dropout(dropout), Dropout(activation_dropout)
+        self.dropout, self.activation_dropout = nn.Dropout(dropout), nn.Dropout(activation_dropout)
         self.self_attn = SelfAttention(dim, heads, attention_dropout)
         self.self_attn_layer_norm = nn.LayerNorm(dim)
         self.fc1, self.fc2 = nn.Linear(dim, ffn_dim), nn.Linear(ffn_dim, dim)
@@ -120,7 +113,7 @@ class TransformerEncoder(nn.Module):
     ):
         super().__init__()
         self.layer_norm_first, self.layerdrop = layer_norm_first, layerdrop
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             TransformerLayer(
                 dim, ffn_dim, heads, dropout, attention_dropout, activation_dropout, layer_norm_first

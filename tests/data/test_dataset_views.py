@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_signals.data.randomness import generator
 from fairseq_signals.data.segments import normalize_leads
 from fairseq_signals.transforms.base import Compose
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
@@ -39,7 +40,7 @@ def test_one_view_is_bit_for_bit_what_seed_epoch_item_and_part_make_of_a_segment
     dataset.set_epoch(3)
     for index in range(len(dataset)):
         for part, row in enumerate(dataset.items[index].tolist()):
-            rng = np.random.default_rng([5, 3, index, part])
+            rng = generator(5, 3, index, part)
             start = int(rng.integers(21)) if shuffle else 0
             signal = transform(normalize_leads(dataset.reader.read(row)[:, start : start + 30]), rng)
             expected = np.zeros((12, 30), dtype=np.float32)
