@@ -164,7 +164,7 @@ class ECGDataset(torch.utils.data.Dataset):
         return batch
 
     def _read_views(self, out: np.ndarray, row: int, key: Sequence[int], rng: np.random.Generator) -> None:
-        """Fill `out`, (views, leads, samples), with a segment's views; `rng` is that of `key`, (item, part)."""
+        """Fill `out`, (views, leads, samples), with a segment's views; `rng` is that of `key`: item, part."""
         # one stream for each view, and the next to deal out their leads
         streams = (self.seed, self.epoch, *key)
         kept_leads = self.fixed_views or self.views.draw(generator(*streams, len(self.views)))
