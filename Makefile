@@ -14,7 +14,7 @@ first = $(shell for p in $(2); do \
 	&& echo "$$p" && break; done)
 PYTHON ?= $(call first,3.11 3.12,python3.11 $(HOME)/.pyenv/versions/3.11.*/bin/python python3.12 python3)
 PYTHON310 ?= $(call first,3.10,python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python)
-PIP_OPTIONS := --no-input --quiet --disable-pip-version-check
+PIP_OPTIONS := --no-input --disable-pip-version-check
 PYTEST_ARGS ?= -q -n 2 --dist loadfile
 # What `make paper` runs: a file of examples/paper/config/, targets of its Snakefile, and more options of snakemake.
 SCALE ?= demo
@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
 COMPAT_PIP := $(COMPAT_VENV)/bin/python -m pip $(PIP_OPTIONS)
 # Folders are listed too, so that removing a file counts as a change.
 SOURCES := $(shell find fairseq_signals preprocess manifests examples -name __pycache__ -prune -o -print)
-REINSTALL := install --no-deps --no-build-isolation --force-reinstall .
+REINSTALL := install --quiet --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
@@ -39,13 +39,17 @@ install: $(VENV)/package.stamp  ## make .venv with the package and its pinned de
 
 $(VENV)/dependencies.stamp: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.12 found: pass PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "--- 1/3: PyTorch into $(VENV), with $(PYTHON)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt torch
+	@echo "--- 2/3: the other dependencies and the tools, as pinned in constraints.txt"
 	$(PIP) install -c constraints.txt '.[dev]'
 	@touch $@
 
 $(VENV)/package.stamp: $(VENV)/dependencies.stamp $(SOURCES)
+	@echo "--- 3/3: the package itself, as it stands in this checkout"
 	$(PIP) $(REINSTALL)
+	@echo "--- done: source $(BIN)/activate"
 	@touch $@
 
 demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead sets (about 10 minutes)
@@ -80,6 +84,7 @@ format: install  ## let ruff rewrite what it can
 # Upstream fairseq on Python 3.10, installed first and by itself: `pip install .` must then leave it as it is.
 $(COMPAT_VENV)/dependencies.stamp: pyproject.toml constraints-py310.txt
 	@test -n "$(PYTHON310)" || { echo "No Python 3.10 found: pass PYTHON310=/path/to/python3.10" >&2; exit 1; }
+	@echo "--- Python 3.10, upstream fairseq 0.12.2 and the oldest torch into $(COMPAT_VENV)"
 	test -x $(COMPAT_VENV)/bin/python || $(PYTHON310) -m venv $(COMPAT_VENV)
 	$(COMPAT_PIP) install 'pip<24.1'
 	$(COMPAT_PIP) install -c constraints-py310.txt torch 'numpy<1.24' fairseq==0.12.2
@@ -90,7 +95,7 @@ $(COMPAT_VENV)/package.stamp: $(COMPAT_VENV)/dependencies.stamp $(SOURCES)
 	$(COMPAT_PIP) $(REINSTALL)
 	@touch $@
 
-test-compat: $(COMPAT_VENV)/package.stamp  ## the tests on Python 3.10 with upstream fairseq 0.12.2 (downloads 2 GB once)
+test-compat: $(COMPAT_VENV)/package.stamp  ## the tests on Python 3.10 with upstream fairseq 0.12.2 (downloads over 2 GB once)
 	$(RUN_TESTS) $(COMPAT_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 clean:  ## remove caches and build products (not outputs/, not the environments)

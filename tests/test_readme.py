@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -108,7 +109,7 @@ def test_subcommands_in_the_documentation_exist_and_have_those_options(words):
 
 @pytest.mark.parametrize("words", of_program("pip"))
 def test_files_given_to_pip_in_the_documentation_exist(words):
-    for option, value in zip(words, words[1:]):
+    for option, value in itertools.pairwise(words):
         if option in ("-c", "-r"):
             assert (ROOT / value).is_file(), value
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -92,7 +94,7 @@ def test_spans_kept_apart_have_at_least_min_space_frames_between_them(selection,
     gaps = []
     for row in mask:
         spans = runs(row)
-        gaps += [b - (a + length) for (a, length), (b, _) in zip(spans, spans[1:])]
+        gaps += [b - (a + length) for (a, length), (b, _) in itertools.pairwise(spans)]
         assert selection != "static" or {length for _, length in spans} == {6}
     assert min(gaps) == min_space
 

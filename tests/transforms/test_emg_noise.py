@@ -1,5 +1,7 @@
 """EMG noise: white, Gaussian, and of another strength in each lead."""
 
+import itertools
+
 import numpy as np
 from scipy import stats
 
@@ -29,7 +31,7 @@ def test_samples_are_normal_and_leads_independent(assert_distributed):
     assert_distributed(noise, stats.norm(0, 0.3))
     correlation = np.corrcoef(noise.transpose(1, 0, 2).reshape(12, -1))
     assert np.abs(correlation[np.triu_indices(12, 1)]).max() < 5 / np.sqrt(4 * N)
-    for a, b in zip(noise[:-1], noise[1:]):  # nor is one segment's noise that of another
+    for a, b in itertools.pairwise(noise):  # nor is one segment's noise that of another
         assert abs(np.corrcoef(a[0], b[0])[0, 1]) < 5 / np.sqrt(N)
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,7 +53,7 @@ def test_sessions_move_electrodes_less_than_patients_differ():
         return np.linalg.norm(a - b)
 
     fields = [patient_lead_field(np.random.default_rng(p)) for p in range(20)]
-    between = np.mean([distance(a, b) for a, b in zip(fields, fields[1:])])
+    between = np.mean([distance(a, b) for a, b in itertools.pairwise(fields)])
     rng = np.random.default_rng(1)
     within = np.mean([distance(shift_electrodes(f, rng), shift_electrodes(f, rng)) for f in fields])
     assert 0 < within < 0.75 * between
