@@ -172,3 +172,10 @@ def test_fine_tuning_does_not_start_without_the_pretrained_checkpoint(start_trai
     run = start_training("classification", corpus.classification, tmp_path / "run", *options)
     output = run.wait(exit_code=1)
     assert "CheckpointError: model.model_path: /nowhere/pretrained.pt: no such checkpoint file" in output
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_nothing_but_stock_fairseqs_own_lines_comes_before_the_first_line_of_a_training(config, two_updates):
+    log = two_updates[config, "a"].log.read_text()
+    after_import = log[log.index("[fairseq_cli.train][INFO] - {'_name'") :]  # the plugin is there by then
+    assert not re.findall(r".*(?:Warning|DEBUG).*", after_import)
