@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
 DESCRIPTION = "fairseq_signals"
 CHECKED_BATCHES = (1, 3)
+#: Without a largest one, PyTorch 2.6 finds that a batch of the largest integer would not do, and gives up.
+LARGEST_BATCH = 2**31 - 1
 #: How far a program's outputs may be from the model's, relative to the largest of them.
 TOLERANCE = 1e-4
 _OLDEST_TORCH = (2, 6)
@@ -172,7 +174,7 @@ def _example(model: ECGModel, batch: int) -> Tensor:
 
 
 def _write_torch(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
-    dynamic = {"source": {0: torch.export.Dim("batch")}}
+    dynamic = {"source": {0: torch.export.Dim("batch", max=LARGEST_BATCH)}}
     exported = torch.export.export(program, (example,), dynamic_shapes=dynamic)
     torch.export.save(exported, str(path), extra_files={DESCRIPTION: description})
 
@@ -193,7 +195,7 @@ def _write_onnx(program: nn.Module, example: Tensor, names: list[str], descripti
         verbose=False,
         input_names=["source"],
         output_names=names,
-        dynamic_shapes={"source": {0: torch.export.Dim("batch")}},
+        dynamic_shapes={"source": {0: torch.export.Dim("batch", max=LARGEST_BATCH)}},
     )
     exported.model.metadata_props[DESCRIPTION] = description
     exported.save(str(path), external_data=False)

@@ -144,8 +144,8 @@ def test_another_format_is_refused(classifier, tmp_path):
 
 @can_export
 def test_missing_libraries_are_named(classifier, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
-    with pytest.raises(MissingLibraryError, match=r"onnxscript.*pip install 'fairseq-signals\[export\]'"):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(MissingLibraryError, match=r"onnx.*pip install 'fairseq-signals\[export\]'"):
         classifier.export(tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
 
