@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.data.people import unknown_patients
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.predict import parse_lead_sets, predict
 from fairseq_signals.evaluation.results import (
@@ -178,7 +179,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     method = args.method or args.checkpoint.stem
     print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
     print(table(outcome))
-    for note in outcome.notes:
+    for note in filter(None, (*outcome.notes, unknown_patients(outcome.patients)[1])):
         print(f"note: {note}")
     rows = list(result_rows(outcome, method, args.seed))
     undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]
@@ -215,11 +216,16 @@ def table_cells(measured: Mapping[str, Mapping[str, float]]) -> tuple[list[str],
 
 
 def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a results file: method, task, leads, metric, value, n, and seed if it is given."""
+    """The rows of a results file: method, task, leads, metric, value, n; seed if it is given.
+
+    Where patients are not known, `records_without_patient` tells for how many records.
+    """
+    n_unknown, _ = unknown_patients(outcome.patients)
+    more = {"records_without_patient": n_unknown or None, "seed": seed}
     for leads, values in outcome.values.items():
         for metric, value in values.items():
             row = {"method": method, "task": outcome.task, "leads": leads, "metric": metric, "value": value}
-            yield {**row, "n": outcome.n, **({} if seed is None else {"seed": seed})}
+            yield {**row, "n": outcome.n, **{key: n for key, n in more.items() if n is not None}}
 
 
 def _csv_lines(outcome: Evaluation) -> Iterator[str]:

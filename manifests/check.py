@@ -15,6 +15,7 @@ from fairseq_signals.data.manifest import STORE
 from fairseq_signals.data.manifest_build import run_script
 from fairseq_signals.data.manifest_check import check_sets
 from fairseq_signals.data.manifest_set import PRETRAIN, ManifestSet, count_rows, read_set
+from fairseq_signals.data.people import unknown_patients
 from fairseq_signals.errors import ConfigError
 
 
@@ -59,6 +60,10 @@ def _print_counts(one: ManifestSet) -> None:
     for name, manifest in one.manifests.items():
         counts = count_rows(manifest.rows())
         print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in counts.items()))
+    patient_of = {r: p for manifest in one.manifests.values() for r, p in manifest.patient_of().items()}
+    _, note = unknown_patients(patient_of.values())
+    if note:
+        print(f"  {note}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -58,6 +58,7 @@ def build(args: argparse.Namespace) -> None:
         )
     corpus = load_corpus(args)
     notes = exclude_held_out(corpus, args.exclude or [])
+    corpus.name_patients()  # downstream manifests may know patients that the stores do not
     shares = {"train": 1 - args.valid_fraction, "valid": args.valid_fraction}
     split_of = split_keys({recording.patient_id for recording in corpus.recordings}, shares, args.seed)
     splits = {name: corpus.listing() for name, share in shares.items() if share > 0}

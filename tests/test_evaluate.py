@@ -244,7 +244,24 @@ def test_segments_of_the_authors_preprocessing_are_read(classifier, tmp_path, ca
         scipy.io.savemat(tmp_path / name, content)
     (tmp_path / "test.tsv").write_text(f"{tmp_path}\n" + "".join(f"{name}\t{T}\n" for name in names))
     assert main([str(classifier), "--manifest", str(tmp_path), "--leads", "12"]) == 0
-    assert "classification of 4 records" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "classification of 4 records" in out
+    assert "patients are not known for 4 of 4 records" in out
+
+
+@pytest.mark.parametrize("task", ["classification", "identification"])
+def test_records_without_a_patient_are_told(task, manifests, store, classifier, identifier, tmp_path, capsys):
+    """In the numbers of the results file, and to who reads the table."""
+    for path in (manifests / task).glob("*.tsv"):
+        rows = [r._replace(patient_id=f"x/record/r{r.record_id[-1]}") for r in read_manifest(path).rows()]
+        write_manifest(tmp_path / path.name, store, rows)
+    argv = [str(classifier if task == "classification" else identifier), "--leads", "12"]
+    for folder in (manifests / task, tmp_path):
+        assert main([*argv, "--manifest", str(folder), "--json", str(tmp_path / "r.json")]) == 0
+        found = {r.get("records_without_patient") for r in json.loads((tmp_path / "r.json").read_text())}
+        note = "note: patients are not known for 6 of 6 records: each counts as its own\n"
+        said = note in capsys.readouterr().out
+        assert (found, said) == (({None}, False) if folder != tmp_path else ({6}, True))
 
 
 def test_a_segment_file_shorter_than_its_manifest_says_is_refused(classifier, tmp_path):

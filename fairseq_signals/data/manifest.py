@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_signals.data.manifest_mat import Columns, cmsc_columns, identification_columns, plain_columns
+from fairseq_signals.data.people import patient_key
 from fairseq_signals.errors import ManifestError
 
 COLUMNS = ("path", "n_samples", "record_id", "patient_id", "segment", "target")
@@ -107,6 +108,12 @@ class Manifest:
         """The manifest line by line."""
         columns = (self.paths, self.n_samples.tolist(), self.record_ids, self.patient_ids)
         return map(Row, *columns, self.segments.tolist(), self.targets)
+
+    def patient_of(self) -> dict[str, str]:
+        """The patient of each record; in the authors' plain and CMSC formats, the record stands in."""
+        if self.layout in (MAT, MAT_CMSC):
+            return {record: patient_key("", record, None) for record in self.record_ids}
+        return dict(zip(self.record_ids, self.patient_ids))
 
     def shards(self) -> list[str]:
         """The distinct shards of a store manifest, or the `.mat` files of the authors' formats, in order."""

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from fairseq_signals.data.manifest_set import write_set
 from fairseq_signals.data.metadata import Selection, python_lists, python_values, read_metadata
-from fairseq_signals.data.people import People
+from fairseq_signals.data.people import People, unknown_patients
 from fairseq_signals.data.recordings import Corpus, Listing, Recording
 from fairseq_signals.data.where import Where, attribute_names, attribute_values
 from fairseq_signals.errors import FairseqSignalsError, ManifestError
@@ -143,7 +143,8 @@ def finish(
         print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in count.items()))
     kept = len(corpus.recordings)
     print(f"kept {kept:,} of {corpus.n_read:,} records; left out {_reasons(corpus.left_out)}")
-    for note in (*corpus.notes, *notes):
+    _, unknown = unknown_patients([recording.patient_id for recording in corpus.recordings])
+    for note in (*corpus.notes, *([unknown] if unknown else []), *notes):
         print(note)
 
 

@@ -7,7 +7,7 @@ PhysioNet 2021 without its patient numbers. Splits and exclusions must see throu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 # PTB-XL record 42 is `HR00042` in PhysioNet 2021, `00042_hr` and `00042_lr` (500, 100 Hz) in PTB-XL itself
 _PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)", re.ASCII)
@@ -26,6 +26,18 @@ def patient_key(source: str, record_id: str, patient_id: str | None) -> str:
     return f"{source}/{patient_id}" if patient_id else f"{source}/record/{record_id}"
 
 
+def stands_in(patient: str) -> bool:
+    """Whether the name of a patient is that of a record which stands in for one."""
+    return "/record/" in patient
+
+
+def unknown_patients(patients: Collection[str]) -> tuple[int, str]:
+    """Of how many records, given the patient of each, nobody knows whose they are; and a remark if any."""
+    n = sum(map(stands_in, patients))
+    note = f"patients are not known for {n:,} of {len(patients):,} records: each counts as its own"
+    return n, note if n else ""
+
+
 def acquisition(record: str) -> str:
     """One name for all published copies of a record, given its name in a manifest."""
     match = _PTB_XL.fullmatch(record)
@@ -40,7 +52,7 @@ class People:
     """Groups of records that belong to one person, from all that is known about records and patients.
 
     Each fact links a record to a patient; a record under two patient names makes these one person, named by
-    the least of the names.
+    the least of the names, where there is one by a name that no record stands in for.
     """
 
     def __init__(self) -> None:
@@ -63,7 +75,12 @@ class People:
             if other != patient:
                 a, b = self._find(other), self._find(patient)
                 if a != b:
-                    self._parent[max(a, b)] = min(a, b)  # the order of facts does not matter
+                    first, other = sorted((a, b), key=_preference)  # the order of facts does not matter
+                    self._parent[other] = first
+
+    def are_one(self, a: str, b: str) -> bool:
+        """Whether two names of patients are of one person."""
+        return self._find(a) == self._find(b)
 
     def of_record(self, record: str) -> str:
         """A name of the person, the same for all their records; it changes as facts are added."""
@@ -78,11 +95,9 @@ class People:
         names: dict[str, str] = {}
         for record, person in shared.items():
             patient = records[record]
-            # a real patient number goes before a record that stands in for one
-            names[person] = min(
-                names.get(person, patient), patient, key=lambda name: ("/record/" in name, name)
-            )
-        return {**records, **{record: names[person] for record, person in shared.items()}}
+            names[person] = min(names.get(person, patient), patient, key=_preference)
+        best = {person: min(name, person, key=stands_in) for person, name in names.items()}
+        return {**records, **{record: best[person] for record, person in shared.items()}}
 
     def _find(self, patient: str) -> str:
         root = patient
@@ -91,3 +106,8 @@ class People:
         while patient != root:  # later look-ups take one step
             self._parent[patient], patient = root, self._parent[patient]
         return root
+
+
+def _preference(patient: str) -> tuple[bool, str]:
+    """The order of a person's names: a real patient number goes before a record that stands in for one."""
+    return stands_in(patient), patient

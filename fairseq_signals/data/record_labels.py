@@ -6,11 +6,12 @@ import ast
 import csv
 import difflib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairseq_signals.data.keyed_table import PATIENT, RECORD, KeyedTable, read_keyed_table
+from fairseq_signals.data.keyed_table import PATIENT, RECORD, KeyedTable, plain_number, read_keyed_table
 from fairseq_signals.data.labels import COLUMNS, LabelTable, split_codes
+from fairseq_signals.data.people import stands_in
 from fairseq_signals.data.recordings import Corpus
 from fairseq_signals.errors import LabelError, ManifestError
 
@@ -26,6 +27,8 @@ def label_records(
 ) -> LabelTable:
     """Give the recordings of a corpus the labels of a table, in place of their codes.
 
+    Where a table of records has a column `patient_id` too, it says whose a record is that the stores do not.
+
     Args:
         corpus: recordings that the table does not name are left out and counted.
         path: a CSV table with a column `record_id` or `patient_id`.
@@ -36,7 +39,8 @@ def label_records(
         The labels as classes: the class columns in this order, or all labels in alphabetical order.
 
     Raises:
-        ManifestError, LabelError: where the table is malformed or names none of the recordings.
+        ManifestError, LabelError: where the table is malformed, names none of the recordings, or contradicts
+            the stores about a patient.
     """
     table = read_keyed_table(path, (RECORD, PATIENT))
     column = column or next((name for name in LABEL_COLUMNS if name in table.columns), LABEL_COLUMNS[0])
@@ -50,9 +54,47 @@ def label_records(
     names = tuple(class_columns or sorted(set().union(*labels.values())))
     if not names:
         raise LabelError(f"{path}: its column {column} is empty")
-    of_record = table.match(corpus, labels)
-    corpus.recordings = [r._replace(codes=of_record[r.record_id]) for r in corpus.recordings]
+    patients = _patients(table)
+    of_record = table.match(corpus, {key: (found, patients.get(key)) for key, found in labels.items()})
+    corpus.recordings = [r._replace(codes=of_record[r.record_id][0]) for r in corpus.recordings]
+    _link_patients(corpus, path, {record: patient for record, (_, patient) in of_record.items() if patient})
     return LabelTable(names, names, tuple((name,) for name in names))
+
+
+def _patients(table: KeyedTable) -> dict[str, tuple[str, int]]:
+    """The patient of each record of a table of records, where it names one, and the line that does."""
+    found: dict[str, tuple[str, int]] = {}
+    for key, number, row in table.rows if table.key == RECORD and PATIENT in table.columns else ():
+        patient = plain_number(row[PATIENT])
+        before, line = found.setdefault(key, (patient, number)) if patient else ("", 0)
+        if before != patient:
+            raise ManifestError(
+                f"{table.path}:{number}: {PATIENT} of record {key} is {patient!r}, but in line {line} "
+                f"{before!r}. Remove one of the rows."
+            )
+    return found
+
+
+def _link_patients(corpus: Corpus, path: Path, patients: Mapping[str, tuple[str, int]]) -> None:
+    """Take the patients of records from a table where the stores do not know them.
+
+    Raises:
+        ManifestError: where they do, and say another.
+    """
+    facts = []
+    for recording in corpus.recordings:
+        patient, number = patients.get(recording.record_id, ("", 0))
+        known, source = recording.patient_id, f"{recording.source}/"
+        named = patient if patient.startswith(source) else source + patient
+        if patient and stands_in(known):
+            facts.append((recording.record_id, named))
+        elif patient and not corpus.people.are_one(named, known):
+            raise ManifestError(
+                f"{path}:{number}: {PATIENT} of record {recording.record_id} is {patient!r}, but the store "
+                f"has {known!r}. Correct the table, or leave that column out: the store's patients are used."
+            )
+    corpus.people.link_all(facts)
+    corpus.name_patients()
 
 
 def format_labels(labels: LabelTable) -> str:

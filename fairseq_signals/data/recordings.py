@@ -112,6 +112,11 @@ class Corpus:
                 self.left_out[reason] += 1
         self.recordings = kept
 
+    def name_patients(self) -> None:
+        """Name the patients anew, after facts were added to `people`."""
+        names = self.people.patient_names({r.record_id: r.patient_id for r in self.recordings})
+        self.recordings = [r._replace(patient_id=names[r.record_id]) for r in self.recordings]
+
     def by_patient(self) -> dict[str, list[Recording]]:
         """The recordings of each patient; patients and recordings in the order of their ids."""
         patients: dict[str, list[Recording]] = {}

@@ -81,7 +81,8 @@ def evaluate_classification(
         "threshold": threshold,
         **({} if weights is None else {"weights": weights}),
     }
-    return Evaluation("classification", len(items), f"{per}s", values, predictions, notes, arrays)
+    patients = list(manifest.patient_of().values())
+    return Evaluation("classification", len(items), f"{per}s", values, predictions, notes, arrays, patients)
 
 
 def read_targets(manifest: Manifest, n_classes: int) -> np.ndarray:

@@ -61,4 +61,6 @@ def evaluate_identification(
         "probe_records": np.array([item[0] for item in p_items], dtype=str),
         "normalize": normalize,
     }
-    return Evaluation("identification", len(p_items), f"probe {per}s", values, predictions, notes, arrays)
+    patients = list({**gallery.patient_of(), **probe.patient_of()}.values())
+    counted = f"probe {per}s"
+    return Evaluation("identification", len(p_items), counted, values, predictions, notes, arrays, patients)

@@ -30,6 +30,7 @@ class Evaluation:
         predictions: the header and the lines of the CSV file, made when iterated.
         notes: what a reader of the numbers should know.
         arrays: what the numbers were computed from, by name; see `evaluation/saved.py`.
+        patients: of each record; see `people.unknown_patients`.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Evaluation:
     predictions: Callable[[], Iterator[Sequence[Any]]]
     notes: list[str] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
+    patients: Sequence[str] = ()
 
 
 class ResultsError(FairseqSignalsError):

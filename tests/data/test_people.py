@@ -52,6 +52,7 @@ def test_a_patient_known_from_one_publication_is_known_in_the_other():
     assert people.of_record("ptb-xl/HR00001") == people.of_record("ptb-xl/HR00002")
     both = {**facts, "ptbxl/00001_hr": "ptbxl/77"}
     assert set(people.patient_names(both).values()) == {"ptbxl/77"}
+    assert set(people.patient_names(facts).values()) == {"ptbxl/77"}  # nobody is named by a stand-in
 
 
 @given(facts=st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("PQRSTU"))), shuffle=st.randoms())

@@ -1,6 +1,7 @@
 """Classes from a table of one's own, from likely statements only, and splits from the store itself."""
 
 import json
+import re
 
 import pytest
 
@@ -244,3 +245,77 @@ def test_several_stores_are_one_set_of_manifests(make_store, succeed, tmp_path):
     assert {row.path.split("/")[0] for row in rows} == {"code15", "ptb-xl", "georgia"}
     assert len({row.record_id for row in rows}) == 30
     assert "no violations" in succeed("check", tmp_path / "a")
+
+
+# whose the records are
+
+
+RECORDS_OF_PEOPLE = "\n".join(
+    ["record_id,patient_id,labels", *(f"r{i},{i // 2}.0,{'x' if i % 3 else 'y'}" for i in range(20))]
+)
+
+
+def test_patients_of_the_table_are_not_divided_where_the_store_knows_none(classify, run, tmp_path):
+    """Neither by what the table labels, nor by a pre-training that leaves out what it holds out."""
+    records = [(f"r{i}", {}) for i in range(20)]
+    code, out, err = classify(table=RECORDS_OF_PEOPLE, records=records)
+    assert code == 0, err
+    assert "16 records         8 patients" in out
+    assert "not known" not in out
+    pretrain = ("pretrain", tmp_path / "s", "--dest", tmp_path / "pre", "--exclude", tmp_path / "m")
+    code, out, err = run(*pretrain, "--valid-fraction", 0.5)
+    assert code == 0, err
+    assert "8 records         4 patients" in out
+    assert run("check", tmp_path / "m", tmp_path / "pre")[1].endswith("no violations\n")
+
+
+@pytest.mark.parametrize("script", ["classification", "pretrain", "identification"])
+def test_records_of_unknown_patients_are_counted_when_made_and_when_checked(
+    make_store, succeed, tmp_path, script
+):
+    store = make_store("s", [*RECORDS, *((f"u{i}", {}) for i in range(30))])
+    options = {"classification": ["--labels", "cinc2021"], "pretrain": ["--no-exclusions"]}.get(
+        script, ["--within-record", "--valid-fraction", 0.1, "--test-fraction", 0.2]
+    )
+    out = succeed(script, store, "--dest", tmp_path / "m", *options)
+    kept = int(re.search(r"kept (\d+) of 50", out)[1])
+    said = re.search(
+        r"^patients are not known for (\d+) of (\d+) records: each counts as its own$", out, re.M
+    )
+    assert int(said[2]) == kept
+    assert f"  {said[0]}\n" in succeed("check", tmp_path / "m")
+    rows = [row for p in (tmp_path / "m").glob("*.tsv") for row in read_manifest(p).rows()]
+    assert int(said[1]) == len({row.record_id for row in rows if row.record_id.startswith("a/u")})
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            "record_id,patient_id,labels\nr1,p0,x\na/r2,p0,x\n",
+            "mine.csv:3: patient_id of record a/r2 is 'p0', but the store has 'a/p1'. Correct the table, or "
+            "leave that column out",
+        ),
+        (
+            "record_id,patient_id,labels\nr1,p0,x\nr1,,x\nr1,p1,x\n",
+            "mine.csv:4: patient_id of record r1 is 'p1', but in line 2 'p0'. Remove one of the rows.",
+        ),
+    ],
+)
+def test_patients_that_contradict_the_store_or_the_table_are_refused(classify, tmp_path, table, message):
+    code, _, err = classify(table=table)
+    assert code == 1
+    assert message in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_patient_that_the_store_knows_for_some_records_is_one_with_the_tables(classify, tmp_path):
+    records = [*RECORDS, ("u", {})]
+    code, _, err = classify(
+        table="record_id,patient_id,labels\nr2,,x\nr9,p4,x\nr4,p2,y\nu,a/p4,y\n", records=records
+    )
+    assert code == 0, err
+    rows = [row for p in (tmp_path / "m").glob("*.tsv") for row in read_manifest(p).rows()]
+    assert {row.record_id: row.patient_id for row in rows} == {
+        "a/r2": "a/p1", "a/r9": "a/p4", "a/r4": "a/p2", "a/u": "a/p4",
+    }  # fmt: skip
