@@ -33,7 +33,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Embed and write; the exit code is 1 if no recording could be used."""
+    """Embed and write; the exit code is 1 if no recording could be used, or a library is missing."""
     parser = build_parser(prog)
     args = parser.parse_args(argv)
     require_out(parser, args.out, SUFFIXES)
@@ -64,12 +64,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         dim = result.write_npy()
     elif result.names:
         dim = result.write_table(table)
-    result.finish()
-    if not result.names:
-        print("no recording could be used, nothing was written", file=sys.stderr)
-        return 1
-    print(f"wrote {args.out}: {len(result.names)} recordings, {dim} dimensions")
-    return 0
+    code = result.finish()
+    if result.names:
+        print(f"wrote {args.out}: {len(result.names)} recordings, {dim} dimensions")
+    return code
 
 
 if __name__ == "__main__":

@@ -4,7 +4,13 @@ from fairseq_signals.ecg.reasons import REASONS, UNREADABLE
 
 
 class FairseqSignalsError(ValueError):
-    """Base of all errors about a user's input."""
+    """Base of all errors about a user's input.
+
+    Attributes:
+        kind: the reason, by which recordings that cannot be used are counted.
+    """
+
+    kind = "for other reasons"
 
 
 class SignalError(FairseqSignalsError):
@@ -30,6 +36,8 @@ class LeadError(FairseqSignalsError):
 
 class MissingLibraryError(FairseqSignalsError):
     """An optional library that a file format or a drawing needs is not installed."""
+
+    kind = "for want of a library"
 
 
 class StoreError(FairseqSignalsError):

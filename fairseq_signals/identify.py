@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_signals.arguments import integer_from, number
+from fairseq_signals.errors import CheckpointError, FairseqSignalsError
 from fairseq_signals.model_arguments import RECORDS, add_model, add_use, require_out
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "With --false-match-rate, a match is accepted from the similarity that at most this share of the "
         "pairs of different patients of the gallery reaches; with --threshold, from that similarity. What "
         "cannot be used is listed with the reason, with --out in OUT.rejected.tsv; the exit code is 1 if "
-        "nothing of the gallery or of the probes can.",
+        "nothing of the gallery or of the probes can, or if a library is missing.",
     )
     add_model(parser, "fine-tuned identification model")
     parser.add_argument(
@@ -57,13 +58,12 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Identify and write; the exit code is 1 if no recording of the gallery or no probe could be used."""
+    """Identify and write; the exit code is 1 if no gallery or no probe is left, or a library is missing."""
     parser = build_parser(prog)
     args = parser.parse_args(argv)
     if args.out is not None:
         require_out(parser, args.out)
     from fairseq_signals.ecg.leads import parse_leads
-    from fairseq_signals.errors import CheckpointError
     from fairseq_signals.evaluation.results import write_atomically
     from fairseq_signals.inference.bulk import note_rejected
     from fairseq_signals.inference.gallery import enrolled
@@ -81,14 +81,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         raise CheckpointError(
             f"{args.checkpoint}: identification takes an identification model, not {model.kind}"
         )
-    rejected: list[tuple[str, str]] = []
+    rejected: list[tuple[str, FairseqSignalsError]] = []
     known, known_rows = _embeddings(model, recordings, args, rejected)
     names, rows = _embeddings(model, probes, args, rejected) if known else ([], [])
-    if args.out is not None:
-        note_rejected(args.out, rejected)
-    else:
-        print("".join(f"warning: {name} could not be used: {reason}\n" for name, reason in rejected),
-              end="", file=sys.stderr)  # fmt: skip
+    code = note_rejected(args.out, rejected)
     if not names:
         which = "probe" if known else "recording of the gallery"
         print(f"no {which} could be used, nothing was identified", file=sys.stderr)
@@ -106,25 +102,27 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     print(note + ("" if limit is None else f", accepted from {limit:.4f}"), file=sys.stderr)
     if args.out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
-        return 0
+        return code
     texts: list[str] = []
     csv.writer(_Appending(texts), lineterminator="\n").writerows(lines)
     write_atomically(args.out, texts)
     print(f"wrote {args.out}")
-    return 0
+    return code
 
 
 def _embeddings(
-    model: ECGModel, recordings: Sequence[Named], args: argparse.Namespace, rejected: list[tuple[str, str]]
+    model: ECGModel,
+    recordings: Sequence[Named],
+    args: argparse.Namespace,
+    rejected: list[tuple[str, FairseqSignalsError]],
 ) -> tuple[list[str], list[np.ndarray]]:
     """The names and embeddings of the recordings that can be used; the others, with the reason, to a list."""
-    from fairseq_signals.errors import FairseqSignalsError
     from fairseq_signals.inference.bulk import stream_named
 
     names, rows = [], []
     for name, found in stream_named(model, recordings, args.leads, "embedding", args.batch_size):
         if isinstance(found, FairseqSignalsError):
-            rejected.append((name, str(found)))
+            rejected.append((name, found))
         else:
             names.append(name)
             rows.append(found.embedding)

@@ -35,6 +35,7 @@ from fairseq_signals.data.shards import (
 )
 from fairseq_signals.data.spool import Chunk, Spool, write_spool
 from fairseq_signals.data.store import STATE_FILE
+from fairseq_signals.ecg.reasons import Rejections
 from fairseq_signals.errors import StoreError
 
 REJECTED_FILE = "rejected.tsv"
@@ -50,11 +51,13 @@ class BuildSummary:
         n_items: records in all.
         n_kept: how many are in the store.
         counts: rejections by kind (their names begin with `REJECTED`) and what else was counted.
+        rejections: the same rejections, with a few of the records and reasons.
     """
 
     n_items: int = 0
     n_kept: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+    rejections: Rejections = field(default_factory=Rejections)
 
     def __str__(self) -> str:
         counts = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
@@ -137,7 +140,10 @@ def build_store(
                     bar.update(n)
         summary = _finish(dest, state, spool)
     if summary.n_kept == 0:
-        raise StoreError(f"none of {summary.n_items:,} records could be kept: see {dest / REJECTED_FILE}")
+        raise StoreError(
+            f"none of {summary.n_items:,} records could be kept: {summary.rejections}\n"
+            f"the reason of each is in {dest / REJECTED_FILE}"
+        )
     return summary
 
 
@@ -162,9 +168,14 @@ def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
         n_rows, notes = read_notes(path)
         summary.n_kept += n_rows
         notes.add_counts_to(summary.counts)
-    rejected = (one for path in shards for one in read_notes(path)[1].rejected)
-    rows = ((one.record_id, one.kind, one.reason) for one in rejected)
-    _write(dest / REJECTED_FILE, _table(("record", "kind", "reason"), rows))
+
+    def rejected() -> Iterator[Iterable[str]]:
+        for path in shards:
+            for record, reason, kind in read_notes(path)[1].rejected:
+                summary.rejections.add(record, reason, kind)
+                yield record, kind, reason
+
+    _write(dest / REJECTED_FILE, _table(("record", "kind", "reason"), rejected()))
     faults = (fault for path in shards for fault in read_notes(path)[1].faults)
     _write(dest / FAULTS_FILE, _table(("record", "lead", "reason"), faults))
     _write_state(dest, {**state, "complete": True, "kept": summary.n_kept, "counts": summary.counts})

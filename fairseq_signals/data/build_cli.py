@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fairseq_signals.data.build import build_store
+from fairseq_signals.data.build import REJECTED_FILE, build_store
 from fairseq_signals.data.codecs import CODECS, INT16
 from fairseq_signals.data.rows import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
 from fairseq_signals.errors import FairseqSignalsError, StoreError
@@ -51,6 +51,20 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="let the workers of this Dask scheduler, such as tcp://host:8786, make the store",
     )
+    allowed = parser.add_mutually_exclusive_group()
+    allowed.add_argument(
+        "--max-rejected",
+        type=_limit,
+        metavar="N",
+        help="exit with 1 where more records than this are rejected; the others are stored in any case",
+    )
+    allowed.add_argument(
+        "--strict",
+        action="store_const",
+        const=0,
+        dest="max_rejected",
+        help="exit with 1 where any record is rejected: --max-rejected 0",
+    )
     parser.add_argument("--overwrite", action="store_true", help="build anew where DEST holds another store")
 
 
@@ -61,11 +75,15 @@ def _positive(text: str) -> float:
     return value
 
 
-def _count(text: str) -> int:
+def _count(text: str, least: int = 1) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, but is {text} instead")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, but is {text} instead")
     return value
+
+
+def _limit(text: str) -> int:
+    return _count(text, least=0)
 
 
 def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> None:
@@ -74,12 +92,24 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
     Args:
         items: the records; may be a generator, which is read once.
         args: of a parser that `add_store_arguments` was given.
+
+    Raises:
+        StoreError: see `build_store`; also where more records are rejected than `--max-rejected` says.
     """
     if args.scheduler is not None and args.workers is not None:
         raise StoreError("--workers is for this machine: leave it out with --scheduler, which has its own")
     options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums)
     summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
     print(summary)
+    if summary.rejections:
+        n, file = len(summary.rejections), args.dest / REJECTED_FILE
+        told = f"rejected {n:,} of {summary.n_items:,} records: {summary.rejections}"
+        print(f"{told}\nthe reason of each is in {file}", file=sys.stderr)
+        if args.max_rejected is not None and n > args.max_rejected:
+            raise StoreError(
+                f"{args.dest}: {n:,} records are rejected, but at most {args.max_rejected:,} may be "
+                f"(--max-rejected, --strict). The others are stored; see {file}."
+            )
 
 
 def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:

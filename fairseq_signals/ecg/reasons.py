@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+
 UNREADABLE = "unreadable"
 UNFORESEEN = "for unforeseen reasons"
 
@@ -33,3 +35,33 @@ REASONS = {
     # this software
     UNFORESEEN: "An error in this software: please report it.",
 }
+
+
+class Rejections:
+    """Rejected records: how many for each kind of reason, and a few of them with the reason, as text.
+
+    Args:
+        n_shown: how many are shown; of each kind one, then the next.
+    """
+
+    def __init__(self, n_shown: int = 3) -> None:
+        self.n_shown = n_shown
+        self.counts: Counter[str] = Counter()
+        self._first: dict[str, list[str]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        kinds = sorted(self.counts, key=lambda kind: (-self.counts[kind], kind))
+        shown = sorted(
+            (i, place, line) for place, kind in enumerate(kinds) for i, line in enumerate(self._first[kind])
+        )[: self.n_shown]
+        counts = ", ".join(f"{self.counts[kind]:,} {kind}" for kind in kinds)
+        return "\n  ".join([counts, *(line for _, _, line in shown)])
+
+    def add(self, record: str, reason: str, kind: str) -> None:
+        """Count a record, and keep what to show of it if it is among the first of its kind."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= self.n_shown:
+            self._first[kind].append(f"{record}: {' '.join(reason.split())}")

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import parse_leads
-from fairseq_signals.errors import FairseqSignalsError, SignalWarning
+from fairseq_signals.ecg.reasons import Rejections
+from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import Named
 from fairseq_signals.inference.model import ECGModel
@@ -41,7 +42,7 @@ class Result:
 
     out: Path
     names: list[str]
-    reasons: dict[str, str]
+    reasons: dict[str, FairseqSignalsError]
     parts: Parts
 
     def write_npy(self) -> int:
@@ -74,10 +75,13 @@ class Result:
                     writer.close()
         return width
 
-    def finish(self) -> None:
-        """Note what was left out in `NAME.rejected.tsv`, and remove the parts."""
-        note_rejected(self.out, list(self.reasons.items()))
+    def finish(self) -> int:
+        """Note what was left out in `NAME.rejected.tsv`, and remove the parts; gives the exit code."""
         self.parts.remove()
+        code = note_rejected(self.out, list(self.reasons.items()))
+        if not self.names:
+            print("no recording could be used, nothing was written", file=sys.stderr)
+        return code if self.names else 1
 
 
 def run_all(
@@ -118,12 +122,12 @@ def run_all(
     if n_done:
         print(f"{n_done} of {len(recordings)} recordings are done already", file=sys.stderr)
     rows: dict[str, tuple[str, np.ndarray]] = {}
-    reasons: dict[str, str] = {}
+    reasons: dict[str, FairseqSignalsError] = {}
     written = time.monotonic()
     try:
         for name, found in stream_named(model, left, leads, output, batch_size):
             if isinstance(found, FairseqSignalsError):
-                reasons[name] = str(found)
+                reasons[name] = found
                 continue
             rows[name] = signatures[name], value(found)
             if len(rows) >= PART_ROWS or time.monotonic() - written >= PART_S:
@@ -134,16 +138,30 @@ def run_all(
     return Result(out, [named.name for named in recordings if named.name not in reasons], reasons, parts)
 
 
-def note_rejected(out: Path, reasons: Sequence[tuple[str, str]]) -> None:
-    """Write the name of each recording that was left out, and the reason, to `NAME.rejected.tsv`."""
-    rejected = out.with_name(f"{out.name}.rejected.tsv")
-    if not reasons:
-        rejected.unlink(missing_ok=True)
-        return
-    lines = [f"{name}\t{' '.join(reason.split())}\n" for name, reason in reasons]
-    rejected.parent.mkdir(parents=True, exist_ok=True)
-    rejected.write_text("record\treason\n" + "".join(lines), encoding="utf-8")
-    print(f"warning: {len(reasons)} recordings could not be used, see {rejected}", file=sys.stderr)
+def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsError]]) -> int:
+    """Tell which recordings were left out and why: all in `NAME.rejected.tsv`, or else all as a warning.
+
+    Returns:
+        The exit code: 1 where a library is missing, which is no fault of the recordings.
+    """
+    rejected = None if out is None else out.with_name(f"{out.name}.rejected.tsv")
+    if not errors:
+        if rejected is not None:
+            rejected.unlink(missing_ok=True)
+        return 0
+    found = Rejections() if rejected is not None else Rejections(n_shown=len(errors))
+    for name, error in errors:
+        found.add(name, str(error), error.kind)
+    print(f"warning: {len(errors)} recordings could not be used: {found}", file=sys.stderr)
+    if rejected is not None:
+        lines = [f"{name}\t{' '.join(str(error).split())}\n" for name, error in errors]
+        rejected.parent.mkdir(parents=True, exist_ok=True)
+        rejected.write_text("record\treason\n" + "".join(lines), encoding="utf-8")
+        print(f"the reason of each is in {rejected}", file=sys.stderr)
+    missing = next((error for _, error in errors if isinstance(error, MissingLibraryError)), None)
+    if missing is not None:
+        print(f"MissingLibraryError: {missing}", file=sys.stderr)
+    return int(missing is not None)
 
 
 def stream_named(

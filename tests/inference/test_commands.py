@@ -1,6 +1,7 @@
 """`fairseq-signals embed|predict|identify|info`: what is written, resumed, left out and said."""
 
 import csv
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -107,7 +108,30 @@ def test_what_cannot_be_identified_is_listed_and_the_rest_goes_on(checkpoints, f
     assert run(*call) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1].startswith("a/1,1,a,1.0")
-    assert "warning: c/flat could not be used: record flat" in printed.err
+    assert printed.err.count("\n  c/flat: record flat") == printed.err.count("\n  b/1: record 1") == 2
+
+
+@pytest.mark.parametrize("command", ["embed", "predict", "identify"])
+def test_a_missing_library_is_a_failure_though_the_rest_is_written(
+    command, checkpoints, folder, tmp_path, capsys, monkeypatch
+):
+    from fairseq_signals.ecg.readers import load_reader
+
+    (folder / "b" / "3.edf").write_bytes(b"0       ")
+    monkeypatch.delitem(sys.modules, "fairseq_signals.ecg.readers.edf", raising=False)
+    monkeypatch.setitem(sys.modules, "edfio", None)
+    load_reader.cache_clear()
+    kind = {"embed": "pretraining", "predict": "classification"}.get(command, "identification")
+    places = ["--gallery", folder, "--probe", folder / "a"] if command == "identify" else [folder]
+    out = tmp_path / f"o.{'parquet' if command == 'embed' else 'csv'}"
+    assert run(command, checkpoints[kind], *places, "--out", out) == 1
+    err = capsys.readouterr().err
+    assert "warning: 2 recordings could not be used: 1 for want of a library, 1 without a usable lead" in err
+    assert "\n  b/3: EDF needs the library edfio" in err
+    assert f"\nthe reason of each is in {out}.rejected.tsv\n" in err
+    assert out.stat().st_size > 100
+    (folder / "b" / "3.edf").unlink()
+    assert run(command, checkpoints[kind], *places, "--out", out) == 0
 
 
 @pytest.mark.parametrize(("gallery", "probe", "which"), [("b/1", "a", "recording of the gallery"),

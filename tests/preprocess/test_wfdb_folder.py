@@ -199,3 +199,37 @@ def test_every_real_folder_gives_a_store_or_reasons(script, shared_dir, tmp_path
         rejected = (dest / "rejected.tsv").read_text()
         assert "unforeseen" not in rejected
         assert len(RecordStore(dest)) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ((), 0),
+        (("--strict",), 1),
+        (("--max-rejected=0",), 1),
+        (("--max-rejected=4",), 1),
+        (("--max-rejected=5",), 0),
+    ],
+)
+def test_a_scheduler_is_told_of_rejections_by_the_exit_code(
+    script, tmp_path, write_wfdb, ecg_adu, capsys, options, code
+):
+    """What could be kept is stored in any case; a second run says the same."""
+    write_wfdb(tmp_path / "raw", "good", ecg_adu(2), ["I", "II"])
+    for name in ("s1", "s2", "s3"):
+        write_wfdb(tmp_path / "raw", name, ecg_adu(2)[:, :900], ["I", "II"])
+    write_wfdb(tmp_path / "raw", "other", ecg_adu(2), ["x", "y"])
+    (tmp_path / "raw" / "lost.dat").write_bytes(b"")
+    call = [str(tmp_path / "raw"), "--dest", str(tmp_path / "store"), "--source", "a", *options]
+    for _ in range(2):
+        assert script.main(call) == code
+        assert len(RecordStore(tmp_path / "store")) == 1
+        out, err = capsys.readouterr()
+        assert out == (
+            "kept 1 of 6 records; rejected 3 too short, 1 without a header, 1 without any of the 12 leads\n"
+        )
+        told, *shown, where = err[err.index("rejected 5 of 6") :].splitlines()[:5]
+        assert told.endswith("records: 3 too short, 1 without a header, 1 without any of the 12 leads")
+        assert [line.split(":")[0] for line in shown] == ["  a/s1", "  a/lost", "  a/other"]
+        assert where == f"the reason of each is in {tmp_path / 'store' / 'rejected.tsv'}"
+        assert ("5 records are rejected, but at most" in err) == bool(code)

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Callable
 
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import MissingLibraryError, StoreError
+from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 #: Name of each reader, as in `Item.reader`: "module:function".
 READERS = {
@@ -61,10 +61,14 @@ def optional_library(name: str, reads: str, note: str = "") -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise MissingLibraryError(
-            f"{reads} needs the library {name.split('.')[0]}, which cannot be imported ({error}). Install "
-            f"it with the libraries of all formats: pip install 'fairseq-signals[formats]'{note}"
-        ) from error
+        raise _missing(reads, name, error, note) from error
+
+
+def _missing(what: str, name: str, error: ImportError, note: str = "") -> MissingLibraryError:
+    return MissingLibraryError(
+        f"{what} needs the library {name.split('.')[0]}, which cannot be imported ({error}). Install "
+        f"it with the libraries of all formats: pip install 'fairseq-signals[formats]'{note}"
+    )
 
 
 def read_with(name: str, path: Any, record_id: str | None = None, index: int | None = None) -> Record:
@@ -78,6 +82,13 @@ def read_with(name: str, path: Any, record_id: str | None = None, index: int | N
 
     Raises:
         SignalError: the record cannot be used.
+        MissingLibraryError: a library that it needs is not installed.
     """
     reader = load_reader(name)
-    return reader(path, record_id) if index is None else reader(path, record_id, index)
+    try:
+        return reader(path, record_id) if index is None else reader(path, record_id, index)
+    except (ImportError, SignalError) as error:  # a library may ask for another one when it meets a variant
+        cause = error if isinstance(error, ImportError) else error.__cause__
+        if isinstance(cause, ImportError):
+            raise _missing(f"record {record_id or path}", cause.name or "of its format", cause) from error
+        raise

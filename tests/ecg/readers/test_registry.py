@@ -9,7 +9,7 @@ import pytest
 from fairseq_signals.ecg import readers
 from fairseq_signals.ecg.readers import READERS, load_reader, optional_library, read_with
 from fairseq_signals.ecg.record import read_record
-from fairseq_signals.errors import MissingLibraryError, StoreError
+from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -55,6 +55,23 @@ def test_an_index_is_handed_to_the_reader(monkeypatch, tmp_path):
     assert read_with("many", tmp_path, "r", 3) == ("many", tmp_path, "r", 3)
     assert read_with("many", tmp_path, "r", 0) == ("many", tmp_path, "r", 0)
     assert read_with("many", tmp_path, "r") == ("many", tmp_path, "r")
+
+
+@pytest.mark.parametrize("is_cause", [False, True])
+def test_a_library_that_a_variant_of_the_format_needs_is_not_a_fault_of_the_file(
+    monkeypatch, tmp_path, is_cause
+):
+    """As wfdb asks for soundfile where signals are FLAC."""
+
+    def read(*_):
+        try:
+            import_module("notaflaclib")
+        except ImportError as error:
+            raise (SignalError("record r: cannot be read") if is_cause else error) from error
+
+    monkeypatch.setattr(readers, "load_reader", lambda name: read)
+    with pytest.raises(MissingLibraryError, match="record r needs the library notaflaclib, which cannot be"):
+        read_with("wfdb", tmp_path, "r")
 
 
 def test_a_missing_library_is_named_with_the_extra_that_brings_it():
