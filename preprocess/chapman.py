@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import read_rows
+from fairseq_signals.data.csv_table import read_rows
 from fairseq_signals.data.rows import Item, iter_folder
 from fairseq_signals.ecg.header import parse_comments, read_header
 from fairseq_signals.errors import SignalError, StoreError

@@ -18,13 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import (
-    NOT_DOWNLOADED,
-    TableRow,
-    add_partial_argument,
-    read_rows,
-    without_absent,
-)
+from fairseq_signals.data.corpus_table import NOT_DOWNLOADED, add_partial_argument, without_absent
+from fairseq_signals.data.csv_table import TableRow, read_rows
 from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.readers import load_reader
 from fairseq_signals.ecg.reasons import UNREADABLE

@@ -14,13 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import (
-    TableRow,
-    add_partial_argument,
-    not_downloaded,
-    read_rows,
-    without_absent,
-)
+from fairseq_signals.data.corpus_table import add_partial_argument, not_downloaded, without_absent
+from fairseq_signals.data.csv_table import TableRow, read_rows
 from fairseq_signals.data.record_table import RecordTable, join_table
 from fairseq_signals.data.rows import list_folder
 from fairseq_signals.ecg.header import parse_age, parse_sex

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run
-from fairseq_signals.data.corpus_table import read_rows
+from fairseq_signals.data.csv_table import read_rows
 from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.readers import load_reader
 from fairseq_signals.errors import StoreError

@@ -15,12 +15,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import (
-    add_partial_argument,
-    not_downloaded,
-    read_rows,
-    without_absent,
-)
+from fairseq_signals.data.corpus_table import add_partial_argument, not_downloaded, without_absent
+from fairseq_signals.data.csv_table import read_rows
 from fairseq_signals.data.record_table import RecordTable, join_table
 from fairseq_signals.data.rows import list_files
 from fairseq_signals.errors import StoreError
