@@ -1,4 +1,4 @@
-"""CSV tables that corpora give: streamed rows, each with its line, and checked cells."""
+"""CSV tables that people or corpora give: streamed rows, each with its line, and cells of a type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple, TextIO, TypeVar
 
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import FairseqSignalsError, StoreError
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
 _RESTORE = "Restore the table from the original download."
@@ -23,10 +23,14 @@ class TableRow(NamedTuple):
     Attributes:
         where: file and line, for messages.
         cells: text by column, without blanks around it.
+        error: what a wrong cell raises.
+        step: what to do then, for its message.
     """
 
     where: str
     cells: Mapping[str, str]
+    error: type[FairseqSignalsError]
+    step: str
 
     def text(self, column: str) -> str:
         """A cell that must not be empty."""
@@ -52,21 +56,85 @@ class TableRow(NamedTuple):
             return None
         return self.value(column, meanings.__getitem__, f"{', '.join(meanings)} or empty")
 
-    def value(self, column: str, convert: Callable[[str], T], what: str) -> T:
-        """A cell converted; the error says that it must be `what` where that fails."""
+    def value(self, column: str, convert: Callable[[str], T | None], what: str) -> T:
+        """A cell converted; the error says that it must be `what` where that fails, or gives None."""
         text = self.cells[column]
         try:
-            if not text:
-                raise ValueError
-            return convert(text)
+            converted = convert(text) if text else None
         except (ValueError, TypeError, KeyError, OverflowError, SyntaxError):
-            raise StoreError(
-                f"{self.where}: {column} must be {what}, but is {text!r} instead. {_RESTORE}"
-            ) from None
+            converted = None
+        if converted is None:
+            raise self.error(f"{self.where}: {column} must be {what}, but is {text!r} instead. {self.step}")
+        return converted
 
     def attributes(self, used: Collection[str]) -> tuple[tuple[str, str], ...] | None:
         """All cells of other columns than `used` that are not empty, for `Item.attributes`."""
         return tuple((name, text) for name, text in self.cells.items() if text and name not in used) or None
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
+    """The rows of a table of a corpus, which must be as it was published; see `read_table`.
+
+    Raises:
+        StoreError: also where a row has too many or too few cells.
+    """
+    return read_table(path, columns, StoreError, _RESTORE, exact=True)[1]
+
+
+def read_table(
+    path: Path,
+    columns: Sequence[str] = (),
+    error: type[FairseqSignalsError] = StoreError,
+    step: str = "Correct the table.",
+    exact: bool = False,
+) -> tuple[tuple[str, ...], Iterator[TableRow]]:
+    """The columns of a CSV file with a header line, and its rows, one at a time.
+
+    Args:
+        path: the file; one named `.gz` is decompressed.
+        columns: what it must have; it may have more.
+        error: what is raised, here and while rows are read, where it cannot be read or lacks a column.
+        step: what to do then, for messages.
+        exact: a row must have as many cells as there are columns; else it is filled up, or cut off.
+    """
+    lines = read_lines(path, error, step)
+    first, names = next(lines, (1, []))
+    absent = [name for name in columns if name not in names]
+    if absent:
+        there = ", ".join(names) or "none"
+        raise error(f"{path}:{first}: there is no column {', '.join(absent)} among {there}. {step}")
+
+    def rows() -> Iterator[TableRow]:
+        for number, cells in lines:
+            if exact and len(cells) != len(names):
+                found = f"there are {len(cells)} cells for {len(names)} columns"
+                raise error(f"{path}:{number}: {found}. {step}")
+            cells += [""] * (len(names) - len(cells))
+            yield TableRow(f"{path}:{number}", dict(zip(names, cells)), error, step)
+
+    return tuple(names), rows()
+
+
+def read_lines(
+    path: Path, error: type[FairseqSignalsError], step: str = "Correct the table."
+) -> Iterator[tuple[int, list[str]]]:
+    """Each line of a CSV file that is not blank: its number, and its cells without blanks around them."""
+    try:
+        with _open(path) as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, list(map(str.strip, cells))
+    except FileNotFoundError:
+        raise error(f"{path}: there is no such table. Check its name and folder.") from None
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
+        raise error(f"{path}: the table cannot be read ({e}); it must be CSV in UTF-8. {step}") from e
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _whole(text: str) -> str:
@@ -76,49 +144,6 @@ def _whole(text: str) -> str:
     return str(int(number))
 
 
-def _years(text: str) -> float:
+def _years(text: str) -> float | None:
     age = float(text)
-    if not 0 <= age < 1000:
-        raise ValueError
-    return age
-
-
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
-    """Each row of a CSV file with a header line, one at a time; a file named `.gz` is decompressed.
-
-    Args:
-        path: the file.
-        columns: what it must have; it may have more.
-
-    Raises:
-        StoreError: the file is missing or is not such a table, or a row has too many or too few cells.
-    """
-    try:
-        with _open(path) as file:
-            reader = csv.reader(file)
-            names = [name.strip() for name in next(reader, [])]
-            absent = [name for name in columns if name not in names]
-            if absent:
-                raise StoreError(
-                    f"{path}:1: there is no column {', '.join(absent)} among {', '.join(names) or 'none'}. "
-                    f"{_RESTORE}"
-                )
-            for values in reader:
-                if not values:
-                    continue
-                where = f"{path}:{reader.line_num}"
-                if len(values) != len(names):
-                    raise StoreError(
-                        f"{where}: there are {len(values)} cells for {len(names)} columns. {_RESTORE}"
-                    )
-                yield TableRow(where, dict(zip(names, map(str.strip, values))))
-    except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such table. Give the folder that holds it.") from None
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
-        raise StoreError(f"{path}: the table cannot be read ({e}). {_RESTORE}") from e
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    return age if 0 <= age < 1000 else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fairseq_signals.data.csv_table import TableRow, read_table
 from fairseq_signals.data.recordings import Corpus, Recording
 from fairseq_signals.errors import ManifestError
 
@@ -24,13 +24,13 @@ class KeyedTable:
         path: the file.
         key: the name of that column.
         columns: all its columns.
-        rows: the key, the line number and the cells of each row that has a key.
+        rows: the key and the row of each row that has a key.
     """
 
     path: Path
     key: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, int, dict[str, str]]]
+    rows: list[tuple[str, TableRow]]
 
     def match(self, corpus: Corpus, values: Mapping[str, T]) -> dict[str, T]:
         """The value of each recording, by record id; recordings that the table does not name are left out.
@@ -73,19 +73,13 @@ def read_keyed_table(path: Path, keys: Sequence[str] = (PATIENT, RECORD)) -> Key
     Raises:
         ManifestError: where it cannot be read, or has no column for records or patients.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = tuple(reader.fieldnames or ())
-            lines = [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path}: cannot be read as a CSV table ({error})") from None
+    columns, lines = read_table(path, error=ManifestError)
     key = next((name for name in keys if name in columns), None)
     if key is None:
         raise ManifestError(
             f"{path}:1: needs a column patient_id or record_id, but has {', '.join(columns) or 'none'}"
         )
-    rows = [(plain_number(row[key]), number, row) for number, row in lines]
+    rows = [(plain_number(row.cells[key]), row) for row in lines]
     return KeyedTable(path, key, columns, [row for row in rows if row[0]])
 
 

@@ -6,7 +6,6 @@ store keeps codes as the corpus gives them, so another table needs new manifests
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_signals.data.csv_table import read_lines
 from fairseq_signals.errors import LabelError
 
 COLUMNS = ("index", "name", "abbreviation", "codes")
@@ -86,17 +86,18 @@ def read_labels(path: str | os.PathLike[str]) -> LabelTable:
         LabelError: with file and line, where the file is absent, malformed, or gives a code to two classes.
     """
     path = Path(path)
-    rows = _read_csv(path)
-    if not rows or [name.strip() for name in rows[0]] != list(COLUMNS):
-        found = ",".join(rows[0]) if rows else "an empty file"
+    lines = read_lines(path, LabelError)
+    _, header = next(lines, (1, []))
+    if header != list(COLUMNS):
+        found = ",".join(header) or "an empty file"
         raise LabelError(f"{path}:1: the header must be `{','.join(COLUMNS)}`, but is `{found}`")
     names: list[str] = []
     abbreviations: list[str] = []
     codes: list[tuple[str, ...]] = []
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in lines:
         if len(row) != len(COLUMNS):
             raise LabelError(f"{path}:{number}: expected {len(COLUMNS)} fields, found {len(row)}")
-        index, name, abbreviation, joined = (value.strip() for value in row)
+        index, name, abbreviation, joined = row
         if index != str(len(names)):
             raise LabelError(
                 f"{path}:{number}: index must be {len(names)} (0, 1, ... in order), but is {index!r}"
@@ -125,21 +126,20 @@ def read_weights(path: str | os.PathLike[str], labels: LabelTable) -> np.ndarray
         LabelError: where the file is absent or malformed, or its classes are not those of the table.
     """
     path = Path(path)
-    rows = _read_csv(path)
-    if len(rows) < 2:
-        raise LabelError(f"{path}: not a weight matrix: it has {len(rows)} lines")
-    header = rows[0][1:]
-    body = rows[1:]
-    if [row[0] for row in body] != header:
+    lines = list(read_lines(path, LabelError))
+    if len(lines) < 2:
+        raise LabelError(f"{path}: not a weight matrix: it has {len(lines)} lines")
+    (_, (_, *header)), *body = lines
+    if [row[0] for _, row in body] != header:
         raise LabelError(
             f"{path}: the first column must name the same classes as the header, in the same order"
         )
     values = np.empty((len(header), len(header)))
-    for number, row in enumerate(body, start=2):
+    for i, (number, row) in enumerate(body):
         if len(row) != len(header) + 1:
             raise LabelError(f"{path}:{number}: expected {len(header) + 1} fields, found {len(row)}")
         try:
-            values[number - 2] = [float(value) for value in row[1:]]
+            values[i] = [float(value) for value in row[1:]]
         except ValueError as error:
             raise LabelError(f"{path}:{number}: weights must be numbers ({error})") from None
     if not np.isfinite(values).all():
@@ -197,13 +197,3 @@ def _match_classes(path: Path, groups: list[tuple[str, ...]], labels: LabelTable
             fault = "several classes share" if group_index in order else "no class of the label table has"
             raise LabelError(f"{path}: {fault} the codes {'|'.join(group)}")
     return order
-
-
-def _read_csv(path: Path) -> list[list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [row for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise LabelError(f"{path}: there is no such file") from None
-    except (UnicodeDecodeError, IsADirectoryError, csv.Error) as error:
-        raise LabelError(f"{path}: not a CSV file ({error})") from None

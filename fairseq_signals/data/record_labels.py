@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fairseq_signals.data.csv_table import TableRow
 from fairseq_signals.data.keyed_table import PATIENT, RECORD, KeyedTable, plain_number, read_keyed_table
 from fairseq_signals.data.labels import COLUMNS, LabelTable, split_codes
 from fairseq_signals.data.people import stands_in
@@ -47,35 +48,35 @@ def label_records(
     for name in class_columns or [column]:
         _require_column(table, name)
     labels: dict[str, tuple[str, ...]] = {}
-    for key, number, row in table.rows:
-        found = _marked(table, number, row, class_columns) if class_columns else split_codes(row[column])
+    for key, row in table.rows:
+        found = _marked(row, class_columns) if class_columns else split_codes(row.cells[column])
         if labels.setdefault(key, found) != found:
-            raise LabelError(f"{path}:{number}: {table.key} {key} has other labels than in a line before")
+            raise LabelError(f"{row.where}: {table.key} {key} has other labels than in a line before")
     names = tuple(class_columns or sorted(set().union(*labels.values())))
     if not names:
         raise LabelError(f"{path}: its column {column} is empty")
     patients = _patients(table)
     of_record = table.match(corpus, {key: (found, patients.get(key)) for key, found in labels.items()})
     corpus.recordings = [r._replace(codes=of_record[r.record_id][0]) for r in corpus.recordings]
-    _link_patients(corpus, path, {record: patient for record, (_, patient) in of_record.items() if patient})
+    _link_patients(corpus, {record: patient for record, (_, patient) in of_record.items() if patient})
     return LabelTable(names, names, tuple((name,) for name in names))
 
 
-def _patients(table: KeyedTable) -> dict[str, tuple[str, int]]:
-    """The patient of each record of a table of records, where it names one, and the line that does."""
-    found: dict[str, tuple[str, int]] = {}
-    for key, number, row in table.rows if table.key == RECORD and PATIENT in table.columns else ():
-        patient = plain_number(row[PATIENT])
-        before, line = found.setdefault(key, (patient, number)) if patient else ("", 0)
+def _patients(table: KeyedTable) -> dict[str, tuple[str, str]]:
+    """The patient of each record of a table of records, where it names one, and where it does."""
+    found: dict[str, tuple[str, str]] = {}
+    for key, row in table.rows if table.key == RECORD and PATIENT in table.columns else ():
+        patient = plain_number(row.cells[PATIENT])
+        before, where = found.setdefault(key, (patient, row.where)) if patient else ("", "")
         if before != patient:
             raise ManifestError(
-                f"{table.path}:{number}: {PATIENT} of record {key} is {patient!r}, but in line {line} "
-                f"{before!r}. Remove one of the rows."
+                f"{row.where}: {PATIENT} of record {key} is {patient!r}, but {before!r} in {where}. "
+                "Remove one of the rows."
             )
     return found
 
 
-def _link_patients(corpus: Corpus, path: Path, patients: Mapping[str, tuple[str, int]]) -> None:
+def _link_patients(corpus: Corpus, patients: Mapping[str, tuple[str, str]]) -> None:
     """Take the patients of records from a table where the stores do not know them.
 
     Raises:
@@ -83,14 +84,14 @@ def _link_patients(corpus: Corpus, path: Path, patients: Mapping[str, tuple[str,
     """
     facts = []
     for recording in corpus.recordings:
-        patient, number = patients.get(recording.record_id, ("", 0))
+        patient, where = patients.get(recording.record_id, ("", ""))
         known, source = recording.patient_id, f"{recording.source}/"
         named = patient if patient.startswith(source) else source + patient
         if patient and stands_in(known):
             facts.append((recording.record_id, named))
         elif patient and not corpus.people.are_one(named, known):
             raise ManifestError(
-                f"{path}:{number}: {PATIENT} of record {recording.record_id} is {patient!r}, but the store "
+                f"{where}: {PATIENT} of record {recording.record_id} is {patient!r}, but the store "
                 f"has {known!r}. Correct the table, or leave that column out: the store's patients are used."
             )
     corpus.people.link_all(facts)
@@ -146,19 +147,19 @@ def _require_column(table: KeyedTable, name: str) -> None:
         near = difflib.get_close_matches(name, table.columns, n=1)
         guess = f"; did you mean {near[0]}?" if near else ""
         raise LabelError(f"{table.path}:1: no column {name} among {', '.join(table.columns)}{guess}")
-    if "|" in name or name != name.strip():
-        raise LabelError(f"{table.path}:1: column {name!r} cannot name a class; take out | and outer spaces")
+    if "|" in name:
+        raise LabelError(f"{table.path}:1: column {name!r} cannot name a class; take out |")
 
 
-def _marked(table: KeyedTable, number: int, row: dict[str, str], columns: Sequence[str]) -> tuple[str, ...]:
+def _marked(row: TableRow, columns: Sequence[str]) -> tuple[str, ...]:
     """The columns that a row marks."""
     marked = []
     for name in columns:
-        cell = row[name].strip().lower()
+        cell = row.cells[name].lower()
         if cell not in (*_YES, *_NO):
             raise LabelError(
-                f"{table.path}:{number}: {name} must be 1 or 0 (or true, false, yes, no), "
-                f"but is {row[name]!r}. Remove rows that are not labelled."
+                f"{row.where}: {name} must be 1 or 0 (or true, false, yes, no), "
+                f"but is {row.cells[name]!r}. Remove rows that are not labelled."
             )
         if cell in _YES:
             marked.append(name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fairseq_signals.data.csv_table import TableRow, read_table
 from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.header import parse_codes, parse_sex
 from fairseq_signals.errors import StoreError
@@ -40,52 +40,25 @@ def read_record_table(path: Path) -> RecordTable:
     Raises:
         StoreError: no such file, no record_id, a cell that cannot be read, a record listed twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as e:
-        raise StoreError(f"{path}: the metadata table cannot be read ({e})") from e
-    reader = csv.DictReader(lines)
-    columns = reader.fieldnames or ()
-    if "record_id" not in columns:
-        raise StoreError(
-            f"{path}:1: there is no column record_id among {', '.join(columns) or 'none'}. The columns are "
-            f"record_id and any of {', '.join(COLUMNS[1:])}."
-        )
+    step = f"Correct the table: its columns are record_id and any of {', '.join(COLUMNS[1:])}."
+    columns, rows = read_table(path, COLUMNS[:1], step=step)
     table = RecordTable(path, ignored_columns=tuple(name for name in columns if name not in COLUMNS))
-    line_of: dict[str, int] = {}
-    for cells in reader:
-        where = f"{path}:{reader.line_num}"
-        record_id = (cells["record_id"] or "").strip()
-        if not record_id:
-            raise StoreError(f"{where}: record_id is empty")
-        if record_id in line_of:
-            raise StoreError(f"{where}: record {record_id} is listed already in line {line_of[record_id]}")
-        line_of[record_id] = reader.line_num
-        table.rows[record_id] = {
-            name: _value(name, text.strip(), where)
-            for name, text in cells.items()
-            if name in COLUMNS[1:] and text is not None and text.strip()
-        }
+    seen: dict[str, str] = {}
+    for row in rows:
+        record_id = row.text("record_id")
+        if seen.setdefault(record_id, row.where) != row.where:
+            raise StoreError(f"{row.where}: record {record_id} is listed already in {seen[record_id]}")
+        given = (name for name, text in row.cells.items() if text and name in COLUMNS[1:])
+        table.rows[record_id] = {name: _value(name, row) for name in given}
     return table
 
 
-def _value(name: str, text: str, where: str) -> Any:
+def _value(name: str, row: TableRow) -> Any:
     if name == "codes":
-        return parse_codes(text)
+        return parse_codes(row.cells[name])
     if name == "sex":
-        sex = parse_sex(text)
-        if sex is None:
-            raise StoreError(f"{where}: sex must be female, male or empty, but is {text!r} instead")
-        return sex
-    if name == "age":
-        try:
-            age = float(text)
-        except ValueError:
-            age = -1.0
-        if not 0 <= age < 1000:
-            raise StoreError(f"{where}: age must be in years or empty, but is {text!r} instead")
-        return age
-    return text
+        return row.value(name, parse_sex, "female, male or empty")
+    return row.age(name) if name == "age" else row.cells[name]
 
 
 def join_table(

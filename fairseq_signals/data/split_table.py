@@ -27,10 +27,10 @@ def split_by_table(corpus: Corpus, path: Path) -> dict[str, str]:
             f"{path}:1: needs a column split or strat_fold, but has {', '.join(table.columns)}"
         )
     splits: dict[str, str] = {}
-    for key, number, row in table.rows:
-        split = _split(row[column], column == "strat_fold", f"{path}:{number}: {column}")
+    for key, row in table.rows:
+        split = _split(row.cells[column], column == "strat_fold", f"{row.where}: {column}")
         if splits.setdefault(key, split) != split:
-            raise ManifestError(f"{path}:{number}: {table.key} {key} is in {splits[key]} and in {split}")
+            raise ManifestError(f"{row.where}: {table.key} {key} is in {splits[key]} and in {split}")
     return _of_patients(corpus, table.match(corpus, splits), str(path))
 
 

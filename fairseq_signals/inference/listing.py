@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import warnings
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fairseq_signals.data.csv_table import read_table
 from fairseq_signals.ecg.folder import find_files, find_records
 from fairseq_signals.ecg.readers.authors_mat import SEGMENT_NAME
 from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
@@ -237,18 +237,11 @@ def _require_one_folder(recordings: Sequence[Named]) -> None:
 
 def _read_patients(table: Path) -> dict[str, str]:
     """The patient of each record of a table; records with a blank one are not in it."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise ConfigError(f"{table}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{table}: not a CSV file in UTF-8 ({error}); save it as CSV UTF-8") from None
-    if not rows or not {"record", "patient"} <= set(rows[0]):
-        raise ConfigError(f"{table}: expected a CSV file with the columns record and patient")
     patients: dict[str, str] = {}
-    for row in rows:
-        record, patient = row["record"], (row["patient"] or "").strip()
+    for row in read_table(table, ("record", "patient"), ConfigError, "Save a table with both as CSV UTF-8.")[
+        1
+    ]:
+        record, patient = row.cells["record"], row.cells["patient"]
         if patient and patients.setdefault(record, patient) != patient:
             raise ConfigError(
                 f"{table}: two rows say whose {record} is, {patients[record]} and {patient}; leave one"

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from fairseq_signals.data.csv_table import read_rows
-from fairseq_signals.errors import StoreError
+from fairseq_signals.data.csv_table import read_rows, read_table
+from fairseq_signals.errors import LabelError, StoreError
 
 
 @pytest.fixture
@@ -85,3 +85,19 @@ def test_what_is_no_age_is_named(table, text):
     (row,) = table(f"a,b\n{text},2\n")
     with pytest.raises(StoreError, match="a must be years, or empty"):
         row.age("a")
+
+
+def test_the_tables_of_people_may_have_rows_that_are_too_short_or_too_long(tmp_path):
+    """What is wrong with them is told in the words of who reads them."""
+    (tmp_path / "mine.csv").write_text("a,b\n\n1\n1,2,3\n")
+    columns, rows = read_table(tmp_path / "mine.csv", ["a"], LabelError, "Mend it.")
+    assert columns == ("a", "b")
+    found = list(rows)
+    assert [(row.where[-10:], row.cells) for row in found] == [
+        ("mine.csv:3", {"a": "1", "b": ""}),
+        ("mine.csv:4", {"a": "1", "b": "2"}),
+    ]
+    with pytest.raises(LabelError, match=r"mine\.csv:3: b must be some text, but is '' instead\. Mend it\."):
+        found[0].text("b")
+    with pytest.raises(LabelError, match=r"mine\.csv:1: there is no column c among a, b\. Mend it\."):
+        read_table(tmp_path / "mine.csv", ["c"], LabelError, "Mend it.")

@@ -57,13 +57,13 @@ def test_a_malformed_table_is_refused(tmp_path, text, message):
 
 
 def test_an_absent_table_is_told(tmp_path):
-    with pytest.raises(LabelError, match="there is no such file"):
+    with pytest.raises(LabelError, match="there is no such table"):
         read_labels(tmp_path / "labels.csv")
 
 
 def test_a_file_that_is_no_text_is_told(tmp_path):
     (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LabelError, match=r"labels.csv: not a CSV file"):
+    with pytest.raises(LabelError, match=r"labels.csv: the table cannot be read .*must be CSV in UTF-8"):
         read_labels(tmp_path / "labels.csv")
 
 

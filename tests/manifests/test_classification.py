@@ -218,7 +218,7 @@ def test_a_published_split_that_does_not_fit_is_refused(make_store, run, tmp_pat
 def test_a_published_split_that_is_not_there_is_told(make_store, run, tmp_path):
     code, _, err = _classify(run, make_store("s", [("r1", {})]), tmp_path)
     assert code == 1
-    assert "table.csv: cannot be read as a CSV table" in err
+    assert "table.csv: there is no such table" in err
 
 
 def test_a_name_of_two_corpora_needs_its_source(make_store, run, succeed, tmp_path):

@@ -298,7 +298,7 @@ def test_records_of_unknown_patients_are_counted_when_made_and_when_checked(
         ),
         (
             "record_id,patient_id,labels\nr1,p0,x\nr1,,x\nr1,p1,x\n",
-            "mine.csv:4: patient_id of record r1 is 'p1', but in line 2 'p0'. Remove one of the rows.",
+            "mine.csv:4: patient_id of record r1 is 'p1', but 'p0' in ",
         ),
     ],
 )

@@ -134,7 +134,7 @@ def test_statements_are_checked_against_their_table(script, corpus, root, tmp_pa
 @pytest.mark.parametrize(
     ("remove", "message"),
     [
-        (["ptbxl_database.csv"], r"ptbxl_database.csv: there is no such table. Give the folder"),
+        (["ptbxl_database.csv"], r"ptbxl_database.csv: there is no such table. Check its name"),
         (["records500"], r"records500: there is no such folder. Pass --rate 100"),
         (["records500", "records100"], r"records500: there is no such folder"),
     ],
