@@ -113,6 +113,8 @@ def check_cmsc_config(cfg: CMSCCriterionConfig) -> None:
 class CMSCCriterion(FairseqCriterion):
     """The global term alone, on a model with `global_representation`."""
 
+    logged = ("loss",)
+
     def __init__(self, cfg: CMSCCriterionConfig, task: Any):
         super().__init__(task)
         check_cmsc_config(cfg)

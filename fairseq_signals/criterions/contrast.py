@@ -45,6 +45,7 @@ class ContrastCriterion(FairseqCriterion):
 
     config_class: Any = ContrastConfig
     keys: Tuple[str, ...] = ()
+    logged = ("loss", "positive_pairs", "accuracy")
 
     def __init__(self, cfg: Any, task: Any):
         super().__init__(task)

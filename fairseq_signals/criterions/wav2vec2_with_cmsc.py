@@ -11,6 +11,7 @@ from fairseq_signals.criterions.ecg_wav2vec2 import (
     NOT_MEANS,
     ECGWav2Vec2CriterionConfig,
     check_local_config,
+    local_metrics,
     local_term,
     reduce_pretraining_metrics,
 )
@@ -33,6 +34,7 @@ class Wav2Vec2WithCMSCCriterion(FairseqCriterion):
         check_local_config(cfg)
         check_cmsc_config(cfg)
         self.cfg = cfg
+        self.logged = (*local_metrics(cfg), "cmsc_loss")
 
     @classmethod
     def build_criterion(cls, cfg: Wav2Vec2WithCMSCCriterionConfig, task: Any) -> "Wav2Vec2WithCMSCCriterion":
