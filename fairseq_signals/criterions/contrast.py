@@ -53,7 +53,7 @@ class ContrastCriterion(FairseqCriterion):
             raise ConfigError(f"criterion.temp must be > 0, but is {cfg.temp} instead")
         self.cfg = cfg
         if hasattr(task, "n_views"):
-            self.check_data(task.n_views, task.cfg.segment_pairs)
+            self.check_data(task.n_views, task.pairs)
 
     @classmethod
     def build_criterion(cls, cfg: Any, task: Any) -> "ContrastCriterion":
