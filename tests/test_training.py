@@ -3,8 +3,10 @@
 import math
 import random
 import re
+import runpy
 import shutil
 import time
+from itertools import product
 
 import pytest
 import torch
@@ -165,6 +167,42 @@ def test_fine_tuning_resumes_when_the_pretrained_checkpoint_is_gone(
     )
     assert "is gone; resuming takes the encoder's options from" in resumed.wait()
     assert not differences(parameters(whole), parameters(resumed))
+
+
+@pytest.fixture
+def ptbxl_superclass(repo_dir, write_wfdb, ecg_adu, tmp_path):
+    """The README's manifests of PTB-XL's superclasses, of a look-alike: five classes and no weight matrix."""
+    lookalike = runpy.run_path(str(repo_dir / "tests/preprocess/lookalikes/ptbxl.py"))
+    first = lookalike["RECORDS"][0]
+    lookalike["RECORDS"][:] = [
+        {**first, "ecg_id": f"{i}", "patient_id": f"{i}.0", "strat_fold": fold, "scp_codes": code}
+        for i, (fold, code) in enumerate(product("1289", ("{'NORM': 100.0}", "{'IMI': 100.0}")))
+    ]
+    raw = lookalike["make"](tmp_path, write_wfdb, ecg_adu)
+    store, manifests = str(tmp_path / "store"), tmp_path / "ptbxl_superclass"
+    options = ("--labels", "ptbxl_superclass", "--split-by", "strat_fold", "--where", "age >= 18")
+    for script, *arguments in (
+        ("preprocess/ptbxl.py", str(raw), "--dest", store, "--workers=1"),
+        ("manifests/classification.py", store, "--dest", str(manifests), *options),
+    ):
+        assert runpy.run_path(str(repo_dir / script), run_name="script")["main"](arguments) == 0
+    assert not (manifests / "weights.csv").exists()
+    return manifests
+
+
+@pytest.mark.parametrize("folder", ["w2v_cmsc/config/finetuning", "scratch/config"])
+def test_labels_without_a_weight_matrix_train_with_the_shipped_configuration(
+    folder, start_training, ptbxl_superclass, pretrained, repo_dir, tiny_pretraining, tmp_path
+):
+    sizes = [option for option in tiny_pretraining if option.startswith(("model.enc", "model.conv"))]
+    model = sizes if folder.startswith("scratch") else [f"model.model_path={pretrained}"]
+    options = ("common.cpu=true", "optimization.max_update=2", "dataset.batch_size=4", *model)
+    config = repo_dir / "examples" / folder / "classification.yaml"
+    run = start_training(config, ptbxl_superclass, tmp_path / "run", *options)
+    validation = re.search(r'\{"epoch.*"valid_auroc".*\}', run.wait())[0]
+    assert "cinc_score" not in validation
+    checkpoint = run.checkpoint("checkpoint_best.pt")
+    assert f'"valid_auroc": "{checkpoint["extra_state"]["best"]:g}"' in validation
 
 
 def test_fine_tuning_does_not_start_without_the_pretrained_checkpoint(start_training, corpus, tmp_path):

@@ -51,6 +51,8 @@ class ArcFaceCriterionConfig(OpenConfig):
 class ArcFaceCriterion(FairseqCriterion):
     """Trains on classes; in validation it only hands over embeddings, which the task compares."""
 
+    logged = ("loss", "accuracy")
+
     def __init__(self, cfg: ArcFaceCriterionConfig, task: Any):
         super().__init__(task)
         if not cfg.scale > 0:

@@ -26,7 +26,10 @@ class BinaryCrossEntropyWithLogitsCriterionConfig(OpenConfig):
         default="macro", metadata={"help": "how AUROC, AUPRC and F-measure are averaged over classes"}
     )
     report_per_class: bool = field(default=False, metadata={"help": "report AUROC and AUPRC of every class"})
-    report_cinc_score: bool = field(default=False, metadata={"help": "report the CinC 2021 score"})
+    report_cinc_score: Optional[bool] = field(
+        default=None,
+        metadata={"help": "report the CinC 2021 score; default: where its weight matrix is"},
+    )
     weights_file: Optional[str] = field(
         default=None, metadata={"help": "its weight matrix (CSV); default: weights.csv beside the manifest"}
     )
@@ -35,6 +38,8 @@ class BinaryCrossEntropyWithLogitsCriterionConfig(OpenConfig):
 @register_criterion("binary_cross_entropy_with_logits", dataclass=BinaryCrossEntropyWithLogitsCriterionConfig)
 class BinaryCrossEntropyWithLogitsCriterion(FairseqCriterion):
     """Binary cross entropy summed over segments and classes; the sample size counts both."""
+
+    logged = ("loss", "label_accuracy")  # what validation logs, beside what the task does
 
     def __init__(self, cfg: BinaryCrossEntropyWithLogitsCriterionConfig, task: Any):
         super().__init__(task)

@@ -14,6 +14,7 @@ from fairseq.criterions import register_criterion
 from fairseq.dataclass import ChoiceEnum
 from torch import Tensor
 
+from fairseq_signals.criterions.cmsc import check_pairs
 from fairseq_signals.criterions.contrast import Contrast, ContrastConfig, ContrastCriterion
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.nt_xent import cosines
@@ -92,17 +93,13 @@ class CLOCSCriterion(ContrastCriterion):
     keys = ("patient_id", "segment", "view")
 
     def check_data(self, n_views: int, pairs: bool) -> None:
-        if str(self.cfg.mode) == "cmsc" and not pairs:
-            raise ConfigError("criterion.mode=cmsc compares segments of a pair: set task.segment_pairs=true")
-        if str(self.cfg.mode) == "cmlc" and n_views < 2:
+        mode = str(self.cfg.mode)
+        if mode != "cmlc":
+            check_pairs(f"criterion.mode={mode}", pairs)
+        if mode != "cmsc" and n_views < 2:
             raise ConfigError(
-                "criterion.mode=cmlc compares leads, but there is one view of each segment: set "
+                f"criterion.mode={mode} compares leads, but there is one view of each segment: set "
                 "task.view_leads=single"
-            )
-        if not pairs and n_views < 2:
-            raise ConfigError(
-                "criterion.mode=cmsmlc compares segments and leads, but an item is one view of one segment: "
-                "set task.segment_pairs=true and task.view_leads=single"
             )
 
     def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:

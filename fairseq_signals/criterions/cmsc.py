@@ -109,13 +109,24 @@ def check_cmsc_config(cfg: CMSCCriterionConfig) -> None:
             raise ConfigError(f"criterion.{name} must be > 0, but is {getattr(cfg, name)} instead")
 
 
+def check_pairs(what: str, pairs: bool) -> None:
+    """Raise ConfigError where items are single segments, which would leave the loss at 0."""
+    if not pairs:
+        raise ConfigError(
+            f"{what} compares the two segments of a pair, but task.segment_pairs is false: set it to true"
+        )
+
+
 @register_criterion("cmsc", dataclass=CMSCCriterionConfig)
 class CMSCCriterion(FairseqCriterion):
     """The global term alone, on a model with `global_representation`."""
 
+    logged = ("loss",)
+
     def __init__(self, cfg: CMSCCriterionConfig, task: Any):
         super().__init__(task)
         check_cmsc_config(cfg)
+        check_pairs("criterion cmsc", getattr(task, "pairs", True))
         self.cfg = cfg
 
     @classmethod

@@ -45,6 +45,7 @@ class ContrastCriterion(FairseqCriterion):
 
     config_class: Any = ContrastConfig
     keys: Tuple[str, ...] = ()
+    logged = ("loss", "positive_pairs", "accuracy")
 
     def __init__(self, cfg: Any, task: Any):
         super().__init__(task)
@@ -52,7 +53,7 @@ class ContrastCriterion(FairseqCriterion):
             raise ConfigError(f"criterion.temp must be > 0, but is {cfg.temp} instead")
         self.cfg = cfg
         if hasattr(task, "n_views"):
-            self.check_data(task.n_views, task.cfg.segment_pairs)
+            self.check_data(task.n_views, task.pairs)
 
     @classmethod
     def build_criterion(cls, cfg: Any, task: Any) -> "ContrastCriterion":

@@ -68,6 +68,13 @@ def local_term(
     return loss, sample_size, log
 
 
+def local_metrics(cfg: ECGWav2Vec2CriterionConfig) -> Tuple[str, ...]:
+    """What is logged of the local term; a model without a quantizer has no diversity and no statistics."""
+    weights = {"diversity_loss": cfg.loss_weights[0], "features_pen_loss": cfg.loss_weights[-1]}
+    regularisers = [name for name, weight in weights.items() if weight != 0]
+    return ("loss", "contrastive_loss", "accuracy", *regularisers, *cfg.log_keys)
+
+
 def check_local_config(cfg: ECGWav2Vec2CriterionConfig) -> None:
     """Raise ConfigError unless `loss_weights` holds one or two numbers, none negative."""
     if len(cfg.loss_weights) not in (1, 2) or min(cfg.loss_weights) < 0:
@@ -101,6 +108,7 @@ class ECGWav2Vec2Criterion(FairseqCriterion):
         super().__init__(task)
         check_local_config(cfg)
         self.cfg = cfg
+        self.logged = local_metrics(cfg)
 
     @classmethod
     def build_criterion(cls, cfg: ECGWav2Vec2CriterionConfig, task: Any) -> "ECGWav2Vec2Criterion":

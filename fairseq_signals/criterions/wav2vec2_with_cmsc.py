@@ -6,11 +6,17 @@ from typing import Any, Dict, List, Tuple
 from fairseq.criterions import FairseqCriterion, register_criterion
 from torch import Tensor
 
-from fairseq_signals.criterions.cmsc import CMSCCriterionConfig, check_cmsc_config, global_term
+from fairseq_signals.criterions.cmsc import (
+    CMSCCriterionConfig,
+    check_cmsc_config,
+    check_pairs,
+    global_term,
+)
 from fairseq_signals.criterions.ecg_wav2vec2 import (
     NOT_MEANS,
     ECGWav2Vec2CriterionConfig,
     check_local_config,
+    local_metrics,
     local_term,
     reduce_pretraining_metrics,
 )
@@ -32,7 +38,10 @@ class Wav2Vec2WithCMSCCriterion(FairseqCriterion):
         super().__init__(task)
         check_local_config(cfg)
         check_cmsc_config(cfg)
+        if cfg.cmsc_weight != 0:
+            check_pairs("criterion wav2vec2_with_cmsc", getattr(task, "pairs", True))
         self.cfg = cfg
+        self.logged = (*local_metrics(cfg), "cmsc_loss")
 
     @classmethod
     def build_criterion(cls, cfg: Wav2Vec2WithCMSCCriterionConfig, task: Any) -> "Wav2Vec2WithCMSCCriterion":

@@ -50,7 +50,10 @@ def expected_calibration_error(bins: CalibrationBins) -> float:
 
 
 def wilson_interval(share: np.ndarray, count: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence interval of a share of `count` cases (Wilson 1927), 95 % for the default z: lower, upper."""
+    """Confidence interval of a share of `count` cases (Wilson 1927), 95 % for the default z: lower, upper.
+
+    It holds the share and lies in [0, 1], also where rounding would put an end 1e-16 beside 0 or 1.
+    """
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return centre - half, centre + half
+    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)

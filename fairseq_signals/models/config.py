@@ -20,6 +20,11 @@ class OpenConfig(FairseqDataclass, Dict[str, Any]):  # type: ignore[misc]
     """Base of our configurations: keeps unknown keys until `check_keys` reports them."""
 
 
+def whole_config(cfg: Any) -> Any:
+    """The configuration that `cfg` is a section of; an empty one where it is no part of any."""
+    return cfg._get_root() if OmegaConf.is_config(cfg) else {}
+
+
 def check_keys(dataclass: Any, cfg: Any, section: str) -> None:
     """Raise ConfigError where `cfg` has a key that is not a field of the component's dataclass.
 

@@ -20,7 +20,7 @@ from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.modules.distributed import contributing_no_rows, wait_for_workers, worker_rank
 from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint
-from fairseq_signals.tasks.validation import ValidationSet
+from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
 
 
@@ -144,6 +144,17 @@ class ECGTask(FairseqTask):
         if getattr(cfg, "in_d", None) not in (None, in_d):  # without a value, it has its default later
             raise ConfigError(f"model.in_d is {cfg.in_d}, but task.leads_to_load gives {in_d} leads")
         return super().build_model(cfg, from_checkpoint)
+
+    def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build the criterion, after checking that its validation logs what the best checkpoint goes by."""
+        criterion = super().build_criterion(cfg, *args, **kwargs)
+        if hasattr(criterion, "logged"):  # ours; what stock criterions log is not known before they do
+            check_best_metric(self.cfg, self.prepare_validation(criterion))
+        return criterion
+
+    def prepare_validation(self, criterion: Any) -> List[str]:
+        """Find what metrics of whole validation sets need; gives the names of all that validation logs."""
+        return list(criterion.logged)
 
     def train_step(
         self,

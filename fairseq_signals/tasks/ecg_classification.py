@@ -97,22 +97,25 @@ class ECGClassificationTask(ECGTask):
             complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
         return super().build_model(cfg, from_checkpoint)
 
-    def build_criterion(self, cfg: Any, *from_checkpoint: bool) -> Any:
-        """Build the criterion and find what its metrics need (only later fairseq has `from_checkpoint`)."""
-        criterion = super().build_criterion(cfg, *from_checkpoint)
-        self.weights = (
-            self._weights(criterion.cfg) if getattr(criterion.cfg, "report_cinc_score", False) else None
-        )
-        return criterion
-
-    def _weights(self, cfg: Any) -> Tuple[np.ndarray, int]:
+    def prepare_validation(self, criterion: Any) -> List[str]:
+        """Find the weight matrix of the CinC 2021 score, where it is to be reported."""
+        cfg = criterion.cfg
         path = Path(cfg.weights_file) if cfg.weights_file else Path(self.cfg.data) / "weights.csv"
+        wanted = cfg.report_cinc_score
+        if wanted is None:
+            wanted = bool(cfg.weights_file) or path.is_file()
+        self.weights = self._weights(path) if wanted else None
+        self.metric_names = metric_names(cfg, self.num_labels, wanted)
+        return [*super().prepare_validation(criterion), *self.metric_names]
+
+    def _weights(self, path: Path) -> Tuple[np.ndarray, int]:
         if self.labels is None:
             raise ConfigError("criterion.report_cinc_score needs labels.csv beside the manifests")
         if not path.is_file():
             raise ConfigError(
                 f"criterion.report_cinc_score: there is no weight matrix {path}; "
-                "set criterion.weights_file, or report_cinc_score=false"
+                "set criterion.weights_file, or report_cinc_score=false and "
+                "checkpoint.best_checkpoint_metric=auroc"
             )
         return read_weights(path, self.labels), self.labels.index_of_code(SINUS_RHYTHM)
 
@@ -123,17 +126,17 @@ class ECGClassificationTask(ECGTask):
         def compute(columns: Dict[str, np.ndarray]) -> Dict[str, float]:
             return validation_metrics(columns["label"], columns["scores"], cfg, self.weights)
 
-        log_whole_set(outputs, compute, metric_names(cfg, self.num_labels))
+        log_whole_set(outputs, compute, self.metric_names)
 
 
-def metric_names(cfg: Any, n_classes: int) -> List[str]:
-    """The metrics that `validation_metrics` gives under this criterion configuration."""
+def metric_names(cfg: Any, n_classes: int, cinc_score: bool) -> List[str]:
+    """The metrics of `validation_metrics` to log under this criterion configuration."""
     names = ["accuracy", "f_measure"]
     if cfg.report_auc:
         names += ["auroc", "auprc"]
         if cfg.report_per_class:
             names += [f"{kind}_{c}" for c in range(n_classes) for kind in ("auroc", "auprc")]
-    return names + (["cinc_score"] if cfg.report_cinc_score else [])
+    return names + (["cinc_score"] if cinc_score else [])
 
 
 def validation_metrics(

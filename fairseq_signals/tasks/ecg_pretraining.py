@@ -6,6 +6,7 @@ from typing import Any
 from fairseq.tasks import register_task
 
 from fairseq_signals.data.views import Views
+from fairseq_signals.errors import ConfigError
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 
 
@@ -13,10 +14,10 @@ from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 class ECGPretrainingConfig(ECGTaskConfig):
     """Options of pre-training data."""
 
-    segment_pairs: bool = field(
+    segment_pairs: Any = field(  # a bool that is True by default would be a flag that makes it False
         default=True,
         metadata={
-            "help": "an item is a pair of adjacent segments (global losses need pairs); else one segment"
+            "help": "an item is a pair of adjacent segments (global losses need pairs); false: one segment"
         },
     )
     views: int = field(
@@ -40,6 +41,10 @@ class ECGPretrainingTask(ECGTask):
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
+        given = cfg.segment_pairs
+        self.pairs = {"true": True, "false": False}.get(str(given).lower())
+        if self.pairs is None:
+            raise ConfigError(f"task.segment_pairs must be true or false, but is {given!r} instead")
         self.n_views = len(Views(self.leads, cfg.views, cfg.view_leads, cfg.min_view_leads))
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
@@ -47,7 +52,7 @@ class ECGPretrainingTask(ECGTask):
         self.datasets[split] = self.dataset_of(
             self.manifest(split),
             split,
-            pairs=self.cfg.segment_pairs,
+            pairs=self.pairs,
             transform=self.transforms,
             views=self.cfg.views,
             view_leads=self.cfg.view_leads,

@@ -7,8 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Optional
 
-from omegaconf import OmegaConf
-
+from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import worker_rank
 
 logger = logging.getLogger(__name__)
@@ -16,8 +15,7 @@ logger = logging.getLogger(__name__)
 
 def own_checkpoint(cfg: Any) -> Optional[Path]:
     """Where the run that `cfg` is a section of continues from; None where there is no whole configuration."""
-    root = cfg._get_root() if OmegaConf.is_config(cfg) else {}
-    checkpoint = root.get("checkpoint")
+    checkpoint = whole_config(cfg).get("checkpoint")
     if checkpoint is None or "save_dir" not in checkpoint:
         return None
     return Path(checkpoint.save_dir) / checkpoint.restore_file

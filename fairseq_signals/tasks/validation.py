@@ -1,7 +1,7 @@
 """Validation over a whole set: outputs of all batches and workers first, metrics of them at the end."""
 
 from collections.abc import Sequence
-from typing import Callable, Dict, List, Set
+from typing import Any, Callable, Dict, List, Set
 
 import numpy as np
 import torch
@@ -9,7 +9,29 @@ from fairseq.logging import metrics
 from fairseq.logging.meters import MetersDict
 from torch import Tensor
 
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import gather_rows
+
+
+def check_best_metric(cfg: Any, logged: Sequence[str]) -> None:
+    """Raise ConfigError where the best checkpoint goes by what validation does not log.
+
+    fairseq finds out after an epoch, with a KeyError.
+
+    Args:
+        cfg: a section of the whole configuration.
+        logged: the metrics that there are.
+    """
+    whole = whole_config(cfg)
+    metric = (whole.get("checkpoint") or {}).get("best_checkpoint_metric")
+    if metric in (None, *logged) or (whole.get("dataset") or {}).get("disable_validation"):
+        return
+    raise ConfigError(
+        f"checkpoint.best_checkpoint_metric is {metric}, but validation logs {', '.join(logged)}. Choose one "
+        f"of these, with maximize_best_checkpoint_metric to match, or see whether a report_ option of the "
+        f"criterion adds {metric}"
+    )
 
 
 class ValidationSet:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, Dict
 
 from fairseq_signals.errors import ConfigError
 
 KEY = "task.perturbation_params"
-_KINDS = {bool: "true or false", int: "an integer", float: "a number"}
+_KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
 
 
 def parameters_of(transform: Any) -> Dict[str, Field]:
@@ -29,6 +30,8 @@ def check_types(transform: Any) -> None:
 def _is_of(kind: type, value: Any) -> bool:
     if kind is bool or isinstance(value, bool):
         return kind is bool and isinstance(value, bool)
+    if kind is str:
+        return isinstance(value, str)
     if kind is int:
         return isinstance(value, numbers.Integral)
     return isinstance(value, numbers.Real) and math.isfinite(value)
@@ -39,6 +42,12 @@ def check_between(transform: Any, name: str, lowest: float, highest: float = mat
     if not lowest <= getattr(transform, name) <= highest:
         bounds = f"at least {lowest:g}" if highest == math.inf else f"in [{lowest:g}, {highest:g}]"
         raise out_of_range(transform, name, bounds)
+
+
+def check_choice(transform: Any, name: str, choices: Sequence[str]) -> None:
+    """Raise ConfigError unless a parameter is one of the choices."""
+    if getattr(transform, name) not in choices:
+        raise out_of_range(transform, name, f"one of {', '.join(choices)}")
 
 
 def check_range(transform: Any, low: str, high: str, lowest: float = 0.0, highest: float = math.inf) -> None:

@@ -98,14 +98,15 @@ def test_a_larger_temperature_brings_the_loss_nearer_to_that_of_no_knowledge(nam
     [
         ("simclr", {}, 1, True, "criterion simclr contrasts views of a segment, but task.views is 1"),
         ("3kg", {}, 1, False, "criterion 3kg .* task.views is 1 and task.segment_pairs is false"),
-        ("clocs", {}, 1, False, "criterion.mode=cmsc .* set task.segment_pairs=true"),
-        ("clocs", {"mode": "cmsc"}, 12, False, "criterion.mode=cmsc .* set task.segment_pairs=true"),
+        ("clocs", {}, 1, False, "criterion.mode=cmsc .* task.segment_pairs is false"),
+        ("clocs", {"mode": "cmsc"}, 12, False, "criterion.mode=cmsc .* task.segment_pairs is false"),
         ("clocs", {"mode": "cmlc"}, 1, True, "criterion.mode=cmlc .* set task.view_leads=single"),
-        ("clocs", {"mode": "cmsmlc"}, 1, False, "criterion.mode=cmsmlc compares segments and leads"),
+        ("clocs", {"mode": "cmsmlc"}, 2, False, "criterion.mode=cmsmlc .* task.segment_pairs is false"),
+        ("clocs", {"mode": "cmsmlc"}, 1, True, "criterion.mode=cmsmlc .* set task.view_leads=single"),
     ],
 )
-def test_data_without_any_positive_pair_is_refused_by_name(name, options, n_views, pairs, message):
-    task = SimpleNamespace(n_views=n_views, cfg=SimpleNamespace(segment_pairs=pairs))
+def test_data_that_lacks_positive_pairs_of_a_kind_is_refused_by_name(name, options, n_views, pairs, message):
+    task = SimpleNamespace(n_views=n_views, pairs=pairs)
     with pytest.raises(ConfigError, match=message):
         build(name, task, **options)
 
@@ -118,12 +119,11 @@ def test_data_without_any_positive_pair_is_refused_by_name(name, options, n_view
         ("3kg", {}, 1, True),
         ("clocs", {"mode": "cmsc"}, 1, True),
         ("clocs", {"mode": "cmlc"}, 12, False),
-        ("clocs", {"mode": "cmsmlc"}, 1, True),
-        ("clocs", {"mode": "cmsmlc"}, 2, False),
+        ("clocs", {"mode": "cmsmlc"}, 2, True),
     ],
 )
 def test_data_with_positive_pairs_is_taken(name, options, n_views, pairs, make_contrastive, views):
-    task = SimpleNamespace(n_views=n_views, cfg=SimpleNamespace(segment_pairs=pairs))
+    task = SimpleNamespace(n_views=n_views, pairs=pairs)
     criterion = build(name, task, **options)
     sample = views(n_views=n_views, n_segments=2 if pairs else 1)
     _, _, log = criterion(make_contrastive(), sample)

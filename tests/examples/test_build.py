@@ -10,6 +10,7 @@ import pytest
 import torch
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.dataclass.initialize import add_defaults
+from fairseq.logging import metrics
 from fairseq.tasks import setup_task
 from omegaconf import OmegaConf
 
@@ -55,6 +56,22 @@ def test_a_configuration_builds_its_task_model_and_criterion(path, complete):
         assert size < 20_000  # the shape is that of the tiny pre-trained model
     elif cfg.model.encoder_layers == 12:
         assert 88e6 < size < 93e6  # the paper's
+
+
+SMALL = [p for p in FILES if p.stem.endswith("_demo") or not {"pretraining", "scratch"} & set(p.parts)]
+
+
+@pytest.mark.parametrize("path", SMALL, ids=lambda path: path.relative_to(EXAMPLES).as_posix())
+def test_the_best_checkpoint_can_be_chosen_by_just_what_validation_logs(path, complete):
+    cfg = complete(path)
+    task = setup_task(cfg.task)
+    model, criterion = task.build_model(cfg.model), task.build_criterion(cfg.criterion)
+    task.load_dataset("valid")
+    dataset = task.dataset("valid")
+    batch = dataset.collater([dataset[i] for i in range(3)])
+    with metrics.aggregate(new_root=True) as logged:
+        task.reduce_metrics([task.valid_step(batch, model, criterion)[2]], criterion)
+    assert set(logged) - {"nsignals"} == set(task.prepare_validation(criterion))
 
 
 def first_items(cfg, n: int) -> dict:

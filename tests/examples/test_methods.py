@@ -147,8 +147,13 @@ def test_noise_methods_differ_in_the_transforms_only(path):
     base = "simclr_rlm" if path.stem.startswith("simclr") else "w2v_cmsc"
     other = load(path.with_name(f"{base}_demo.yaml" if path in DEMO else f"{base}.yaml"))
     assert without(noisy, {"task": TRANSFORMS}) == without(other, {"task": TRANSFORMS})
-    wanted = [name for name in NOISES if "physio3" not in path.stem or name != "emg_noise"]
+    wanted = [name for name in NOISES if "physio3" not in path.stem or name != "baseline_shift"]
     assert [name for name in noisy["task"]["perturbation_mode"] if name != "random_leads_masking"] == wanted
+    paper = {
+        "baseline_shift": {"max_amplitude_mv": 0.5, "amplitudes": "each_lead", "span": "uniform"},
+        "baseline_wander": {"frequencies": "harmonics"},
+    }
+    assert noisy["task"]["perturbation_params"] == {name: paper[name] for name in paper if name in wanted}
     assert noisy["task"]["p"] == [1.0]
 
 

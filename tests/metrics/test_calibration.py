@@ -35,6 +35,15 @@ def test_wilson_gives_the_textbook_interval():
     np.testing.assert_allclose(high, [0.2775, 0.5962], atol=1e-4)
 
 
+def test_wilson_holds_the_share_and_stays_within_0_and_1():
+    count = np.arange(1, 20_000).astype(float)
+    for share in (0.0, 1.0, 1 / count, 1 - 1 / count, np.rint(count / 3) / count):
+        low, high = wilson_interval(np.broadcast_to(share, count.shape), count)
+        assert ((low >= 0) & (low <= share) & (share <= high) & (high <= 1)).all()
+    none = wilson_interval(np.zeros(count.size), count)[1]
+    np.testing.assert_allclose(none, 1.96**2 / (count + 1.96**2))  # the closed form for none of n
+
+
 def test_what_is_no_probability_is_refused():
     with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         calibration_bins([1], [1.5])

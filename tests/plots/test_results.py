@@ -50,6 +50,16 @@ def test_calibration_shows_all_classes_against_the_diagonal(scores):
     assert counts.get_xlim() == (0, 1)
 
 
+@pytest.mark.parametrize("happened", [False, True])
+def test_calibration_draws_bins_in_which_none_or_all_happened(happened):
+    sizes = [1, 2, 5, 10, 17, 39, 50, 68, 87, 100]
+    probabilities = np.repeat(np.linspace(0.05, 0.95, len(sizes)), sizes)[:, None]
+    curve = draw_calibration(np.full(probabilities.shape, happened), probabilities, ["AF"], "model").axes[0]
+    ends = np.array([[segment[0, 1], segment[1, 1]] for segment in curve.collections[0].get_segments()])
+    assert len(ends) == len(sizes)
+    assert (ends[:, int(happened)] == happened).all()
+
+
 def test_confusion_holds_shares_of_rows_and_the_reward_its_sum(scores):
     labels, _, names = scores
     axes = draw_confusion(labels, labels, names, "model", np.eye(4)).axes

@@ -1,9 +1,11 @@
 """Classification: classes from files, and metrics of a whole validation set."""
 
+import fairseq.tasks
 import numpy as np
 import pytest
 import scipy.io
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from fairseq_signals.data.manifest import Row, write_manifest
@@ -97,7 +99,7 @@ def test_a_checkpoint_keeps_the_classes_and_other_classes_are_refused(task, setu
 def test_metrics_are_of_the_whole_set_whatever_the_batches(
     task, labels, build_criterion, validate, batch_size
 ):
-    criterion = build_criterion(task, BCE, report_cinc_score=True, report_per_class=True)
+    criterion = build_criterion(task, BCE, report_per_class=True)
     found = validate(task, criterion, FirstSamples().eval(), "valid", batch_size)
     scores = scores_of(task, "valid")
     expected = classification_metrics(labels["valid"], scores, threshold=0.5, average="macro")
@@ -171,9 +173,9 @@ def test_metrics_are_computed_once_and_not_after_every_batch(task, build_criteri
 
 
 def test_without_auc_none_is_reported(task, build_criterion, validate):
-    found = validate(task, build_criterion(task, BCE, report_auc=False), FirstSamples().eval())
-    assert not [name for name in found if name.startswith("au")]
-    assert "cinc_score" not in found
+    criterion = build_criterion(task, BCE, report_auc=False, report_cinc_score=False)
+    found = validate(task, criterion, FirstSamples().eval())
+    assert set(found) == {"nsignals", "loss", "label_accuracy", "accuracy", "f_measure"}
 
 
 def test_training_batches_are_not_collected(task, build_criterion):
@@ -193,8 +195,27 @@ def test_what_the_challenge_score_needs_is_asked_for(setup, data, build_criterio
     ):
         build_criterion(setup("ecg_classification", tmp_path), BCE, report_cinc_score=True)
     task = setup("ecg_classification", tmp_path)
-    build_criterion(task, BCE, report_cinc_score=True, weights_file=str(data / "weights.csv"))
+    build_criterion(task, BCE)
+    assert task.weights is None
+    build_criterion(task, BCE, weights_file=str(data / "weights.csv"))
     assert task.weights[0].shape == (C, C)
+
+
+@pytest.mark.parametrize("metric", ["cinc_score", "auroc_3"])
+def test_a_best_checkpoint_by_what_validation_does_not_log_is_refused_at_the_start(metric, data):
+    def build(*, disable_validation: bool = False, **options: bool):
+        sections = {"task": {"_name": "ecg_classification", "data": str(data)}, "common": {"seed": 1}}
+        sections["checkpoint"] = {"best_checkpoint_metric": metric, "save_dir": "x", "restore_file": "y"}
+        sections["dataset"] = {"disable_validation": disable_validation}
+        sections["criterion"] = {"_name": BCE, "report_cinc_score": False, **options}
+        cfg = OmegaConf.create(sections)
+        return fairseq.tasks.setup_task(cfg.task).build_criterion(cfg.criterion)
+
+    logged = "loss, label_accuracy, accuracy, f_measure, auroc, auprc. Choose one of these"
+    with pytest.raises(ConfigError, match=f"metric is {metric}, but validation logs {logged}"):
+        build()
+    assert build(disable_validation=True)
+    assert build(report_cinc_score=True, report_per_class=True)
 
 
 def test_a_class_that_the_table_lacks_is_named_with_its_line(setup, data, tmp_path):

@@ -98,12 +98,38 @@ def test_views_are_those_of_the_configuration_in_training_and_validation(
     [
         ({"views": 2, "view_leads": "single"}, r"task\.views is 2, but task\.view_leads=single"),
         ({"views": 2, "view_leads": "disjoint", "leads_to_load": "1"}, r"task\.leads_to_load gives 1 leads"),
+        ({"segment_pairs": "no"}, r"task\.segment_pairs must be true or false, but is 'no' instead"),
         ({"view_leads": "every"}, r"task\.view_leads must be one of all, disjoint, single"),
     ],
 )
-def test_views_that_cannot_be_are_refused_before_any_data_is_read(setup, options, message):
+def test_pairs_and_views_that_cannot_be_are_refused_before_any_data_is_read(setup, options, message):
     with pytest.raises(ConfigError, match=message):
         setup("ecg_pretraining", "/nowhere", **options)
+
+
+def test_a_global_loss_that_would_be_0_throughout_is_refused_before_any_data_is_read(setup, build_criterion):
+    single = setup("ecg_pretraining", "/nowhere", segment_pairs=False)
+    for name in ("cmsc", "wav2vec2_with_cmsc"):
+        with pytest.raises(ConfigError, match=f"criterion {name} compares .* task.segment_pairs is false"):
+            build_criterion(single, name)
+        assert build_criterion(setup("ecg_pretraining", "/nowhere"), name)
+    for name, options in (("wav2vec2_with_cmsc", {"cmsc_weight": 0.0}), ("ecg_wav2vec2", {})):
+        assert build_criterion(single, name, **options)
+
+
+@pytest.mark.filterwarnings("ignore")  # hydra has much to say about how fairseq calls it
+@pytest.mark.parametrize(
+    ("arguments", "pairs"),
+    [([], True), (["--segment-pairs", "true"], True), (["--segment-pairs", "false"], False)],
+)
+def test_the_flag_of_pairs_does_what_it_says(arguments, pairs):
+    from fairseq import options, tasks
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    command = ["/nowhere", "--task=ecg_pretraining", "--arch=wav2vec2_cmsc", "--criterion=cmsc", *arguments]
+    args = options.parse_args_and_arch(options.get_training_parser(), command)
+    task = tasks.setup_task(convert_namespace_to_omegaconf(args).task)
+    assert task.pairs is pairs
 
 
 @pytest.mark.parametrize(

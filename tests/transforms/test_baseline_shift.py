@@ -48,6 +48,25 @@ def test_the_amplitude_is_uniform(assert_distributed):
     assert_distributed(np.abs(bounded).max(axis=(1, 2)), stats.uniform(1, 2))
 
 
+PAPER = {"max_amplitude_mv": 0.5, "amplitudes": "each_lead", "span": "uniform"}
+
+
+def test_the_shift_of_the_paper_is_uniform_around_0_in_each_lead_on_one_span(assert_distributed):
+    step = steps(2000, 50, **PAPER)
+    value = np.take_along_axis(step, spans(step)[:, :1, None].repeat(12, axis=1), axis=2)[:, :, 0]
+    np.testing.assert_allclose(step, value[:, :, None] * (step != 0), atol=1e-6)  # one value, and 0 elsewhere
+    for lead in value.T:
+        assert_distributed(lead, stats.uniform(-0.5, 1))
+    assert abs(np.corrcoef(np.abs(value[:, 0]), np.abs(value[:, 1]))[0, 1]) < 0.11  # five standard deviations
+
+
+def test_a_uniform_span_lies_between_two_uniform_times(assert_distributed):
+    start, length = spans(steps(2000, **PAPER)).T
+    noise = np.random.default_rng(0).uniform(size=(2, 2000))
+    assert_distributed((start + noise[0]) / N, stats.beta(1, 2))  # the lesser and the larger of two
+    assert_distributed((start + length - noise[1]) / N, stats.beta(2, 1))
+
+
 def test_signs_are_even_and_independent_between_leads(assert_share):
     up = steps(2000, 50).sum(axis=2) > 0
     assert_share(up, 0.5)

@@ -90,6 +90,32 @@ def test_the_factor_has_the_mean_and_spread_that_are_asked_for(assert_distribute
     assert_distributed(factors, stats.norm(5.0, 0.1))
 
 
+def test_harmonics_have_power_at_multiples_of_one_frequency_only(assert_distributed):
+    """Of 100 s at df = 0.05 Hz, the line of k df is bin 5 k; the leads' factor is 1."""
+    rng, n = np.random.default_rng(0), 1000
+    one = {"min_frequency_hz": 0.05, "max_frequency_hz": 0.05, "lead_factor_sd": 0.0}
+    transform = BaselineWander(10.0, **one, frequencies="harmonics")
+    line = np.array([2 / n * np.fft.rfft(transform.noise_mv(n, rng)[0]) for _ in range(2000)])
+    assert np.abs(np.delete(line, [5, 10, 15], axis=1)).max() < 1e-6
+    for k in (5, 10, 15):
+        assert_distributed(np.abs(line[:, k]), stats.uniform(0, 0.5))
+        assert_distributed(np.angle(line[:, k]), stats.uniform(-np.pi, 2 * np.pi))
+
+
+def test_the_one_frequency_of_harmonics_is_uniform_in_the_band(monkeypatch, assert_distributed):
+    drawn = []
+    monkeypatch.setattr(
+        "fairseq_signals.transforms.baseline_wander.sum_of_cosines",
+        lambda n, fs, frequency, *_: drawn.append(frequency) or np.zeros(n, np.float32),
+    )
+    rng, transform = np.random.default_rng(0), BaselineWander(FS, frequencies="harmonics")
+    for _ in range(1000):
+        transform.noise_mv(1, rng)
+    df = np.array(drawn)[:, 0]
+    np.testing.assert_allclose(drawn, np.outer(df, [1, 2, 3]))
+    assert_distributed(df, stats.uniform(0.01, 0.19))
+
+
 def test_three_components_by_default_and_as_many_as_asked_for():
     """The root mean square of K cosines of amplitude 1 and different frequencies is sqrt(K / 2)."""
     n, fs = 40_000, 1.0

@@ -114,9 +114,11 @@ def test_two_transforms_are_applied_independently_of_each_other(assert_share):
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMS if name != "random_leads_masking"])
 def test_parameters_reach_their_transform(name):
+    words = {"frequencies": "harmonics", "amplitudes": "each_lead", "span": "uniform"}
+    defaults = {key: field.default for key, field in parameters_of(TRANSFORMS[name]).items()}
     changed = {
-        key: {bool: not field.default, int: 2, float: field.default / 2}[type(field.default)]
-        for key, field in parameters_of(TRANSFORMS[name]).items()
+        key: words[key] if key in words else {bool: not value, int: 2, float: value / 2}[type(value)]
+        for key, value in defaults.items()
     }
     if "max_scale" in changed:
         changed["max_scale"] = 0.9

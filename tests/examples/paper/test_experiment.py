@@ -26,6 +26,12 @@ def test_every_file_of_the_folder_is_a_scale_of_its_name(paper_dir, experiment):
         assert experiment(name)["scale"] == name
 
 
+@pytest.mark.parametrize("name", ["small", "paper"])
+def test_dx_is_chosen_by_the_papers_measure(name, experiment):
+    arguments = experiment(name).finetune_arguments("classification", "w2v", "12", "12", "1")
+    assert "checkpoint.best_checkpoint_metric=cinc_score" in arguments
+
+
 def test_a_key_that_does_not_exist_is_refused_with_the_nearest(experiment):
     with pytest.raises(ConfigError, match="there is no key pretrain_seed; did you mean pretrain_seeds"):
         experiment("demo", pretrain_seed=True)
