@@ -16,7 +16,7 @@ from fairseq_signals.model_arguments import RECORDS, add_model, add_use, require
 if TYPE_CHECKING:
     import numpy as np
 
-    from fairseq_signals.inference.listing import Named
+    from fairseq_signals.inference.listing import ListedRecording
     from fairseq_signals.inference.model import ECGModel
 
 
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 def _embeddings(
     model: ECGModel,
-    recordings: Sequence[Named],
+    recordings: Sequence[ListedRecording],
     args: argparse.Namespace,
     rejected: list[tuple[str, FairseqSignalsError]],
 ) -> tuple[list[str], list[np.ndarray]]:

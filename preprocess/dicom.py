@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from fairseq_signals.data.folder_cli import preprocess_files
+from fairseq_signals.ecg.readers.detect import is_dicom
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 
@@ -19,11 +20,6 @@ SUFFIXES = (".dcm", ".dicom", ".ima")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     return preprocess_files(argv, "a folder of DICOM waveforms -> record store", SUFFIXES, "dicom", is_dicom)
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is a DICOM file."""
-    return head[128:132] == b"DICM"
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.data.record_table import join_table, read_record_table
-from fairseq_signals.data.rows import Item, item_without_header
-from fairseq_signals.ecg.folder import find_records
+from fairseq_signals.data.rows import Item, item_of
+from fairseq_signals.ecg.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.errors import StoreError
 
 #: Name of each subset, as `source` in the store, and the name of its folder in the challenge.
@@ -115,25 +116,25 @@ def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
     """The records of one subset; the file name is the record's id, wherever in the subset it lies."""
     items: dict[str, Item] = {}
     for folder in folders:
-        listing = find_records(folder)
-        for record in listing.records:
-            record_id = PurePosixPath(record.record_id).name
-            if record_id in items:
-                first = items[record_id].path
-                items[record_id + " (again)"] = Item(
-                    name,
-                    record_id,
-                    str(record.path),
-                    record.digest,
-                    rejected=f"{record.path}: {first} has the same name and is kept. Remove one of them.",
+        for found in sorted(iter_records(folder), key=_orphans_last):
+            item = item_of(found._replace(record_id=PurePosixPath(found.record_id).name), name)
+            if found.rejected_kind == WITHOUT_HEADER:
+                record_id = PurePosixPath(found.path.name).stem
+                items.setdefault(record_id, replace(item, record_id=record_id))
+            elif item.record_id in items:
+                first = items[item.record_id].path
+                items[item.record_id + " (again)"] = replace(
+                    item,
+                    rejected=f"{item.path}: {first} has the same name and is kept. Remove one of them.",
                     rejected_kind="with a name that occurs twice",
                 )
             else:
-                items[record_id] = Item(name, record_id, str(record.path), record.digest)
-        for orphan in listing.orphans:
-            record_id = PurePosixPath(orphan).stem
-            items.setdefault(record_id, item_without_header(name, record_id, folder / orphan))
+                items[item.record_id] = item
     return list(items.values())
+
+
+def _orphans_last(found: FoundRecord) -> tuple[bool, FoundRecord]:
+    return found.rejected_kind == WITHOUT_HEADER, found
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from fairseq_signals.data.build_cli import add_store_arguments, build_from_argum
 from fairseq_signals.data.corpus_table import add_partial_argument, not_downloaded, without_absent
 from fairseq_signals.data.csv_table import read_rows
 from fairseq_signals.data.record_table import RecordTable, join_table
-from fairseq_signals.data.rows import list_files
+from fairseq_signals.data.rows import iter_folder
 from fairseq_signals.errors import StoreError
 
 TABLE = "metadata.csv"
@@ -43,7 +43,7 @@ def preprocess(args: argparse.Namespace) -> None:
     table = read_metadata(args.root / TABLE)
     items = [
         replace(item, record_id=PurePosixPath(item.record_id).name)
-        for item in list_files(args.root, SOURCE, (SUFFIX,), READER)
+        for item in iter_folder(args.root, SOURCE, reader=READER, suffixes=(SUFFIX,))
     ]
     present = {item.record_id for item in items}
     items += [

@@ -9,7 +9,7 @@ from typing import Callable
 
 from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.data.record_table import join_table, read_record_table
-from fairseq_signals.data.rows import Item, iter_items_of_files
+from fairseq_signals.data.rows import Item, iter_folder
 from fairseq_signals.errors import StoreError
 
 
@@ -45,13 +45,13 @@ def preprocess_files(
     Args:
         argv: the command line.
         description: of the script.
-        suffixes: of the files, see `fairseq_signals.data.rows.iter_items_of_files`.
+        suffixes: of the files, see `fairseq_signals.data.rows.iter_folder`.
         reader: what reads them.
         accept: tells by its first bytes whether a file of another name is one too.
     """
 
     def list_items(args: argparse.Namespace) -> Iterable[Item]:
-        return iter_items_of_files(args.root, args.source, suffixes, reader, args.patient_from_folder, accept)
+        return iter_folder(args.root, args.source, args.patient_from_folder, reader, suffixes, accept)
 
     args = folder_parser(description).parse_args(argv)
     return run(lambda args: store_folder(args, list_items), args)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Callable
 
 from fairseq_signals.data.codecs import INT16
 from fairseq_signals.data.shards import LeadFault, Rejection, ShardNotes, StoreRow
-from fairseq_signals.ecg.folder import Orphan, iter_files, iter_records
+from fairseq_signals.ecg.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.ecg.readers import load_reader, read_with
+from fairseq_signals.ecg.readers.detect import HEADER
 from fairseq_signals.ecg.reasons import UNFORESEEN
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.ecg.resample import resample_record
@@ -79,95 +80,51 @@ class BuildOptions:
 
 
 def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
-    """What `iter_folder` gives, as a list."""
+    """What `iter_folder` gives of WFDB records, as a list."""
     return list(iter_folder(root, source, patient_from_folder))
 
 
-def iter_folder(root: Path, source: str, patient_from_folder: bool = False) -> Iterator[Item]:
-    """Every record below a folder, and every signal file without a header as a rejected one.
+def iter_folder(
+    root: Path,
+    source: str,
+    patient_from_folder: bool = False,
+    reader: str = "wfdb",
+    suffixes: Sequence[str] = (HEADER,),
+    accept: Callable[[bytes], bool] | None = None,
+) -> Iterator[Item]:
+    """Every record below a folder, and as a rejected one what is no whole record.
 
     Args:
         root: the folder; a record's id is its path below it.
         source: name of the corpus.
         patient_from_folder: whether the folder a record lies in names its patient.
-
-    Raises:
-        StoreError: there is no such folder, or no record in it.
-    """
-    if not root.is_dir():
-        raise StoreError(f"{root}: there is no such folder")
-    n_records = 0
-    for found in iter_records(root):
-        if isinstance(found, Orphan):
-            yield item_without_header(source, found.record_id, found.path)
-        else:
-            n_records += 1
-            patient_id = _folder_name(found.record_id) if patient_from_folder else None
-            yield Item(source, found.record_id, str(found.path), found.digest, patient_id=patient_id)
-    if not n_records:
-        raise StoreError(f"{root}: there is no WFDB record (.hea) in this folder or below it")
-
-
-def list_files(
-    root: Path,
-    source: str,
-    suffixes: Sequence[str],
-    reader: str,
-    patient_from_folder: bool = False,
-    accept: Callable[[bytes], bool] | None = None,
-) -> list[Item]:
-    """What `iter_items_of_files` gives, as a list."""
-    return list(iter_items_of_files(root, source, suffixes, reader, patient_from_folder, accept))
-
-
-def iter_items_of_files(
-    root: Path,
-    source: str,
-    suffixes: Sequence[str],
-    reader: str,
-    patient_from_folder: bool = False,
-    accept: Callable[[bytes], bool] | None = None,
-) -> Iterator[Item]:
-    """Every file below a folder that has one of the suffixes, each one record.
-
-    Args:
-        root: the folder; a record's id is its path below it without the suffix.
-        source: name of the corpus.
-        suffixes: such as ".edf", in any case.
         reader: what reads them, see `fairseq_signals.ecg.readers`.
-        patient_from_folder: whether the folder a record lies in names its patient.
-        accept: takes the first 4096 bytes of a file with another name and tells whether it is one too.
+        suffixes, accept: of the records' files, see `fairseq_signals.ecg.folder.iter_records`.
 
     Raises:
-        StoreError: there is no such folder or reader, or no such file in it.
+        StoreError: there is no such folder or reader, or no record in it.
         MissingLibraryError: the library that the reader needs is not installed.
     """
     load_reader(reader)
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such folder")
-    record = None
-    for record in iter_files(root, suffixes, accept):
-        patient_id = _folder_name(record.record_id) if patient_from_folder else None
-        yield Item(
-            source, record.record_id, str(record.path), record.digest, patient_id=patient_id, reader=reader
-        )
-    if record is None:
-        raise StoreError(f"{root}: there is no {' or '.join(suffixes)} file in this folder or below it")
+    n_records = 0
+    for found in iter_records(root, suffixes, accept):
+        item = item_of(found, source, reader)
+        if found.rejected_kind != WITHOUT_HEADER:
+            n_records += 1
+            if patient_from_folder:
+                item = replace(item, patient_id=PurePosixPath(found.record_id).parent.name or None)
+        yield item
+    if not n_records:
+        what = "WFDB record (.hea)" if HEADER in suffixes else f"{' or '.join(suffixes)} file"
+        raise StoreError(f"{root}: there is no {what} in this folder or below it")
 
 
-def _folder_name(record_id: str) -> str | None:
-    return PurePosixPath(record_id).parent.name or None
-
-
-def item_without_header(source: str, record_id: str, path: Path) -> Item:
-    """A signal file that cannot be read, so that it is reported."""
-    return Item(
-        source,
-        record_id,
-        str(path),
-        rejected=f"no header names the signal file {path.name}. Restore {path.stem}.hea.",
-        rejected_kind="without a header",
-    )
+def item_of(found: FoundRecord, source: str, reader: str = "wfdb") -> Item:
+    """The item of a record that a folder holds."""
+    record_id, path, *rest = found
+    return Item(source, record_id, str(path), *rest, reader=reader)
 
 
 def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:

@@ -1,4 +1,4 @@
-"""Find the records of a folder: every header below it, whatever the layout.
+"""Find the records of a folder, whatever its layout and the formats of its files.
 
 Folders are read one at a time and in the order of their names: memory grows with the largest of them, and not
 with the corpus, and the result does not depend on the order that the disk has them in.
@@ -7,123 +7,160 @@ with the corpus, and the result does not depend on the order that the disk has t
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from fairseq_signals.ecg.header import decode, split_comments
+from fairseq_signals.ecg.readers.common import SEGMENT_NAME
+from fairseq_signals.ecg.readers.detect import HEADER, SIGNAL_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
-_SIGNAL_SUFFIXES = (".dat", ".mat")
+WITHOUT_HEADER = "without a header"
 _ENDS = 4096  # bytes at either end of a file that its digest is made of
 
 
-@dataclass(frozen=True)
-class FoundRecord:
-    """A record's header, or the one file that it is.
+class FoundRecord(NamedTuple):
+    """A record's header, or the file that it is or begins with.
 
     Attributes:
+        record_id: path below the folder, with "/" and without the suffix; with it where two would share one.
         path: the file.
-        record_id: path below the folder, with "/" and without the suffix.
-        digest: of the header (and those of its segments) and the sizes of the signal files, so that changed
-            input is noticed.
+        digest: of the header (and those of its segments) and the sizes of the signal files; of other files
+            their size and both ends; so that changed input is noticed.
+        rejected: why the file is no whole record, or None.
+        rejected_kind: that reason as a key of `fairseq_signals.ecg.reasons.REASONS`.
     """
 
-    path: Path
     record_id: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Orphan:
-    """A signal file that no header names.
-
-    Attributes:
-        path: the file.
-        name: its path below the folder.
-        record_id: the same without suffix, unless a record has that name.
-    """
-
     path: Path
-    name: str
-    record_id: str
+    digest: str = ""
+    rejected: str | None = None
+    rejected_kind: str = ""
 
 
-@dataclass
-class Listing:
-    """What a folder holds.
-
-    Attributes:
-        records: sorted by record_id; segments of multi-segment records are not records of their own.
-        orphans: signal files that no header names, as paths below the folder, sorted.
-    """
-
-    records: list[FoundRecord] = field(default_factory=list)
-    orphans: list[str] = field(default_factory=list)
-
-
-def find_records(root: Path) -> Listing:
-    """Every WFDB record below `root`, links to folders included."""
-    listing = Listing()
-    for found in iter_records(root):
-        if isinstance(found, Orphan):
-            listing.orphans.append(found.name)
-        else:
-            listing.records.append(found)
-    listing.records.sort(key=lambda record: record.record_id)
-    listing.orphans.sort()
-    return listing
-
-
-def iter_records(root: Path) -> Iterator[FoundRecord | Orphan]:
-    """Every WFDB record below `root`, links to folders included, and the signal files without one."""
-    root = Path(os.path.abspath(root))  # so that workers find it, wherever they were started
-    for folder, names in _walk(root):
-        yield from _list_folder(folder, root, names)
-
-
-def find_files(
-    root: Path, suffixes: Sequence[str], accept: Callable[[bytes], bool] | None = None
-) -> list[FoundRecord]:
-    """What `iter_files` finds, sorted by record_id."""
-    return sorted(iter_files(root, suffixes, accept), key=lambda record: record.record_id)
-
-
-def iter_files(
-    root: Path, suffixes: Sequence[str], accept: Callable[[bytes], bool] | None = None
+def iter_records(
+    root: Path, suffixes: Sequence[str] = (HEADER,), accept: Callable[[bytes], bool] | None = None
 ) -> Iterator[FoundRecord]:
-    """Every file below `root` with one of the suffixes, links to folders included.
+    """Every record below `root`, links to folders included.
 
-    A record_id is the path below `root` without its suffix; with it where two files would share one. Hidden
-    files are left out. The digest is of a file's size and of 4096 bytes at either end.
+    Of WFDB records the header is listed, and signal files that no header names, as rejected; of the authors'
+    `.mat` files the first segment, and segments after a missing one, as rejected. Hidden files are left out,
+    but for headers.
 
     Args:
         root: the folder.
-        suffixes: such as ".edf", in any case.
-        accept: takes the first 4096 bytes of a file with another name and tells whether to list it too.
+        suffixes: of the files that are records, such as ".edf", in any case; ".hea" for those of WFDB.
+        accept: takes the first 4096 bytes of a file with another name and tells whether it is one too.
     """
-    root = Path(os.path.abspath(root))
+    root = Path(os.path.abspath(root))  # so that workers find it, wherever they were started
     endings = tuple(suffix.lower() for suffix in suffixes)
     for folder, names in _walk(root):
-        prefix = _prefix(folder, root)
-        found: dict[str, list[tuple[str, str]]] = {}  # name without suffix -> names, digests
+        below = folder.relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        for found in _list_folder(folder, names, endings, accept):
+            yield found._replace(record_id=_text(prefix + found.record_id))
+
+
+def _list_folder(
+    folder: Path, names: Sequence[str], endings: tuple[str, ...], accept: Callable[[bytes], bool] | None
+) -> Iterator[FoundRecord]:
+    """The records of one folder, each called by its name in it."""
+    headers: dict[str, _Header] = {}
+    orphans: list[str] = []
+    if HEADER in endings:
+        headers = {name[: -len(HEADER)]: _Header(folder, name) for name in names if _ends_in(name, HEADER)}
+        yield from _wfdb_records(headers)
+        done = {file for header in headers.values() for file in header.signal_files}
         for name in names:
-            ending = next((ending for ending in endings if name.lower().endswith(ending)), None)
-            if name.startswith(".") or (ending is None and accept is None):
+            stem, is_signal = os.path.splitext(name)[0], _ends_in(name, *SIGNAL_SUFFIXES)
+            if is_signal and name not in done and (stem in headers or not _ends_in(name, *endings)):
+                orphans.append(name)  # a header of its name names another file, or no format has its suffix
+        done.update(orphans)
+        names = [name for name in names if name not in done and not _ends_in(name, HEADER)]
+    taken = set(headers)
+    yield from _join_segments(folder, _files(folder, names, endings, accept), taken)
+    for name in orphans:
+        stem = os.path.splitext(name)[0]
+        reason = f"no header names the signal file {name}. Restore {stem}{HEADER}."
+        if not name.startswith("."):
+            yield FoundRecord(name if stem in taken else stem, folder / name, "", reason, WITHOUT_HEADER)
+
+
+class _Header:
+    """What a WFDB header says of its files.
+
+    Args:
+        folder, name: where it is.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / name
+        try:
+            data = self.path.read_bytes()
+        except OSError:
+            data = b""  # reading it later tells why
+        lines, _ = split_comments(decode(data))
+        first_words = [line.split()[0] for line in lines]
+        named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
+        self.segments = named if is_layout else []
+        self.signal_files = [] if is_layout else sorted(set(named))
+        self.digest = _digest(data, *(_size(folder / file) for file in self.signal_files))
+
+
+def _wfdb_records(headers: dict[str, _Header]) -> Iterator[FoundRecord]:
+    """The records of headers by their names without suffix; segments are no records of their own."""
+    segments = {segment for header in headers.values() for segment in header.segments}
+    for stem, header in headers.items():
+        if stem not in segments:
+            parts = (headers[name].digest if name in headers else b"" for name in header.segments)
+            yield FoundRecord(stem, header.path, _digest(header.digest, *parts).hex())
+
+
+def _files(
+    folder: Path, names: Iterable[str], endings: tuple[str, ...], accept: Callable[[bytes], bool] | None
+) -> dict[str, tuple[str, str]]:
+    """Of the files that are records, by name: the name without suffix, and the digest."""
+    files = {}
+    for name in names:
+        ending = next((ending for ending in endings if _ends_in(name, ending)), None)
+        if name.startswith(".") or (ending is None and accept is None):
+            continue
+        head, digest = _ends(folder / name)
+        if ending is not None or (accept is not None and accept(head)):
+            files[name] = name[: len(name) - len(ending or "")], digest
+    return files
+
+
+def _join_segments(folder: Path, files: dict[str, tuple[str, str]], taken: set[str]) -> Iterator[FoundRecord]:
+    """The records that files are, one each or with the segments after it; their names go into `taken`."""
+    n_sharing = Counter(stem for stem, _ in files.values())
+    n_segments: dict[str, int] = {}  # of a record, up to the first that is missing
+    for name, (stem, digest) in files.items():
+        record_id, reason, kind = stem, None, ""
+        segment = SEGMENT_NAME.fullmatch(name)
+        if segment is not None and int(segment[2]) == 0:
+            record_id, suffix = segment[1], name[segment.end(2) :]
+            following = (f"{record_id}_{k}{suffix}" for k in itertools.count(1))
+            parts = [name, *itertools.takewhile(files.__contains__, following)]
+            n_segments[record_id] = len(parts)
+            digests = "".join(files[part][1] for part in parts)
+            digest = hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
+        elif segment is not None and segment[1] in n_segments:
+            absent = n_segments[segment[1]]
+            if int(segment[2]) < absent:
                 continue
-            head, digest = _ends(folder / name)
-            if ending is None and accept is not None and not accept(head):
-                continue
-            stem = name if ending is None else name[: -len(ending)]
-            found.setdefault(stem or name, []).append((name, digest))
-        for stem, files in found.items():
-            for name, digest in files:
-                own_name = stem if len(files) == 1 else name
-                yield FoundRecord(folder / name, _text(prefix + own_name), digest)
+            reason = f"segment {absent} of {segment[1]} is missing before it. Preprocess the record again."
+            kind = "after a missing segment"
+        if n_sharing[stem] > 1 or record_id in taken:
+            record_id = name
+        taken.add(record_id)
+        yield FoundRecord(record_id, folder / name, digest, reason, kind)
 
 
 def _ends(path: Path) -> tuple[bytes, str]:
@@ -164,12 +201,6 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
             yield Path(folder), [entry.name for entry in entries if not entry.is_dir()]
 
 
-def _prefix(folder: Path, root: Path) -> str:
-    """What stands before a file's name in its path below `root`."""
-    below = folder.relative_to(root).as_posix()
-    return "" if below == "." else f"{below}/"
-
-
 def _digest(*parts: bytes) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -189,38 +220,6 @@ def _size(path: Path) -> bytes:
         return b"missing"
 
 
-def _list_folder(folder: Path, root: Path, names: list[str]) -> Iterator[FoundRecord | Orphan]:
-    prefix = _prefix(folder, root)
-    content: dict[str, bytes] = {}  # stem -> digest of its header and signal files
-    headers: dict[str, str] = {}  # stem -> name of its header
-    segments_of: dict[str, list[str]] = {}
-    signal_files: set[str] = set()
-    for name in names:
-        if not name.lower().endswith(".hea"):
-            continue
-        try:
-            data = (folder / name).read_bytes()
-        except OSError:
-            data = b""  # reading it later tells why
-        stem = name[: -len(".hea")]
-        lines, _ = split_comments(decode(data))
-        first_words = [line.split()[0] for line in lines]
-        files: list[str] = []
-        if first_words and "/" in first_words[0]:
-            segments_of[stem] = first_words[1:]
-        else:
-            files = sorted(set(first_words[1:]))
-            signal_files.update(files)
-        headers[stem] = name
-        content[stem] = _digest(data, *(_size(folder / file) for file in files))
-    segments = {segment for listed in segments_of.values() for segment in listed}
-    for stem, own in content.items():
-        if stem not in segments:
-            digest = _digest(own, *(content.get(segment, b"") for segment in segments_of.get(stem, ())))
-            yield FoundRecord(folder / headers[stem], _text(prefix + stem), digest.hex())
-    for name in names:
-        of_signals = name.lower().endswith(_SIGNAL_SUFFIXES) and not name.startswith(".")
-        if of_signals and name not in signal_files:
-            stem = os.path.splitext(name)[0]  # a header of that name may name another file
-            record_id = _text(prefix + (name if stem in content else stem))
-            yield Orphan(folder / name, _text(prefix + name), record_id)
+def _ends_in(name: str, *suffixes: str) -> bool:
+    """Whether a file name has one of the suffixes, in any case."""
+    return name.lower().endswith(suffixes)

@@ -20,10 +20,10 @@ from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.ecg.reasons import Rejections
 from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
-from fairseq_signals.inference.listing import Named
+from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.parts import Parts
-from fairseq_signals.inference.signature import signature
+from fairseq_signals.inference.sources import signature
 
 PART_ROWS = 512
 PART_S = 30.0  # what is computed in the meantime is lost if the process is killed
@@ -86,7 +86,7 @@ class Result:
 
 def run_all(
     model: ECGModel,
-    recordings: Sequence[Named],
+    recordings: Sequence[ListedRecording],
     out: Path,
     output: str,
     value: Callable[[Encoded], np.ndarray],
@@ -165,7 +165,7 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
 
 
 def stream_named(
-    model: ECGModel, recordings: Sequence[Named], leads: str | None, output: str, batch_size: int
+    model: ECGModel, recordings: Sequence[ListedRecording], leads: str | None, output: str, batch_size: int
 ) -> Iterator[tuple[str, Encoded | FairseqSignalsError]]:
     """Each recording's name with what the network gives for it, or why it cannot be used.
 
@@ -175,7 +175,7 @@ def stream_named(
 
     notes: list[str] = []
 
-    def tell(named: Named) -> None:
+    def tell(named: ListedRecording) -> None:
         if notes:  # what was warned about until the next recording is asked for
             bar.write(f"warning: {named.name}: {'; '.join(notes)}", file=sys.stderr)
             notes.clear()

@@ -6,32 +6,30 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_signals.data.csv_table import read_table
-from fairseq_signals.ecg.folder import find_files, find_records
-from fairseq_signals.ecg.readers.authors_mat import SEGMENT_NAME
-from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
+from fairseq_signals.ecg.folder import WITHOUT_HEADER, iter_records
+from fairseq_signals.ecg.readers.detect import (
+    HEADER,
+    MANY_RECORDS,
+    SUFFIXES,
+    detect_reader,
+    header_of,
+    is_dicom,
+)
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
-from fairseq_signals.inference.signature import header_of
 from fairseq_signals.inference.sources import StoreRecord
 
 if TYPE_CHECKING:
     from fairseq_signals.ecg.readers.code15_hdf5 import Tracings
 
-#: Files in a folder that are recordings, besides WFDB headers and DICOM files of any name. A `.mat` file is
-#: one if no header names it.
-SUFFIXES = (
-    ".dcm", ".dicom", ".ima", ".edf", ".bdf", ".rec", ".scp", ".ecg", ".xml", ".h5", ".hdf5", ".mat",
-)  # fmt: skip
-_SIGNAL_SUFFIXES = (".dat", ".mat")
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _MANY_OF_ONE = 100  # recordings of a person, from which the folders may stand for something else
 
 
-class Named(NamedTuple):
+class ListedRecording(NamedTuple):
     """A recording and what it is called in results.
 
     Attributes:
@@ -47,104 +45,84 @@ class Named(NamedTuple):
     folder: str | None = None
 
 
-def list_recordings(places: Iterable[str]) -> list[Named]:
-    """All recordings of several places, in their order, each once.
+def list_recordings(places: Iterable[str]) -> list[ListedRecording]:
+    """All recordings of several places, in their order, each once; those of a folder by their names.
 
     Args:
-        places: a recording; a file that holds many; a folder, of which every recording is, whatever its
-            format; a record store; or a manifest (.tsv), of which every record is.
+        places: each as `iter_recordings` takes it.
 
     Raises:
         ConfigError: a place is empty or absent, or two recordings have one name.
     """
-    found: dict[str, Named] = {}
+    found: dict[str, ListedRecording] = {}
     for place in places:
-        listed = _list(place)
+        listed = list(iter_recordings(place))
         if not listed:
-            raise ConfigError(f"{place}: there is no recording in it (WFDB headers, {', '.join(SUFFIXES)})")
-        for named in listed:
-            if found.setdefault(named.name, named).source != named.source:
-                raise ConfigError(f"two recordings are called {named.name}: {found[named.name].source} and "
-                                  f"{named.source}; take them one after the other")  # fmt: skip
+            raise ConfigError(
+                f"{place}: there is no recording in it (WFDB headers, {', '.join(SUFFIXES[1:])})"
+            )
+        if listed[0].folder is not None:
+            listed.sort()
+        for recording in listed:
+            first = found.setdefault(recording.name, recording)
+            if first.source != recording.source:
+                raise ConfigError(f"two recordings are called {first.name}: {first.source} and "
+                                  f"{recording.source}; take them one after the other")  # fmt: skip
     return list(found.values())
 
 
-def _list(place: str) -> list[Named]:
-    path = Path(place)
-    if path.suffix == ".tsv" and path.is_file():
-        return _of_manifest(path)
-    header = None if path.is_dir() else header_of(path)
-    if header is not None:  # so that its signal file does not stand for a second recording
-        return [Named(str(header)[: -len(header.suffix)], str(header))]
-    if not path.is_dir():
-        return list(_of_file(place, path, None))
-    if any(path.glob("*.arrow")):
-        return _of_store(path)
-    return [named._replace(folder=place) for named in sorted(_of_folder(path))]
+def iter_recordings(place: str) -> Iterator[ListedRecording]:
+    """The recordings of a place, as they are found.
 
-
-def _of_folder(root: Path) -> Iterator[Named]:
-    """Every recording below a folder; where a file cannot be read, reading it tells why.
-
-    A name is the path below the folder without suffix; with it where two recordings would share one.
+    Args:
+        place: a recording; a file that holds many; a folder, of which every recording is, whatever its
+            format; a record store; or a manifest (.tsv), of which every record is, whole.
     """
-    listing = find_records(root)
-    for record in listing.records:
-        yield Named(record.record_id, str(record.path), _first_part(record.record_id))
-    names = {record.record_id for record in listing.records}
-    top = Path(os.path.abspath(root))
-    orphans = [top / name for name in listing.orphans]  # signal files that no header names
-    misnamed = [path for path in orphans if header_of(path) is not None]
+    path = Path(place)
+    header = None if path.is_dir() else header_of(path)
+    if path.suffix == ".tsv" and path.is_file():
+        yield from _of_manifest(path)
+    elif header is not None:  # so that its signal file does not stand for a second recording
+        yield ListedRecording(str(header)[: -len(HEADER)], str(header))
+    elif not path.is_dir():
+        yield from _of_file(place, path)
+    elif any(path.glob("*.arrow")):
+        yield from _of_store(path)
+    else:
+        yield from _of_folder(place)
+
+
+def _of_folder(place: str) -> Iterator[ListedRecording]:
+    """Every recording below a folder; where a file cannot be read, reading it tells why."""
+    misnamed: list[Path] = []
+    for record_id, path, _, _, kind in iter_records(Path(place), SUFFIXES, is_dicom):
+        if kind == WITHOUT_HEADER and header_of(path) is not None:
+            misnamed.append(path)
+            continue
+        for listed in _of_file(record_id, path):
+            patient = None if listed.source != str(path) else record_id.partition("/")[0]
+            yield listed._replace(patient=patient, folder=place)
     if misnamed:
-        _warn_misnamed(root, misnamed)
-    unnamed = {path for path in orphans if header_of(path) is None}
-    found = find_files(root, (*SUFFIXES, *_SIGNAL_SUFFIXES), _is_dicom)
-    files = {file.path: file.record_id for file in found
-             if file.path.suffix.lower() not in _SIGNAL_SUFFIXES or file.path in unnamed}  # fmt: skip
-    for path, name in files.items():
-        segment = SEGMENT_NAME.fullmatch(path.name)
-        if segment is not None and segment[2] != "0":
-            before = (path.with_name(f"{segment[1]}_{k}{path.suffix}") for k in range(int(segment[2])))
-            if all(earlier in files for earlier in before):
-                continue  # read with the first
-        elif segment is not None:
-            name = name[: -len("_0")]
-        if name in names:
-            name = path.relative_to(top).as_posix()
-        names.add(name)
-        yield from _of_file(name, path, _first_part(name))
+        first = min(misnamed)
+        warnings.warn(
+            f"{place}: {len(misnamed)} signal files are left out, the first {first}: the header "
+            f"{first.with_suffix(HEADER).name} beside it names other files",
+            SignalWarning,
+            stacklevel=2,
+        )
 
 
-def _warn_misnamed(root: Path, files: list[Path]) -> None:
-    header = files[0].with_suffix(".hea").name
-    warnings.warn(
-        f"{root}: {len(files)} signal files are left out, the first {files[0]}: the header {header} beside "
-        "it names other files",
-        SignalWarning,
-        stacklevel=2,
-    )
-
-
-def _is_dicom(head: bytes) -> bool:
-    return head[128:132] == b"DICM"
-
-
-def _first_part(name: str) -> str:
-    """Whose a recording is, where each patient has a folder or a file."""
-    return name.partition("/")[0]
-
-
-def _of_file(name: str, path: Path, patient: str | None) -> Iterator[Named]:
+def _of_file(name: str, path: Path) -> Iterator[ListedRecording]:
     """The recording that a path names; of a file with many, each, called by its exam or row."""
     exams = _exams(path) if path.suffix.lower() in _HDF5_SUFFIXES else None
     if exams is None:
-        yield Named(name, str(path), patient)
+        yield ListedRecording(name, str(path))
         return
     for row in range(exams.n_exams):
         if exams.exam_ids is None:
-            yield Named(f"{name}#{row}", f"{path}#{row}")
+            yield ListedRecording(f"{name}#{row}", f"{path}#{row}")
         elif exams.exam_ids[row]:  # 0 is no exam
-            yield Named(f"{name}/{exams.exam_ids[row]}", f"{path}#{row}")
+            yield ListedRecording(f"{name}/{exams.exam_ids[row]}", f"{path}#{row}")
 
 
 def _exams(path: Path) -> Tracings | None:
@@ -159,29 +137,38 @@ def _exams(path: Path) -> Tracings | None:
     return None
 
 
-def _of_store(path: Path) -> list[Named]:
+def _of_store(path: Path) -> Iterator[ListedRecording]:
     from fairseq_signals.data.people import patient_key
     from fairseq_signals.data.store import RecordStore
 
-    columns = RecordStore(path).metadata(("shard", "row", "source", "record_id", "patient_id")).columns
-    rows = zip(*(column.to_pylist() for column in columns))
-    return [Named(f"{source}/{name}", StoreRecord(str(path), None, shard, row),
-                  patient_key(source, name, patient))
-            for shard, row, source, name, patient in rows]  # fmt: skip
+    columns = ("shard", "row", "source", "record_id", "patient_id")
+    for batch in RecordStore(path).metadata(columns).to_batches():
+        for shard, row, source, name, patient in zip(*(column.to_pylist() for column in batch.columns)):
+            place = StoreRecord(str(path), None, shard, row)
+            yield ListedRecording(f"{source}/{name}", place, patient_key(source, name, patient))
 
 
-def _of_manifest(path: Path) -> list[Named]:
-    from fairseq_signals.inference.manifests import manifest_records
+def _of_manifest(path: Path) -> Iterator[ListedRecording]:
+    """Each recording of which a manifest lists a segment, once and whole, in the manifest's order.
 
-    found = []
-    for record_id, patient_id, source in manifest_records(path):
-        if isinstance(source, StoreRecord):
-            source = replace(source, store=str(getattr(source.store, "root", source.store)))
-        found.append(Named(record_id, source, patient_id))
-    return found
+    Of `.mat` files of the authors' scripts, the first segment that is listed stands for its recording.
+    """
+    from fairseq_signals.data.manifest import STORE, parse_path, read_manifest
+
+    manifest, seen = read_manifest(path), set()
+    for place, record_id, patient_id in zip(manifest.paths, manifest.record_ids, manifest.patient_ids):
+        if record_id in seen:
+            continue
+        seen.add(record_id)
+        source: Any = manifest.root / place
+        if manifest.layout == STORE:
+            shard, row, _ = parse_path(place)
+            folder, name = os.path.split(shard)
+            source = StoreRecord(str(manifest.root / folder), shard=name, row=row)
+        yield ListedRecording(record_id, source, patient_id)
 
 
-def patients_of(recordings: Sequence[Named], table: Path | None) -> list[str]:
+def patients_of(recordings: Sequence[ListedRecording], table: Path | None) -> list[str]:
     """Whose each recording is.
 
     Args:
@@ -223,7 +210,7 @@ def odd_about(patients: Sequence[str]) -> str | None:
     return f"{found}; if its name does not stand for one person, say with --patients who is who"
 
 
-def _require_one_folder(recordings: Sequence[Named]) -> None:
+def _require_one_folder(recordings: Sequence[ListedRecording]) -> None:
     folders: dict[str | None, str | None] = {}
     for named in recordings:
         other = folders.setdefault(named.patient, named.folder)

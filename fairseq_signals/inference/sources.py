@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairseq_signals.ecg.header import read_header
 from fairseq_signals.ecg.readers import read_with
-from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader
+from fairseq_signals.ecg.readers.authors_mat import segment_files
+from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader, header_of
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
 from fairseq_signals.inference.recording import (
@@ -137,22 +141,18 @@ class Opener:
                 f"{path} is a folder; name a record in it, or pass a list of them (of a record store: "
                 f"'{path}#RECORD_ID')"
             )
-        if "#" in text and not path.exists() and not path.with_name(path.name + ".hea").is_file():
-            for i in (i for i, letter in enumerate(text) if letter == "#"):
-                place, name = Path(text[:i]), text[i + 1 :]
-                if place.is_dir():
-                    return self._read_store(StoreRecord(place, name))
-                if place.is_file():
-                    return self._read_row(place, name)
-        return self._read_file(path)
+        place, name = split_place(text)
+        if name is None:
+            return self._read_file(path)
+        if place.is_dir():
+            return self._read_store(StoreRecord(place, name))
+        return self._read_row(place, name)
 
     def _read_file(self, path: Path, row: int | None = None) -> Record:
         reader = detect_reader(path)
         if reader in MANY_RECORDS and row is None:
             raise SignalError(f"{path} holds many records; name one by its row: '{path}#0'")
-        if reader == "wfdb" and path.suffix.lower() in (".dat", ".mat"):
-            path = path.with_suffix(".hea")
-        return read_with(reader, path, index=row)
+        return read_with(reader, header_of(path) or path, index=row)
 
     def _read_row(self, path: Path, row: str) -> Record:
         if not row.isdecimal():
@@ -185,6 +185,64 @@ def read_each(records: Any, opener: Opener) -> Iterator[Recording | FairseqSigna
             yield opener.read(source, None if one else position)
         except FairseqSignalsError as error:
             yield error
+
+
+def split_place(source: str) -> tuple[Path, str | None]:
+    """The file or store that a path names, and what stands after its "#": a row or record; None: nothing."""
+    path = Path(source)
+    if not path.exists() and header_of(path) is None:
+        for i in (i for i, letter in enumerate(source) if letter == "#"):
+            if (place := Path(source[:i])).exists():
+                return place, source[i + 1 :]
+    return path, None
+
+
+def signature(source: str | Path | StoreRecord) -> str:
+    """Text that is another one where the place of a recording, or size or time of one of its files, is.
+
+    Args:
+        source: as `list_recordings` gives it.
+    """
+    if isinstance(source, StoreRecord):
+        store = os.path.abspath(str(getattr(source.store, "root", source.store)))
+        place, files = f"{store}#{source.shard}#{source.row}", [Path(store, source.shard or "")]
+    else:
+        place, files = os.path.abspath(source), files_of(str(source))
+    digest = hashlib.blake2b(os.fsencode(place), digest_size=16)
+    for file in files:
+        digest.update(b"\0" + os.fsencode(file.name) + _state(file))
+    return digest.hexdigest()
+
+
+def files_of(source: str) -> list[Path]:
+    """The files that a path (or `FILE#ROW`, `STORE#RECORD_ID`) is read from."""
+    place, _ = split_place(source)
+    header = header_of(place)
+    if header is not None:
+        return _of_header(header)
+    if place.is_dir():
+        return sorted(place.glob("*.arrow"))
+    return segment_files(place)
+
+
+def _of_header(path: Path) -> list[Path]:
+    try:
+        header = read_header(path)
+    except SignalError:  # reading the recording tells why
+        return [path]
+    files = [path, *(path.with_name(name) for name in header.signal_files)]
+    for name in dict.fromkeys(header.segments):
+        if name != "~" and "/" not in name and name != path.stem:
+            files += _of_header(path.with_name(f"{name}.hea"))
+    return files
+
+
+def _state(path: Path) -> bytes:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return b" missing"
+    return b" %d %d" % (found.st_size, found.st_mtime_ns)
 
 
 def store_records(

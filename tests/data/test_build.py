@@ -11,7 +11,7 @@ from fairseq_signals.data import build
 from fairseq_signals.data.build import build_store
 from fairseq_signals.data.rows import BuildOptions, Item
 from fairseq_signals.data.store import RecordStore
-from fairseq_signals.ecg.folder import find_records
+from fairseq_signals.ecg.folder import iter_records
 from fairseq_signals.ecg.record import read_record
 from fairseq_signals.errors import StoreError
 
@@ -34,7 +34,7 @@ def corpus(tmp_path, write_wfdb, ecg_adu):
 
 
 def items_of(root, source="corpus"):
-    return [Item(source, r.record_id, str(r.path), r.digest) for r in find_records(root).records]
+    return [Item(source, r.record_id, str(r.path), r.digest) for r in iter_records(root)]
 
 
 def snapshot(dest):

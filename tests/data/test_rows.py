@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fairseq_signals.data.rows import BuildOptions, Item, list_files, make_row, make_rows
+from fairseq_signals.data.rows import BuildOptions, Item, iter_folder, make_row, make_rows
 from fairseq_signals.data.shards import ShardNotes
 from fairseq_signals.ecg import readers
 from fairseq_signals.ecg.header import Subject
@@ -70,8 +70,12 @@ def folder(tmp_path):
     return tmp_path / "root"
 
 
+def list_files(root, suffixes, **options):
+    return list(iter_folder(root, "corpus", suffixes=suffixes, **options))
+
+
 def test_files_are_found_by_suffix_at_any_depth_and_sorted(folder):
-    items = list_files(folder, "corpus", (".edf", ".rec"), "wfdb")
+    items = list_files(folder, (".edf", ".rec"))
     assert [item.record_id for item in items] == ["a", "b/1", "b/2", "deep/er/3"]
     assert {(item.source, item.reader, item.index, item.patient_id) for item in items} == {
         ("corpus", "wfdb", None, None)
@@ -80,24 +84,24 @@ def test_files_are_found_by_suffix_at_any_depth_and_sorted(folder):
 
 
 def test_the_folder_can_name_the_patient(folder):
-    items = list_files(folder, "corpus", (".edf", ".rec"), "wfdb", patient_from_folder=True)
+    items = list_files(folder, (".edf", ".rec"), patient_from_folder=True)
     assert [item.patient_id for item in items] == [None, "b", "b", "er"]
 
 
 def test_files_that_would_share_an_id_keep_their_suffix(folder):
     (folder / "a.rec").write_bytes(b"")
-    items = list_files(folder, "corpus", (".edf", ".rec"), "wfdb")
+    items = list_files(folder, (".edf", ".rec"))
     assert [item.record_id for item in items][:2] == ["a.edf", "a.rec"]
 
 
 def test_files_of_other_names_can_be_told_by_their_first_bytes(folder):
-    items = list_files(folder, "corpus", (".edf",), "wfdb", accept=lambda head: head.endswith(b"4"))
+    items = list_files(folder, (".edf",), accept=lambda head: head.endswith(b"4"))
     assert [item.record_id for item in items] == ["7.18.4", "a", "b/1", "b/2"]
 
 
 def test_a_digest_tells_changed_files(folder):
     def digests():
-        return {item.record_id: item.digest for item in list_files(folder, "c", (".edf",), "wfdb")}
+        return {item.record_id: item.digest for item in list_files(folder, (".edf",))}
 
     before = digests()
     assert len(set(before.values())) == 3
@@ -112,7 +116,7 @@ def test_a_digest_tells_changed_files(folder):
 )
 def test_nothing_to_list_is_an_error(folder, name, suffixes, message):
     with pytest.raises(StoreError, match=message):
-        list_files(folder.parent / name, "corpus", suffixes, "wfdb")
+        list_files(folder.parent / name, suffixes)
 
 
 def test_comments_of_a_header_become_attributes_unless_the_item_has_its_own(tmp_path, write_wfdb, ecg_adu):

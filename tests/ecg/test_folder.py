@@ -2,40 +2,47 @@
 
 import os
 
-from fairseq_signals.ecg.folder import Orphan, find_records, iter_records
+from fairseq_signals.ecg.folder import WITHOUT_HEADER, iter_records
 
 
-def ids(listing):
-    return [record.record_id for record in listing.records]
+def records(root):
+    """The records of a folder, and the paths of signal files without a header."""
+    found = sorted(iter_records(root))
+    orphans = [record.path for record in found if record.rejected_kind == WITHOUT_HEADER]
+    return [record for record in found if record.path not in orphans], orphans
+
+
+def ids(root):
+    return [record.record_id for record in records(root)[0]]
 
 
 def test_records_are_found_at_any_depth_and_sorted(tmp_path, write_wfdb, ecg_adu):
     for folder, name in [("b/g2", "r10"), ("a", "r2"), ("b/g1", "r1"), (".", "z")]:
         write_wfdb(tmp_path / folder, name, ecg_adu(1, 20), ["I"])
-    listing = find_records(tmp_path)
-    assert ids(listing) == ["a/r2", "b/g1/r1", "b/g2/r10", "z"]
-    assert all(record.path.is_absolute() and record.path.is_file() for record in listing.records)
-    assert listing.orphans == []
+    found, orphans = records(tmp_path)
+    assert [record.record_id for record in found] == ["a/r2", "b/g1/r1", "b/g2/r10", "z"]
+    assert all(record.path.is_absolute() and record.path.is_file() for record in found)
+    assert orphans == []
 
 
 def test_segments_and_layouts_are_not_records(tmp_path, write_wfdb, ecg_adu):
     write_wfdb(tmp_path, "r_1", ecg_adu(1, 20), ["I"])
     (tmp_path / "r_layout.hea").write_text("r_layout 1 500 0\n~ 0 200/mV 0 0 0 0 0 I\n")
     (tmp_path / "r.hea").write_text("r/3 1 500 30\nr_layout 0\nr_1 20\n~ 10\n")
-    assert ids(find_records(tmp_path)) == ["r"]
+    assert ids(tmp_path) == ["r"]
 
 
 def test_signal_files_that_no_header_names_are_listed(tmp_path, write_wfdb, ecg_adu):
     write_wfdb(tmp_path / "a", "r", ecg_adu(1, 20), ["I"], suffix=".mat")
     write_wfdb(tmp_path / "a", "lost", ecg_adu(1, 20), ["I"], suffix=".mat").unlink()
     (tmp_path / "a" / "r.atr").write_bytes(b"annotations are not signals")
-    assert find_records(tmp_path).orphans == ["a/lost.mat"]
+    assert records(tmp_path)[1] == [tmp_path / "a" / "lost.mat"]
 
 
 def test_a_broken_header_is_listed_all_the_same(tmp_path):
     (tmp_path / "r.hea").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty.hea").write_bytes(b"")
-    assert ids(find_records(tmp_path)) == ["empty", "r"]
+    assert ids(tmp_path) == ["empty", "r"]
 
 
 def test_linked_folders_are_followed_and_loops_are_not(tmp_path, write_wfdb, ecg_adu):
@@ -44,7 +51,7 @@ def test_linked_folders_are_followed_and_loops_are_not(tmp_path, write_wfdb, ecg
     root.mkdir()
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(root)
-    assert ids(find_records(root)) == ["link/r"]
+    assert ids(root) == ["link/r"]
 
 
 def test_a_folder_is_read_once_and_under_its_own_name_whatever_links_to_it(tmp_path, write_wfdb, ecg_adu):
@@ -54,7 +61,7 @@ def test_a_folder_is_read_once_and_under_its_own_name_whatever_links_to_it(tmp_p
     (root / "a").symlink_to(root / "b")  # comes before it
     (root / "b" / "up").symlink_to(tmp_path)  # holds the root, and what is linked below
     (root / "c").symlink_to(tmp_path / "elsewhere" / "deep")
-    assert ids(find_records(root)) == ["b/r", "c/s"]
+    assert ids(root) == ["b/r", "c/s"]
 
 
 def test_what_is_found_does_not_depend_on_the_order_of_the_disk(tmp_path, write_wfdb, ecg_adu, monkeypatch):
@@ -91,7 +98,7 @@ def test_a_folder_that_cannot_be_listed_is_left_out_with_a_warning(
         return scandir(path)
 
     monkeypatch.setattr("fairseq_signals.ecg.folder.os.scandir", deny)
-    assert ids(find_records(tmp_path)) == ["a/r"]
+    assert ids(tmp_path) == ["a/r"]
     assert "lost+found: left out, because it cannot be listed (Permission denied)" in caplog.text
 
 
@@ -99,15 +106,18 @@ def test_a_signal_file_whose_stem_has_another_record_keeps_its_suffix(tmp_path, 
     write_wfdb(tmp_path / "a", "r", ecg_adu(1, 20), ["I"])
     (tmp_path / "a" / "r.mat").write_bytes(b"")
     (tmp_path / "r.mat").write_bytes(b"")
-    orphans = [found for found in iter_records(tmp_path) if isinstance(found, Orphan)]
-    assert [(orphan.name, orphan.record_id) for orphan in orphans] == [("r.mat", "r"), ("a/r.mat", "a/r.mat")]
+    orphans = [found for found in iter_records(tmp_path) if found.rejected_kind == WITHOUT_HEADER]
+    assert [(orphan.path.parent, orphan.record_id) for orphan in orphans] == [
+        (tmp_path, "r"), (tmp_path / "a", "a/r.mat"),
+    ]  # fmt: skip
+    assert orphans[0].rejected == "no header names the signal file r.mat. Restore r.hea."
 
 
 def test_the_digest_tells_a_changed_header_or_signal_file(tmp_path, write_wfdb, ecg_adu):
     header = write_wfdb(tmp_path, "r", ecg_adu(1, 20), ["I"])
 
     def digest():
-        return find_records(tmp_path).records[0].digest
+        return records(tmp_path)[0][0].digest
 
     first = digest()
     assert digest() == first
@@ -120,12 +130,11 @@ def test_the_digest_tells_a_changed_header_or_signal_file(tmp_path, write_wfdb, 
 
 
 def test_an_empty_folder_has_no_records(tmp_path):
-    assert find_records(tmp_path).records == []
+    assert records(tmp_path) == ([], [])
 
 
 def test_names_in_upper_case_are_found(tmp_path, write_wfdb, ecg_adu):
     write_wfdb(tmp_path, "R", ecg_adu(1, 20), ["I"]).rename(tmp_path / "R.HEA")
     (tmp_path / "LOST.DAT").write_bytes(b"")
-    listing = find_records(tmp_path)
-    assert [record.path.name for record in listing.records] == ["R.HEA"]
-    assert listing.orphans == ["LOST.DAT"]
+    (found,), (orphan,) = records(tmp_path)
+    assert (found.path.name, orphan.name) == ("R.HEA", "LOST.DAT")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from fairseq_signals.ecg.folder import find_records
+from fairseq_signals.ecg.folder import iter_records
 from fairseq_signals.ecg.header import read_header
 from fairseq_signals.ecg.leads import LEADS, canonical_lead
 from fairseq_signals.ecg.record import read_record
@@ -25,7 +25,7 @@ def sources(shared_dir: Path) -> "dict[str, list[Path]]":
     root = shared_dir / "real_ecg"
     found = {}
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-        headers = [record.path for record in find_records(folder).records]
+        headers = [record.path for record in iter_records(folder) if not record.rejected]
         if headers:
             found[folder.name] = headers
     if not found:

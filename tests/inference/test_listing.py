@@ -134,13 +134,15 @@ def test_stores_and_manifests_give_their_records_with_their_patients(recording, 
     listed = list_recordings([str(recording.store)])
     assert [named.name for named in listed] == ["corpus/zero", "corpus/one", "corpus/two"]
     assert patients_of(listed, None)[1] == "corpus/record/one"
-    rows = [Row(f"store/{recording.shard}#1:{start}", 2500, "corpus/one", "corpus/p7", k)
-            for k, start in enumerate((0, 2500))]  # fmt: skip
+    rows = [Row(f"store/{recording.shard}#{row}:{2500 * k}", 2500, f"corpus/{name}", f"corpus/p{row}", k)
+            for row, name in ((2, "two"), (1, "one")) for k in (0, 1)]  # fmt: skip
     write_manifest(tmp_path / "m.tsv", recording.store.parent, rows)
     manifest = str(tmp_path / "m.tsv")
-    (named,) = list_recordings([manifest, manifest])
-    assert (named.name, patients_of([named], None)) == ("corpus/one", ["corpus/p7"])
-    np.testing.assert_allclose(Opener().read(named.source).signal_mv, recording.mv, atol=1e-12)
+    listed = list_recordings([manifest, manifest])
+    assert [named.name for named in listed] == ["corpus/two", "corpus/one"]
+    assert patients_of(listed, None) == ["corpus/p2", "corpus/p1"]
+    assert Opener().read(listed[0].source).record_id == "two"
+    np.testing.assert_allclose(Opener().read(listed[1].source).signal_mv, recording.mv, atol=1e-12)
 
 
 def test_a_store_says_whose_its_records_are(tmp_path, ecg_adu):
@@ -151,10 +153,12 @@ def test_a_store_says_whose_its_records_are(tmp_path, ecg_adu):
 
 
 def test_segments_of_the_authors_manifests_are_one_recording(tmp_path, ecg_adu):
-    lookalike("authors_mat").write_record(tmp_path, "r", ecg_adu(12, 5000) / 1000.0)
+    mv = ecg_adu(12, 5000) / 1000.0
+    lookalike("authors_mat").write_record(tmp_path, "r", mv)
     (tmp_path / "train.tsv").write_text(f"{tmp_path}\nr_0.mat\t2500\nr_1.mat\t2500\n")
     (named,) = list_recordings([str(tmp_path / "train.tsv")])
-    assert Opener().read(named.source).n_samples == 5000
+    assert named.source == tmp_path / "r_0.mat"
+    np.testing.assert_allclose(Opener().read(named.source).signal_mv, mv, atol=1e-6)
 
 
 def test_patients_are_the_folders_or_files_of_a_folder_or_those_of_a_table(tmp_path, write_wfdb, ecg_adu):

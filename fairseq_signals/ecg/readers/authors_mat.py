@@ -6,7 +6,6 @@ files that are normalised the `mean` and `std` of each lead lie beside them; tha
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,10 @@ import numpy as np
 from fairseq_signals.ecg.header import Subject
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
-from fairseq_signals.ecg.readers.common import of_another_format, read_failed
+from fairseq_signals.ecg.readers.common import SEGMENT_NAME, of_another_format, read_failed, segment_files
 from fairseq_signals.ecg.readers.mat5 import OtherArraysError, load_mat5
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError
-
-#: A longer number is part of the record's name, as in code_15_438277.mat.
-SEGMENT_NAME = re.compile(r"(.+)_(\d{1,3})\.mat", re.IGNORECASE)
 
 #: What stands for the classes of a label of 26, in the order of the challenge's weights.csv, which the
 #: scripts read: the first code of each in manifests/labels/cinc2021.csv.
@@ -52,14 +48,8 @@ def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
     is_first = match is not None and int(match[2]) == 0
     if record_id is None:
         record_id = match[1] if match is not None and is_first else path.stem
-    segments = [_load(path, record_id)]
-    paths = [path]
-    while match is not None and is_first:
-        following = path.with_name(f"{match[1]}_{len(paths)}{path.suffix}")
-        if not following.is_file():
-            break
-        segments.append(_load(following, record_id))
-        paths.append(following)
+    paths = segment_files(path)
+    segments = [_load(segment, record_id) for segment in paths]
     rates = {_rate(segment, record_id, file) for segment, file in zip(segments, paths)}
     if len(rates) > 1:
         listed = ", ".join(f"{rate:g}" for rate in sorted(rates))

@@ -1,18 +1,30 @@
-"""What readers of several formats share: the errors about a file, and ages."""
+"""What readers of several formats share: the errors about a file, names of segments, and ages."""
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError
 
+#: Of the authors' files. A longer number is part of the record's name, as in code_15_438277.mat.
+SEGMENT_NAME = re.compile(r"(.+)_(\d{1,3})\.mat", re.IGNORECASE)
 _DAYS_A_YEAR = 365.25
 
 
 def file_name(path: Path) -> str:
     """The name of a record that was not given one: that of its file."""
     return path.stem or path.name
+
+
+def segment_files(path: Path) -> list[Path]:
+    """The file, and where it is segment 0 of a record, those of the segments after it up to a gap."""
+    files, match = [path], SEGMENT_NAME.fullmatch(path.name)
+    if match is not None and int(match[2]) == 0:
+        while (following := path.with_name(f"{match[1]}_{len(files)}{path.suffix}")).is_file():
+            files.append(following)
+    return files
 
 
 def of_another_format(record_id: str, path: Path, expected: str) -> SignalError:

@@ -8,9 +8,11 @@ from pathlib import Path
 from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.errors import SignalError
 
+HEADER = ".hea"
+SIGNAL_SUFFIXES = (".dat", ".mat")  #: of the files that headers name
+#: Readers by suffix; empty where the content tells which.
 _BY_SUFFIX = {
-    ".hea": "wfdb",
-    ".dat": "wfdb",
+    HEADER: "wfdb",
     ".dcm": "dicom",
     ".dicom": "dicom",
     ".ima": "dicom",
@@ -19,7 +21,13 @@ _BY_SUFFIX = {
     ".rec": "edf",
     ".scp": "scp",
     ".ecg": "scp",
+    ".xml": "",
+    ".h5": "",
+    ".hdf5": "",
+    ".mat": "authors_mat",
 }
+#: Of records in folders, besides DICOM files of any name; a `.mat` file is one if no header names it.
+SUFFIXES = tuple(_BY_SUFFIX)
 #: Readers of XML files by the name of the root element in lower case.
 _BY_ROOT = {"restingecg": "muse_xml", "annotatedecg": "aecg", "restingecgdata": "philips_xml"}
 #: Readers of HDF5 files by a dataset that they hold.
@@ -28,6 +36,20 @@ _BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
 MANY_RECORDS = ("code15_hdf5",)
 _ROOT = re.compile(rb"<(?:[\w.\-]+:)?([A-Za-z_][\w.\-]*)[\s/>]")
 _HEAD = 65536
+
+
+def header_of(path: Path) -> Path | None:
+    """The WFDB header by which a path is read; None where it is of another format."""
+    suffix = path.suffix.lower()
+    if suffix == HEADER and path.is_file():
+        return path
+    if suffix in SIGNAL_SUFFIXES:
+        header = path.with_suffix(HEADER)
+    elif path.is_file():
+        return None
+    else:
+        header = path.with_name(path.name + HEADER)
+    return header if header.is_file() else None
 
 
 def detect_reader(path: Path) -> str:
@@ -39,24 +61,19 @@ def detect_reader(path: Path) -> str:
     Raises:
         SignalError: there is no such file, or it is of no format that is read.
     """
+    if header_of(path) is not None:
+        return "wfdb"
     if not path.is_file():
-        if path.with_name(path.name + ".hea").is_file():
-            return "wfdb"
         raise SignalError(
             f"{path}: there is no such file, and no WFDB record of that name ({path.name}.hea)",
             kind="without a signal file",
         )
     suffix = path.suffix.lower()
-    if suffix in (".mat", ".dat"):
-        if path.with_suffix(".hea").is_file():
-            return "wfdb"
-        if suffix == ".mat":
-            return "authors_mat"
+    if suffix == ".dat":
         raise SignalError(
-            f"{path}: there is no header {path.with_suffix('.hea').name} beside it",
-            kind="without a header",
+            f"{path}: there is no header {path.with_suffix(HEADER).name} beside it", kind="without a header"
         )
-    if suffix in _BY_SUFFIX:
+    if _BY_SUFFIX.get(suffix):
         return _BY_SUFFIX[suffix]
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -71,8 +88,13 @@ def detect_reader(path: Path) -> str:
     return reader
 
 
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a DICOM file."""
+    return head[128:132] == b"DICM"
+
+
 def _by_content(path: Path, head: bytes) -> str | None:
-    if head[128:132] == b"DICM":
+    if is_dicom(head):
         return "dicom"
     if head.startswith((b"0       ", b"\xffBIOSEMI")):
         return "edf"
