@@ -1,7 +1,9 @@
 """Fixtures that several test modules share."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -67,6 +69,20 @@ def registered_names(dataclass_registries: dict):
         return {name for name, cls in classes if cls.__module__.startswith("fairseq_signals.")}
 
     return names
+
+
+@pytest.fixture(scope="session")
+def lookalike():
+    """`lookalike(name)`: tests/preprocess/lookalikes/NAME.py, which makes small files of a format."""
+
+    def load(name: str) -> ModuleType:
+        path = ROOT / "tests" / "preprocess" / "lookalikes" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"lookalike_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

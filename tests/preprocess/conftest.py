@@ -12,8 +12,6 @@ import pytest
 from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.leads import LEADS, canonical_lead
 
-HERE = Path(__file__).parent
-
 
 def load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
@@ -32,12 +30,6 @@ def load_file():
 def load_script(repo_dir):
     """`load_script(name)`: preprocess/NAME.py as a module."""
     return lambda name: load(repo_dir / "preprocess" / f"{name}.py")
-
-
-@pytest.fixture(scope="session")
-def lookalike():
-    """`lookalike(name)`: lookalikes/NAME.py, which makes a small corpus in the true layout on disk."""
-    return lambda name: load(HERE / "lookalikes" / f"{name}.py")
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,8 @@
-"""Look-alikes of file formats are made by the same code as in the tests of the scripts."""
+"""What tests of readers share."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-LOOKALIKES = Path(__file__).parents[2] / "preprocess" / "lookalikes"
-
-
-@pytest.fixture(scope="session")
-def lookalike():
-    """`lookalike(name)`: tests/preprocess/lookalikes/NAME.py, which writes small files of a format."""
-
-    def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"lookalike_{name}", LOOKALIKES / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture(scope="session")
