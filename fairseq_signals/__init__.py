@@ -5,7 +5,7 @@ fairseq itself is imported: at once where it already is, so that `common.user_di
 `import fairseq_signals` before fairseq's Python API and the reverse order all work. Where fairseq is not
 installed, reading records, metrics and trained models still work:
 
-    from fairseq_signals import ECGModel
+    from fairseq_signals import ECGModel, read_recording
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,35 @@ import wrapt
 if TYPE_CHECKING:
     from fairseq_signals.inference.embedder import ECGEmbedder
     from fairseq_signals.inference.gallery import Gallery
+    from fairseq_signals.inference.listing import read_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.recording import Recording
-    from fairseq_signals.inference.sources import StoreRecord
+    from fairseq_signals.inference.sources import StoreRecord, read_recording
+    from fairseq_signals.modules.checkpoint import load_model
 
-__all__ = ["ECGEmbedder", "ECGModel", "Gallery", "Recording", "StoreRecord", "__version__"]
+__all__ = [
+    "ECGEmbedder",
+    "ECGModel",
+    "Gallery",
+    "Recording",
+    "StoreRecord",
+    "__version__",
+    "load_model",
+    "read_recording",
+    "read_recordings",
+]
 __version__ = "0.1.0"
 
 #: Where the public names are; each is imported when it is first asked for.
 _MODULES = {
-    "ECGEmbedder": "embedder",
-    "ECGModel": "model",
-    "Gallery": "gallery",
-    "Recording": "recording",
-    "StoreRecord": "sources",
+    "ECGEmbedder": "inference.embedder",
+    "ECGModel": "inference.model",
+    "Gallery": "inference.gallery",
+    "Recording": "inference.recording",
+    "StoreRecord": "inference.sources",
+    "load_model": "modules.checkpoint",
+    "read_recording": "inference.sources",
+    "read_recordings": "inference.listing",
 }
 
 
@@ -37,7 +52,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"fairseq_signals.inference.{_MODULES[name]}"), name)
+    value = getattr(import_module(f"fairseq_signals.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

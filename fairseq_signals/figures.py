@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
-from fairseq_signals.ecg.record import Record
 from fairseq_signals.ecg.resample import resample
 from fairseq_signals.errors import ConfigError, SignalError
 from fairseq_signals.evaluation.results import ResultsError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 FS = 500.0  # Hz, at which segments are loaded for training
 
 
-def record_figure(record: Record, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:
+def record_figure(record: Recording, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:
     """The picture of a recording in the usual layout.
 
     Args:
@@ -48,7 +47,7 @@ def record_figure(record: Record, given: tuple[int, ...] | None = None, start_s:
 
 
 def saliency_figure(
-    model: ECGModel, record: Record, recording: Recording, label: str, attention: str = "rollout"
+    model: ECGModel, record: Recording, recording: Recording, label: str, attention: str = "rollout"
 ) -> Figure:
     """The picture of where a classifier looked for one class; `recording` is what it is given of `record`."""
     from fairseq_signals.inference.saliency import saliency
@@ -72,9 +71,9 @@ def saliency_figure(
                          found.segment_starts_s, explained)  # fmt: skip
 
 
-def twelve_leads(record: Record, fs: float = FS) -> np.ndarray:
+def twelve_leads(record: Recording, fs: float = FS) -> np.ndarray:
     """The record on all twelve leads at `fs` Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
-    signal_mv = resample(record.signal_mv(), record.fs, fs)
+    signal_mv = resample(record.signal_mv, record.fs, fs)
     leads = np.zeros((N_LEADS, signal_mv.shape[1]), np.float32)
     leads[[LEADS.index(name) for name in record.leads]] = signal_mv
     return leads

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import LEADS, parse_leads
-from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError
 from fairseq_signals.evaluation.saved import read_evaluation
 from fairseq_signals.figures import (
@@ -22,6 +21,8 @@ from fairseq_signals.figures import (
     training_figure,
     twelve_leads,
 )
+from fairseq_signals.inference.recording import Recording
+from fairseq_signals.inference.sources import Opener, read_recording
 from fairseq_signals.plot_arguments import SEGMENT_S, build_parser
 from fairseq_signals.training_log import read_training_log
 
@@ -53,7 +54,7 @@ def plot_transforms(
     require_matplotlib()
     from fairseq_signals.plots.transforms import draw_transforms, transform_panels
 
-    record = read_any(path)
+    record = read_recording(path)
     shown = choose_leads(record, leads)
     signal_mv = twelve_leads(record)[:, : round(seconds * FS)]
     panels = transform_panels(signal_mv, FS, seed)
@@ -78,7 +79,7 @@ def plot_record(path: Path, out: Path, given: str | None = None, start_s: float 
     """
     require_matplotlib()
     leads = None if given is None else parse_leads(given)
-    save(record_figure(read_any(path), leads, start_s), out)
+    save(record_figure(read_recording(path), leads, start_s), out)
     return out
 
 
@@ -109,11 +110,10 @@ def plot_saliency(
     """
     require_matplotlib()
     from fairseq_signals.inference.model import ECGModel
-    from fairseq_signals.inference.sources import Opener
 
     model = ECGModel.load(checkpoint, labels=labels, device=device)
-    recording = Opener(leads=leads).read(path)
-    save(saliency_figure(model, read_any(path), recording, label, attention), out)
+    record = read_recording(path)
+    save(saliency_figure(model, record, Opener(leads=leads).read(record), label, attention), out)
     return out
 
 
@@ -174,7 +174,7 @@ def require_matplotlib() -> None:
         ) from error
 
 
-def choose_leads(record: Record, spec: str | None) -> tuple[int, ...]:
+def choose_leads(record: Recording, spec: str | None) -> tuple[int, ...]:
     """The indices of the leads to draw, all of which the record has."""
     if spec is None:
         present = [name for name in DEFAULT_LEADS if name in record.leads] or record.leads[:3]
@@ -186,17 +186,6 @@ def choose_leads(record: Record, spec: str | None) -> tuple[int, ...]:
             f"record {record.record_id} has no lead {', '.join(absent)}. It has {', '.join(record.leads)}."
         )
     return chosen
-
-
-def read_any(path: Path) -> Record:
-    """A recording of any format that is read; `FILE#ROW` where a file holds many.
-
-    Raises:
-        SignalError: it cannot be read.
-    """
-    from fairseq_signals.inference.sources import Opener
-
-    return Opener().record(path)
 
 
 def save(figure: Figure, out: Path) -> None:

@@ -19,9 +19,9 @@ from fairseq_signals.evaluate import check_device, evaluate
 from fairseq_signals.evaluation.predict import parse_lead_sets
 from fairseq_signals.evaluation.results import ResultsError, write_atomically
 from fairseq_signals.evaluation.saved import SavedEvaluation, read_evaluation
+from fairseq_signals.inference.sources import read_recording
 from fairseq_signals.info import headline
 from fairseq_signals.model_arguments import add_batch_size, add_device, add_labels
-from fairseq_signals.plot import read_any
 from fairseq_signals.report_page import Section, page
 from fairseq_signals.report_sections import (
     Run,
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     first = next(iter(lead_sets))
     check_device(args.device)
     run = open_run(args.run, args.log, args.labels, args.device)
-    records = [read_any(record) for record in args.record]
+    records = [read_recording(record) for record in args.record]
     saved, why = None, missing_results(run)
     if args.results is not None:
         saved = require_results(args.results, run)

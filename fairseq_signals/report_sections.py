@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import FairseqSignalsError, LeadError
 from fairseq_signals.evaluate import table_cells
 from fairseq_signals.evaluation.saved import SavedEvaluation
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.recording import Recording
 
 FOLD_FROM = 12  # classes
 TOP = 5  # classes of a recording
@@ -145,7 +145,7 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
     return section
 
 
-def recordings_section(run: Run, records: Sequence[Record], lead_set: Sequence[int]) -> Section:
+def recordings_section(run: Run, records: Sequence[Recording], lead_set: Sequence[int]) -> Section:
     """Each record on ECG paper with the leads that the model is given, and what a classifier says of it."""
     section = Section("Recordings")
     if not records:
@@ -166,7 +166,7 @@ def recordings_section(run: Run, records: Sequence[Record], lead_set: Sequence[i
     return section
 
 
-def _add_recording(section: Section, model: ECGModel, record: Record, lead_set: Sequence[int]) -> None:
+def _add_recording(section: Section, model: ECGModel, record: Recording, lead_set: Sequence[int]) -> None:
     from fairseq_signals.inference.sources import Opener
 
     given = [lead for lead in record.leads if LEADS.index(lead) in lead_set and lead in model.leads]
@@ -191,7 +191,7 @@ def _add_recording(section: Section, model: ECGModel, record: Record, lead_set: 
     _draw(section, lambda: saliency_figure(model, record, recording, label), alt, SALIENCY)
 
 
-def _draw_record(section: Section, record: Record, given: list[str] | None) -> None:
+def _draw_record(section: Section, record: Recording, given: list[str] | None) -> None:
     indices = None if given is None else tuple(LEADS.index(lead) for lead in given)
     to_model = "" if given is None else f"; given to the model: {', '.join(given)}"
     alt = f"Recording {record.record_id} on ECG paper, leads {', '.join(record.leads)}{to_model}"

@@ -6,9 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from fairseq_signals import cli, plot
+from fairseq_signals import cli, plot, read_recording
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.record import read_record
 from fairseq_signals.errors import ConfigError, MissingLibraryError
 
 
@@ -156,14 +155,14 @@ def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path, matplotlib):
 
 
 def test_leads_that_are_drawn_by_default_are_in_the_record(record, two_leads, write_wfdb, ecg_adu, tmp_path):
-    assert plot.choose_leads(read_record(record), None) == (0, 1, 7)
-    assert plot.choose_leads(read_record(two_leads), None) == (1,)
+    assert plot.choose_leads(read_recording(record), None) == (0, 1, 7)
+    assert plot.choose_leads(read_recording(two_leads), None) == (1,)
     chest = write_wfdb(tmp_path, "r3", ecg_adu(4, 500), leads=("V6", "V5", "V4", "V3"))
-    assert [LEADS[i] for i in plot.choose_leads(read_record(chest), None)] == ["V3", "V4", "V5"]
+    assert [LEADS[i] for i in plot.choose_leads(read_recording(chest), None)] == ["V3", "V4", "V5"]
 
 
 def test_a_record_becomes_twelve_leads_at_500_hz(two_leads):
-    signal = plot.twelve_leads(read_record(two_leads))
+    signal = plot.twelve_leads(read_recording(two_leads))
     assert signal.shape == (12, 1000)
     assert signal.dtype == np.float32
     assert np.flatnonzero(signal.any(axis=1)).tolist() == [1, 10]

@@ -123,8 +123,8 @@ def iter_folder(
 
 def item_of(found: FoundRecord, source: str, reader: str = "wfdb") -> Item:
     """The item of a record that a folder holds."""
-    record_id, path, *rest = found
-    return Item(source, record_id, str(path), *rest, reader=reader)
+    what = (found.digest, found.rejected, found.rejected_kind)
+    return Item(source, found.record_id, str(found.path), *what, reader=reader)
 
 
 def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:

@@ -12,8 +12,11 @@ import pyarrow as pa
 from fairseq_signals.data.codecs import FLAC, decode_flac
 from fairseq_signals.data.shards import PathLike, open_shard, shard_codec
 from fairseq_signals.data.store import RecordStore
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import StoreError
+
+#: Columns that are read besides the signal.
+_TELL = ("record_id", "fs", "patient_id", "age", "sex", "codes", "report", "attributes")
 
 
 class StoredRecords:
@@ -32,7 +35,7 @@ class StoredRecords:
         self._places: dict[str, list[tuple[str, str, int]]] | None = None  # record_id -> source, shard, row
 
     def read(self, shard: str, row: int) -> Record:
-        """The record in a row (from 0) of a shard; its patient, codes and report are left out.
+        """The record in a row (from 0) of a shard, with its patient, codes and report.
 
         Raises:
             StoreError: there is no such shard or row, or the signal is damaged.
@@ -91,5 +94,8 @@ class _Shard:
         except (StoreError, ValueError) as e:
             raise StoreError(f"{self.path}: row {row}: {e}. Preprocess again with --overwrite.") from e
         scale = np.array(batch.column("scale")[i].as_py(), dtype=np.float64)
-        name, fs = batch.column("record_id")[i].as_py(), float(batch.column("fs")[i].as_py())
-        return Record(name, fs, leads, signal, scale)
+        tells = {name: batch.column(name)[i].as_py() for name in _TELL if name in batch.schema.names}
+        other = tuple(tells.get("attributes") or ())  # shards may be older than that column
+        subject = Subject(tells["age"], tells["sex"], tuple(tells["codes"]), tells["patient_id"], other)
+        name, fs = tells["record_id"], float(tells["fs"])
+        return Record(name, fs, leads, signal, scale, subject, report=tells["report"])

@@ -6,11 +6,13 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_signals.data.csv_table import read_table
 from fairseq_signals.ecg.folder import WITHOUT_HEADER, iter_records
+from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.ecg.readers.detect import (
     HEADER,
     MANY_RECORDS,
@@ -20,7 +22,8 @@ from fairseq_signals.ecg.readers.detect import (
     is_dicom,
 )
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
-from fairseq_signals.inference.sources import StoreRecord
+from fairseq_signals.inference.recording import Recording, from_record
+from fairseq_signals.inference.sources import Opener, StoreRecord, split_place
 
 if TYPE_CHECKING:
     from fairseq_signals.ecg.readers.code15_hdf5 import Tracings
@@ -58,9 +61,7 @@ def list_recordings(places: Iterable[str]) -> list[ListedRecording]:
     for place in places:
         listed = list(iter_recordings(place))
         if not listed:
-            raise ConfigError(
-                f"{place}: there is no recording in it (WFDB headers, {', '.join(SUFFIXES[1:])})"
-            )
+            raise _nothing_in(place)
         if listed[0].folder is not None:
             listed.sort()
         for recording in listed:
@@ -90,6 +91,50 @@ def iter_recordings(place: str) -> Iterator[ListedRecording]:
         yield from _of_store(path)
     else:
         yield from _of_folder(place)
+
+
+def read_recordings(place: str | Path, *, leads: Any = None, on_error: str = "warn") -> Iterator[Recording]:
+    """The recordings of a place, read one at a time; each is called as in the results of `embed`.
+
+    They come as they are found, folder by folder and by name: memory does not grow with their number.
+
+    Args:
+        place: see `iter_recordings`.
+        leads: see `read_recording`.
+        on_error: what to do about a recording that cannot be read: "warn", tell why in a `SignalWarning` and
+            go on with the next one; or "raise" its error.
+
+    Raises:
+        ConfigError: there is no such place or no recording in it, or `on_error` is neither.
+        LeadError: a lead does not exist.
+    """
+    parse_leads(leads)
+    if on_error not in ("warn", "raise"):
+        raise ConfigError(f"on_error must be 'warn' or 'raise', but is {on_error!r}")
+    path, _ = split_place(str(place))
+    if not path.exists() and header_of(path) is None:
+        raise ConfigError(f"{place}: there is no such folder, file, record store or manifest")
+    return _read_each(str(place), leads, on_error == "raise")
+
+
+def _read_each(place: str, leads: Any, strict: bool) -> Iterator[Recording]:
+    opener, listed = Opener(), None
+    for listed in iter_recordings(place):
+        try:
+            recording = from_record(opener.record(listed.source), leads)
+        except FairseqSignalsError as error:
+            if strict:
+                raise
+            warnings.warn(f"{listed.name} is left out: {error}", SignalWarning, stacklevel=2)
+        else:
+            yield replace(recording, record_id=listed.name)
+    if listed is None:
+        raise _nothing_in(place)
+
+
+def _nothing_in(place: str) -> ConfigError:
+    formats = ", ".join(SUFFIXES[1:])
+    return ConfigError(f"{place}: there is no recording in it (WFDB headers, {formats})")
 
 
 def _of_folder(place: str) -> Iterator[ListedRecording]:

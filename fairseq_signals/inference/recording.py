@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
-from fairseq_signals.ecg.record import MAX_FS, MIN_FS, Record
+from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import rate_ratio, resample
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
 from fairseq_signals.modules.input_format import InputFormat
@@ -23,19 +23,31 @@ ARTEFACTS = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A recording in millivolt.
+    """A recording in millivolt: what `read_recording` gives, or an array that brings its own facts.
 
     Attributes:
         signal_mv: (L, T) floats.
         fs: sampling rate, Hz.
         leads: canonical names of the rows of `signal_mv`; no lead twice.
         record_id: name for messages and results.
+        subject: age, sex, codes, patient_id and what else the file tells of the person.
+        report: statements about the recording; None: the file has none.
+        faults: leads of the twelve that were left out, each with the reason.
+        ignored: channels that are not one of the twelve leads.
+        damaged: leads that are kept although their samples disagree with the checksum in the header.
+        notes: what was converted, filled in or kept, a sentence each.
     """
 
     signal_mv: np.ndarray
     fs: float
     leads: tuple[str, ...]
     record_id: str = ""
+    subject: Subject = NOBODY
+    report: str | None = None
+    faults: tuple[LeadNote, ...] = ()
+    ignored: tuple[LeadNote, ...] = ()
+    damaged: tuple[LeadNote, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int:
@@ -76,8 +88,6 @@ def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str 
 def from_record(record: Record, leads: Any = None) -> Recording:
     """A recording from what a reader or a record store gives.
 
-    What the reader left out or found damaged is warned about.
-
     Args:
         record: the record.
         leads: use these leads only, as `parse_leads` takes it; by default all that there are.
@@ -85,33 +95,64 @@ def from_record(record: Record, leads: Any = None) -> Recording:
     Raises:
         LeadError: unknown leads, or the record has none of them.
     """
-    for notes, what in ((record.faults, "is left out"), (record.damaged, "is damaged")):
+    recording = Recording(
+        record.signal_mv(),
+        record.fs,
+        record.leads,
+        record.record_id,
+        record.subject,
+        record.report,
+        record.faults,
+        record.ignored,
+        record.damaged,
+        tuple(_notes(record)),
+    )
+    return recording if leads is None else select_leads(recording, leads)
+
+
+def _notes(record: Record) -> Iterator[str]:
+    if record.derived:
+        yield f"{', '.join(record.derived)}: not in the file, computed from I and II"
+    if record.requantised:
+        yield "samples that do not fit 16 bits were rounded to 1/32767 of the largest of their lead"
+    for lead, reason in record.damaged:
+        yield f"{lead}: kept, but {reason}"
+
+
+def checked(recording: Recording, leads: Any = None) -> Recording:
+    """A recording as a model may take it, see `from_array`.
+
+    What the reader left out or found damaged is warned about.
+
+    Raises:
+        SignalError, LeadError: see `from_array` and `from_record`.
+    """
+    for notes, what in ((recording.faults, "is left out"), (recording.damaged, "is damaged")):
         if notes:
             listed = "; ".join(f"{note.lead} ({note.reason})" for note in notes)
-            _warn(f"record {record.record_id}: {what}: {listed}")
-    rows = selected_rows(record.leads, leads, record.record_id)
-    signal_mv = record.signal[rows] * record.scale[rows, None]  # int16 x float64
-    named = tuple(record.leads[row] for row in rows)
-    return Recording(_checked(signal_mv, named, record.record_id), record.fs, named, record.record_id)
+            _warn(f"record {recording.record_id}: {what}: {listed}")
+    chosen = select_leads(recording, leads)
+    taken = from_array(chosen.signal_mv, chosen.fs, chosen.leads, chosen.record_id)
+    return replace(chosen, signal_mv=taken.signal_mv, fs=taken.fs, leads=taken.leads)
 
 
-def selected_rows(present: Sequence[str], leads: Any, record_id: str) -> list[int]:
-    """The rows of a recording whose leads are asked for; all where `leads` is None.
+def select_leads(recording: Recording, leads: Any) -> Recording:
+    """The recording with those of its leads that are asked for; all where `leads` is None.
 
     Raises:
         LeadError: unknown leads, or the recording has none of them.
     """
-    rows = list(range(len(present)))
-    if leads is None:
-        return rows
-    wanted = [LEADS[i] for i in parse_leads(leads)]
-    rows = [row for row in rows if present[row] in wanted]
-    if not rows:
-        raise LeadError(
-            f"record {record_id} has the leads {', '.join(present)}, none of which is among the leads asked "
-            f"for: {', '.join(wanted)}"
-        )
-    return rows
+    rows = list(range(len(recording.leads)))
+    if leads is not None:
+        wanted = [LEADS[i] for i in parse_leads(leads)]
+        rows = [row for row in rows if recording.leads[row] in wanted]
+        if not rows:
+            raise LeadError(
+                f"record {recording.record_id} has the leads {', '.join(recording.leads)}, none of which is "
+                f"among the leads asked for: {', '.join(wanted)}"
+            )
+    named = tuple(recording.leads[row] for row in rows)
+    return replace(recording, signal_mv=recording.signal_mv[rows], leads=named)
 
 
 def model_input(recording: Recording, form: InputFormat) -> np.ndarray:

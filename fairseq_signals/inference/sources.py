@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_signals.ecg.header import read_header
 from fairseq_signals.ecg.readers import read_with
-from fairseq_signals.ecg.readers.authors_mat import segment_files
+from fairseq_signals.ecg.readers.common import segment_files
 from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader, header_of
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
 from fairseq_signals.inference.recording import (
     Recording,
+    checked,
     checked_rate,
     from_array,
     from_record,
-    selected_rows,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +85,27 @@ def each_source(records: Any) -> Iterator[Any]:
         )
 
 
+def read_recording(source: str | Path | StoreRecord, *, leads: Any = None) -> Recording:
+    """One recording of any format that preprocessing reads, in millivolt and with what its file tells.
+
+    Models and preprocessing read with the same function underneath. What it left out, `faults` and `ignored`
+    say; what it converted, filled in or kept, `notes`.
+
+    Args:
+        source: a path, or a `StoreRecord`, as `Opener.read` takes it.
+        leads: read these leads only: names, or a lead set such as "12" or "2"; by default all that there are.
+
+    Raises:
+        FairseqSignalsError: it cannot be read; the message says why.
+    """
+    if not isinstance(source, (str, Path, StoreRecord)):
+        raise SignalError(
+            f"a recording is read from a path or a StoreRecord, but this is {type(source).__name__}; of an "
+            "array, make a Recording(signal_mv, fs, leads)"
+        )
+    return from_record(Opener().record(source), leads)
+
+
 class Opener:
     """Reads recordings; record stores that it opened once stay open.
 
@@ -109,22 +130,18 @@ class Opener:
         Raises:
             FairseqSignalsError: it cannot be read or used; the message says which recording, and why.
         """
-        if isinstance(source, (str, Path)):
-            return self._of_file(from_record(self._read_path(source), self.leads))
-        if isinstance(source, StoreRecord):
-            return self._of_file(from_record(self._read_store(source), self.leads))
+        if isinstance(source, (str, Path, StoreRecord)):
+            source = self.record(source)
         if isinstance(source, Record):
-            return self._of_file(from_record(source, self.leads))
+            source = from_record(source)
         if isinstance(source, Recording):
-            rows = selected_rows(source.leads, self.leads, source.record_id)
-            kept = [source.leads[row] for row in rows]
-            return self._of_file(from_array(source.signal_mv[rows], source.fs, kept, source.record_id))
+            return self._of_file(checked(source, self.leads))
         name = "array" if position is None else f"{position} of the batch"
         return from_array(source, self.fs, self.leads, name)
 
-    def record(self, path: str | Path) -> Record:
-        """The record at a path, as its reader gives it; see `read`."""
-        return self._read_path(path)
+    def record(self, source: str | Path | StoreRecord) -> Record:
+        """The record at a place, as its reader or its store gives it; see `read`."""
+        return self._read_store(source) if isinstance(source, StoreRecord) else self._read_path(source)
 
     def _of_file(self, recording: Recording) -> Recording:
         if self.fs is not None and checked_rate(self.fs, recording.record_id) != recording.fs:

@@ -7,12 +7,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 
+from fairseq_signals.data.rows import BuildOptions, Item, make_row
+from fairseq_signals.data.shards import ShardNotes
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.readers.detect import detect_reader, header_of
 from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
 from fairseq_signals.inference.model import ECGModel
+from fairseq_signals.inference.recording import Recording
+from fairseq_signals.inference.sources import split_place
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
@@ -106,3 +112,44 @@ def recording(tmp_path_factory) -> SimpleNamespace:
         shard="shard-00000.arrow",
         row=1,
     )
+
+
+@pytest.fixture
+def mixed(tmp_path, write_wfdb, ecg_adu, lookalike) -> Path:
+    """A folder with a recording in each format that preprocessing reads, and what is none."""
+    h5py, *_ = [pytest.importorskip(library) for library in ("h5py", "pydicom", "edfio", "ecgdatakit")]
+    root, adu = tmp_path / "mixed", ecg_adu(12, 3000)
+    write_wfdb(root / "p1", "wfdb", adu)
+    write_wfdb(root / "p1", "challenge", adu, suffix=".mat")
+    lookalike("authors_mat").write_record(root / "p2", "joined", np.tile(adu, 2) / 1000.0)
+    scipy.io.savemat(root / "p2" / "single.mat", {"feats": adu / 1000.0, "curr_sample_rate": 500})
+    lookalike("edf").write(root / "p3" / "export.EDF", adu, onsets=range(6))
+    lookalike("scp").write(root / "p3" / "chart.scp", adu)
+    lookalike("aecg").write_twelve(root / "p4" / "hl7.xml", adu)
+    lookalike("muse_xml").write_eight(root / "p4" / "muse.xml", adu[[0, 1, *range(6, 12)]])
+    philips, dicom = lookalike("philips_xml"), lookalike("dicom")
+    philips.write(root / "p4" / "philips.xml", philips.document(philips.with_calibration(adu)))
+    dicom.write(root / "p5" / "1.2.840.10008", dicom.dataset(dicom.group(adu)))
+    with h5py.File(root / "sph.h5", "w") as file:
+        file["ecg"] = (adu / 1000.0).astype(np.float16)
+    (root / "notes.txt").write_text("not a recording")
+    return root
+
+
+@pytest.fixture(scope="session")
+def assert_as_stored():
+    """`assert_as_stored(recording, source)`: equal in all that preprocessing stores of the same file."""
+
+    def check(recording: Recording, source: str | Path) -> None:
+        path, row = split_place(str(source))
+        item = Item("s", "r", str(header_of(path) or path), reader=detect_reader(path),
+                    index=None if row is None else int(row))  # fmt: skip
+        stored = make_row(item, BuildOptions(recording.fs, 1e-9, checksums="ignore"), ShardNotes())
+        assert (recording.leads, recording.fs) == (tuple(stored.leads), stored.fs)
+        np.testing.assert_array_equal(recording.signal_mv, stored.signal * stored.scale[:, None])
+        subject = recording.subject
+        told = (subject.age, subject.sex, subject.codes, subject.patient_id, recording.report)
+        assert told == (stored.age, stored.sex, tuple(stored.codes), stored.patient_id, stored.report)
+        assert subject.other == tuple(stored.attributes or ())
+
+    return check

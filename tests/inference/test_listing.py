@@ -1,8 +1,5 @@
 """What folders, files, stores and manifests on a command line stand for: each recording once, by name."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.io
@@ -13,16 +10,6 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
 from fairseq_signals.inference.listing import list_recordings, patients_of
 from fairseq_signals.inference.sources import Opener
-
-LOOKALIKES = Path(__file__).resolve().parents[1] / "preprocess" / "lookalikes"
-
-
-def lookalike(name):
-    """tests/preprocess/lookalikes/NAME.py, which writes small files of a format."""
-    spec = importlib.util.spec_from_file_location(f"lookalike_{name}", LOOKALIKES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def names(*places):
@@ -42,33 +29,11 @@ def readable(place):
     return read, refused
 
 
-@pytest.fixture
-def mixed(tmp_path, write_wfdb, ecg_adu):
-    """A folder with a recording in each format that preprocessing reads, and what is none."""
-    h5py = pytest.importorskip("h5py")
-    root, adu = tmp_path / "mixed", ecg_adu(12, 3000)
-    write_wfdb(root / "p1", "wfdb", adu)
-    write_wfdb(root / "p1", "challenge", adu, suffix=".mat")
-    lookalike("authors_mat").write_record(root / "p2", "joined", np.tile(adu, 2) / 1000.0)
-    scipy.io.savemat(root / "p2" / "single.mat", {"feats": adu / 1000.0, "curr_sample_rate": 500})
-    lookalike("edf").write(root / "p3" / "export.EDF", adu, onsets=range(6))
-    lookalike("scp").write(root / "p3" / "chart.scp", adu)
-    lookalike("aecg").write_twelve(root / "p4" / "hl7.xml", adu)
-    dicom = lookalike("dicom")
-    dicom.write(root / "p5" / "1.2.840.10008", dicom.dataset(dicom.group(adu)))
-    with h5py.File(root / "sph.h5", "w") as file:
-        file["ecg"] = (adu / 1000.0).astype(np.float16)
-    (root / "notes.txt").write_text("not a recording")
-    return root
-
-
 def test_a_folder_gives_the_recordings_of_every_format(mixed):
-    for library in ("pydicom", "edfio", "ecgdatakit"):
-        pytest.importorskip(library)
     read, refused = readable(mixed)
     assert refused == []
     assert read == ["p1/challenge", "p1/wfdb", "p2/joined", "p2/single", "p3/chart", "p3/export", "p4/hl7",
-                    "p5/1.2.840.10008", "sph"]  # fmt: skip
+                    "p4/muse", "p4/philips", "p5/1.2.840.10008", "sph"]  # fmt: skip
     joined = next(named for named in list_recordings([str(mixed)]) if named.name == "p2/joined")
     assert Opener().read(joined.source).n_samples == 5000  # both segments, the tail is left out
 
@@ -110,13 +75,13 @@ def test_a_header_in_upper_case_is_listed_and_reading_it_tells_what_to_do(tmp_pa
         Opener().read(named.source)
 
 
-def test_two_formats_of_one_name_are_two_recordings(tmp_path, write_wfdb, ecg_adu):
+def test_two_formats_of_one_name_are_two_recordings(tmp_path, write_wfdb, ecg_adu, lookalike):
     write_wfdb(tmp_path / "a", "one", ecg_adu())
     lookalike("scp").write(tmp_path / "a" / "one.scp", ecg_adu())
     assert names(tmp_path) == ["a/one", "a/one.scp"]
 
 
-def test_a_file_of_many_recordings_gives_each_by_its_exam_or_row(tmp_path):
+def test_a_file_of_many_recordings_gives_each_by_its_exam_or_row(tmp_path, lookalike):
     h5py = pytest.importorskip("h5py")
     folder = lookalike("code15").make(tmp_path)
     listed = list_recordings([str(folder)])
@@ -152,7 +117,7 @@ def test_a_store_says_whose_its_records_are(tmp_path, ecg_adu):
     assert patients_of(list_recordings([str(tmp_path)]), None) == ["c/p1", "c/p1"]
 
 
-def test_segments_of_the_authors_manifests_are_one_recording(tmp_path, ecg_adu):
+def test_segments_of_the_authors_manifests_are_one_recording(tmp_path, ecg_adu, lookalike):
     mv = ecg_adu(12, 5000) / 1000.0
     lookalike("authors_mat").write_record(tmp_path, "r", mv)
     (tmp_path / "train.tsv").write_text(f"{tmp_path}\nr_0.mat\t2500\nr_1.mat\t2500\n")

@@ -1,5 +1,6 @@
 """Real recordings of every source and format go through a model, and what may not matter does not matter."""
 
+import contextlib
 import random
 import warnings
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_signals import ECGModel
+from fairseq_signals import ECGModel, read_recording
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.resample import resample
 from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, SignalWarning
@@ -54,6 +55,17 @@ def test_every_source_and_format_gives_finite_embeddings_or_a_reason(encoder, re
     assert not {name for name in refused if not name.startswith("edge")}, used
 
 
+def test_every_source_and_format_is_read_as_preprocessing_stores_it(real, assert_as_stored):
+    n_read = 0
+    for name, paths in real.items():
+        for path in paths:
+            source = f"{path}#0" if "code15" in name and path.suffix == ".h5" else path
+            with contextlib.suppress(FairseqSignalsError):
+                assert_as_stored(read_recording(source), source)
+                n_read += 1
+    assert n_read >= sum(map(len, real.values())) / 2
+
+
 def test_every_source_and_format_is_drawn_or_gives_a_reason(models, real):
     pytest.importorskip("matplotlib")
     from fairseq_signals.figures import record_figure, saliency_figure
@@ -64,7 +76,8 @@ def test_every_source_and_format_is_drawn_or_gives_a_reason(models, real):
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", SignalWarning)
-                    record, recording = Opener().record(path), Opener().read(path)
+                    record = read_recording(path)
+                    recording = Opener().read(record)
             except FairseqSignalsError as error:
                 drawn[name] += isinstance(error, MissingLibraryError)
                 continue

@@ -7,7 +7,7 @@ import torch
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
-from fairseq_signals.inference.recording import Recording, from_array, from_record, model_input
+from fairseq_signals.inference.recording import Recording, checked, from_array, from_record, model_input
 from fairseq_signals.modules.input_format import InputFormat
 
 
@@ -174,9 +174,9 @@ def test_a_record_is_scaled_in_double_precision_and_leads_can_be_chosen(recordin
 def test_what_a_reader_left_out_or_found_damaged_is_warned_about(recording):
     faulty = record_of(recording.adu[1:], LEADS[1:], faults=(LeadNote("I", "constant at 0 mV"),))
     with pytest.warns(SignalWarning, match=r"record r: is left out: I \(constant at 0 mV\)"):
-        from_record(faulty)
+        checked(from_record(faulty))
     with pytest.warns(SignalWarning, match=r"record r: is damaged: V1 \(checksum\)"):
-        from_record(record_of(recording.adu, damaged=(LeadNote("V1", "checksum"),)))
+        checked(from_record(record_of(recording.adu, damaged=(LeadNote("V1", "checksum"),))))
 
 
 def test_a_recording_knows_its_length(signal):

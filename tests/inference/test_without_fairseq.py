@@ -51,6 +51,9 @@ import fairseq_signals
 assert "ECGModel" in dir(fairseq_signals)
 heavy = {"torch", "numpy", "fairseq", "sklearn", "pyarrow", "scipy"} & set(sys.modules)
 assert not heavy, heavy
+from fairseq_signals import read_recording, read_recordings
+heavy = {"torch", "fairseq", "sklearn", "pyarrow", "wfdb"} & set(sys.modules)
+assert not heavy, heavy
 from fairseq_signals import ECGModel
 heavy = {"fairseq", "sklearn", "pyarrow", "wfdb", "pandas"} & set(sys.modules)
 assert not heavy, heavy
