@@ -27,7 +27,7 @@ from fairseq_signals.data.record_labels import (
     label_records,
     require_likelihood,
 )
-from fairseq_signals.data.recordings import Corpus, Listing
+from fairseq_signals.data.recordings import Corpus, SegmentList
 from fairseq_signals.data.split_table import split_by_attribute, split_by_table
 from fairseq_signals.data.splits import parse_shares, split_keys
 from fairseq_signals.errors import ConfigError, LabelError
@@ -164,7 +164,7 @@ def _files(labels: LabelTable, labels_path: Path | None, weights_path: Path | No
     return files
 
 
-def count_classes(splits: Mapping[str, Listing], n_classes: int) -> dict[str, list[int]]:
+def count_classes(splits: Mapping[str, SegmentList], n_classes: int) -> dict[str, list[int]]:
     """Per split, the number of records of each class."""
     counts = {}
     for name, listing in splits.items():

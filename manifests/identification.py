@@ -19,7 +19,7 @@ from fairseq_signals.data.manifest_build import (
     tail_note,
 )
 from fairseq_signals.data.manifest_set import IDENTIFICATION
-from fairseq_signals.data.recordings import Corpus, Recording
+from fairseq_signals.data.recordings import Corpus, CorpusRecord
 from fairseq_signals.data.splits import hash_order, split_keys
 from fairseq_signals.errors import ConfigError, ManifestError
 
@@ -99,7 +99,7 @@ def build(args: argparse.Namespace) -> None:
         raise ManifestError(f"{n_classes} training classes; at least 2 are needed. Give more records.")
     used = set().union(*(listing.records() for listing in splits.values()))
 
-    def reason(recording: Recording) -> str | None:
+    def reason(recording: CorpusRecord) -> str | None:
         if recording.record_id in used:
             return None
         if recording.patient_id in held_out:
@@ -133,11 +133,11 @@ class Pair(NamedTuple):
     """
 
     split: str
-    recordings: Sequence[Recording]
+    recordings: Sequence[CorpusRecord]
     segment_samples: int
     within_record: bool
 
-    def choose(self, args: argparse.Namespace) -> list[tuple[Recording, Sequence[int]]]:
+    def choose(self, args: argparse.Namespace) -> list[tuple[CorpusRecord, Sequence[int]]]:
         """The recording and the segments of gallery and of probe, drawn by the seed."""
         by_id = {recording.record_id: recording for recording in self.recordings}
         if not self.within_record:
@@ -152,7 +152,7 @@ class Pair(NamedTuple):
 
 
 def choose_held_out(
-    patients: Mapping[str, Sequence[Recording]], corpus: Corpus, args: argparse.Namespace
+    patients: Mapping[str, Sequence[CorpusRecord]], corpus: Corpus, args: argparse.Namespace
 ) -> dict[str, Pair]:
     """The patients for validation and test."""
     sources = corpus.sources(args.test_sources, "--test-sources")
@@ -184,8 +184,8 @@ def choose_held_out(
 
 
 def _all_for_test(
-    testable: Mapping[str, Sequence[Recording]],
-    patients: Mapping[str, Sequence[Recording]],
+    testable: Mapping[str, Sequence[CorpusRecord]],
+    patients: Mapping[str, Sequence[CorpusRecord]],
     corpus: Corpus,
     args: argparse.Namespace,
 ) -> dict[str, Pair]:
@@ -229,8 +229,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _testable(
-    patients: Mapping[str, Sequence[Recording]], corpus: Corpus, within_record: bool
-) -> dict[str, Sequence[Recording]]:
+    patients: Mapping[str, Sequence[CorpusRecord]], corpus: Corpus, within_record: bool
+) -> dict[str, Sequence[CorpusRecord]]:
     """The patients with enough for gallery and probe."""
     n = 2 * corpus.segment_samples
     if within_record:
@@ -238,7 +238,7 @@ def _testable(
     return {p: rs for p, rs in patients.items() if len(rs) >= 2}
 
 
-def _is_class(recordings: Sequence[Recording], corpus: Corpus, args: argparse.Namespace) -> bool:
+def _is_class(recordings: Sequence[CorpusRecord], corpus: Corpus, args: argparse.Namespace) -> bool:
     """Whether the patient has enough for a class: a class of one segment has nothing to be told apart by."""
     n_segments = sum(recording.n_samples // corpus.segment_samples for recording in recordings)
     return len(recordings) >= args.min_recordings and n_segments >= 2

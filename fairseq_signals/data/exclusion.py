@@ -9,7 +9,7 @@ from fairseq_signals.data.manifest import MAT_IDENTIFICATION, STORE, Manifest
 from fairseq_signals.data.manifest_set import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.data.metadata import python_values, read_metadata
 from fairseq_signals.data.people import People
-from fairseq_signals.data.recordings import Corpus, Recording
+from fairseq_signals.data.recordings import Corpus, CorpusRecord
 from fairseq_signals.errors import ManifestError, StoreError
 
 
@@ -40,7 +40,7 @@ def exclude_held_out(corpus: Corpus, folders: Sequence[Path]) -> list[str]:
         reason = f"held out by {downstream.folder}"
         before = len(corpus.recordings)
 
-        def drop(recording: Recording, people: set[str] = people, reason: str = reason) -> str | None:
+        def drop(recording: CorpusRecord, people: set[str] = people, reason: str = reason) -> str | None:
             return reason if person_of(recording.record_id) in people else None
 
         corpus.leave_out(drop)

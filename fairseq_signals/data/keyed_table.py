@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairseq_signals.data.csv_table import TableRow, read_table
-from fairseq_signals.data.recordings import Corpus, Recording
+from fairseq_signals.data.recordings import Corpus, CorpusRecord
 from fairseq_signals.errors import ManifestError
 
 PATIENT, RECORD = "patient_id", "record_id"
@@ -56,7 +56,7 @@ class KeyedTable:
             )
         reason = f"not in {self.path.name}"
 
-        def drop(recording: Recording) -> str | None:
+        def drop(recording: CorpusRecord) -> str | None:
             return None if recording.record_id in found else reason
 
         corpus.leave_out(drop)

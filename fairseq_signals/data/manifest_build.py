@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from fairseq_signals.data.manifest_set import write_set
 from fairseq_signals.data.metadata import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.data.people import People, unknown_patients
-from fairseq_signals.data.recordings import Corpus, Listing, Recording
+from fairseq_signals.data.recordings import Corpus, CorpusRecord, SegmentList
 from fairseq_signals.data.where import Where, attribute_names, attribute_values
 from fairseq_signals.errors import FairseqSignalsError, ManifestError
 
@@ -93,7 +93,7 @@ def _attribute(table: pa.Table, name: str) -> dict[str, str]:
     return dict(zip(python_values(table["record"].filter(there)), python_values(values.filter(there))))
 
 
-def _recordings(table: pa.Table, people: People) -> list[Recording]:
+def _recordings(table: pa.Table, people: People) -> list[CorpusRecord]:
     records = python_values(table["record"])
     patients = people.patient_names(dict(zip(records, python_values(table["patient"]))))
     codes: Iterable[tuple[str, ...]] = repeat(())
@@ -102,14 +102,14 @@ def _recordings(table: pa.Table, people: People) -> list[Recording]:
     shards, rows, sources, lengths = (
         python_values(table[name]) for name in ("shard", "row", "source", "n_samples")
     )
-    return list(map(Recording, shards, rows, records, map(patients.get, records), sources, lengths, codes))
+    return list(map(CorpusRecord, shards, rows, records, map(patients.get, records), sources, lengths, codes))
 
 
 def finish(
     corpus: Corpus,
     kind: str,
     args: argparse.Namespace,
-    splits: Mapping[str, Listing],
+    splits: Mapping[str, SegmentList],
     notes: Sequence[str] = (),
     extra_files: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,

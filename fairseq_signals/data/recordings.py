@@ -13,7 +13,7 @@ from fairseq_signals.data.people import People
 from fairseq_signals.errors import ManifestError
 
 
-class Recording(NamedTuple):
+class CorpusRecord(NamedTuple):
     """A record of a store that a manifest may use.
 
     Args:
@@ -34,7 +34,7 @@ class Recording(NamedTuple):
     codes: tuple[str, ...] = ()
 
 
-class Listing:
+class SegmentList:
     """The segments of some recordings as rows of a manifest; made anew whenever they are gone through.
 
     Args:
@@ -43,10 +43,10 @@ class Listing:
 
     def __init__(self, segment_samples: int):
         self.segment_samples = segment_samples
-        self.entries: list[tuple[Recording, Sequence[int], str]] = []
+        self.entries: list[tuple[CorpusRecord, Sequence[int], str]] = []
         self._all: dict[int, range] = {}  # segments by length of the recording; most have the same
 
-    def add(self, recording: Recording, target: str = "", segments: Sequence[int] | None = None) -> None:
+    def add(self, recording: CorpusRecord, target: str = "", segments: Sequence[int] | None = None) -> None:
         """List segments of a recording; by default all whole ones from its start."""
         if segments is None:
             n = recording.n_samples // self.segment_samples
@@ -92,7 +92,7 @@ class Corpus:
 
     root: Path
     stores: list[Path]
-    recordings: list[Recording]
+    recordings: list[CorpusRecord]
     people: People
     fs: float
     segment_samples: int
@@ -101,7 +101,7 @@ class Corpus:
     notes: list[str] = field(default_factory=list)
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def leave_out(self, drop: Callable[[Recording], str | None]) -> None:
+    def leave_out(self, drop: Callable[[CorpusRecord], str | None]) -> None:
         """Remove the recordings for which `drop` gives a reason, and count them by it."""
         kept = []
         for recording in self.recordings:
@@ -117,9 +117,9 @@ class Corpus:
         names = self.people.patient_names({r.record_id: r.patient_id for r in self.recordings})
         self.recordings = [r._replace(patient_id=names[r.record_id]) for r in self.recordings]
 
-    def by_patient(self) -> dict[str, list[Recording]]:
+    def by_patient(self) -> dict[str, list[CorpusRecord]]:
         """The recordings of each patient; patients and recordings in the order of their ids."""
-        patients: dict[str, list[Recording]] = {}
+        patients: dict[str, list[CorpusRecord]] = {}
         for recording in self.recordings:
             patients.setdefault(recording.patient_id, []).append(recording)
         return dict(sorted(patients.items()))
@@ -139,6 +139,6 @@ class Corpus:
             )
         return wanted
 
-    def listing(self) -> Listing:
+    def listing(self) -> SegmentList:
         """An empty list of segments."""
-        return Listing(self.segment_samples)
+        return SegmentList(self.segment_samples)
