@@ -99,10 +99,9 @@ def assemble(
     )
     _require_one_length(record_id, stored)
     derived: list[str] = []
-    if all(lead in found for lead in INDEPENDENT_LEADS) and "I" in stored and "II" in stored:
-        for lead, (values, scale, lossy) in _derive(stored["I"], stored["II"]).items():
-            if lead in found:
-                continue
+    absent = [lead for lead in LIMB_LEADS if lead not in found]
+    if absent and all(lead in found for lead in INDEPENDENT_LEADS) and "I" in stored and "II" in stored:
+        for lead, (values, scale, lossy) in _derive(stored["I"], stored["II"], absent).items():
             if values.min() == values.max():
                 faults.append(LeadNote(lead, constant_reason(float(values[0]) * scale)))
                 continue
@@ -182,9 +181,9 @@ def _require_one_length(record_id: str, stored: dict[str, tuple[np.ndarray, floa
 
 
 def _derive(
-    lead_i: tuple[np.ndarray, float], lead_ii: tuple[np.ndarray, float]
+    lead_i: tuple[np.ndarray, float], lead_ii: tuple[np.ndarray, float], absent: Sequence[str]
 ) -> dict[str, tuple[np.ndarray, float, bool]]:
-    """III, aVR, aVL and aVF as int16, mV per unit, and whether they lost precision.
+    """Those of III, aVR, aVL and aVF that are absent: int16, mV per unit, and whether they lost precision.
 
     Where I and II have the same step, III has it too and the others half of it, without loss where that fits
     16 bits.
@@ -193,7 +192,8 @@ def _derive(
     limb_mv = derive_limb_leads(i * scale_i, ii * scale_ii)
     steps = (scale_i, scale_i / 2) if scale_i == scale_ii else (0.0,)
     derived = {}
-    for lead, mv in zip(LIMB_LEADS[2:], limb_mv[2:]):
+    for lead in absent:
+        mv = limb_mv[LIMB_LEADS.index(lead)]
         if mv.min() == mv.max():
             derived[lead] = np.zeros(len(mv), np.int16), 1.0, False
             continue

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, derive_limb_leads
+from fairseq_signals.ecg.readers import assemble as assembling
 from fairseq_signals.ecg.readers.assemble import INDEPENDENT_LEADS, Channel, assemble
 from fairseq_signals.errors import SignalError
 
@@ -45,6 +46,11 @@ def test_limb_leads_that_the_file_has_are_not_computed():
     assert record.derived == ("aVR", "aVL", "aVF")
     assert "III" not in record.leads
     assert record.faults[0] == ("III", "constant at 0 mV")
+
+
+def test_nothing_is_computed_for_a_file_that_names_all_twelve(monkeypatch):
+    monkeypatch.delattr(assembling, "derive_limb_leads")
+    assert assemble("r", 500, [*map(channel, LEADS)]).derived == ()
 
 
 @pytest.mark.parametrize("names", [("I", "II"), ("II", *CHEST_LEADS), ("I", "II", *CHEST_LEADS[:5])])
