@@ -18,7 +18,7 @@ from fairseq_signals.data.corpus_table import add_partial_argument, not_download
 from fairseq_signals.data.csv_table import TableRow, read_rows
 from fairseq_signals.data.record_table import RecordTable, join_table
 from fairseq_signals.data.rows import list_folder
-from fairseq_signals.ecg.header import parse_age, parse_sex
+from fairseq_signals.ecg.record import parse_age, parse_sex
 from fairseq_signals.errors import StoreError
 
 TABLE = "ludb.csv"

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairseq_signals.data.csv_table import TableRow, read_table
 from fairseq_signals.data.rows import Item
-from fairseq_signals.ecg.header import parse_codes, parse_sex
+from fairseq_signals.ecg.record import parse_codes, parse_sex
 from fairseq_signals.errors import StoreError
 
 COLUMNS = ("record_id", "patient_id", "age", "sex", "codes", "report", "source")

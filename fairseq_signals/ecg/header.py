@@ -7,40 +7,29 @@ date should be is not looked at (`E00271.mat 12 500 5000 05-May-2020 14:50:55`).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
+from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
 DEFAULT_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
 DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
 
-_MILLIVOLT = {
-    **dict.fromkeys(("mv", "millivolt", "millivolts"), 1.0),
-    **dict.fromkeys(("uv", "\u00b5v", "\u03bcv", "microvolt", "microvolts"), 1e-3),
-    **dict.fromkeys(("nv", "nanovolt", "nanovolts"), 1e-6),
-    **dict.fromkeys(("v", "volt", "volts"), 1e3),
-}
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
 _KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
 
 
-def millivolt_per(unit: str) -> float | None:
-    """Millivolt in one physical unit such as "uV", or None where it is not a voltage."""
-    return _MILLIVOLT.get(unit.strip().lower())
-
-
-@dataclass(frozen=True)
-class SignalLine:
+class SignalLine(NamedTuple):
     """How one signal is stored.
 
     Attributes:
@@ -221,20 +210,6 @@ def _malformed(path: Path, what: str) -> SignalError:
 # --- comments --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What the comments tell about the person and the diagnosis; None or empty where they do not.
-
-    `other` holds the remaining `keyword: value` pairs, values of the same keyword joined with "; ".
-    """
-
-    age: float | None = None
-    sex: str | None = None
-    codes: tuple[str, ...] = ()
-    patient_id: str | None = None
-    other: tuple[tuple[str, str], ...] = ()
-
-
 def parse_comments(comments: Sequence[str]) -> Subject:
     """Age, sex, diagnosis codes and patient number, found by keyword wherever they stand.
 
@@ -250,34 +225,12 @@ def parse_comments(comments: Sequence[str]) -> Subject:
             pairs = [match.groups()] if match else []
         for key, value in pairs:
             values.setdefault(key.strip().lower(), value.strip())
-            if key.strip().lower() not in _KEYWORDS and _known(value):
+            if key.strip().lower() not in _KEYWORDS and known(value):
                 other.setdefault(key.strip(), []).append(value.strip())
     return Subject(
         age=parse_age(values.get("age", "")),
         sex=parse_sex(values.get("sex", values.get("gender", ""))),
         codes=parse_codes(values.get("dx", "")),
-        patient_id=_known(values.get("patient id", values.get("subject_id", ""))),
+        patient_id=known(values.get("patient id", values.get("subject_id", ""))),
         other=tuple((key, "; ".join(several)) for key, several in other.items()),
     )
-
-
-def parse_age(text: str) -> float | None:
-    """Age in years; None for "NaN", "Unknown", a negative number or anything else that is not an age."""
-    match = _NUMBER.match(text.strip())
-    age = float(match[0]) if match else math.nan
-    return age if math.isfinite(age) else None
-
-
-def parse_sex(text: str) -> str | None:
-    """ "female", "male" or None."""
-    return {"f": "female", "female": "female", "m": "male", "male": "male"}.get(text.strip().lower())
-
-
-def parse_codes(text: str) -> tuple[str, ...]:
-    """Diagnosis codes separated by "," or "|", each once, in the order given; none for "Unknown"."""
-    codes = (code.strip() for code in text.replace("|", ",").split(","))
-    return tuple(dict.fromkeys(code for code in codes if _known(code)))
-
-
-def _known(text: str) -> str | None:
-    return None if text.strip().lower() in ("", "unknown", "nan", "none", "?", "n/a") else text.strip()

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from fairseq_signals.ecg.record import Record, quantise
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.units import quantise
 
 _MAX_FACTOR = 1000  # largest up- or down-sampling factor; the rate is then right to 1 in a million
 

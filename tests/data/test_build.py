@@ -12,7 +12,7 @@ from fairseq_signals.data.build import build_store
 from fairseq_signals.data.rows import BuildOptions, Item
 from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.folder import iter_records
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.errors import StoreError
 
 SMALL = BuildOptions(records_per_shard=3)
@@ -52,7 +52,7 @@ def test_records_end_up_in_the_store_as_they_were(corpus, tmp_path):
     entries = store.metadata().to_pylist()
     assert [entry["record_id"] for entry in entries] == [f"r{i}" for i in range(10) if i not in (5, 7)]
     for entry in entries:
-        record = read_record(corpus / entry["record_id"])
+        record = read_wfdb(corpus / entry["record_id"])
         signal, present = store.read(entry["shard"], entry["row"])
         assert (entry["source"], entry["fs"], entry["codes"]) == ("corpus", 500.0, ["1", "2"])
         assert entry["age"] == 20 + int(entry["record_id"][1:])
@@ -241,7 +241,7 @@ def test_an_unforeseen_error_in_one_record_is_reported_and_does_not_end_the_run(
     def fail_on_r4(reader, path, record_id, index):
         if record_id == "r4":
             raise ZeroDivisionError("oops")
-        return read_record(path, record_id)
+        return read_wfdb(path, record_id)
 
     monkeypatch.setattr("fairseq_signals.data.rows.read_with", fail_on_r4)
     summary = build_quietly(items_of(corpus), tmp_path / "store")

@@ -8,8 +8,7 @@ import pytest
 from fairseq_signals.data.rows import BuildOptions, Item, iter_folder, make_row, make_rows
 from fairseq_signals.data.shards import ShardNotes
 from fairseq_signals.ecg import readers
-from fairseq_signals.ecg.header import Subject
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_signals.ecg.header import Subject, parse_codes, parse_comments, parse_header, read_header
+from fairseq_signals.ecg.header import parse_comments, parse_header, read_header
+from fairseq_signals.ecg.record import Subject
 from fairseq_signals.errors import SignalError
 
 PATH = Path("r.hea")
@@ -136,10 +137,6 @@ def test_other_comments_that_tell_something_are_kept_under_their_keywords():
         ("ECG date", "07.12.2004"),
         ("Ischemia", "apical; septal"),
     )
-
-
-def test_codes_may_be_separated_by_commas_or_bars():
-    assert parse_codes("1|2,3") == ("1", "2", "3")
 
 
 @pytest.mark.parametrize(

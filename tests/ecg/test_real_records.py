@@ -10,7 +10,7 @@ import wfdb
 from fairseq_signals.ecg.folder import iter_records
 from fairseq_signals.ecg.header import read_header
 from fairseq_signals.ecg.leads import LEADS, canonical_lead
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.ecg.signal_files import is_direct
 from fairseq_signals.errors import SignalError
 
@@ -45,7 +45,7 @@ def reference_mv(header_path: Path) -> "dict[str, np.ndarray]":
 def read_or_error(path: Path):
     """The record and None, or None and why it is refused."""
     try:
-        return read_record(path), None
+        return read_wfdb(path), None
     except SignalError as error:
         return None, error
 
@@ -87,7 +87,7 @@ def test_early_challenge_headers_are_read_as_matlab_reads_them(sources):
             mat = path.with_suffix(".mat")
             if not mat.is_file() or not is_direct(read_header(path)):
                 continue
-            record = read_record(path)
+            record = read_wfdb(path)
             if record.faults or len(record.leads) != 12 or any(s.baseline for s in read_header(path).signals):
                 continue
             np.testing.assert_array_equal(record.signal, scipy.io.loadmat(mat)["val"])
@@ -101,7 +101,7 @@ def test_limb_leads_of_real_records_obey_einthoven(sources):
     for headers in sources.values():
         for path in headers[:20]:
             try:
-                record = read_record(path)
+                record = read_wfdb(path)
             except SignalError:
                 continue
             if record.leads[:3] == ("I", "II", "III"):

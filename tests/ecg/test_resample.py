@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.ecg.resample import rate_ratio, resample, resample_record
 
 
@@ -54,12 +54,12 @@ def test_an_offset_makes_no_artefact_at_the_edges():
 
 
 def test_a_record_at_the_right_rate_is_not_touched(tmp_path, write_wfdb, ecg_adu):
-    record = read_record(write_wfdb(tmp_path, "r", ecg_adu()))
+    record = read_wfdb(write_wfdb(tmp_path, "r", ecg_adu()))
     assert resample_record(record, 500) is record
 
 
 def test_a_resampled_record_is_rounded_to_the_peak_of_each_lead(tmp_path, write_wfdb, ecg_adu):
-    record = read_record(write_wfdb(tmp_path, "r", ecg_adu(), fs=400))
+    record = read_wfdb(write_wfdb(tmp_path, "r", ecg_adu(), fs=400))
     out = resample_record(record, 500)
     assert (out.fs, out.n_samples, out.leads) == (500.0, 3750, record.leads)
     exact = resample(record.signal_mv(), 400, 500)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals.ecg.header import read_header
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.ecg.signal_files import is_direct, missing_value, read_adu
 from fairseq_signals.errors import SignalError
 
@@ -49,7 +49,7 @@ def test_a_missing_sample_is_what_the_library_reads_as_nan(tmp_path, fmt):
     adu[1, 7] = missing_value(fmt)
     header = write(tmp_path, "r", adu, fmt)
     assert np.isnan(wfdb.rdrecord(str(tmp_path / "r")).p_signal.T).sum() == 1
-    record = read_record(header)
+    record = read_wfdb(header)
     assert record.faults == (("II", "1 of 60 samples are missing (NaN)"),)
 
 
@@ -70,7 +70,7 @@ def test_the_shortest_file_decides_where_the_header_gives_no_length(tmp_path, wr
     write_wfdb(tmp_path, "b", ecg_adu(1, 30), ["II"])
     lines = [(tmp_path / f"{name}.hea").read_text().splitlines()[1] for name in "ab"]
     (tmp_path / "r.hea").write_text("\n".join(["r 2 500", *lines]))
-    assert read_record(tmp_path / "r").n_samples == 30
+    assert read_wfdb(tmp_path / "r").n_samples == 30
 
 
 @pytest.mark.parametrize("fmt", sorted(BITS))
@@ -79,7 +79,7 @@ def test_a_file_that_lacks_a_byte_is_refused(tmp_path, fmt):
     data = (tmp_path / "r.dat").read_bytes()
     (tmp_path / "r.dat").write_bytes(data[:-1])
     with pytest.raises(SignalError, match=r"record r: r\.dat is truncated: it holds 19 samples") as error:
-        read_record(header)
+        read_wfdb(header)
     assert error.value.kind == "truncated"
 
 
@@ -98,7 +98,7 @@ def test_other_records_are_left_to_the_library(tmp_path, write_wfdb, ecg_adu, ch
 def test_checksums_of_the_library_agree(tmp_path, fmt):
     bound = 2 ** (BITS[fmt] - 1) - 1
     adu = np.random.default_rng(1).integers(bound // 2, bound, (3, 500))
-    assert read_record(write(tmp_path, "r", adu, fmt)).damaged == ()
+    assert read_wfdb(write(tmp_path, "r", adu, fmt)).damaged == ()
 
 
 def test_a_changed_sample_is_noticed_in_its_lead(tmp_path, ecg_adu):
@@ -106,7 +106,7 @@ def test_a_changed_sample_is_noticed_in_its_lead(tmp_path, ecg_adu):
     data = bytearray((tmp_path / "r.dat").read_bytes())
     data[2 * 3 * 50 + 2] ^= 1  # frame 50, lead II
     (tmp_path / "r.dat").write_bytes(data)
-    (note,) = read_record(header).damaged
+    (note,) = read_wfdb(header).damaged
     assert note.lead == "II"
     assert "add up to" in note.reason
 
@@ -117,4 +117,4 @@ def test_a_header_without_a_checksum_is_believed(tmp_path, ecg_adu, checksum):
     first, line = header.read_text().splitlines()[:2]
     fields = line.split()
     header.write_text("\n".join([first, " ".join([*fields[:6], checksum, *fields[7:]])]))
-    assert read_record(header).damaged == ()
+    assert read_wfdb(header).damaged == ()

@@ -6,7 +6,7 @@ import torch
 
 from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.errors import LeadError, SignalError, StoreError
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.sources import (
@@ -30,7 +30,7 @@ def forms(recording) -> dict:
         "text": str(wfdb),
         "header": wfdb.with_suffix(".hea"),
         "signal file": wfdb.with_suffix(".dat"),
-        "record": read_record(wfdb),
+        "record": read_wfdb(wfdb),
         "recording": Recording(recording.mv, 500.0, LEADS, "one"),
         "store by id": StoreRecord(store, "one"),
         "store by source and id": StoreRecord(RecordStore(store), "corpus/one"),

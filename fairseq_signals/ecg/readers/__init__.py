@@ -18,7 +18,7 @@ from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 #: Name of each reader, as in `Item.reader`: "module:function".
 READERS = {
-    "wfdb": "fairseq_signals.ecg.record:read_record",
+    "wfdb": "fairseq_signals.ecg.readers.wfdb:read_wfdb",
     "dicom": "fairseq_signals.ecg.readers.dicom:read_dicom",
     "edf": "fairseq_signals.ecg.readers.edf:read_edf",
     "aecg": "fairseq_signals.ecg.readers.aecg:read_aecg",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_signals.ecg.header import Subject, millivolt_per, parse_sex
 from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_leads
 from fairseq_signals.ecg.readers.common import age_between, file_name
 from fairseq_signals.ecg.readers.xml import Element, number, parse_xml, text
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
 _LEAD = "_ECG_LEAD_"  # MDC_ECG_LEAD_aVR, MINDRAY_ECG_LEAD_V1, ...

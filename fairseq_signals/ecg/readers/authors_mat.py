@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.header import Subject
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import SEGMENT_NAME, of_another_format, read_failed, segment_files
 from fairseq_signals.ecg.readers.mat5 import OtherArraysError, load_mat5
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import SignalError
 
 #: What stands for the classes of a label of 26, in the order of the challenge's weights.csv, which the

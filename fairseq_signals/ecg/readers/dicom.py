@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.header import Subject, millivolt_per, parse_sex
 from fairseq_signals.ecg.leads import LEADS, by_canonical_lead, canonical_lead
 from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_leads
@@ -26,7 +25,8 @@ from fairseq_signals.ecg.readers.common import (
     read_failed,
     truncated,
 )
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
 pydicom: Any = optional_library("pydicom", "DICOM")
@@ -200,13 +200,12 @@ def _channel(definition: Any, values: np.ndarray, group: Any) -> Channel:
         correction = definition.get("ChannelSensitivityCorrectionFactor")
         lsb_mv = float(sensitivity) * (1.0 if correction is None else float(correction)) * mv_per_unit
         offset_mv = float(definition.get("ChannelBaseline") or 0.0) * mv_per_unit
-    padding = _padding(group, values.dtype)
     return Channel(
         _lead_name(definition),
         values,
         None if mv_per_unit is None else lsb_mv,
         offset_mv,
-        None if padding is None else values == padding,
+        missing=_padding(group, values.dtype),
         unit=units,
     )
 

@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.ecg.header import Subject, millivolt_per, parse_sex
 from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_leads
@@ -23,7 +22,8 @@ from fairseq_signals.ecg.readers.common import (
     read_failed,
     truncated,
 )
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
 edfio: Any = optional_library("edfio", "EDF")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_signals.ecg.header import Subject, millivolt_per, parse_sex
 from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import age_between, file_name, truncated
 from fairseq_signals.ecg.readers.xml import Element, number, parse_xml, text
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
 _PER_YEAR = {"": 1.0, "YEARS": 1.0, "MONTHS": 12.0, "WEEKS": 365.25 / 7, "DAYS": 365.25, "HOURS": 8766.0}

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.header import Subject, millivolt_per, parse_sex
 from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import file_name, of_another_format, read_failed
-from fairseq_signals.ecg.record import LeadNote, Record
+from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
 _NOTE = " on Python 3.11 or later"

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, derive_limb_leads
+from fairseq_signals.ecg.leads import CHEST_LEADS, INDEPENDENT_LEADS, LEADS, derive_limb_leads
 from fairseq_signals.ecg.readers import assemble as assembling
-from fairseq_signals.ecg.readers.assemble import INDEPENDENT_LEADS, Channel, assemble
+from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.errors import SignalError
 
 RNG = np.random.default_rng(0)
@@ -53,6 +53,18 @@ def test_nothing_is_computed_for_a_file_that_names_all_twelve(monkeypatch):
     assert assemble("r", 500, [*map(channel, LEADS)]).derived == ()
 
 
+@pytest.mark.parametrize("n_samples", [50, 2**15])
+def test_values_are_kept_whether_channels_are_alike_or_not(n_samples):
+    ramp = np.arange(n_samples) % 997
+    kinds = [np.int16, np.int32, ">i2", np.uint8, np.float64]
+    channels = [channel(lead, (ramp % 200).astype(kind)) for lead, kind in zip(LEADS, kinds)]
+    record = assemble("r", 500, channels)
+    assert len(record.leads) == len(kinds)
+    np.testing.assert_array_equal(record.signal, np.tile(ramp % 200, (len(kinds), 1)))
+    alike = assemble("r", 500, [channel(lead, ramp.astype(np.int32)) for lead in LEADS])
+    np.testing.assert_array_equal(alike.signal, np.tile(ramp, (12, 1)))
+
+
 @pytest.mark.parametrize("names", [("I", "II"), ("II", *CHEST_LEADS), ("I", "II", *CHEST_LEADS[:5])])
 def test_nothing_is_computed_when_a_file_has_less_than_the_eight(names):
     assert assemble("r", 500, [channel(name) for name in names]).leads == names
@@ -63,12 +75,13 @@ def test_nothing_is_computed_from_a_lead_that_cannot_be_used():
     assert assemble("r", 500, flat).leads == INDEPENDENT_LEADS[1:]
 
 
-def test_a_computed_lead_that_is_constant_is_noted():
-    same = channel("I")
-    channels = [same, channel("II", same.values), *map(channel, CHEST_LEADS)]
-    record = assemble("r", 500, channels)
+@pytest.mark.parametrize(("apart", "reason"), [(0, "constant at 0 mV"), (1600, "constant at 25 mV")])
+def test_a_computed_lead_that_is_constant_is_noted(apart, reason):
+    lead_i = channel("I", mv_per_unit=2**-6)
+    lead_ii = channel("II", lead_i.values + apart, mv_per_unit=2**-6)
+    record = assemble("r", 500, [lead_i, lead_ii, *map(channel, CHEST_LEADS)])
     assert record.derived == ("aVR", "aVL", "aVF")
-    assert ("III", "constant at 0 mV") in record.faults
+    assert ("III", reason) in record.faults
 
 
 @given(st.lists(st.tuples(st.integers(-32767, 32767), st.integers(-32767, 32767)), min_size=2, max_size=20))
@@ -126,7 +139,7 @@ def test_a_channel_of_another_rate_is_brought_to_that_of_the_record():
         (channel("V1", mv_per_unit=None), "its unit is not known"),
         (channel("V1", np.zeros(0)), "no sample"),
         (channel("V1", np.full(50, 3), offset_mv=0.5), "constant at 0.515 mV"),
-        (channel("V1", missing=np.arange(50) < 2), "2 of 50 samples are missing (NaN)"),
+        (channel("V1", np.append(np.arange(48), [-9, -9]), missing=-9), "2 of 50 samples are missing (NaN)"),
         (channel("V1", np.append(np.arange(49.0), np.nan)), "1 of 50 samples are missing (NaN)"),
     ],
 )
@@ -140,7 +153,7 @@ def test_the_first_of_two_channels_of_one_name_is_kept():
     first = channel("II")
     record = assemble("r", 500, [first, channel("MLII")])
     np.testing.assert_array_equal(record.signal[0], first.values)
-    assert record.faults == (("II", "channel 1 has the same name; channel 0 is kept"),)
+    assert record.faults == (("II", "signal 1 has the same name; signal 0 is kept"),)
 
 
 @pytest.mark.parametrize(

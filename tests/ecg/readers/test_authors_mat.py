@@ -127,7 +127,7 @@ def test_what_cannot_be_used_is_refused_by_kind(authors, tmp_path, ecg_adu, refu
 
 @pytest.mark.shared
 def test_what_the_official_scripts_made_is_the_recording_they_made_it_from(shared_dir, tmp_path, authors):
-    from fairseq_signals.ecg.record import read_record
+    from fairseq_signals.ecg.readers.wfdb import read_wfdb
 
     arrays = shared_dir / "parity" / "preprocess.io.npz"
     if not arrays.is_file():
@@ -142,7 +142,7 @@ def test_what_the_official_scripts_made_is_the_recording_they_made_it_from(share
                 feats, fs = fields.pop("feats"), fields.pop("curr_sample_rate")
                 authors.write_segment(tmp_path / f"{name}_{k}.mat", feats, fs, **fields)
             record = read_authors_mat(tmp_path / f"{name}_0.mat")
-            original = read_record(shared_dir / "parity" / "raw_record" / name)
+            original = read_wfdb(shared_dir / "parity" / "raw_record" / name)
             np.testing.assert_array_equal(record.signal, original.signal)
             np.testing.assert_allclose(record.scale, original.scale)
             assert set(record.subject.codes) <= {*original.subject.codes, *CINC2021_CODES}

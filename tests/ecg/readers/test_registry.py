@@ -8,7 +8,7 @@ import pytest
 
 from fairseq_signals.ecg import readers
 from fairseq_signals.ecg.readers import READERS, load_reader, optional_library, read_with
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
 
@@ -32,7 +32,7 @@ def test_the_registry_imports_no_reader_and_no_library(repo_dir):
     done = subprocess.run([sys.executable, "-c", code], cwd=repo_dir, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    modules = {place.partition(":")[0] for place in READERS.values()} - {"fairseq_signals.ecg.record"}
+    modules = {place.partition(":")[0] for place in READERS.values()}
     assert not loaded & (modules | {"pydicom", "pyedflib", "edfio", "h5py", "wfdb"})
 
 
@@ -47,7 +47,7 @@ def test_a_record_is_read_as_by_the_reader_itself(tmp_path, write_wfdb, ecg_adu)
     header = write_wfdb(tmp_path, "r", ecg_adu())
     record = read_with("wfdb", header, "some name")
     assert record.record_id == "some name"
-    assert (record.signal == read_record(header).signal).all()
+    assert (record.signal == read_wfdb(header).signal).all()
 
 
 def test_an_index_is_handed_to_the_reader(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import wfdb
 
 from fairseq_signals.ecg.header import read_header
-from fairseq_signals.ecg.record import read_record
+from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.ecg.signal_files import is_direct
 from fairseq_signals.errors import SignalError
 
@@ -36,7 +36,7 @@ def write(folder, name, adu, fmt, fs=500, **options):
 @pytest.mark.parametrize("fmt", ["80", "212", "24", "32", "508", "516", "524"])
 def test_every_format_that_wfdb_writes_is_kept_without_loss(tmp_path, ecg_adu, fmt):
     adu = small(ecg_adu)
-    record = read_record(write(tmp_path, "r", adu, fmt))
+    record = read_wfdb(write(tmp_path, "r", adu, fmt))
     assert record.leads == ("II", "aVR", "V1")
     assert not record.requantised
     np.testing.assert_array_equal(record.signal, (adu - 5)[IN_LEAD_ORDER])
@@ -45,7 +45,7 @@ def test_every_format_that_wfdb_writes_is_kept_without_loss(tmp_path, ecg_adu, f
 
 def test_values_of_more_than_16_bits_are_rounded_to_the_peak(tmp_path, ecg_adu):
     adu = ecg_adu(3).astype(int) * 1000
-    record = read_record(write(tmp_path, "r", adu, "32"))
+    record = read_wfdb(write(tmp_path, "r", adu, "32"))
     assert record.requantised
     error = np.abs(record.signal_mv() - (adu - 5)[IN_LEAD_ORDER] / 200)
     assert (error.max(axis=1) <= record.scale / 2 * 1.0001).all()
@@ -54,7 +54,7 @@ def test_values_of_more_than_16_bits_are_rounded_to_the_peak(tmp_path, ecg_adu):
 def test_comments_and_ignored_channels_survive(tmp_path, ecg_adu):
     header = write(tmp_path, "r", small(ecg_adu), "212", comments=["Age: 44", "Sex: M"])
     header.write_text(header.read_text().replace("AVR", "RESP"))
-    record = read_record(header)
+    record = read_wfdb(header)
     assert (record.subject.age, record.subject.sex) == (44, "male")
     assert [note.lead for note in record.ignored] == ["RESP"]
 
@@ -65,7 +65,7 @@ def test_signals_in_several_files_are_joined(tmp_path, write_wfdb, ecg_adu):
     write_wfdb(tmp_path, "b", adu[2:], ["III"])
     lines = [(tmp_path / f"{name}.hea").read_text().splitlines()[1:] for name in "ab"]
     (tmp_path / "r.hea").write_text("\n".join(["r 3 500 3000", *lines[0], *lines[1]]))
-    np.testing.assert_array_equal(read_record(tmp_path / "r").signal, adu)
+    np.testing.assert_array_equal(read_wfdb(tmp_path / "r").signal, adu)
 
 
 def test_skewed_signals_are_aligned_and_the_end_without_samples_is_cut(tmp_path, write_wfdb, ecg_adu):
@@ -75,7 +75,7 @@ def test_skewed_signals_are_aligned_and_the_end_without_samples_is_cut(tmp_path,
     lines[2] = lines[2].replace(" 16 ", " 16:3 ", 1)
     header.write_text("\n".join(lines))
     assert not is_direct(read_header(header))
-    record = read_record(header)
+    record = read_wfdb(header)
     assert (record.leads, record.faults) == (("I", "II"), ())
     np.testing.assert_array_equal(record.signal, [adu[0, :-3], adu[1, 3:]])
 
@@ -88,7 +88,7 @@ def test_leads_with_more_samples_a_frame_set_the_sampling_rate(tmp_path, write_w
     header = write_wfdb(tmp_path, "r", frames, ["I", "x", "II"])
     first, _, third = header.read_text().splitlines()[1:]
     header.write_text("\n".join(["r 2 500 500", first.replace(" 16 ", " 16x2 ", 1), third]))
-    record = read_record(header)
+    record = read_wfdb(header)
     assert (record.fs, record.n_samples) == (1000.0, 1000)
     np.testing.assert_array_equal(record.signal[0], fast)
     expected = 8 * np.cos(2 * np.pi * 3 * time)
@@ -108,7 +108,7 @@ def multi_segment(tmp_path, write_wfdb, ecg_adu):
 
 def test_segments_are_joined(multi_segment):
     header, adu = multi_segment
-    record = read_record(header)
+    record = read_wfdb(header)
     assert record.leads == ("II", "V1")
     np.testing.assert_array_equal(record.signal, adu[[1, 0]])
     assert record.subject.age == 50
@@ -121,7 +121,7 @@ def test_a_gap_between_segments_is_missing_samples(multi_segment):
         "r_layout 2 500 0\n~ 0 1000(0)/mV 16 0 0 0 0 V1\n~ 0 1000(0)/mV 16 0 0 0 0 II\n"
     )
     with pytest.raises(SignalError, match="10 of 3010 samples are missing"):
-        read_record(header)
+        read_wfdb(header)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_missing_part_of_a_segment_is_named(multi_segment, lost, message):
     header, _ = multi_segment
     header.with_name(lost).unlink()
     with pytest.raises(SignalError, match=message):
-        read_record(header)
+        read_wfdb(header)
 
 
 @pytest.mark.parametrize("fmt", ["80", "212", "24", "32", "508", "516", "524"])
@@ -146,11 +146,11 @@ def test_truncated_files_of_other_formats_are_refused(tmp_path, ecg_adu, fmt, ke
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(SignalError, match=r"record r: .*truncated"):
-        read_record(header)
+        read_wfdb(header)
 
 
 def test_a_missing_file_of_another_format_is_named(tmp_path, ecg_adu):
     header = write(tmp_path, "r", small(ecg_adu), "212")
     (tmp_path / "r.dat").unlink()
     with pytest.raises(SignalError, match=r"record r: signal file r\.dat, named in r\.hea, is missing"):
-        read_record(header)
+        read_wfdb(header)
