@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple
 import numpy as np
 
 from fairseq_signals.ecg.header import Header
+from fairseq_signals.ecg.readers.common import read_failed
 from fairseq_signals.errors import SignalError
 
 _MAT4_INT16 = 30  # type code of a little-endian int16 matrix in a MATLAB version 4 file
@@ -91,9 +92,7 @@ def _read_file(header: Header, record_id: str, positions: list[int]) -> np.ndarr
     except FileNotFoundError:
         raise signal_file_missing(record_id, header, path.name) from None
     except OSError as e:
-        raise SignalError(
-            f"record {record_id}: {path.name} cannot be read ({e.strerror}). Check the file."
-        ) from e
+        raise read_failed(record_id, path, e) from e
     fmt = _FORMATS[line.fmt]
     available = fmt.count(max(0, len(data) - line.byte_offset)) // n_signals
     n_samples = available if header.n_samples is None else header.n_samples

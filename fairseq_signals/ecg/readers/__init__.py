@@ -1,8 +1,10 @@
 """Readers of recordings by name: each gives a `Record`, whatever format its files have.
 
 A reader is a function `read(path, record_id=None) -> Record`, or for files that hold many records
-`read(path, record_id=None, index=0) -> Record`. Its module is imported when it is first asked for, so that an
-optional library is needed for its own format only.
+`read(path, record_id=None, index=0) -> Record`. `record_id` is the name for messages and for the result, by
+default that of the file without its suffix. Where the record cannot be used, a reader raises SignalError; the
+message names it, the reason and what to do. A reader's module is imported when it is first asked for, so that
+an optional library is needed for its own format only.
 """
 
 from __future__ import annotations

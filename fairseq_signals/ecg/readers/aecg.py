@@ -12,7 +12,7 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_leads
-from fairseq_signals.ecg.readers.common import age_between, file_name
+from fairseq_signals.ecg.readers.common import age_between, file_name, malformed, whole_numbers
 from fairseq_signals.ecg.readers.xml import Element, number, parse_xml, text
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
@@ -28,13 +28,6 @@ def read_aecg(path: Path, record_id: str | None = None) -> Record:
     """The leads of the rhythm series of an aECG file; its representative beats are not read.
 
     Where there are several sets of sequences, the one with the most leads is read, the longest of these.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result; the file name without its suffix by default.
-
-    Raises:
-        SignalError: the record cannot be used.
     """
     record_id = file_name(path) if record_id is None else record_id
     root = parse_xml(path, record_id, "AnnotatedECG", "an HL7 aECG file")
@@ -91,7 +84,7 @@ def _sampling_rate(sequence_set: Element, record_id: str, path: Path) -> float:
         seconds = _SECONDS.get(_attribute(sequence, "value/increment", "unit"))
         if increment and seconds:
             return float(np.round(1 / (increment * seconds), 6))
-    raise _malformed(record_id, path, "no sequence of times with an increment in s, ms or us")
+    raise malformed(record_id, path, "no sequence of times with an increment in s, ms or us")
 
 
 def _channel(sequence: Element, name: str, record_id: str, path: Path) -> Channel:
@@ -99,9 +92,8 @@ def _channel(sequence: Element, name: str, record_id: str, path: Path) -> Channe
     try:
         values = np.array(list(map(float, digits)))  # several times faster than numpy's own conversion
     except ValueError as error:
-        raise _malformed(record_id, path, f"a digit of lead {name} is not a number ({error})") from error
-    if len(values) and (values == np.rint(values)).all() and np.abs(values).max() < 2**31:
-        values = values.astype(np.int32)
+        raise malformed(record_id, path, f"a digit of lead {name} is not a number ({error})") from error
+    values = whole_numbers(values)
     unit = _attribute(sequence, "value/scale", "unit")
     mv_per_unit = millivolt_per(unit)
     scale = number(_attribute(sequence, "value/scale", "value"))
@@ -136,7 +128,3 @@ def _report(root: Element) -> str | None:
         if _attribute(annotation, "code", "code") in _STATEMENTS:
             lines.append(text(annotation, "value"))
     return "\n".join(dict.fromkeys(filter(None, lines))) or None
-
-
-def _malformed(record_id: str, path: Path, what: str) -> SignalError:
-    return SignalError(f"record {record_id}: {path.name}: {what}. Export it again.", kind="malformed")

@@ -36,12 +36,7 @@ _SEX: dict[float | None, str] = {0.0: "male", 1.0: "female"}
 def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
     """A record whose first segment, or all of which, is in a `.mat` file.
 
-    Args:
-        path: the file; where it is segment 0, the segments that follow are put behind it.
-        record_id: name for messages and for the result; the file name without number and suffix by default.
-
-    Raises:
-        SignalError: the record cannot be used.
+    Where it is segment 0, the segments that follow are put behind it, and the default name has no number.
     """
     match = SEGMENT_NAME.fullmatch(path.name)
     is_first = match is not None and int(match[2]) == 0

@@ -44,16 +44,7 @@ class Tracings:
 
 
 def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -> Record:
-    """One exam, without its padding; floats become int16 at 1/32767 of each lead's peak.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result.
-        index: row of the exam.
-
-    Raises:
-        SignalError: the exam cannot be used; the message names it, the reason and what to do.
-    """
+    """The exam of row `index`, without its padding; floats become int16 at 1/32767 of each lead's peak."""
     record_id = f"{path.stem}/{index}" if record_id is None else record_id
     try:
         stat = path.stat()

@@ -1,10 +1,12 @@
-"""What readers of several formats share: the errors about a file, names of segments, and ages."""
+"""What readers of several formats share: errors about a file, names of segments, whole numbers, ages."""
 
 from __future__ import annotations
 
 import re
 from datetime import date
 from pathlib import Path
+
+import numpy as np
 
 from fairseq_signals.errors import SignalError
 
@@ -49,6 +51,17 @@ def truncated(record_id: str, path: Path, expected: int, available: int) -> Sign
         f"{expected}. Export or download it again.",
         kind="truncated",
     )
+
+
+def malformed(record_id: str, path: Path, what: str) -> SignalError:
+    """The error for a file that is of its format, but not as the format says."""
+    return SignalError(f"record {record_id}: {path.name}: {what}. Export it again.", kind="malformed")
+
+
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """The values as int32 where all of them are whole and fit, else as they are."""
+    fit = (values == np.rint(values)).all() and np.abs(values).max(initial=0) < 2**31
+    return values.astype(np.int32) if fit else values
 
 
 def age_between(birth: str, recorded: str) -> float | None:

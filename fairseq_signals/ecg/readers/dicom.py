@@ -21,6 +21,7 @@ from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_lead
 from fairseq_signals.ecg.readers.common import (
     age_between,
     file_name,
+    malformed,
     of_another_format,
     read_failed,
     truncated,
@@ -50,15 +51,7 @@ _FIELDS = (
 
 
 def read_dicom(path: Path, record_id: str | None = None) -> Record:
-    """The leads of a DICOM waveform object.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result; the file name by default.
-
-    Raises:
-        SignalError: the record cannot be used.
-    """
+    """The leads of a DICOM waveform object."""
     record_id = file_name(path) if record_id is None else record_id
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about values that break a rule but are read all the same
@@ -174,9 +167,7 @@ def _values(dataset: Any, index: int, group: Any, record_id: str, path: Path) ->
             kind="of an unsupported kind",
         ) from error
     except (AttributeError, ValueError) as error:
-        raise SignalError(
-            f"record {record_id}: {path.name}: {error}. Export it again.", kind="malformed"
-        ) from error
+        raise malformed(record_id, path, str(error)) from error
     if values.shape[1] < n_channels:
         raise SignalError(
             f"record {record_id}: {path.name} defines {n_channels} channels, but has {values.shape[1]}. "

@@ -37,13 +37,6 @@ def read_edf(path: Path, record_id: str | None = None) -> Record:
     """The leads of an EDF, EDF+ or BDF file.
 
     Signals of other rates than that of the fastest lead are resampled to it. Annotations are not read.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result; the file name without its suffix by default.
-
-    Raises:
-        SignalError: the record cannot be used.
     """
     record_id = file_name(path) if record_id is None else record_id
     try:

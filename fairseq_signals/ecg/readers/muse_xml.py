@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
-from fairseq_signals.ecg.readers.common import age_between, file_name, truncated
+from fairseq_signals.ecg.readers.common import age_between, file_name, malformed, truncated
 from fairseq_signals.ecg.readers.xml import Element, number, parse_xml, text
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
@@ -21,22 +21,14 @@ _TYPES = {1: "<i1", 2: "<i2", 4: "<i4"}
 
 
 def read_muse_xml(path: Path, record_id: str | None = None) -> Record:
-    """The leads of the rhythm waveform of a MUSE file; its median beats are not read.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result; the file name without its suffix by default.
-
-    Raises:
-        SignalError: the record cannot be used.
-    """
+    """The leads of the rhythm waveform of a MUSE file; its median beats are not read."""
     record_id = file_name(path) if record_id is None else record_id
     root = parse_xml(path, record_id, "RestingECG", "a GE MUSE XML file")
     waveform = _rhythm(root, record_id, path)
     base = number(text(waveform, "SampleBase"))
     exponent = number(text(waveform, "SampleExponent")) or 0.0
     if base is None:
-        raise _malformed(record_id, path, "it gives no sampling rate (SampleBase)")
+        raise malformed(record_id, path, "it gives no sampling rate (SampleBase)")
     channels = [_channel(lead, record_id, path) for lead in waveform.findall("LeadData")]
     return assemble(record_id, base * 10.0**exponent, channels, _subject(root), _report(root))
 
@@ -65,7 +57,7 @@ def _channel(lead: Element, record_id: str, path: Path) -> Channel:
         data = base64.b64decode(text(lead, "WaveFormData").replace(" ", ""), validate=True)
         values = np.frombuffer(data, dtype=_TYPES[width])
     except (binascii.Error, KeyError, ValueError) as error:
-        raise _malformed(
+        raise malformed(
             record_id, path, f"the samples of lead {name} are not {width}-byte integers in base64 ({error})"
         ) from error
     announced = number(text(lead, "LeadSampleCountTotal"))
@@ -112,7 +104,3 @@ def _report(root: Element) -> str | None:
             line = []
     lines.append(" ".join(filter(None, line)))
     return "\n".join(filter(None, lines)) or None
-
-
-def _malformed(record_id: str, path: Path, what: str) -> SignalError:
-    return SignalError(f"record {record_id}: {path.name}: {what}. Export it again.", kind="malformed")

@@ -20,11 +20,7 @@ FS = 500.0  # Hz, of every record
 
 
 def read_sph_hdf5(path: Path, record_id: str | None = None) -> Record:
-    """The record of a file; its floats become int16 at 1/32767 of each lead's peak.
-
-    Raises:
-        SignalError: the file cannot be used; the message names it, the reason and what to do.
-    """
+    """The record of a file; its floats become int16 at 1/32767 of each lead's peak."""
     record_id = file_name(path) if record_id is None else record_id
     try:
         with h5py.File(path, "r") as file:

@@ -17,7 +17,7 @@ import numpy as np
 
 from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
-from fairseq_signals.ecg.readers.common import file_name, of_another_format, read_failed
+from fairseq_signals.ecg.readers.common import file_name, of_another_format, read_failed, whole_numbers
 from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
@@ -33,15 +33,7 @@ _TOO_SHORT = re.compile(
 
 
 def read_scp(path: Path, record_id: str | None = None) -> Record:
-    """The leads of the rhythm data of an SCP-ECG file.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result; the file name without its suffix by default.
-
-    Raises:
-        SignalError: the record cannot be used.
-    """
+    """The leads of the rhythm data of an SCP-ECG file."""
     record_id = file_name(path) if record_id is None else record_id
     try:
         with open(path, "rb") as f:
@@ -70,13 +62,6 @@ def read_philips_xml(path: Path, record_id: str | None = None) -> Record:
     """The leads of a Philips XML file (SierraECG 1.03, PhilipsECG 1.04), compressed or not.
 
     The calibration pulse that carts put at the end, the same in all leads, is cut off.
-
-    Args:
-        path: the file.
-        record_id: name for messages and for the result; the file name without its suffix by default.
-
-    Raises:
-        SignalError: the record cannot be used.
     """
     from fairseq_signals.ecg.readers.xml import parse_xml
 
@@ -126,9 +111,7 @@ def _cut_calibration(leads: list, fs: float) -> None:
 def _assemble(parsed: Any, fs: float, record_id: str) -> Record:
     channels = []
     for lead in parsed.leads:
-        values = np.asarray(lead.samples)
-        if (values == np.rint(values)).all() and np.abs(values).max(initial=0) < 2**31:
-            values = values.astype(np.int32)
+        values = whole_numbers(np.asarray(lead.samples))
         mv_per_unit = millivolt_per(lead.resolution_unit)
         if mv_per_unit is None:
             channels.append(Channel(lead.label, values, None, unit=lead.resolution_unit))

@@ -39,14 +39,9 @@ _NO_SAMPLE = np.zeros(0, np.int16)
 
 
 def read_wfdb(path: Path, record_id: str | None = None) -> Record:
-    """The usable leads of a WFDB record; gaps between segments are missing samples.
+    """The usable leads of a WFDB record, named by its header with or without ".hea".
 
-    Args:
-        path: the header, with or without ".hea".
-        record_id: name for messages and for the result; the file name without ".hea" by default.
-
-    Raises:
-        SignalError: the record cannot be used; the message names it, the reason and what to do.
+    Gaps between segments are missing samples.
     """
     path = path if path.suffix.lower() == ".hea" else path.with_name(path.name + ".hea")
     record_id = path.name[: -len(".hea")] if record_id is None else record_id
