@@ -93,7 +93,8 @@ def read_header(path: Path) -> Header:
         SignalError: the file is missing, is not a WFDB header, or a field cannot be read.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as f:
+            data = f.read()
     except FileNotFoundError:
         raise SignalError(
             f"{path}: there is no such header. A WFDB record needs its .hea file beside its signal file.",

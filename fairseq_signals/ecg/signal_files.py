@@ -88,7 +88,8 @@ def _read_file(header: Header, record_id: str, positions: list[int]) -> np.ndarr
     line = header.signals[positions[0]]
     path, n_signals = header.path.parent / line.file_name, len(positions)
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as f:
+            data = f.read()
     except FileNotFoundError:
         raise signal_file_missing(record_id, header, path.name) from None
     except OSError as e:
