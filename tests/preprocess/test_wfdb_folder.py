@@ -147,7 +147,7 @@ def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
     ("options", "message"),
     [
         (["--only-listed"], "--only-listed needs --metadata"),
-        (["--metadata", "gone.csv"], "the metadata table cannot be read"),
+        (["--metadata", "gone.csv"], "the table cannot be read"),
     ],
 )
 def test_wrong_options_are_an_error_in_one_line(script, root, tmp_path, capsys, options, message):
