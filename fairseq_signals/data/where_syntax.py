@@ -175,7 +175,9 @@ class _Reader:
         at = self.at(node)
         source = self.code[at : (node.end_col_offset or 0) + self.indent]
         text = self.texts.get(at, "")
-        if isinstance(node, ast.Constant) and len(text) == len(source):  # not so with a prefix, or of several texts in a row
+        if isinstance(node, ast.Constant) and len(text) == len(
+            source
+        ):  # not so with a prefix, or of several texts in a row
             return text[1:-1]
         if _NUMBER.fullmatch(source.replace(" ", "")):
             value = float(source.replace(" ", ""))
