@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.gelu import GELU
 
 ConvLayer = Tuple[int, int, int]
 EXTRACTOR_MODES = ("default", "layer_norm")
@@ -106,7 +105,7 @@ class ConvFeatureExtractor(nn.Module):
                 block.append(nn.Sequential(nn.Identity(), ChannelLayerNorm(dim)))
             elif i == 0:
                 block.append(Fp32GroupNorm(dim, dim))
-            block.append(GELU())
+            block.append(nn.GELU())
             self.conv_layers.append(nn.Sequential(*block))
             in_channels = dim
 
