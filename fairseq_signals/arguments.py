@@ -1,4 +1,7 @@
-"""Argument types and arguments that several commands share."""
+"""Argument types and arguments that several commands share.
+
+Commands are argparse's: nothing to install or to import before `--help` answers.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 import torch
 
-from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest, read_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError, LeadError, SignalError
@@ -65,11 +65,15 @@ def manifests(store, tmp_path_factory):
     for task in ("classification", "identification"):
         (root / task).mkdir()
     rows = segments(range(N_RECORDS), target=lambda i: ("0", "1", "0,1")[i % 3])
-    write_manifest(root / "classification" / "test.tsv", store, rows)
+    (root / "classification" / "test.tsv").write_text("".join(format_manifest(store, rows)))
     (root / "classification" / "labels.csv").write_text(LABELS)
     (root / "classification" / "weights.csv").write_text(WEIGHTS)
-    write_manifest(root / "identification" / "test_gallery.tsv", store, segments((0, 1, 2)))
-    write_manifest(root / "identification" / "test_probe.tsv", store, segments((3, 4, 5)))
+    (root / "identification" / "test_gallery.tsv").write_text(
+        "".join(format_manifest(store, segments((0, 1, 2))))
+    )
+    (root / "identification" / "test_probe.tsv").write_text(
+        "".join(format_manifest(store, segments((3, 4, 5))))
+    )
     return root
 
 
@@ -149,7 +153,7 @@ def test_outputs_are_in_manifest_order_whatever_the_batches_and_lengths(store, t
     rows = segments((0, 1, 2))
     rows[1] = rows[1]._replace(n_samples=T + 4)
     rows[4] = rows[4]._replace(n_samples=100)
-    write_manifest(tmp_path / "m.tsv", store, rows)
+    (tmp_path / "m.tsv").write_text("".join(format_manifest(store, rows)))
     manifest = read_manifest(tmp_path / "m.tsv")
     expected = np.concatenate([peaks_of_one(store, tmp_path, row) for row in rows])
     for batch_size in (1, 2, 100):
@@ -157,7 +161,7 @@ def test_outputs_are_in_manifest_order_whatever_the_batches_and_lengths(store, t
 
 
 def peaks_of_one(store, folder, row):
-    write_manifest(folder / "one.tsv", store, [row])
+    (folder / "one.tsv").write_text("".join(format_manifest(store, [row])))
     return peaks(read_manifest(folder / "one.tsv"))[0]
 
 
@@ -229,7 +233,9 @@ def test_identification_end_to_end_appends_to_the_results(manifests, identifier,
 
 
 def test_undefined_metrics_are_null_with_a_warning(manifests, store, classifier, tmp_path, capsys):
-    write_manifest(tmp_path / "test.tsv", store, segments((0, 1), target=lambda i: "0"))
+    (tmp_path / "test.tsv").write_text(
+        "".join(format_manifest(store, segments((0, 1), target=lambda i: "0")))
+    )
     main([str(classifier), "--manifest", str(tmp_path), "--leads", "12", "--json", str(tmp_path / "r.json")])
     assert {r["value"] for r in json.loads((tmp_path / "r.json").read_text())} == {None}
     assert "macro_auroc (12 leads)" in capsys.readouterr().err
@@ -254,7 +260,7 @@ def test_records_without_a_patient_are_told(task, manifests, store, classifier, 
     """In the numbers of the results file, and to who reads the table."""
     for path in (manifests / task).glob("*.tsv"):
         rows = [r._replace(patient_id=f"x/record/r{r.record_id[-1]}") for r in read_manifest(path).rows()]
-        write_manifest(tmp_path / path.name, store, rows)
+        (tmp_path / path.name).write_text("".join(format_manifest(store, rows)))
     argv = [str(classifier if task == "classification" else identifier), "--leads", "12"]
     for folder in (manifests / task, tmp_path):
         assert main([*argv, "--manifest", str(folder), "--json", str(tmp_path / "r.json")]) == 0

@@ -5,7 +5,6 @@ overflows: hence the small `fp16_init_scale`. `common.amp` is CUDA's autocast, w
 """
 
 import pytest
-import torch
 
 PRECISIONS = {
     "float32": (),
@@ -13,10 +12,6 @@ PRECISIONS = {
     "fp16": ("common.fp16=true", "common.fp16_no_flatten_grads=true", "common.fp16_init_scale=1"),
     "amp": ("common.amp=true",),
 }
-try:
-    torch.nn.Conv1d(2, 2, 2).half()(torch.zeros(1, 2, 4).half())
-except RuntimeError:  # before torch 2.3
-    del PRECISIONS["fp16"]
 CONFIGS = ("pretrain", "classification", "identification")
 
 

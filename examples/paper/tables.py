@@ -15,7 +15,7 @@ import fcntl
 import io
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ import numpy as np
 from published import EXTRA_METHODS, TABLES, Cell, cells_of, columns_in_order, labels_in_order
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluation.results import read_results, write_atomically
+from fairseq_signals.evaluation.results import mean_over_seeds, read_results, write_atomically
 
 TITLES = {
     "1": "methods, pre-trained on 12 leads, fine-tuned and tested on lead sets padded with zeros",
@@ -72,17 +72,6 @@ class Line(NamedTuple):
     cells: dict[str, Interval]
 
 
-def mean_and_interval(values: Iterable[float]) -> Interval:
-    """The mean over seeds with its 95 % confidence interval: t(0.975, n - 1) times s / sqrt(n)."""
-    found = np.array([value for value in values if not math.isnan(value)])
-    if len(found) < 2:
-        return Interval(float(found[0]) if len(found) else math.nan)
-    from scipy.stats import t
-
-    half_width = t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
-    return Interval(float(found.mean()), float(half_width))
-
-
 def tidy_rows(
     cells: Sequence[Cell], results: Sequence[dict[str, Any]], seeds: Sequence[int], scale: str
 ) -> list[dict[str, Any]]:
@@ -119,7 +108,7 @@ def lines_of(cells: Sequence[Cell], rows: Sequence[dict[str, Any]], part: tuple[
     published = {(cell.label, cell.column): cell for cell in cells if cell.task == task}
     lines = []
     for label in labels_in_order(cells):
-        here = {c: mean_and_interval(values.get((label, c, metric), [])) for c in columns}
+        here = {c: Interval(*mean_over_seeds(values.get((label, c, metric), []))) for c in columns}
         lines.append(Line(label, HERE, here))
         if PARTS[part][1] and label not in EXTRA_METHODS:
             found = (published[label, column] for column in columns)

@@ -20,7 +20,13 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import LEAD_SETS
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluation.results import format_table, read_results, write_atomically, write_results
+from fairseq_signals.evaluation.results import (
+    format_table,
+    mean_over_seeds,
+    read_results,
+    write_atomically,
+    write_results,
+)
 
 #: (task, metric) in the order of the table: what people call it, and the label of its axis.
 METRICS: dict[tuple[str, str], tuple[str, str]] = {
@@ -82,21 +88,10 @@ def summarise_seeds(seeds: dict[Any, dict[str, float]], lead_sets: Sequence[str]
     """Cells per lead set and for their mean; the mean over lead sets is taken within each seed first."""
     # (seeds, lead sets)
     values = np.array([[found.get(leads, math.nan) for leads in lead_sets] for found in seeds.values()])
-    cells = {leads: over_seeds(column) for leads, column in zip(lead_sets, values.T)}
+    cells = {leads: Cell(*mean_over_seeds(column)) for leads, column in zip(lead_sets, values.T)}
     if len(lead_sets) > 1:
-        cells[MEAN] = over_seeds(values.mean(axis=1))
+        cells[MEAN] = Cell(*mean_over_seeds(values.mean(axis=1)))
     return cells
-
-
-def over_seeds(values: np.ndarray) -> Cell:
-    """Mean over seeds and the half-width of its 95 % confidence interval; a missing value is left out."""
-    found = values[~np.isnan(values)]
-    if len(found) < 2:
-        return Cell(float(found[0]) if len(found) else math.nan, math.nan)
-    from scipy.stats import t
-
-    half_width = t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
-    return Cell(float(found.mean()), float(half_width))
 
 
 def ordered_lead_sets(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from typing import Any, Union
+from typing import Union
 
 import numpy as np
+import pyarrow as pa
 import soundfile
 
 from fairseq_signals.errors import StoreError
@@ -58,7 +59,8 @@ def decode_flac(cell: Buffer, n_leads: int, start: int, stop: int) -> np.ndarray
     try:
         for group in _groups(n_leads):
             end = begin + _SIZE.size + _SIZE.unpack_from(view, begin)[0]
-            with soundfile.SoundFile(StreamView(view[begin + _SIZE.size : end])) as stream:
+            # no copy: of bytes that are mapped, only what is read comes into memory
+            with soundfile.SoundFile(pa.BufferReader(view[begin + _SIZE.size : end])) as stream:
                 if start:
                     stream.seek(start)
                 samples = stream.read(stop - start, dtype="int16", always_2d=True)
@@ -76,36 +78,3 @@ def _groups(n_leads: int) -> Iterator[slice]:
     n_streams = -(-n_leads // _MAX_CHANNELS)
     size = -(-n_leads // n_streams) if n_streams else 0
     return (slice(i, min(i + size, n_leads)) for i in range(0, n_leads, size or 1))
-
-
-class StreamView:
-    """A file over bytes that are mapped, so that only what is read of them comes into memory.
-
-    Attributes:
-        n_read: bytes read so far.
-    """
-
-    def __init__(self, data: memoryview) -> None:
-        self.data, self.position, self.n_read = data, 0, 0
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: len(self.data)}[whence]
-        self.position = base + offset
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
-
-    def readinto(self, buffer: Any) -> int:
-        part = self.data[self.position : self.position + len(buffer)]
-        buffer[: len(part)] = part
-        self.position += len(part)
-        self.n_read += len(part)
-        return len(part)
-
-    def read(self, size: int = -1) -> bytes:
-        stop = len(self.data) if size < 0 else self.position + size
-        part = bytes(self.data[self.position : stop])
-        self.position += len(part)
-        self.n_read += len(part)
-        return part

@@ -148,11 +148,6 @@ def concatenate(*manifests: Manifest) -> Manifest:
     )
 
 
-def format_path(shard: str, row: int, start: int) -> str:
-    """`<shard>#<row>:<start>`: the segment that begins at sample `start` of a store's row."""
-    return f"{shard}#{row}:{start}"
-
-
 def parse_path(path: str) -> tuple[str, int, int]:
     """Shard (relative to the root), row in it and first sample of a store manifest's path."""
     try:
@@ -219,20 +214,6 @@ def format_manifest(root: str | os.PathLike[str], rows: Iterable[Row]) -> Iterat
         if not fits(line):
             raise ManifestError(f"cannot write record {row.record_id!r} to a manifest: {_fault(STORE, line)}")
         yield line + "\n"
-
-
-def write_manifest(path: str | os.PathLike[str], root: str | os.PathLike[str], rows: Iterable[Row]) -> None:
-    """Write a manifest atomically: the file appears when it is complete, or stays what it was."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(format_manifest(root, rows))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read_text(path: Path) -> str:

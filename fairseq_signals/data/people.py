@@ -16,11 +16,6 @@ _PTB_XL_NUMBER = re.compile(r"ptb[-_ ]?xl/(?:.*/)?0*(\d+)", re.ASCII | re.IGNORE
 MAYBE_PTB_XL = r"HR\d{5}$|\d{5}_[hl]r$|(?i:ptb[-_ ]?xl/)"
 
 
-def record_key(source: str, record_id: str) -> str:
-    """The name of a record in a manifest."""
-    return f"{source}/{record_id}"
-
-
 def patient_key(source: str, record_id: str, patient_id: str | None) -> str:
     """The name of a record's patient in a manifest; where the corpus names none, the record stands in."""
     return f"{source}/{patient_id}" if patient_id else f"{source}/record/{record_id}"

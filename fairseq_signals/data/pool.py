@@ -1,6 +1,7 @@
 """Where the shards of a store are made: in this process, in a pool of processes, or on a Dask cluster.
 
-All three are a `concurrent.futures.Executor`, so that what uses them is the same code.
+All three are a `concurrent.futures.Executor`, so that what uses them is the same code. Not joblib,
+which leaves shards half written where the disk is full.
 """
 
 from __future__ import annotations

@@ -1,18 +1,19 @@
-"""A list of records of any length, sorted on disk and cut into chunks, one for each shard.
+"""A list of records of any length, sorted in an SQLite file and cut into chunks, one for each shard.
 
-Memory does not grow with the number of records: they are sorted in runs that fit, and the runs are merged. A
-process that makes a shard is told where its chunk lies, and reads it there.
+Memory does not grow with the number of records. A process that makes a shard is told where its chunk begins,
+and reads it from the file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from fairseq_signals.data.rows import Item
 from fairseq_signals.data.shards import cannot_write
 from fairseq_signals.errors import StoreError
 
-RUN_LENGTH = 5000  # records that are sorted in memory
-_MERGE_WIDTH = 64  # runs that are merged at a time, each an open file
+#: What records are sorted by. Texts are bytes, as a path need not be UTF-8; `number` counts where all agree.
+_KEY = "source, record_id, rejected, path, number"
+_TABLE = f"CREATE TABLE items ({_KEY}, item, PRIMARY KEY ({_KEY})) WITHOUT ROWID"
+_FIELDS = [f.name for f in fields(Item)]
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,12 @@ class Chunk:
 
     Attributes:
         path: the spool's file.
-        offset, size: where in it, in bytes.
+        begin: what the first record is sorted by.
         n_items: how many records.
     """
 
     path: str
-    offset: int
-    size: int
+    begin: tuple[Any, ...]
     n_items: int
 
     def items(self) -> list[Item]:
@@ -45,12 +47,12 @@ class Chunk:
         Raises:
             StoreError: the file is gone, because the run that wrote it has ended.
         """
+        query = f"SELECT item FROM items WHERE ({_KEY}) >= (?, ?, ?, ?, ?) ORDER BY {_KEY} LIMIT ?"
         try:
-            with open(self.path, "rb") as f:
-                f.seek(self.offset)
-                return [_from_line(line) for line in f.read(self.size).splitlines()]
-        except FileNotFoundError:
-            raise StoreError(f"{self.path}: the run that this shard belongs to has ended") from None
+            with closing(_open(self.path, "immutable")) as file:
+                return [_from_json(row[0]) for row in file.execute(query, (*self.begin, self.n_items))]
+        except sqlite3.OperationalError as e:
+            raise StoreError(f"{self.path}: the run that this shard belongs to has ended ({e})") from None
 
     def is_there(self) -> bool:
         """Whether the run that wrote the spool is still the one that builds the store."""
@@ -77,75 +79,38 @@ def write_spool(items: Iterable[Item], path: Path, chunk_length: int) -> Spool:
 
     Args:
         items: in any order, read once.
-        path: the file; others beside it, of which it is the beginning of the name, are made and removed.
+        path: the file, which is not there yet.
         chunk_length: records in a chunk.
 
     Raises:
         StoreError: two records have one name.
     """
-    runs: list[Path] = []
-    n_runs = 0
-
-    def write_run(entries: Iterable[_Entry]) -> None:
-        nonlocal n_runs
-        run = path.with_name(f"{path.name}.{n_runs}")
-        n_runs += 1
-        runs.append(run)
-        try:
-            with open(run, "wb") as f:
-                for entry in entries:
-                    f.write(b"%d %s" % (entry[-2], _to_line(entry[-1])))
-        except OSError as e:
-            raise cannot_write(run, e) from e
-
-    def merge(sources: list[Path]) -> Iterator[_Entry]:
-        with ExitStack() as stack:
-            yield from heapq.merge(*(_read_run(stack.enter_context(open(run, "rb"))) for run in sources))
-
     try:
-        entries: list[_Entry] = []
-        for number, item in enumerate(items):
-            entries.append(_entry(number, item))
-            if len(entries) == RUN_LENGTH:
-                write_run(sorted(entries))
-                entries = []
-        in_order: Iterator[_Entry] = iter(sorted(entries))
-        while len(runs) > _MERGE_WIDTH:
-            merged, runs = runs[:_MERGE_WIDTH], runs[_MERGE_WIDTH:]
-            write_run(merge(merged))
-            _remove(merged)
-        if runs:
-            in_order = heapq.merge(merge(runs), in_order)
-        try:
-            return _write_chunks((entry[-1] for entry in in_order), path, chunk_length)
-        except OSError as e:
-            raise cannot_write(path, e) from e
-    finally:
-        _remove(path.parent.glob(f"{path.name}.*"))
+        with closing(_open(path, "nolock")) as file:
+            file.execute("PRAGMA journal_mode = OFF")  # what a killed run leaves is thrown away
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute(_TABLE)
+            file.execute("BEGIN")
+            file.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", map(_row, items, count()))
+            file.execute("COMMIT")
+            return _chunks(file.execute(f"SELECT * FROM items ORDER BY {_KEY}"), path, chunk_length)
+    except sqlite3.Error as e:
+        raise cannot_write(path, OSError(str(e))) from e
 
 
-#: What records are sorted by, their number in the list where all else agrees, and the record.
-_Entry = tuple[str, str, str, str, int, Item]
-_FIELDS = [f.name for f in fields(Item)]
+def _open(path: str | Path, how: str) -> sqlite3.Connection:
+    """The file, without SQLite's locks: one process writes, then others read; file systems may have none."""
+    return sqlite3.connect(f"{Path(path).absolute().as_uri()}?{how}=1", uri=True, isolation_level=None)
 
 
-def _entry(number: int, item: Item) -> _Entry:
-    return item.source, item.record_id, item.rejected or "", item.path, number, item
+def _row(item: Item, number: int) -> tuple[bytes | int | str, ...]:
+    texts = (item.source, item.record_id, item.rejected or "", item.path)
+    values = json.dumps([getattr(item, name) for name in _FIELDS])
+    return (*(text.encode("utf-8", "surrogatepass") for text in texts), number, values)
 
 
-def _read_run(file: Any) -> Iterator[_Entry]:
-    for line in file:
-        number, _, text = line.partition(b" ")
-        yield _entry(int(number), _from_line(text))
-
-
-def _to_line(item: Item) -> bytes:
-    """A record as a line of JSON: the values of its fields in their order."""
-    return json.dumps([getattr(item, name) for name in _FIELDS]).encode() + b"\n"
-
-
-def _from_line(line: bytes) -> Item:
-    values = dict(zip(_FIELDS, json.loads(line)))
+def _from_json(text: str) -> Item:
+    values = dict(zip(_FIELDS, json.loads(text)))
     if values["codes"] is not None:
         values["codes"] = tuple(values["codes"])
     if values["attributes"] is not None:
@@ -153,33 +118,21 @@ def _from_line(line: bytes) -> Item:
     return Item(**values)
 
 
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
-
-
-def _write_chunks(items: Iterator[Item], path: Path, chunk_length: int) -> Spool:
-    """Write sorted records, checking their names and taking their digest on the way."""
+def _chunks(rows: Iterator[Any], path: Path, chunk_length: int) -> Spool:
+    """Where sorted records are, checking their names and taking their digest on the way."""
     spool, digest = Spool(), hashlib.blake2b(digest_size=16)
-    chunk: list[Item] = []
+    begins: list[tuple[Any, ...]] = []
     before: Item | None = None
-
-    def flush() -> None:
-        data = b"".join(map(_to_line, chunk))
-        spool.chunks.append(Chunk(str(path), file.tell(), file.write(data), len(chunk)))
-        spool.n_items += len(chunk)
-        chunk.clear()
-
-    with open(path, "wb") as file:
-        for item in items:
-            if before is not None and before.key == item.key and before.rejected is item.rejected is None:
-                raise StoreError(f"{before.path} and {item.path} would both be record {item.key}")
-            before = item
-            digest.update(repr({**vars(item), "path": os.path.basename(item.path)}).encode())
-            chunk.append(item)
-            if len(chunk) == chunk_length:
-                flush()
-        if chunk:
-            flush()
+    for *key, text in rows:
+        item = _from_json(text)
+        if before is not None and before.key == item.key and before.rejected is item.rejected is None:
+            raise StoreError(f"{before.path} and {item.path} would both be record {item.key}")
+        before = item
+        digest.update(repr({**vars(item), "path": os.path.basename(item.path)}).encode())
+        if spool.n_items % chunk_length == 0:
+            begins.append(tuple(key))
+        spool.n_items += 1
+    sizes = (min(chunk_length, spool.n_items - at) for at in range(0, spool.n_items, chunk_length))
+    spool.chunks = [Chunk(str(path), begin, size) for begin, size in zip(begins, sizes)]
     spool.fingerprint = digest.hexdigest()
     return spool

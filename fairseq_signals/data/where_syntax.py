@@ -1,13 +1,16 @@
 """Text of a filter expression to a tree of comparisons: the grammar of `--where` in `manifests/README.md`.
 
-The text is never evaluated as Python: it has fields, constants and these few operators, and nothing else.
+Python's parser reads it, and nothing is evaluated: there are fields, constants and these few operators, and
+whatever else the parser knows is refused.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 import re
-from typing import NamedTuple, NoReturn
+import warnings
+from typing import Union
 
 from fairseq_signals.data.where_tree import (
     Compare,
@@ -25,34 +28,19 @@ from fairseq_signals.data.where_tree import (
 from fairseq_signals.errors import ConfigError
 
 MAX_LENGTH = 10_000  # characters
-MAX_DEPTH = 50  # of parentheses and `not`
+MAX_DEPTH = 50  # of brackets, and of `not`
 
-
-class _Token(NamedTuple):
-    kind: str  # number, text, name, op, end
-    text: str
-    at: int
-
-
-class _Values(NamedTuple):
-    """Constants as an operand; in parentheses or brackets several."""
-
-    values: tuple[Constant, ...]
-    in_brackets: bool
-
-
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
-    r"|(?P<text>'[^']*'|\"[^\"]*\")"
-    r"|(?P<name>[A-Za-z_]\w*)"
-    r"|(?P<op>==|!=|<=|>=|[<>()\[\],-])"
-    r"|(?P<end>$))",
+_PIECE = re.compile(
+    r"(?P<text>'[^']*'|\"[^\"]*\")|(?P<bracket>[()\[\]])|[<>=!]=|\d\.?[eE]\+|(?P<strange>[^\w\s<>,.-])",
     re.ASCII,
 )
-_ORDER = ("==", "!=", "<", "<=", ">", ">=")
+_NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ORDER = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_WORDS = ("and", "or", "not", "in", "is", "None")
-_HINTS = {"=": "write ==", "&": "write and", "|": "write or", "!": "write not", ".": "fields have no parts"}
+_HINTS = {"=": "; write ==", "&": "; write and", "|": "; write or", "!": "; write not"}
+
+
+_Operand = Union[Field, tuple[Constant, ...]]
 
 
 def parse_where(text: str) -> Node:
@@ -63,203 +51,149 @@ def parse_where(text: str) -> Node:
     """
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"--where: {len(text):,} characters are too many; at most {MAX_LENGTH:,} are read")
-    return _Parser(text).parse()
+    if not text.strip():
+        raise fault(0, "the expression is empty; write a condition such as age >= 18")
+    return _Reader(text).read()
 
 
-class _Parser:
+class _Reader:
     def __init__(self, text: str):
-        self.tokens = _tokens(text)
-        self.place = 0
-        self.depth = 0
+        self.texts: dict[int, str] = {}  # by place; they have no escapes, so Python's parser gets blank ones
+        depth = 0
+        for piece in _PIECE.finditer(text):
+            at, found = piece.start(), piece[0]
+            if piece["text"]:
+                self.texts[at] = found
+            elif piece["bracket"]:
+                depth += 1 if found in "([" else -1
+                if depth > MAX_DEPTH:
+                    raise fault(at, f"brackets are nested more than {MAX_DEPTH} deep")
+            elif piece["strange"] and found in "'\"":
+                raise fault(at, f"the text that begins here has no closing {found}")
+            elif piece["strange"]:
+                raise fault(at, f"{found!r} means nothing here{_HINTS.get(found, '')}")
+        blank = _PIECE.sub(lambda p: p[0][0] + " " * (len(p[0]) - 2) + p[0][-1] if p["text"] else p[0], text)
+        # one line of ASCII: columns are characters. To Python 007 is octal, here it is 7
+        self.code = re.sub(r"\s|(?<![\w.])0+(?=\d)", lambda gap: " " * len(gap[0]), blank)
 
-    def parse(self) -> Node:
-        if self.token.kind == "end":
-            raise fault(0, "the expression is empty; write a condition such as age >= 18")
-        node = self.some()
-        if self.token.kind != "end":
-            if self.token.text == "(":
-                raise fault(self.token.at, "there are no calls; write conditions joined with and, or")
-            self.unexpected("and, or, or the end")
-        return node
+    def read(self) -> Node:
+        code = self.code.lstrip()
+        self.indent = len(self.code) - len(code)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # `18 <= age < 65and ...`
+                tree = ast.parse(code, mode="eval").body
+        except SyntaxError as error:
+            at = self.indent + error.offset - 1 if error.offset else len(self.code)
+            raise fault(min(at, len(self.code)), f"this cannot be read: {error.msg}") from None
+        except (MemoryError, RecursionError, ValueError):
+            raise fault(
+                self.indent, "this cannot be read: too deeply nested, or a number is too long"
+            ) from None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                raise fault(self.after(node.func), "there are no calls; compare a field with a constant")
+        return self.condition(tree)
 
-    @property
-    def token(self) -> _Token:
-        return self.tokens[self.place]
+    def at(self, node: ast.expr) -> int:
+        return node.col_offset + self.indent
 
-    def take(self, *texts: str) -> bool:
-        """Step over the next tokens if they are these."""
-        ahead = self.tokens[self.place : self.place + len(texts)]
-        if [t.text for t in ahead if t.kind in ("op", "name")] != list(texts):
-            return False
-        self.place += len(texts)
-        return True
+    def after(self, node: ast.expr) -> int:
+        """Where what follows an operand begins."""
+        end = (node.end_col_offset or 0) + self.indent
+        return len(self.code) - len(self.code[end:].lstrip(" )"))
 
-    def unexpected(self, wanted: str) -> NoReturn:
-        token = self.token
-        found = "the end" if token.kind == "end" else token.text
-        raise fault(token.at, f"expected {wanted}, but found {found}")
+    def condition(self, node: ast.expr, depth: int = 0) -> Node:
+        if isinstance(node, ast.BoolOp):
+            join = Every if isinstance(node.op, ast.And) else Some
+            return join(tuple(self.condition(part, depth) for part in node.values))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            if depth == MAX_DEPTH:
+                raise fault(self.at(node), f"not is nested more than {MAX_DEPTH} deep")
+            return Not(self.condition(node.operand, depth + 1))
+        if isinstance(node, ast.Compare):
+            return self.comparison(node)
+        raise fault(self.at(node), "expected a condition: a comparison with == != < <= > >= in or is")
 
-    def some(self) -> Node:
-        parts = [self.every()]
-        while self.take("or"):
-            parts.append(self.every())
-        return Some(tuple(parts)) if len(parts) > 1 else parts[0]
-
-    def every(self) -> Node:
-        parts = [self.negation()]
-        while self.take("and"):
-            parts.append(self.negation())
-        return Every(tuple(parts)) if len(parts) > 1 else parts[0]
-
-    def negation(self) -> Node:
-        at = self.token.at
-        if self.take("not"):
-            self.enter(at)
-            part = self.negation()
-            self.depth -= 1
-            return Not(part)
-        if self.token.text == "(" and self.token.kind == "op" and not self.at_constants():
-            self.place += 1
-            self.enter(at)
-            node = self.some()
-            if not self.take(")"):
-                self.unexpected("and, or, or )")
-            self.depth -= 1
-            if self.operator_ahead():
-                raise fault(self.token.at, "a condition cannot be compared; compare a field with a constant")
-            return node
-        return self.comparison()
-
-    def enter(self, at: int) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise fault(at, f"parentheses and not are nested more than {MAX_DEPTH} deep")
-
-    def comparison(self) -> Node:
-        left = self.operand()
-        at = self.token.at
-        if self.take("is"):
-            missing = not self.take("not")
-            if not self.take("None"):
-                self.unexpected("None" if not missing else "None or not None")
-            if not isinstance(left, Field):
-                raise fault(at, "before is there must be a field")
-            return IsMissing(left) if missing else Not(IsMissing(left))
-        if self.take("not", "in"):
-            return Not(_membership(left, self.operand(), at))
-        if self.take("in"):
-            return _membership(left, self.operand(), at)
+    def comparison(self, node: ast.Compare) -> Node:
+        op, left, right = node.ops[0], node.left, node.comparators[0]
+        if len(node.ops) == 1 and isinstance(op, (ast.Is, ast.IsNot)):
+            missing = self.is_missing(left, right)
+            return missing if isinstance(op, ast.Is) else Not(missing)
+        if len(node.ops) == 1 and isinstance(op, (ast.In, ast.NotIn)):
+            member = self.membership(left, right)
+            return member if isinstance(op, ast.In) else Not(member)
         parts: list[Node] = []
-        while self.token.kind == "op" and self.token.text in _ORDER:  # 18 <= age < 65 is two conditions
-            token = self.token
-            self.place += 1
-            right = self.operand()
-            parts.append(_compare(left, token, right))
+        for op, right in zip(node.ops, node.comparators):  # 18 <= age < 65 is two conditions
+            if type(op) not in _ORDER:
+                raise fault(self.after(left), "in and is stand alone; join conditions with and, or")
+            parts.append(
+                _compare(self.operand(left), _ORDER[type(op)], self.operand(right), self.after(left))
+            )
             left = right
-        if not parts:
-            self.unexpected("a comparison (== != < <= > >= in is)")
-        if self.operator_ahead():
-            self.unexpected("and, or, or the end")
         return Every(tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def operator_ahead(self) -> bool:
-        token = self.token
-        return (token.kind == "op" and token.text in _ORDER) or token.text in ("in", "is")
+    def is_missing(self, left: ast.expr, right: ast.expr) -> IsMissing:
+        field = self.operand(left)
+        if not isinstance(field, Field):
+            raise fault(self.after(left), "before is there must be a field")
+        if not isinstance(right, ast.Constant) or right.value is not None:
+            raise fault(self.at(right), "after is comes None or not None")
+        return IsMissing(field)
 
-    def at_constants(self) -> bool:
-        """Whether the parenthesis here holds constants, not a condition."""
-        rest = self.tokens[self.place + 1 :]
-        if rest[0].text == "-":
-            rest = rest[1:]
-        return rest[0].kind in ("number", "text") and rest[1].text in (",", ")")
+    def membership(self, left: ast.expr, right: ast.expr) -> Node:
+        item, of, at = self.operand(left), self.operand(right), self.after(left)
+        if isinstance(item, Field):
+            in_parentheses = self.code[: self.at(right)].rstrip().endswith("(")  # ('a') is as good as ('a',)
+            if isinstance(of, Field) or not (in_parentheses or isinstance(right, (ast.Tuple, ast.List))):
+                raise fault(at, f"after `{item} in` comes a list, such as ('a', 'b')")
+            return OneOf(item, of)
+        if not isinstance(of, Field):
+            raise fault(at, "one side of in must be a field")
+        if len(item) > 1:
+            raise fault(at, f"before `in {of}` comes one text; join several such conditions with or")
+        if not isinstance(item[0], str):
+            raise fault(at, f"before `in {of}` comes a text in quotes, but here is the number {item[0]:.16g}")
+        return Contains(of, item[0])
 
-    def operand(self) -> Field | _Values:
-        token = self.token
-        if token.kind == "name" and token.text not in _WORDS:
-            self.place += 1
-            if self.token.text == "(":
-                raise fault(self.token.at, "there are no calls; compare a field with a constant")
-            return Field(token.text, token.at, self.key() if self.take("[") else None)
-        if token.kind == "op" and token.text in ("(", "["):
-            return self.constants()
-        if token.text == "None":
-            raise fault(token.at, "write `is None` or `is not None`")
-        return _Values((self.constant(),), in_brackets=False)
+    def operand(self, node: ast.expr) -> _Operand:
+        """A field, or constants: in parentheses or brackets there may be several."""
+        if isinstance(node, ast.Name):
+            return Field(node.id, self.at(node))
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            key = node.slice
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                raise fault(self.at(key), "expected a name in quotes")
+            return Field(node.value.id, self.at(node), str(self.constant(key)))
+        if isinstance(node, (ast.Tuple, ast.List)) and node.elts:
+            return tuple(map(self.constant, node.elts))
+        if isinstance(node, (ast.Compare, ast.BoolOp)):
+            raise fault(self.after(node), "a condition cannot be compared; compare a field with a constant")
+        return (self.constant(node),)
 
-    def key(self) -> str:
-        """The text before the bracket that closes."""
-        if self.token.kind != "text":
-            self.unexpected("a name in quotes")
-        key = self.constant()
-        if not self.take("]"):
-            self.unexpected("]")
-        return str(key)
-
-    def constants(self) -> _Values:
-        closing = {"(": ")", "[": "]"}[self.token.text]
-        self.place += 1
-        values = [self.constant()]
-        while self.take(","):
-            if self.token.text == closing:
-                break
-            values.append(self.constant())
-        if not self.take(closing):
-            self.unexpected(f"a comma or {closing}")
-        return _Values(tuple(values), in_brackets=True)
-
-    def constant(self) -> Constant:
-        negative = self.take("-")
-        token = self.token
-        if token.kind == "number":
-            value = float(token.text)
+    def constant(self, node: ast.expr) -> Constant:
+        at = self.at(node)
+        source = self.code[at : (node.end_col_offset or 0) + self.indent]
+        text = self.texts.get(at, "")
+        if isinstance(node, ast.Constant) and len(text) == len(
+            source
+        ):  # not so with a prefix, or of several texts in a row
+            return text[1:-1]
+        if _NUMBER.fullmatch(source.replace(" ", "")):
+            value = float(source.replace(" ", ""))
             if math.isinf(value):
-                raise fault(token.at, "the number is too large")
-            self.place += 1
-            return -value if negative else value
-        if token.kind == "text" and not negative:
-            self.place += 1
-            return token.text[1:-1]
-        self.unexpected("a number" if negative else "a field, a number or a text in quotes")
+                raise fault(at, "the number is too large")
+            return value
+        wanted = "expected a field, a number or a text in quotes"
+        raise fault(at, "write `is None` or `is not None`" if source == "None" else wanted)
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    place = 0
-    while not tokens or tokens[-1].kind != "end":
-        match = _TOKEN.match(text, place)
-        if match is None:
-            at = place + len(text[place:]) - len(text[place:].lstrip())
-            if text[at] in "'\"":
-                raise fault(at, f"the text that begins here has no closing {text[at]}")
-            hint = _HINTS.get(text[at])
-            raise fault(at, f"{text[at]!r} means nothing here" + (f"; {hint}" if hint else ""))
-        kind = match.lastgroup or ""
-        tokens.append(_Token(kind, match[kind], match.start(kind)))
-        place = match.end()
-    return tokens
-
-
-def _compare(left: Field | _Values, op: _Token, right: Field | _Values) -> Node:
-    symbol = op.text
+def _compare(left: _Operand, written: str, right: _Operand, at: int) -> Node:
+    symbol = written
     if not isinstance(left, Field):
         left, right, symbol = right, left, _MIRRORED[symbol]
     if not isinstance(left, Field) or isinstance(right, Field):
-        raise fault(op.at, f"{op.text} compares a field with a constant")
-    if len(right.values) > 1:
-        raise fault(op.at, f"{op.text} takes one constant; with several write in")
-    return Compare(left, symbol, right.values[0])
-
-
-def _membership(left: Field | _Values, right: Field | _Values, at: int) -> Node:
-    if isinstance(left, Field):
-        if isinstance(right, Field) or not right.in_brackets:
-            raise fault(at, f"after `{left} in` comes a list, such as ('a', 'b')")
-        return OneOf(left, right.values)
-    if not isinstance(right, Field):
-        raise fault(at, "one side of in must be a field")
-    if len(left.values) > 1:
-        raise fault(at, f"before `in {right}` comes one text; join several such conditions with or")
-    text = left.values[0]
-    if not isinstance(text, str):
-        raise fault(at, f"before `in {right}` comes a text in quotes, but here is the number {text:.16g}")
-    return Contains(right, text)
+        raise fault(at, f"{written} compares a field with a constant")
+    if len(right) > 1:
+        raise fault(at, f"{written} takes one constant; with several write in")
+    return Compare(left, symbol, right[0])

@@ -52,16 +52,6 @@ def inverse_dower_12(present: tuple[bool, ...] = (True,) * len(LEADS)) -> np.nda
     return matrix
 
 
-def vcg_from_leads(signal_mv: np.ndarray) -> np.ndarray:
-    """The vectorcardiogram (3, T) of twelve leads (12, T), in their unit."""
-    return inverse_dower_12() @ signal_mv
-
-
-def leads_from_vcg(vcg_mv: np.ndarray) -> np.ndarray:
-    """The twelve leads (12, T) of a vectorcardiogram (3, T), in its unit."""
-    return DOWER_12 @ vcg_mv
-
-
 def rotation_matrix(angles_deg: Sequence[float] | np.ndarray) -> np.ndarray:
     """The (3, 3) matrix that turns a dipole about the axes X, then Y, then Z, each by the right-hand rule."""
     angles = np.deg2rad(np.asarray(angles_deg, dtype=np.float64))

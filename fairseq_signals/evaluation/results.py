@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
+
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import FairseqSignalsError
 
@@ -105,6 +107,20 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> None:
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:
     """What a row measures, by which a second measurement replaces the first."""
     return tuple(row.get(key) for key in IDENTITY)
+
+
+def mean_over_seeds(values: Iterable[float]) -> tuple[float, float]:
+    """The mean, and the half-width of its 95 % confidence interval: t(0.975, n - 1) times s / sqrt(n).
+
+    Missing values (NaN) are left out; NaN where there is no mean, or no interval.
+    """
+    found = np.array([value for value in values if not math.isnan(value)])
+    if len(found) < 2:
+        return float(found[0]) if len(found) else math.nan, math.nan
+    from scipy.stats import t
+
+    half_width = t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
+    return float(found.mean()), float(half_width)
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:

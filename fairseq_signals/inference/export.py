@@ -40,7 +40,6 @@ CHECKED_BATCHES = (1, 3)
 LARGEST_BATCH = 2**31 - 1
 #: How far a program's outputs may be from the model's, relative to the largest of them.
 TOLERANCE = 1e-4
-_OLDEST_TORCH = (2, 6)
 
 
 def export_model(
@@ -56,7 +55,7 @@ def export_model(
         check: run the program on batches of 1 and 3 and compare it with the model.
 
     Raises:
-        ConfigError: another format, or a PyTorch that is too old.
+        ConfigError: another format.
         MissingLibraryError: ONNX needs libraries that are not installed.
         CheckpointError: the program does not compute what the model does.
     """
@@ -65,8 +64,6 @@ def export_model(
         raise ConfigError(
             f"{path}: the format must be torch (.pt2) or onnx (.onnx), but is {format or path.suffix!r}"
         )
-    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < _OLDEST_TORCH:
-        raise ConfigError(f"export needs torch >= 2.6, but {torch.__version__} is installed")
     names = ["embedding"]
     names += ["probability"] if model.classes is not None else []
     names += ["frames"] if frames else []
@@ -155,7 +152,10 @@ def _for_tracing(network: PooledEncoder) -> PooledEncoder:
 
 
 def _without_weight_norm(conv: nn.Module) -> nn.Conv1d:
-    """The convolution with the weight that its norm and direction make."""
+    """The convolution with the weight that its norm and direction make.
+
+    PyTorch's `remove_parametrizations` is not for copies: it takes the weight from the original, too.
+    """
     assert isinstance(conv, nn.Conv1d)
     assert conv.bias is not None
     plain = nn.Conv1d(

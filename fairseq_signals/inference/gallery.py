@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.results import Match
-from fairseq_signals.metrics.identification import TIE_DECIMALS, l2_normalize
+from fairseq_signals.metrics.identification import l2_normalize, nearest_by_patient
 from fairseq_signals.metrics.verification import false_match_threshold
 
 _BLOCK_PAIRS = 2**23  # similarities computed at a time
@@ -65,18 +65,15 @@ class Gallery:
         if not len(record_ids):
             return []
         patients, whose = np.unique(self.patient_ids, return_inverse=True)
-        order = np.argsort(whose.reshape(-1), kind="stable")  # entries by patient
-        sizes = np.bincount(whose.reshape(-1))
-        begins = np.cumsum(sizes) - sizes
         probes = l2_normalize(embeddings, "recording", row_names=np.asarray(record_ids, dtype=object))
         found = []
         step = self._rows_a_block
         for start in range(0, len(probes), step):
-            similarity = (probes[start : start + step] @ self.embeddings.T)[:, order].round(TIE_DECIMALS)
-            nearest = np.maximum.reduceat(similarity, begins, axis=1)  # (P, patients)
-            is_nearest = similarity == np.repeat(nearest, sizes, axis=1)
-            entry = np.minimum.reduceat(np.where(is_nearest, order, len(self)), begins, axis=1)
+            similarity = probes[start : start + step] @ self.embeddings.T
+            nearest, entry = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
             for record_id, values, entries in zip(record_ids[start:], nearest, entry):
+                # By similarity, then by who was enrolled first. `patients` are in the order of their names,
+                # on which a tie must not depend: one recording under two ids, or embeddings that collapsed.
                 best = np.lexsort((entries, -values))[: max(top, 1)]
                 ranked = tuple((patients[i].item(), float(values[i])) for i in best)
                 patient, value = ranked[0]

@@ -6,21 +6,10 @@ the right one, through a (C, C) weight matrix whose row is the label and whose c
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fairseq_signals.metrics.classification import (
-    as_binary,
-    as_scores,
-    auprc_per_class,
-    auroc_per_class,
-    check_same_shape,
-    exact_match,
-    f_measure_per_class,
-    nan_mean,
-)
+from fairseq_signals.metrics.classification import as_binary, check_same_shape
 
 
 def challenge_score(
@@ -78,44 +67,3 @@ def weighted_confusion(labels: ArrayLike, predictions: ArrayLike) -> np.ndarray:
     check_same_shape(labels=truth, predictions=predicted)
     union = np.maximum((truth | predicted).sum(axis=1), 1)
     return truth.T.astype(float) @ (predicted / union[:, None])  # (C, N) x (N, C) -> (C, C)
-
-
-def official_metrics(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    weights: ArrayLike,
-    normal_index: int,
-    threshold: float = 0.5,
-    predictions: ArrayLike | None = None,
-) -> dict[str, Any]:
-    """Every metric that the official evaluation prints, under its names.
-
-    Args:
-        labels: (N, C) bool.
-        scores: (N, C) any finite numbers, larger is more likely.
-        weights: (C, C), see `challenge_score`.
-        normal_index: the class "sinus rhythm".
-        threshold: predictions are `scores > threshold` unless given.
-        predictions: (N, C) bool.
-
-    Returns:
-        `auroc`, `auprc`, `f_measure`: means over the classes where they are defined, and the same names
-        with `_classes`: (C,), NaN where undefined (AUROC: without both outcomes; AUPRC: without positives;
-        F-measure: without a positive label or prediction); `accuracy`: fraction of records with every
-        class right; `challenge_metric`.
-    """
-    truth, values = as_binary(labels, "labels"), as_scores(scores, "scores")
-    check_same_shape(labels=truth, scores=values)
-    predicted = values > threshold if predictions is None else as_binary(predictions, "predictions")
-    check_same_shape(labels=truth, predictions=predicted)
-    per_class = {
-        "auroc": auroc_per_class(truth, values),
-        "auprc": auprc_per_class(truth, values),
-        "f_measure": f_measure_per_class(truth, predicted),
-    }
-    return {
-        **{name: nan_mean(v) for name, v in per_class.items()},
-        **{f"{name}_classes": v for name, v in per_class.items()},
-        "accuracy": exact_match(truth, predicted),
-        "challenge_metric": challenge_score(truth, predicted, weights, normal_index),
-    }

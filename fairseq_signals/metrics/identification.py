@@ -6,7 +6,6 @@ Sec. 4); with `normalize=False` it is the plain inner product, as in the authors
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,6 @@ from numpy.typing import ArrayLike
 
 # Two similarities that agree to this many decimals are a tie: rounding differs with the size of a block.
 TIE_DECIMALS = 12
-# Near ties that are compared one by one; where a block has more a probe, all of it is computed again.
-NEAR_TIES = 2
 
 
 class Rank1(NamedTuple):
@@ -41,8 +38,7 @@ def rank1_accuracy(
 ) -> Rank1:
     """Top-1 identification accuracy by cosine similarity, in blocks of bounded memory.
 
-    A probe whose id is not in the gallery counts as wrong. The result does not depend on `chunk`: blocks are
-    multiplied in float32, and what comes within rounding of the best is compared again in float64.
+    A probe whose id is not in the gallery counts as wrong. The result does not depend on `chunk`.
 
     Args:
         gallery: (G, D) embeddings, of any length: they are L2-normalised here.
@@ -50,7 +46,7 @@ def rank1_accuracy(
         probe: (P, D) embeddings.
         probe_ids: (P,) integers or strings.
         chunk: rows of the gallery and of the probes compared at a time; memory is about
-            `16 * chunk * (chunk + 4 * D)` bytes, and the probes' in float32.
+            `16 * chunk * (chunk + 2 * D)` bytes.
         normalize: compare cosines; else inner products of the embeddings as they are.
 
     Raises:
@@ -66,70 +62,41 @@ def rank1_accuracy(
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, but is {chunk} instead")
     scaled = l2_normalize if normalize else _finite
-    probe32 = np.empty(probe.shape, dtype=np.float32)
-    for p in range(0, len(probe), chunk):
-        probe32[p : p + chunk] = scaled(probe[p : p + chunk], "probe", offset=p)
     nearest = np.zeros(len(probe), dtype=np.int64)
     best = np.full(len(probe), -np.inf)
     for g in range(0, len(gallery), chunk):
         block = scaled(gallery[g : g + chunk], "gallery", offset=g)
-        block32 = block.astype(np.float32)
         for p in range(0, len(probe), chunk):
             rows = slice(p, p + chunk)
-            row, index, value = _candidates(probe[rows], probe32[rows], block, block32, best[rows], scaled)
-            better = value > best[rows][row]
-            best[rows][row[better]] = value[better]
-            nearest[rows][row[better]] = index[better] + g
+            similarity = scaled(probe[rows], "probe", offset=p) @ block.T  # (P, D) x (D, G) -> (P, G)
+            np.round(similarity, TIE_DECIMALS, out=similarity)
+            index = similarity.argmax(axis=1)
+            value = similarity[np.arange(len(index)), index]
+            better = value > best[rows]
+            best[rows][better] = value[better]
+            nearest[rows][better] = index[better] + g
     correct = gallery_ids[nearest] == probe_ids
     return Rank1(float(correct.mean()), nearest, best, correct)
 
 
-def _candidates(
-    probe: np.ndarray,
-    probe32: np.ndarray,
-    block: np.ndarray,
-    block32: np.ndarray,
-    best: np.ndarray,
-    scaled: Callable[..., np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probes (of a chunk) that may have found a better match in a block of the gallery, it, and its value.
+def nearest_by_patient(similarity: np.ndarray, whose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How similar each of K patients is to each probe by the most similar entry, and that entry.
 
     Args:
-        probe: (P, D) as given; probe32: the same scaled, float32.
-        block: (G, D) scaled gallery entries, float64; block32: the same in float32.
-        best: (P,) similarity of the best match so far, -inf for none.
+        similarity: (P, G).
+        whose: (G,) the patient of each gallery entry, 0 to K - 1; each has one or more.
+
+    Returns:
+        (P, K) rounded similarities, and (P, K) entries: the lowest ones of a tie.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        similarity = probe32 @ block32.T  # (P, D) x (D, G) -> (P, G)
-        highest = similarity.max(axis=1)
-        # float32 inputs and sums of D products are off by at most this, twice: for either of two matches
-        norms = np.linalg.norm(probe32, axis=1) * np.linalg.norm(block32, axis=1).max()
-        slack = 2 * (block.shape[1] + 4) * 2.0**-24 * norms
-    if not np.isfinite(highest).all() or not np.isfinite(slack).all():  # beyond the range of float32
-        return _best_of_block(np.arange(len(probe)), probe, block, scaled)
-    hopeful = np.flatnonzero(highest + slack >= best)
-    bar = np.maximum(highest, best)[hopeful] - slack[hopeful]
-    near = similarity[hopeful] >= bar[:, None] if len(hopeful) < len(probe) else similarity >= bar[:, None]
-    row, index = np.nonzero(near)
-    if len(row) > NEAR_TIES * len(probe):
-        return _best_of_block(hopeful, probe[hopeful], block, scaled)
-    value = np.einsum("nd,nd->n", scaled(probe[hopeful])[row], block[index])
-    np.round(value, TIE_DECIMALS, out=value)
-    # the best of each row, the first of several: sorted by row, then value, then position
-    order = np.lexsort((index, -value, row))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = np.diff(row[order]) > 0
-    chosen = order[first]
-    return hopeful[row[chosen]], index[chosen], value[chosen]
-
-
-def _best_of_block(
-    rows: np.ndarray, probe: np.ndarray, block: np.ndarray, scaled: Callable[..., np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each probe's best match in a block, all in float64."""
-    similarity = np.round(scaled(probe) @ block.T, TIE_DECIMALS)
-    index = similarity.argmax(axis=1)
-    return rows, index, np.take_along_axis(similarity, index[:, None], axis=1)[:, 0]
+    order = np.argsort(whose, kind="stable")  # entries by patient, so that `reduceat` takes each patient's
+    sizes = np.bincount(whose)
+    begins = np.cumsum(sizes) - sizes
+    rounded = np.round(similarity[:, order], TIE_DECIMALS)
+    nearest = np.maximum.reduceat(rounded, begins, axis=1)
+    is_nearest = rounded == np.repeat(nearest, sizes, axis=1)
+    entry = np.minimum.reduceat(np.where(is_nearest, order, len(order)), begins, axis=1)
+    return nearest, entry
 
 
 def chance_level(gallery_ids: ArrayLike, probe_ids: ArrayLike) -> float:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fairseq_signals.metrics.identification import TIE_DECIMALS
+from fairseq_signals.metrics.identification import nearest_by_patient
 
 
 class ErrorRates(NamedTuple):
@@ -38,16 +38,10 @@ def rank_k_accuracy(similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: Ar
     """
     similarity, gallery_ids, probe_ids = _checked(similarity, gallery_ids, probe_ids)
     patients, whose = np.unique(gallery_ids, return_inverse=True)
-    order = np.argsort(whose.reshape(-1), kind="stable")
-    begins = np.searchsorted(whose.reshape(-1)[order], np.arange(len(patients)))
-    rounded = np.round(similarity[:, order], TIE_DECIMALS)
-    nearest = np.maximum.reduceat(rounded, begins, axis=1)  # (P, patients)
+    nearest, entry = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
     place = np.searchsorted(patients, probe_ids).clip(max=len(patients) - 1)
     enrolled = patients[place] == probe_ids
     own = np.take_along_axis(nearest, place[:, None], axis=1)
-    # the entry by which a patient counts: its first of that similarity
-    is_nearest = rounded == np.repeat(nearest, np.diff([*begins, len(order)]), axis=1)
-    entry = np.minimum.reduceat(np.where(is_nearest, order, len(order)), begins, axis=1)
     own_entry = np.take_along_axis(entry, place[:, None], axis=1)
     ahead = ((nearest > own) | ((nearest == own) & (entry < own_entry))).sum(axis=1)
     counts = np.bincount(ahead[enrolled], minlength=len(patients))

@@ -10,13 +10,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from fairseq_signals.errors import CheckpointError, ConfigError
-from fairseq_signals.modules.checkpoint_file import CAN_ALLOW_GLOBALS, read_checkpoint_file
+from fairseq_signals.modules.checkpoint_file import read_checkpoint_file
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 
 __all__ = [
-    "CAN_ALLOW_GLOBALS",
     "Checkpoint",
     "build_model",
     "encoder_config",

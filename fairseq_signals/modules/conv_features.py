@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.gelu import GELU
 
 ConvLayer = Tuple[int, int, int]
 EXTRACTOR_MODES = ("default", "layer_norm")
@@ -89,7 +88,6 @@ class ConvFeatureExtractor(nn.Module):
         layers: Sequence[ConvLayer],
         mode: str = "default",
         bias: bool = False,
-        dropout: float = 0.0,
     ):
         super().__init__()
         if mode not in EXTRACTOR_MODES:
@@ -100,13 +98,13 @@ class ConvFeatureExtractor(nn.Module):
         for i, (dim, kernel, stride) in enumerate(layers):
             conv = nn.Conv1d(in_channels, dim, kernel, stride=stride, bias=bias)
             nn.init.kaiming_normal_(conv.weight)
-            block: List[nn.Module] = [conv, nn.Dropout(dropout)]
+            # what does nothing stands where key names of published checkpoints count dropout and a transpose
+            block: List[nn.Module] = [conv, nn.Identity()]
             if mode == "layer_norm":
-                # the norm sits at index 1 of a container so that published checkpoints' key names fit
                 block.append(nn.Sequential(nn.Identity(), ChannelLayerNorm(dim)))
             elif i == 0:
                 block.append(Fp32GroupNorm(dim, dim))
-            block.append(GELU())
+            block.append(nn.GELU())
             self.conv_layers.append(nn.Sequential(*block))
             in_channels = dim
 

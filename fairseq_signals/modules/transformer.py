@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from fairseq_signals.modules.fft_convolution import fft_convolution
-from fairseq_signals.modules.gelu import gelu
 
 #: From this kernel on, in float32 on a CPU, the position convolution goes through Fourier space.
 FFT_KERNEL = 32
-_is_compiling = getattr(torch.compiler, "is_compiling", bool)  # from torch 2.3 on
 
 
 class ConvPositionalEncoding(nn.Module):
@@ -31,12 +29,12 @@ class ConvPositionalEncoding(nn.Module):
         # (B, F, D) -> (B, D, F)
         y = self._convolve(x.transpose(1, 2))
         y = y[:, :, : y.shape[2] - self.surplus]
-        return gelu(y).transpose(1, 2)
+        return F.gelu(y).transpose(1, 2)
 
     def _convolve(self, x: Tensor) -> Tensor:
         conv: nn.Conv1d = self.pos_conv[0]  # type: ignore
         direct = conv.kernel_size[0] < FFT_KERNEL or x.device.type != "cpu" or x.dtype != torch.float32
-        if direct or torch.is_autocast_enabled() or torch.jit.is_tracing() or _is_compiling():
+        if direct or torch.is_autocast_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling():
             return self.pos_conv(x)
         assert conv.bias is not None
         return fft_convolution(x, conv.weight, conv.bias, conv.groups)
@@ -86,7 +84,7 @@ class TransformerLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(dim)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.activation_dropout(gelu(self.fc1(x))))
+        return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
 
     def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
         if self.layer_norm_first:

@@ -1,7 +1,7 @@
 """Standard electrocardiogram paper: a grid of 1 and 5 mm, 25 mm/s, 10 mm/mV, equal scales.
 
 A page is one axes whose coordinates are millimetres from its lower left corner, so that a square is a square
-and a printout at 100 % has the scales that it states.
+and a printout at 100 % has the scales that it states: hence no library that fits the paper to the figure.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The checkpoint that a run of fairseq continues from."""
 
 import logging
-import os
 import shutil
 import zipfile
 from pathlib import Path
 from typing import Any, Optional
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import worker_rank
 
@@ -37,6 +37,5 @@ def mend_checkpoint(path: Path) -> None:
         return
     newest = max(whole, key=lambda other: other.stat().st_mtime_ns)
     logger.warning("%s was only written in part; continuing from %s", path, newest)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.copyfile(newest, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        shutil.copyfile(newest, partial)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairseq_signals.data.dataset import ECGDataset
-from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
@@ -40,7 +40,7 @@ def dataset_of(six_records, tmp_path):
             Row(f"shard-00000.arrow#{r}:{N * k}", n[0] if n else N, f"x/r{r}", f"x/p{r // 2}", k)
             for r, k, *n in segments
         ]
-        write_manifest(tmp_path / "train.tsv", six_records, rows)
+        (tmp_path / "train.tsv").write_text("".join(format_manifest(six_records, rows)))
         return ECGDataset(SegmentReader(read_manifest(tmp_path / "train.tsv")), **options)
 
     return make

@@ -8,8 +8,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_signals.data import codecs
-from fairseq_signals.data.codecs import StreamView, check_codec, decode_flac, encode_flac
+from fairseq_signals.data.codecs import check_codec, decode_flac, encode_flac
 from fairseq_signals.errors import StoreError
 
 
@@ -42,15 +41,14 @@ def test_a_cell_is_flac_streams_each_after_its_length(n_leads, streams):
     assert found == streams
 
 
-def test_a_segment_of_a_long_record_is_read_without_the_rest(monkeypatch):
-    signal = np.cumsum(np.random.default_rng(0).integers(-9, 10, (12, 500_000)), axis=1).astype(np.int16)
-    cell = encode_flac(signal)
-    views = []
-    monkeypatch.setattr(codecs, "StreamView", lambda data: views.append(StreamView(data)) or views[-1])
-    found = decode_flac(cell, 12, 300_000, 302_500)
+def test_a_segment_of_a_long_record_is_read_without_the_rest():
+    signal = np.cumsum(np.random.default_rng(0).integers(-9, 10, (8, 500_000)), axis=1).astype(np.int16)
+    cell = bytearray(encode_flac(signal))
+    for tenth in (1, 2, 3, 8, 9):
+        begin = tenth * len(cell) // 10
+        cell[begin : begin + 20_000] = bytes(20_000)
+    found = decode_flac(cell, 8, 300_000, 302_500)
     np.testing.assert_array_equal(found, signal[:, 300_000:302_500])
-    assert len(views) == 2
-    assert sum(view.n_read for view in views) < len(cell) / 10
 
 
 @pytest.mark.parametrize(
@@ -72,13 +70,3 @@ def test_a_cell_with_other_leads_or_fewer_samples_is_an_error():
 def test_an_unknown_codec_is_refused():
     with pytest.raises(StoreError, match="codec must be one of int16, flac, but is 'mp3' instead"):
         check_codec("mp3")
-
-
-def test_a_view_reads_and_seeks_as_a_file():
-    view, file = StreamView(memoryview(bytes(range(50)))), io.BytesIO(bytes(range(50)))
-    for offset, whence in [(10, io.SEEK_SET), (5, io.SEEK_CUR), (-7, io.SEEK_END)]:
-        assert view.seek(offset, whence) == file.seek(offset, whence)
-        assert view.read(4) == file.read(4)
-        assert view.tell() == file.tell()
-    assert view.read() == file.read()
-    assert view.read(1) == b""

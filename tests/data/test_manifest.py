@@ -11,10 +11,8 @@ from fairseq_signals.data.manifest import (
     Row,
     concatenate,
     format_manifest,
-    format_path,
     parse_path,
     read_manifest,
-    write_manifest,
 )
 from fairseq_signals.errors import ManifestError
 
@@ -26,7 +24,7 @@ names = st.text(
 rows = st.lists(
     st.builds(
         Row,
-        path=st.builds(format_path, names, st.integers(0, 10**9), st.integers(0, 10**12)),
+        path=st.builds("{}#{}:{}".format, names, st.integers(0, 10**9), st.integers(0, 10**12)),
         n_samples=st.integers(1, 10**9),
         record_id=names,
         patient_id=names,
@@ -39,7 +37,7 @@ rows = st.lists(
 @given(rows=rows)
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("m") / "train.tsv"
-    write_manifest(path, "/data/store", rows)
+    path.write_text("".join(format_manifest("/data/store", rows)))
     manifest = read_manifest(path, check_files=False)
     assert list(manifest.rows()) == rows
     assert manifest.root == Path("/data/store")
@@ -48,7 +46,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
 
 @given(shard=names, row=st.integers(0), start=st.integers(0))
 def test_a_path_is_parsed_into_its_parts(shard, row, start):
-    assert parse_path(format_path(shard, row, start)) == (shard, row, start)
+    assert parse_path(f"{shard}#{row}:{start}") == (shard, row, start)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +71,7 @@ def test_a_relative_root_is_relative_to_the_manifest(tmp_path, monkeypatch):
     (tmp_path / "store" / "shard-00000.arrow").touch()
     (tmp_path / "manifests").mkdir()
     path = tmp_path / "manifests" / "train.tsv"
-    write_manifest(path, "../store", [ROW])
+    path.write_text("".join(format_manifest("../store", [ROW])))
     assert read_manifest(path).root == tmp_path / "store"
 
 
@@ -151,27 +149,24 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 
 
 def test_a_root_that_is_gone_is_told(tmp_path):
-    write_manifest(tmp_path / "train.tsv", tmp_path / "gone", [ROW])
+    (tmp_path / "train.tsv").write_text("".join(format_manifest(tmp_path / "gone", [ROW])))
     with pytest.raises(ManifestError, match=r"train.tsv:1: the root folder .*gone does not exist"):
         read_manifest(tmp_path / "train.tsv")
 
 
 def test_a_shard_that_is_gone_is_told_with_its_first_line(tmp_path):
     (tmp_path / "shard-00000.arrow").touch()
-    write_manifest(tmp_path / "train.tsv", tmp_path, [ROW, ROW._replace(path="shard-00001.arrow#0:0")])
+    (tmp_path / "train.tsv").write_text(
+        "".join(format_manifest(tmp_path, [ROW, ROW._replace(path="shard-00001.arrow#0:0")]))
+    )
     with pytest.raises(ManifestError, match=r"train.tsv:3: .*shard-00001.arrow does not exist"):
         read_manifest(tmp_path / "train.tsv")
 
 
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", ""])
-def test_a_name_that_would_break_the_format_is_not_written(tmp_path, name):
-    path = tmp_path / "train.tsv"
-    write_manifest(path, "/data", [ROW])
-    before = path.read_bytes()
+def test_a_name_that_would_break_the_format_is_not_written(name):
     with pytest.raises(ManifestError, match="cannot write record"):
-        write_manifest(path, "/data", [ROW, ROW._replace(record_id=name)])
-    assert path.read_bytes() == before  # a failed write leaves what was there
-    assert [file.name for file in tmp_path.iterdir()] == ["train.tsv"]
+        list(format_manifest("/data", [ROW, ROW._replace(record_id=name)]))
 
 
 def test_manifests_of_one_root_are_joined_in_order(tmp_path):
@@ -179,7 +174,7 @@ def test_manifests_of_one_root_are_joined_in_order(tmp_path):
     probe = _read(tmp_path, ROW._replace(patient_id="georgia/7"))
     both = concatenate(gallery, probe)
     assert list(both.rows()) == [*gallery.rows(), *probe.rows()]
-    write_manifest(tmp_path / "other.tsv", "/elsewhere", [ROW])
+    (tmp_path / "other.tsv").write_text("".join(format_manifest("/elsewhere", [ROW])))
     with pytest.raises(
         ManifestError, match=r"other.tsv: layout 'store' under /elsewhere cannot be read together"
     ):
@@ -187,5 +182,5 @@ def test_manifests_of_one_root_are_joined_in_order(tmp_path):
 
 
 def _read(folder: Path, *rows: Row):
-    write_manifest(folder / "train.tsv", folder, rows)
+    (folder / "train.tsv").write_text("".join(format_manifest(folder, rows)))
     return read_manifest(folder / "train.tsv", check_files=False)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals.data.metadata import Selection, python_lists, python_values, read_metadata
-from fairseq_signals.data.people import acquisition, patient_key, record_key
+from fairseq_signals.data.people import acquisition, patient_key
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.errors import ManifestError, StoreError
 
@@ -34,7 +34,7 @@ def test_columns_are_what_the_functions_for_one_record_give(tmp_path_factory, re
     root = tmp_path_factory.mktemp("root")
     table = read_metadata(write_store(root / "s", records, 2), root, ["fs"])
     for row in table.to_pylist():
-        record = record_key(row["source"], row["record_id"])
+        record = f"{row['source']}/{row['record_id']}"
         assert row["record"] == record
         assert row["patient"] == patient_key(row["source"], row["record_id"], row["patient_id"])
         assert row["acquisition"] == acquisition(record)

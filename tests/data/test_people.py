@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_signals.data.people import People, acquisition, patient_key, record_key
+from fairseq_signals.data.people import People, acquisition, patient_key
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,6 @@ def test_other_records_keep_their_names(name):
 
 
 def test_a_record_stands_in_for_a_patient_that_is_not_known():
-    assert record_key("georgia", "E1") == "georgia/E1"
     assert patient_key("ptbxl", "1", "77") == "ptbxl/77"
     assert patient_key("georgia", "E1", None) == patient_key("georgia", "E1", "") == "georgia/record/E1"
 

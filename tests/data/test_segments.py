@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader, normalize_leads
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
@@ -30,7 +30,7 @@ def store(tmp_path):
 
 def manifest_of(folder, *paths, n_samples=40):
     rows = [Row(path, n_samples, f"x/{i}", f"x/{i}", 0) for i, path in enumerate(paths)]
-    write_manifest(folder / "train.tsv", folder, rows)
+    (folder / "train.tsv").write_text("".join(format_manifest(folder, rows)))
     return read_manifest(folder / "train.tsv")
 
 

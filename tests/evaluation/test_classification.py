@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, sigmoid
 
@@ -21,7 +21,7 @@ def folder(tmp_path):
         for i, (name, target) in enumerate(TARGETS.items())
         for k in (0, 1)
     ]
-    write_manifest(tmp_path / "test.tsv", ".", rows)
+    (tmp_path / "test.tsv").write_text("".join(format_manifest(".", rows)))
     (tmp_path / "labels.csv").write_text(LABELS)
     (tmp_path / "weights.csv").write_text(WEIGHTS)
     return tmp_path

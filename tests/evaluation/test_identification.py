@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.errors import CheckpointError, ManifestError
 from fairseq_signals.evaluation.identification import evaluate_identification
 
@@ -18,7 +18,7 @@ def folder(tmp_path):
         rows = [
             Row(f"s.arrow#{i}:{250 * k}", 250, f"x/{side}{i}", f"x/p{i}", k) for i in range(3) for k in (0, 1)
         ]
-        write_manifest(tmp_path / f"test_{side}.tsv", ".", rows)
+        (tmp_path / f"test_{side}.tsv").write_text("".join(format_manifest(".", rows)))
     return tmp_path
 
 

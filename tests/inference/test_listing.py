@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
@@ -101,7 +101,7 @@ def test_stores_and_manifests_give_their_records_with_their_patients(recording, 
     assert patients_of(listed, None)[1] == "corpus/record/one"
     rows = [Row(f"store/{recording.shard}#{row}:{2500 * k}", 2500, f"corpus/{name}", f"corpus/p{row}", k)
             for row, name in ((2, "two"), (1, "one")) for k in (0, 1)]  # fmt: skip
-    write_manifest(tmp_path / "m.tsv", recording.store.parent, rows)
+    (tmp_path / "m.tsv").write_text("".join(format_manifest(recording.store.parent, rows)))
     manifest = str(tmp_path / "m.tsv")
     listed = list_recordings([manifest, manifest])
     assert [named.name for named in listed] == ["corpus/two", "corpus/one"]

@@ -6,7 +6,7 @@ import pytest
 import fairseq_signals
 from fairseq_signals import StoreRecord, read_recording, read_recordings
 from fairseq_signals.data.build import build_store
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.data.rows import BuildOptions, iter_folder
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, SignalError, SignalWarning
@@ -105,7 +105,7 @@ def test_folders_stores_and_manifests_are_read_one_record_at_a_time(recording, t
     assert [found.record_id for found in stored] == ["corpus/zero", "corpus/one", "corpus/two"]
     np.testing.assert_array_equal(stored[1].signal_mv, recording.adu * 0.001)
     row = Row(f"store/{recording.shard}#1:2500", 2500, "corpus/one", "corpus/p1", 1)
-    write_manifest(tmp_path / "m.tsv", recording.store.parent, [row])
+    (tmp_path / "m.tsv").write_text("".join(format_manifest(recording.store.parent, [row])))
     (whole,) = read_recordings(tmp_path / "m.tsv")
     assert (whole.record_id, whole.leads, whole.n_samples) == ("corpus/one", LEADS, 5000)
 

@@ -9,13 +9,37 @@ import pytest
 
 from fairseq_signals.metrics.cinc2021 import (
     challenge_score,
-    official_metrics,
     weighted_confusion,
     weighted_score,
+)
+from fairseq_signals.metrics.classification import (
+    as_scores,
+    auprc_per_class,
+    auroc_per_class,
+    exact_match,
+    f_measure_per_class,
+    nan_mean,
 )
 
 WEIGHTS = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.1], [0.2, 0.1, 1.0]])
 NORMAL = 2
+
+
+def official_metrics(labels, scores, weights, normal, threshold=0.5, predictions=None):
+    """What the official evaluation prints, made of ours."""
+    truth, scores = np.asarray(labels, bool), np.asarray(scores)
+    predicted = scores > threshold if predictions is None else np.asarray(predictions, bool)
+    per_class = {
+        "auroc": auroc_per_class(truth, scores),
+        "auprc": auprc_per_class(truth, scores),
+        "f_measure": f_measure_per_class(truth, predicted),
+    }
+    return {
+        **{name: nan_mean(values) for name, values in per_class.items()},
+        **{f"{name}_classes": values for name, values in per_class.items()},
+        "accuracy": exact_match(truth, predicted),
+        "challenge_metric": challenge_score(truth, predicted, weights, normal),
+    }
 
 
 def slow_weighted_score(labels, predictions, weights):
@@ -142,7 +166,7 @@ def test_scores_that_are_not_finite_are_refused_by_place():
     scores = np.zeros((3, 3))
     scores[1, 2] = np.nan
     with pytest.raises(ValueError, match="record 1, class 2 is nan"):
-        official_metrics(np.zeros((3, 3)), scores, WEIGHTS, NORMAL)
+        as_scores(scores, "scores")
 
 
 def official_weights(path: Path):

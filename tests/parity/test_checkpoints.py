@@ -9,22 +9,11 @@ import pytest
 import torch
 
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.modules.checkpoint import CAN_ALLOW_GLOBALS, Checkpoint, load_checkpoint, load_model
+from fairseq_signals.modules.checkpoint import Checkpoint, load_checkpoint, load_model
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.pooling import mean_over_frames
 
 pytestmark = pytest.mark.shared
-
-
-def is_readable(path: Path) -> bool:
-    """Whether this torch can read the file safely; older ones must say which could."""
-    try:
-        load_checkpoint(path)
-    except CheckpointError as error:
-        if CAN_ALLOW_GLOBALS or "torch >= 2.6" not in str(error):
-            raise
-        return False
-    return True
 
 
 def outputs_of(path: Path) -> dict:
@@ -47,7 +36,7 @@ def checkpoints(parity_dir):
     """`checkpoints(pretrained)`: the readable checkpoint files with the outputs saved for them."""
 
     def find(pretrained: bool) -> list[tuple[Checkpoint, dict]]:
-        readable = [load_checkpoint(path) for path in sorted(parity_dir.rglob("*.pt")) if is_readable(path)]
+        readable = [load_checkpoint(path) for path in sorted(parity_dir.rglob("*.pt"))]
         found = [one for one in readable if (one.kind == "pretraining") == pretrained]
         if not found:
             pytest.skip("no such checkpoint that this torch can read safely")

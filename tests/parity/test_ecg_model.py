@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 from fairseq_signals import ECGModel
-from fairseq_signals.errors import CheckpointError
-from fairseq_signals.modules.checkpoint import CAN_ALLOW_GLOBALS
 
 pytestmark = pytest.mark.shared
 
@@ -36,15 +34,6 @@ def outputs(parity_dir) -> dict:
         return {key: np.array(arrays[key]) for key in arrays.files}
 
 
-def model_of(path: Path) -> ECGModel:
-    try:
-        return ECGModel.load(path)
-    except CheckpointError as error:
-        if CAN_ALLOW_GLOBALS or "torch >= 2.6" not in str(error):
-            raise
-        pytest.skip("this torch cannot read numpy's types safely")
-
-
 def compute_without_fairseq(path: Path, source: np.ndarray, folder: Path) -> dict:
     np.save(folder / "source.npy", source)
     command = [
@@ -64,7 +53,7 @@ def compute_without_fairseq(path: Path, source: np.ndarray, folder: Path) -> dic
 
 def test_pretrained_checkpoint_gives_the_authors_features(parity_dir, outputs, close, tmp_path):
     path = parity_dir / "orig_checkpoint.pt"
-    model = model_of(path)
+    model = ECGModel.load(path)
     assert (model.kind, model.dim, model.provenance["authors_code"]) == ("pretraining", 64, True)
     frames = np.stack(model.embed(outputs["source"], fs=500, frames=True))
     close("ECGModel frames", frames, outputs["encoder_out"])
@@ -76,7 +65,7 @@ def test_pretrained_checkpoint_gives_the_authors_features(parity_dir, outputs, c
 
 def test_fine_tuned_checkpoint_gives_the_authors_probabilities(parity_dir, outputs, close, tmp_path):
     path = parity_dir / "orig_checkpoint_classifier.pt"
-    model = model_of(path)
+    model = ECGModel.load(path)
     assert (model.kind, len(model.labels)) == ("classification", 26)
     frames = np.stack(model.embed(outputs["source"], fs=500, frames=True))
     close("ECGModel classifier frames", frames, outputs["classifier_encoder_out"])
@@ -88,7 +77,7 @@ def test_fine_tuned_checkpoint_gives_the_authors_probabilities(parity_dir, outpu
 
 def test_saved_form_of_the_authors_checkpoint_is_the_same_model(parity_dir, outputs, tmp_path):
     pytest.importorskip("safetensors")
-    model = model_of(parity_dir / "orig_checkpoint.pt")
+    model = ECGModel.load(parity_dir / "orig_checkpoint.pt")
     model.save(tmp_path / "model")
     loaded = ECGModel.load(tmp_path / "model")
     np.testing.assert_array_equal(

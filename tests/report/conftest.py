@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fairseq_signals import cli
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
@@ -49,12 +49,12 @@ def manifests(records, tmp_path_factory):
     root = tmp_path_factory.mktemp("manifests")
     (root / "dx").mkdir()
     (root / "id").mkdir()
-    write_manifest(
-        root / "dx" / "test.tsv", records, rows_of(range(N_RECORDS), lambda i: ("0", "1", "0,1")[i % 3])
+    (root / "dx" / "test.tsv").write_text(
+        "".join(format_manifest(records, rows_of(range(N_RECORDS), lambda i: ("0", "1", "0,1")[i % 3])))
     )
     (root / "dx" / "labels.csv").write_text(LABELS)
-    write_manifest(root / "id" / "test_gallery.tsv", records, rows_of((0, 1, 2)))
-    write_manifest(root / "id" / "test_probe.tsv", records, rows_of((3, 4, 5)))
+    (root / "id" / "test_gallery.tsv").write_text("".join(format_manifest(records, rows_of((0, 1, 2)))))
+    (root / "id" / "test_probe.tsv").write_text("".join(format_manifest(records, rows_of((3, 4, 5)))))
     return root
 
 

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LabelError, ManifestError
@@ -51,10 +51,16 @@ def data(labels, tmp_path_factory):
     write_shard(folder / "shard-00000.arrow", rows)
     for split, label in labels.items():
         targets = [",".join(map(str, np.flatnonzero(row))) for row in label]
-        write_manifest(
-            folder / f"{split}.tsv",
-            folder,
-            [Row(f"shard-00000.arrow#{i}:0", T, f"x/r{i}", f"x/r{i}", 0, targets[i]) for i in range(N)],
+        (folder / f"{split}.tsv").write_text(
+            "".join(
+                format_manifest(
+                    folder,
+                    [
+                        Row(f"shard-00000.arrow#{i}:0", T, f"x/r{i}", f"x/r{i}", 0, targets[i])
+                        for i in range(N)
+                    ],
+                )
+            )
         )
     lines = [f"{i},class {i},C{i},{code}" for i, code in enumerate(CODES)]
     (folder / "labels.csv").write_text("\n".join(["index,name,abbreviation,codes", *lines]) + "\n")
@@ -219,8 +225,8 @@ def test_a_best_checkpoint_by_what_validation_does_not_log_is_refused_at_the_sta
 
 
 def test_a_class_that_the_table_lacks_is_named_with_its_line(setup, data, tmp_path):
-    write_manifest(
-        tmp_path / "train.tsv", data, [Row("shard-00000.arrow#0:0", T, "x/r0", "x/r0", 0, f"1,{C}")]
+    (tmp_path / "train.tsv").write_text(
+        "".join(format_manifest(data, [Row("shard-00000.arrow#0:0", T, "x/r0", "x/r0", 0, f"1,{C}")]))
     )
     (tmp_path / "labels.csv").write_bytes((data / "labels.csv").read_bytes())
     with pytest.raises(ManifestError, match=rf"train.tsv:2: class 1,{C}, but labels.csv has {C} classes"):

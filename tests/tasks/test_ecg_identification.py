@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fairseq_signals.data.manifest import Row, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, ManifestError
@@ -51,10 +51,12 @@ def data(tmp_path_factory):
     ]
     write_shard(folder / "shard-00000.arrow", rows)
     for split, patients in (("valid", range(5)), ("test", range(3, 8))):
-        write_manifest(folder / f"{split}_gallery.tsv", folder, rows_of(patients))
-        write_manifest(folder / f"{split}_probe.tsv", folder, rows_of([p + PATIENTS for p in patients]))
+        (folder / f"{split}_gallery.tsv").write_text("".join(format_manifest(folder, rows_of(patients))))
+        (folder / f"{split}_probe.tsv").write_text(
+            "".join(format_manifest(folder, rows_of([p + PATIENTS for p in patients])))
+        )
     train = [row._replace(target=str(i)) for i in range(5) for row in rows_of([i])]
-    write_manifest(folder / "train.tsv", folder, train)
+    (folder / "train.tsv").write_text("".join(format_manifest(folder, train)))
     return folder
 
 
@@ -175,14 +177,14 @@ def test_a_validation_batch_in_training_logs_the_same_keys_of_the_same_kinds(tas
 
 
 def test_manifests_without_class_gallery_or_probe_are_refused(setup, data, tmp_path):
-    write_manifest(tmp_path / "train.tsv", data, rows_of([0]))
+    (tmp_path / "train.tsv").write_text("".join(format_manifest(data, rows_of([0]))))
     task = setup("ecg_identification", tmp_path)
     with pytest.raises(ManifestError, match=r"train.tsv:2: a training segment needs one class, but has ''"):
         task.load_dataset("train")
     with pytest.raises(ManifestError, match=r"valid_gallery.tsv: there is no such manifest"):
         task.load_dataset("valid")
-    write_manifest(tmp_path / "valid_gallery.tsv", data, rows_of([0]))
-    write_manifest(tmp_path / "valid_probe.tsv", data, [])
+    (tmp_path / "valid_gallery.tsv").write_text("".join(format_manifest(data, rows_of([0]))))
+    (tmp_path / "valid_probe.tsv").write_text("".join(format_manifest(data, [])))
     with pytest.raises(ManifestError, match=r"valid_probe.tsv: has no segment"):
         task.load_dataset("valid")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals.data.dataset import ECGDataset
-from fairseq_signals.data.manifest import Row, read_manifest, write_manifest
+from fairseq_signals.data.manifest import Row, format_manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, LIMB_LEADS
@@ -67,7 +67,7 @@ def pairs_of_ones(tmp_path):
         write_shard(tmp_path / "shard-00000.arrow", stored)
         segments = [(i, k) for i in range(50) for k in range(2)]
         rows = [Row(f"shard-00000.arrow#{i}:{4 * k}", 4, f"x/r{i}", f"x/p{i}", k) for i, k in segments]
-        write_manifest(tmp_path / "train.tsv", tmp_path, rows)
+        (tmp_path / "train.tsv").write_text("".join(format_manifest(tmp_path, rows)))
         reader = SegmentReader(read_manifest(tmp_path / "train.tsv"))
         return ECGDataset(reader, pairs=True, transform=RandomLeadMask("random", probability), seed=7)
 

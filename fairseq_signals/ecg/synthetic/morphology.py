@@ -69,10 +69,6 @@ class Morphology:
     f_direction: np.ndarray
     flutter_direction: np.ndarray
 
-    @property
-    def qrs_duration_s(self) -> float:
-        return self.qrs.offset_s - self.qrs.onset_s
-
 
 def frontal_axis(qrs: Waves) -> float:
     """The mean electrical axis in degrees, from the net areas of QRS in leads I and aVF."""

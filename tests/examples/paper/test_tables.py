@@ -48,19 +48,19 @@ def run(paper, folder, table, *options, chart=False):
 
 def test_the_interval_is_students(paper):
     # mean 2, standard deviation 1, three seeds: t(0.975, 2) = 4.302653, over the root of 3
-    interval = paper.tables.mean_and_interval([1.0, 2.0, 3.0])
+    interval = paper.tables.Interval(*paper.tables.mean_over_seeds([1.0, 2.0, 3.0]))
     assert interval.mean == pytest.approx(2)
     assert interval.half_width == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     # two seeds: t(0.975, 1) = 12.706205, s = 0.1 / sqrt(2), over the root of 2: 12.706205 * 0.05
-    interval = paper.tables.mean_and_interval([0.5, 0.6])
+    interval = paper.tables.Interval(*paper.tables.mean_over_seeds([0.5, 0.6]))
     assert interval.half_width == pytest.approx(12.706205 * 0.05, rel=1e-6)
     assert str(interval) == "0.550 ± 0.635"
 
 
 def test_one_seed_has_no_interval_and_none_no_mean(paper):
-    assert str(paper.tables.mean_and_interval([0.25])) == "0.250"
-    assert str(paper.tables.mean_and_interval([])) == "-"
-    assert str(paper.tables.mean_and_interval([0.25, math.nan])) == "0.250"
+    assert str(paper.tables.Interval(*paper.tables.mean_over_seeds([0.25]))) == "0.250"
+    assert str(paper.tables.Interval(*paper.tables.mean_over_seeds([]))) == "-"
+    assert str(paper.tables.Interval(*paper.tables.mean_over_seeds([0.25, math.nan]))) == "0.250"
 
 
 @pytest.mark.parametrize("table", ["1", "2", "3", "4"])
