@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-import os
 import re
+import runpy
 import shlex
-import subprocess
 import sys
+import warnings
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -64,12 +66,21 @@ def of_program(name: str) -> list:
 
 @cache
 def help_text(*command: str) -> str:
-    """What `python COMMAND --help` prints."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = (sys.executable, *command, "--help")
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
-    return done.stdout
+    """What `python COMMAND --help` prints; it runs in this process, as starting Python takes long."""
+    ours = command[0] == "-m"
+    script = ROOT / "fairseq_signals" / "cli.py" if ours else ROOT / command[0]
+    shown, before = io.StringIO(), (sys.argv, [*sys.path])
+    sys.argv = [str(script), *command[2:], "--help"]
+    sys.path.insert(0, str(ROOT if ours else script.parent))
+    try:
+        with redirect_stdout(shown), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(SystemExit) as end:
+                runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv, sys.path[:] = before
+    assert not end.value.code, command
+    return shown.getvalue()
 
 
 def check_options(command: list[str], arguments: list[str]) -> None:

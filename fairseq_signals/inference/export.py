@@ -18,20 +18,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fairseq_signals.data.whole_file import whole_file
-from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError, SignalWarning
-from fairseq_signals.inference.pipeline import Outputs
+from fairseq_signals.errors import (
+    CheckpointError,
+    ConfigError,
+    FairseqSignalsError,
+    MissingLibraryError,
+    SignalWarning,
+)
+from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.inference.encoded import Encoded
+from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.saving import config_of
+from fairseq_signals.inference.sources import Opener, read_each
 from fairseq_signals.modules.heads import PooledEncoder
-
-if TYPE_CHECKING:
-    from fairseq_signals.inference.model import ECGModel
 
 FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
 DESCRIPTION = "fairseq_signals"
@@ -43,7 +49,7 @@ TOLERANCE = 1e-4
 
 
 def export_model(
-    model: ECGModel, path: Path, format: str | None = None, frames: bool = False, check: bool = True
+    model: LoadedModel, path: Path, format: str | None = None, frames: bool = False, check: bool = True
 ) -> None:
     """Write a model's network as a program.
 
@@ -80,20 +86,22 @@ def export_model(
 
 
 def compare(
-    written: Callable[[np.ndarray], list[np.ndarray]], names: list[str], model: ECGModel, path: Path
+    written: Callable[[np.ndarray], list[np.ndarray]], names: list[str], model: LoadedModel, path: Path
 ) -> None:
     """Raise CheckpointError unless both give the same named outputs for batches of 1 and 3 segments.
 
     The model goes all its way from arrays, on the CPU.
     """
-    network = copy.deepcopy(model.network).cpu()
-    model = type(model)(network, model.kind, model.form, model.classes)
+    wanted = ["logit" if name == "probability" else name for name in names]
+    outputs = Outputs(copy.deepcopy(model.network).cpu(), wanted)
     for batch in CHECKED_BATCHES:
         source = _example(model, batch).numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SignalWarning)  # random numbers are no ECG
-            expected = [_of_model(model, name, source) for name in names]
-        for ours, theirs in zip(expected, written(source)):
+            recordings = read_each(source, Opener(model.fs, list(model.leads)))
+            done = list(run(outputs, recordings, model.form, batch))
+        for name, theirs in zip(names, written(source)):
+            ours = np.stack([_of_recording(one, name) for one in done])
             difference, largest = float(np.abs(ours - theirs).max()), float(np.abs(ours).max())
             if not difference <= TOLERANCE * max(largest, 1.0):
                 raise CheckpointError(
@@ -102,13 +110,10 @@ def compare(
                 )
 
 
-def _of_model(model: ECGModel, name: str, segments: np.ndarray) -> np.ndarray:
-    """An output of segments (B, leads, samples), one row each."""
-    given: dict[str, Any] = {"fs": model.fs, "leads": list(model.leads)}
-    if name == "probability":
-        return model.predict_proba(segments, **given)
-    found = model.embed(segments, frames=name == "frames", **given)
-    return np.stack(found)
+def _of_recording(done: Encoded | FairseqSignalsError, name: str) -> np.ndarray:
+    if isinstance(done, FairseqSignalsError):
+        raise done
+    return done.probabilities() if name == "probability" else getattr(done, name)
 
 
 @contextlib.contextmanager
@@ -165,7 +170,7 @@ def _without_weight_norm(conv: nn.Module) -> nn.Conv1d:
     return plain.eval()
 
 
-def _example(model: ECGModel, batch: int) -> Tensor:
+def _example(model: LoadedModel, batch: int) -> Tensor:
     """Random segments whose leads differ in mean and spread, so that it shows whether they are scaled."""
     generator = torch.Generator().manual_seed(batch)
     n_leads = len(model.leads)

@@ -9,11 +9,13 @@ from typing import Any, Dict, List, Optional, Tuple
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.modules.checkpoint_file import read_checkpoint_file
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.modules.saved_model import CONFIG, WEIGHTS, read_saved_model
 
 __all__ = [
     "Checkpoint",
@@ -97,9 +99,7 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
     """
     path = Path(path)
     if path.is_dir():
-        from fairseq_signals.modules.saved_model import read_saved_model
-
-        return read_saved_model(path)
+        return _of_saved_model(path)
     raw = read_checkpoint_file(path)
     state, from_authors = _our_names(raw["model"], path)
     cfg = {name: section for name, section in _plain(raw.get("cfg")).items() if isinstance(section, dict)}
@@ -118,17 +118,30 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
         )
     if hint:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
+    task_state, progress = _plain(raw.get("task_state")), _progress(raw)
+    return Checkpoint(path, kind, state, config, model_cfg, task_cfg, from_authors, cfg, task_state, progress)
+
+
+def _of_saved_model(folder: Path) -> Checkpoint:
+    saved, state = read_saved_model(folder)
+    config = encoder_config(saved["encoder"])
+    problems = shape_problems(config, state)
+    if problems:
+        raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
+    provenance = saved.get("provenance") or {}
+    cfg = provenance.get("training") or {}
+    task_cfg = {
+        **(cfg.get("task") or {}),
+        "sample_rate": saved["fs"],
+        "leads_to_load": list(saved["leads"]),
+        "enable_padding_leads": list(saved["leads"]) == list(LEADS),
+        "normalize": saved["normalize"],
+        "max_sample_size": saved.get("max_samples"),
+    }
+    progress = provenance.get("progress") or {}
+    model_cfg = cfg.get("model") or {}
     return Checkpoint(
-        path,
-        kind,
-        state,
-        config,
-        model_cfg,
-        task_cfg,
-        from_authors,
-        cfg,
-        _plain(raw.get("task_state")),
-        _progress(raw),
+        folder, saved["kind"], state, config, model_cfg, task_cfg, cfg=cfg, progress=progress, saved=saved
     )
 
 

@@ -1,6 +1,7 @@
 """Saved models: a folder with `model.safetensors`, `config.json` and `README.md`, as model hubs keep them.
 
-`inference/saving.py` decides what the configuration and the card say. Nothing in such a folder is executed.
+`inference/saving.py` decides what the configuration and the card say, `modules/checkpoint.py` makes a
+`Checkpoint` of them. Nothing in such a folder is executed.
 """
 
 from __future__ import annotations
@@ -9,18 +10,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from torch import Tensor
 
-from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
-from fairseq_signals.modules.checkpoint import Checkpoint, shape_problems
-from fairseq_signals.modules.encoder_config import EncoderConfig
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT, FORMAT_VERSION = "fairseq_signals.model", 1
@@ -110,8 +107,8 @@ def write_saved_model(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_saved_model(folder: Path) -> Checkpoint:
-    """What a saved model's folder holds.
+def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `config.json` of a saved model's folder says, and the parameters; whether they fit is not checked.
 
     Raises:
         CheckpointError: it holds no saved model, a damaged one, or one of a later version.
@@ -120,36 +117,11 @@ def read_saved_model(folder: Path) -> Checkpoint:
     config = _read_config(folder)
     library = _safetensors()
     try:
-        state = library.load_file(str(folder / WEIGHTS))
+        return config, library.load_file(str(folder / WEIGHTS))
     except FileNotFoundError:
         raise CheckpointError(f"{folder / WEIGHTS}: no such file; copy the whole folder") from None
     except Exception as error:  # the library's own error, which has no stable name
         raise CheckpointError(f"{folder / WEIGHTS}: not a whole safetensors file ({error})") from error
-    known = {field.name for field in fields(EncoderConfig)}
-    encoder = EncoderConfig(**{key: value for key, value in config["encoder"].items() if key in known})
-    problems = shape_problems(encoder, state)
-    if problems:
-        raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
-    training = (config.get("provenance") or {}).get("training") or {}
-    task = {
-        **(training.get("task") or {}),
-        "sample_rate": config["fs"],
-        "leads_to_load": list(config["leads"]),
-        "enable_padding_leads": list(config["leads"]) == list(LEADS),
-        "normalize": config["normalize"],
-        "max_sample_size": config.get("max_samples"),
-    }
-    return Checkpoint(
-        folder,
-        config["kind"],
-        state,
-        encoder,
-        training.get("model") or {},
-        task,
-        cfg=training,
-        progress=(config.get("provenance") or {}).get("progress") or {},
-        saved=config,
-    )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

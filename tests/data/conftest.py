@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -46,10 +47,17 @@ def dataset_of(six_records, tmp_path):
     return make
 
 
+#: An idle cluster is to cost no processor time: by default it looks at itself a hundred times a second.
+_QUIET = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "2s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__GIL__ENABLED": "False",
+}
 _CLUSTER = """
 import sys
 from distributed import LocalCluster
-with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
     print(cluster.scheduler_address, flush=True)
     sys.stdin.read()
 """
@@ -62,6 +70,7 @@ def cluster(pytestconfig):
     with subprocess.Popen(
         [sys.executable, "-c", _CLUSTER],
         cwd=pytestconfig.rootpath,
+        env={**os.environ, **_QUIET},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -32,12 +32,14 @@ USE = """
 import json
 import numpy as np
 from fairseq_signals import ECGModel
+from fairseq_signals.modules.checkpoint import load_model
 
 out = {}
 for name, path in json.loads(sys.argv[1]).items():
     model = ECGModel.load(path)
     out[name] = {"embedding": model.embed(sys.argv[2]).tolist()}
     if model.kind == "classification":
+        assert type(load_model(path)[0]) is type(model.network)
         out[name]["probabilities"] = dict(model.predict(sys.argv[2]))
     if model.kind == "identification":
         model.enroll([sys.argv[2]], ["somebody"])

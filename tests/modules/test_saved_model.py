@@ -11,7 +11,7 @@ from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import PooledEncoder
 from fairseq_signals.modules.input_format import InputFormat, input_format
-from fairseq_signals.modules.saved_model import FORMAT, FORMAT_VERSION, read_saved_model, write_saved_model
+from fairseq_signals.modules.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
 
 safetensors = pytest.importorskip("safetensors.torch")
 
@@ -42,7 +42,7 @@ def folder(tmp_path, state, config):
 
 
 def test_parameters_and_input_format_come_back(folder, state):
-    checkpoint = read_saved_model(folder)
+    checkpoint = load_checkpoint(folder)
     assert checkpoint.state.keys() == state.keys()
     assert all(torch.equal(checkpoint.state[key], state[key]) for key in state)
     assert input_format(checkpoint) == InputFormat(250.0, tuple(range(12)), True, segment_s=10.0)
@@ -61,7 +61,7 @@ def test_a_folder_that_is_there_is_only_replaced_where_that_is_asked_for(folder,
     with pytest.raises(ConfigError, match="is there already; name another folder, or pass overwrite=True"):
         write_saved_model(folder, state, config, "")
     write_saved_model(folder, state, {**config, "fs": 100.0}, "another card", overwrite=True)
-    assert read_saved_model(folder).saved["fs"] == 100.0
+    assert load_checkpoint(folder).saved["fs"] == 100.0
     names = {path.name for path in folder.iterdir()}
     assert names == {".gitattributes", "README.md", "config.json", "model.safetensors"}
     with pytest.raises(ConfigError, match="is there already"):
@@ -84,7 +84,7 @@ def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
     with pytest.raises(KeyboardInterrupt):
         write_saved_model(folder, state, {**config, "fs": 100.0}, "", overwrite=True)
     with pytest.raises(CheckpointError, match=r"a folder without config\.json"):
-        read_saved_model(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Sets of arrays computed by the authors' implementation, found by name and contents; how far ours may be.
 
 A set is `NAME.cfg.json`, `NAME.state.npz` and `NAME.io.npz`. Sizes and options come from its configuration,
-so sets of other sizes pass too. `pytest -m shared tests/parity -s` prints the differences.
+and whichever outputs were saved are compared, so sets of other sizes or with other outputs pass too.
+`pytest -m shared tests/parity -s` prints the differences.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fairseq_signals.modules.encoder import ARCHITECTURE
 
 ABSOLUTE = 1e-4
 RELATIVE = 1e-5  # of sums over frames, and of their gradients
+ROUNDING = 1e-6  # of gradients, relative to the largest of the model: some are nothing but rounding
 
 
 @dataclass
@@ -94,6 +96,35 @@ def parity_sets(parity_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def saved_checkpoints(parity_dir):
+    """`saved_checkpoints(pretrained)`: the authors' checkpoint files, each with the outputs saved for it."""
+
+    def find(pretrained: bool) -> list[tuple[Checkpoint, dict]]:
+        loaded = [load_checkpoint(path) for path in sorted(parity_dir.rglob("*.pt"))]
+        found = [one for one in loaded if (one.kind == "pretraining") == pretrained]
+        if not found:
+            pytest.skip("no such checkpoint")
+        return [(one, outputs_of(one.path)) for one in found]
+
+    return find
+
+
+def outputs_of(path: Path) -> dict:
+    """Saved outputs: `NAME.io.npz` has those of NAME.pt, and as `<task>_<output>` those of NAME_<task>.pt."""
+    saved = [p for p in path.parent.glob("*.io.npz") if path.stem.startswith(p.name[: -len(".io.npz")])]
+    assert saved, f"no outputs for {path}"
+    closest = max(saved, key=lambda p: len(p.name))
+    task = path.stem[len(closest.name) - len(".io.npz") :].lstrip("_")
+    prefix = f"{task}_" if task else ""
+    with np.load(closest) as arrays:
+        names = {
+            "source": "source",
+            **{key[len(prefix) :]: key for key in arrays.files if key.startswith(prefix)},
+        }
+        return {name: torch.from_numpy(np.array(arrays[key])) for name, key in names.items()}
+
+
+@pytest.fixture(scope="session")
 def fine_tuned(parity_sets):
     """`fine_tuned(one)`: its checkpoint, with the encoder's options of the pre-trained set that fits it."""
 
@@ -110,12 +141,12 @@ def fine_tuned(parity_sets):
 
 @pytest.fixture
 def close(record_property):
-    """`close(name, ours, theirs, relative=0)`: asserts and reports the largest absolute difference.
+    """`close(name, ours, theirs, relative=0, absolute=1e-4)`: asserts and reports the largest difference.
 
     `relative` also allows that fraction of the largest entry: for sums over frames and for their gradients.
     """
 
-    def check(name: str, ours, theirs, relative: float = 0.0) -> None:
+    def check(name: str, ours, theirs, relative: float = 0.0, absolute: float = ABSOLUTE) -> None:
         ours = torch.as_tensor(ours).detach().double()
         theirs = torch.as_tensor(theirs).double()
         assert ours.shape == theirs.shape, f"{name}: {tuple(ours.shape)} for {tuple(theirs.shape)}"
@@ -125,8 +156,31 @@ def close(record_property):
         largest = theirs[finite].abs().max().item() if finite.any() else 0.0
         record_property(name, f"{difference:.3g}")
         print(f"parity\t{name}\t{difference:.2e}\t{largest:.3g}")
-        allowed = max(ABSOLUTE, relative * largest)
+        allowed = max(absolute, relative * largest)
         assert difference <= allowed, f"{name}: differs by {difference:.3g}, allowed are {allowed:.3g}"
+
+    return check
+
+
+@pytest.fixture
+def close_where_saved(close):
+    """`close_where_saved(name, theirs, ours, relative=0)`: as `close`, for each key that both have."""
+
+    def check(name: str, theirs: dict, ours: dict, relative: float = 0.0) -> None:
+        for key in ours.keys() & theirs.keys():
+            close(f"{name}.{key}", ours[key], theirs[key], relative)
+
+    return check
+
+
+@pytest.fixture
+def gradients_close(close):
+    """`gradients_close(name, theirs, ours)`: each key that both have, relative to the largest of all ours."""
+
+    def check(name: str, theirs: dict, ours: dict) -> None:
+        largest = max((float(gradient.abs().max()) for gradient in ours.values()), default=0.0)
+        for key in ours.keys() & theirs.keys():
+            close(f"{name}.{key}", ours[key], theirs[key], RELATIVE, ROUNDING * largest)
 
     return check
 

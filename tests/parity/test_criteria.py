@@ -43,7 +43,7 @@ def with_gradient(function, x: torch.Tensor) -> tuple:
     return loss.detach(), x.grad
 
 
-def test_arcface_losses_and_gradients_are_the_authors(criteria, close):
+def test_arcface_losses_and_gradients_are_the_authors(criteria, close, gradients_close):
     for name, theirs in criteria:
         found = keys_like(theirs, r"arcface_loss_scale([\d.]+)_margin([\d.]+)")
         for key, pair in found.items():
@@ -53,8 +53,7 @@ def test_arcface_losses_and_gradients_are_the_authors(criteria, close):
                 lambda x, t=target, s=scale, m=margin: arcface_loss(x, t, s, m), theirs["arcface_cos"]
             )
             close(f"{name}.{key}", loss, theirs[key], RELATIVE)
-            grad_key = key.replace("loss", "grad")
-            close(f"{name}.{grad_key}", gradient, theirs[grad_key], RELATIVE)
+            gradients_close(name, theirs, {key.replace("loss", "grad"): gradient})
 
 
 def test_arcface_gradient_is_finite_where_the_authors_is_not(criteria, close):
@@ -77,12 +76,14 @@ def test_arcface_gradient_is_finite_where_the_authors_is_not(criteria, close):
             close(f"{name}.{key}", nearest, theirs[key], RELATIVE)
 
 
-def test_cmsc_losses_and_gradients_are_the_authors(criteria, close):
+def test_cmsc_losses_and_gradients_are_the_authors(criteria, close, gradients_close):
     for name, theirs in criteria:
+        gradients = {}
         for key, (case,) in keys_like(theirs, r"cmsc_(.+)_loss").items():
             patient, segment = theirs[f"cmsc_{case}_patient_id"], theirs[f"cmsc_{case}_segment"]
             loss, gradient = with_gradient(
                 lambda x, p=patient, s=segment: cmsc_loss(x, p, s), theirs[f"cmsc_{case}_features"]
             )
             close(f"{name}.{key}", loss, theirs[key])
-            close(f"{name}.cmsc_{case}_grad", gradient, theirs[f"cmsc_{case}_grad"])
+            gradients[f"cmsc_{case}_grad"] = gradient
+        gradients_close(name, theirs, gradients)
