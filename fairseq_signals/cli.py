@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import importlib
 import runpy
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals import __version__
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning, did_you_mean
 
 PROG = "fairseq-signals"
 COMMANDS = {
@@ -157,8 +156,7 @@ def first_docstring_line(path: Path) -> str:
 
 
 def _unknown(what: str, name: str, known: dict, listing: str | None = None) -> int:
-    near = difflib.get_close_matches(name.replace("-", "_"), list(known), n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = did_you_mean(name.replace("-", "_"), known)
     print(f"{PROG}: there is no {what} {name!r}{hint}", file=sys.stderr)
     print(listing or f"commands: {', '.join(known)}", file=sys.stderr)
     return USAGE_ERROR

@@ -1,6 +1,23 @@
 """The errors that bad input raises: each message names what, where, and the next step."""
 
+import difflib
+from collections.abc import Iterable
+
 from fairseq_signals.ecg.reasons import REASONS, UNREADABLE
+
+
+def did_you_mean(name: str, known: Iterable[str], form: str = "; {}", cutoff: float = 0.5) -> str:
+    """A hint such as "; did you mean A or B?": the known names nearest to `name`, or "" where none is near.
+
+    Args:
+        name: what was given; a name that differs in capitals alone is the only one that is meant.
+        known: what there is.
+        form: how the hint goes on with the message.
+        cutoff: how alike names must be, from 0 to 1 (equal).
+    """
+    wanted, by_lower = name.lower(), {each.lower(): each for each in known}
+    near = [wanted] if wanted in by_lower else difflib.get_close_matches(wanted, by_lower, 3, cutoff)
+    return form.format(f"did you mean {' or '.join(by_lower[each] for each in near)}?") if near else ""
 
 
 class FairseqSignalsError(ValueError):

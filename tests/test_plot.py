@@ -89,7 +89,7 @@ def test_seconds_and_leads_choose_what_is_drawn(record, tmp_path, matplotlib):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--leads=V7", "LeadError: unknown lead 'V7': did you mean V"),
+        ("--leads=V7", "LeadError: unknown lead 'V7'; did you mean V"),
         ("--leads=I,V5", "LeadError: record r2 has no lead I. It has II, V5."),
         ("--out=picture.doc", "ConfigError: --out picture.doc: cannot write .doc. Possible: ."),
         ("--out=picture", "ConfigError: --out picture: cannot write a file without suffix."),

@@ -6,7 +6,6 @@ imports PyTorch or Snakemake.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import shlex
@@ -18,7 +17,7 @@ import yaml
 from published import ALL_LEADS, EXTRA_METHODS, METHODS, Cell, Result, cells_of
 
 from fairseq_signals.ecg.leads import LEAD_SETS
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import ConfigError, did_you_mean
 
 PAPER = Path(__file__).resolve().parent
 EXAMPLES = PAPER.parent
@@ -221,8 +220,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     known = (*REQUIRED, *OPTIONAL)
     for key in config:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise ConfigError(f"there is no key {key}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ConfigError(f"there is no key {key}{did_you_mean(key, known)}")
     if not config["seeds"] or len(set(config["seeds"])) < len(config["seeds"]):
         raise ConfigError(f"seeds must be different numbers, at least one, but is {config['seeds']}")
     choices = {

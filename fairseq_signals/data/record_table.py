@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from fairseq_signals.data.csv_table import TableRow, read_table
 from fairseq_signals.data.rows import Item
 from fairseq_signals.ecg.record import parse_codes, parse_sex
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import StoreError, did_you_mean
 
 COLUMNS = ("record_id", "patient_id", "age", "sex", "codes", "report", "source")
 
@@ -83,9 +82,9 @@ def join_table(
     absent = [record_id for record_id in table.rows if record_id not in present]
     remarks = []
     for column in table.ignored_columns:
-        near = difflib.get_close_matches(column.lower(), COLUMNS, n=1, cutoff=0.7)
-        if near:
-            remarks.append(f"{table.path}: column {column!r} is not read; did you mean {near[0]!r}?")
+        hint = did_you_mean(column, COLUMNS, cutoff=0.7)
+        if hint:
+            remarks.append(f"{table.path}: column {column!r} is not read{hint}")
     if unlisted:
         what = "left out" if only_listed else "kept with what their headers tell"
         remarks.append(f"{len(unlisted):,} records are not in {table.path}; {what} (first: {unlisted[0]})")

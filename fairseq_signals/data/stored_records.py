@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fairseq_signals.data.codecs import FLAC, decode_flac
 from fairseq_signals.data.shards import PathLike, open_shard, shard_codec
 from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.record import Record, Subject
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import StoreError, did_you_mean
 
 #: Columns that are read besides the signal.
 _TELL = ("record_id", "fs", "patient_id", "age", "sex", "codes", "report", "attributes")
@@ -66,9 +65,7 @@ class StoredRecords:
         if found:
             sources = ", ".join(f"{place[0]}/{record_id}" for place in found)
             raise StoreError(f"{root}: there are several records {record_id!r}: name one of {sources}")
-        near = difflib.get_close_matches(record_id, self._places, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise StoreError(f"{root}: there is no record {record_id!r}{hint}")
+        raise StoreError(f"{root}: there is no record {record_id!r}{did_you_mean(record_id, self._places)}")
 
 
 class _Shard:

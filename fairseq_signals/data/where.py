@@ -6,7 +6,6 @@ negation. What is not true is left out. The language is described in `manifests/
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
@@ -30,6 +29,7 @@ from fairseq_signals.data.where_tree import (
     fault,
 )
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import did_you_mean
 
 NUMBER, TEXT, LIST, ATTRIBUTE = "number", "text", "list", "attribute"
 FAULTS_COLUMN = "n_faults"  # not in the store's tables; see `metadata.read_metadata`
@@ -246,9 +246,7 @@ def _require_known(of: Field, values: Iterable[str], known: tuple[str, ...]) -> 
 
 def _and_near(name: str, known: tuple[str, ...]) -> str:
     """The names that there are, and the one that may be meant."""
-    by_lower = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return (", ".join(known) or "none") + (f"; did you mean {by_lower[near[0]]}?" if near else "")
+    return (", ".join(known) or "none") + did_you_mean(name, known)
 
 
 def _distinct(column: Column) -> tuple[str, ...]:

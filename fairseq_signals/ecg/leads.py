@@ -6,7 +6,6 @@ The only place that knows the order of the lead axis and how files spell lead na
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.errors import LeadError
+from fairseq_signals.errors import LeadError, did_you_mean
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 N_LEADS = len(LEADS)
@@ -83,7 +82,8 @@ def lead_index(name: str) -> int:
     """
     canonical = canonical_lead(name)
     if canonical is None:
-        raise LeadError(f"unknown lead {name!r}{_near_miss(name)}. The leads are {', '.join(LEADS)}.")
+        hint = did_you_mean(_SEPARATORS.sub("", name), LEADS) or "."
+        raise LeadError(f"unknown lead {name!r}{hint} The leads are {', '.join(LEADS)}.")
     return _INDEX[canonical]
 
 
@@ -162,14 +162,6 @@ def _item_index(item: Any, spec: Any) -> int:
             f'Lead sets ({", ".join(LEAD_SETS)}) are given as a string on their own, such as "2".'
         )
     return int(item)
-
-
-def _near_miss(name: str) -> str:
-    keys = difflib.get_close_matches(
-        _SEPARATORS.sub("", name.strip().lower()), list(_BY_KEY), n=3, cutoff=0.5
-    )
-    names = list(dict.fromkeys(_BY_KEY[key] for key in keys))
-    return f": did you mean {' or '.join(names)}?" if names else ""
 
 
 def derive_limb_leads(lead_i: np.ndarray, lead_ii: np.ndarray) -> np.ndarray:

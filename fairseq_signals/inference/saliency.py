@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import torch
 
 from fairseq_signals.data.segments import normalize_leads
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
-from fairseq_signals.errors import ConfigError, LabelError
+from fairseq_signals.errors import ConfigError, LabelError, did_you_mean
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import Classes
 from fairseq_signals.inference.pipeline import prepared
@@ -116,8 +115,7 @@ def find_class(classes: Classes, label: str) -> int:
     if label in classes.labels:
         found = [classes.labels.index(label)]
     if len(found) != 1:
-        near = difflib.get_close_matches(label, [*classes.labels, *classes.names], n=3, cutoff=0.4)
-        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        hint = did_you_mean(label, [*classes.labels, *classes.names]) or "."
         what = "there is no class" if not found else "several classes are called"
         raise LabelError(f"{what} {label!r}{hint} They are {', '.join(classes.labels)}.")
     return found[0]

@@ -1,6 +1,5 @@
 """Configurations whose unknown keys are named, with what they may have been meant to be."""
 
-import difflib
 import warnings
 from dataclasses import dataclass, fields
 from typing import Any, Dict
@@ -8,7 +7,7 @@ from typing import Any, Dict
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import OmegaConf
 
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import ConfigError, did_you_mean
 
 # OmegaConf discourages dataclasses that are open for more keys; without one it rejects an unknown key while
 # fairseq merges the user's configuration, before any code of ours could say what may have been meant
@@ -39,10 +38,7 @@ def check_keys(dataclass: Any, cfg: Any, section: str) -> None:
     unknown = [str(key) for key in cfg if key not in known]
     if not unknown:
         return
-    hints = []
-    for key in unknown:
-        near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
-        hints.append(f"{section}.{key}" + (f" (did you mean {' or '.join(near)}?)" if near else ""))
+    hints = [f"{section}.{key}{did_you_mean(key, known, ' ({})', cutoff=0.6)}" for key in unknown]
     raise ConfigError(
         f"unknown key {', '.join(hints)}. {dataclass.__name__} knows: "
         f"{', '.join(sorted(name for name in known if not name.startswith('_')))}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Callable, Dict
 
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import ConfigError, did_you_mean
 from fairseq_signals.transforms.base import Compose, Sometimes, Transform
 from fairseq_signals.transforms.baseline_shift import BaselineShift
 from fairseq_signals.transforms.baseline_wander import BaselineWander
@@ -90,9 +89,8 @@ def _parameters(given: Any, names: Sequence[str]) -> Dict[str, Dict[str, Any]]:
         for key in checked[name]:
             known = parameters_of(TRANSFORMS[name])
             if key not in known:
-                raise ConfigError(
-                    f"unknown key {KEY}.{name}.{key}{_near_miss(key, known)} Known: {', '.join(known)}"
-                )
+                hint = did_you_mean(key, known) or "."
+                raise ConfigError(f"unknown key {KEY}.{name}.{key}{hint} Known: {', '.join(known)}")
     return checked
 
 
@@ -106,11 +104,5 @@ def _mapping(key: str, value: Any) -> Dict[str, Any]:
 
 def _check_name(key: str, name: str) -> None:
     if name not in TRANSFORMS:
-        raise ConfigError(
-            f"{key}: no transform {name!r}{_near_miss(name, TRANSFORMS)} Known: {', '.join(TRANSFORMS)}"
-        )
-
-
-def _near_miss(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else "."
+        hint = did_you_mean(name, TRANSFORMS) or "."
+        raise ConfigError(f"{key}: no transform {name!r}{hint} Known: {', '.join(TRANSFORMS)}")

@@ -60,7 +60,7 @@ def test_joining_reports_what_does_not_match(tmp_path):
     joined, remarks = join_table(items, table)
     assert [(item.record_id, item.patient_id) for item in joined] == [("a", "p"), ("b", None)]
     assert [remark.partition("table.csv")[2] for remark in remarks] == [
-        ": column 'Age' is not read; did you mean 'age'?",
+        ": column 'Age' is not read; did you mean age?",
         "; kept with what their headers tell (first: b)",
         " have no record (first: c)",
     ]

@@ -86,8 +86,8 @@ def test_parse_leads_reads_every_form_in_the_order_given(spec, indices):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("aVX", "unknown lead 'aVX': did you mean aVR"),
-        (["I", "V7"], "unknown lead 'V7': did you mean V"),
+        ("aVX", "unknown lead 'aVX'; did you mean aVR"),
+        (["I", "V7"], "unknown lead 'V7'; did you mean V"),
         ("I,,II,I", "lead I is given more than once"),
         ([0, "I"], "lead I is given more than once"),
         ([12], "index 12 is outside 0-11"),

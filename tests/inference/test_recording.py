@@ -85,7 +85,7 @@ def test_a_sampling_rate_that_cannot_be_is_refused(signal, fs):
 
 @pytest.mark.parametrize(("name", "hint"), [("V7", "did you mean V"), ("aVX", "did you mean aV")])
 def test_an_unknown_lead_is_refused_with_those_that_are_near(signal, name, hint):
-    with pytest.raises(LeadError, match=f"unknown lead '{name}': {hint}"):
+    with pytest.raises(LeadError, match=f"unknown lead '{name}'; {hint}"):
         from_array(signal[:2], 500, ["I", name])
 
 

@@ -70,7 +70,7 @@ def test_a_class_is_found_by_label_name_or_code(classifier, checkpoints, tmp_pat
     )
     classes = ECGModel.load(checkpoints["classification"], labels=table).classes
     assert [find_class(classes, text) for text in ("AF", "Sinus Rhythm", "3", "y")] == [0, 1, 1, 2]
-    with pytest.raises(LabelError, match=r"no class 'AFib': did you mean AF.*They are AF, NSR, Y"):
+    with pytest.raises(LabelError, match=r"no class 'AFib'; did you mean AF.*They are AF, NSR, Y"):
         find_class(classes, "AFib")
 
 

@@ -9,14 +9,13 @@ an optional library is needed for its own format only.
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Callable
 
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
+from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError, did_you_mean
 
 #: Name of each reader, as in `Item.reader`: "module:function".
 READERS = {
@@ -42,9 +41,8 @@ def load_reader(name: str) -> Callable[..., Record]:
         MissingLibraryError: the library that it needs is not installed.
     """
     if name not in READERS:
-        near = difflib.get_close_matches(name, READERS, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else f". They are {', '.join(READERS)}."
-        raise StoreError(f"there is no reader {name!r}{hint}")
+        hint = did_you_mean(name, READERS) or "."
+        raise StoreError(f"there is no reader {name!r}{hint} They are {', '.join(READERS)}.")
     module, _, function = READERS[name].partition(":")
     return getattr(import_module(module), function)
 

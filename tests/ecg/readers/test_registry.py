@@ -37,7 +37,7 @@ def test_the_registry_imports_no_reader_and_no_library(repo_dir):
 
 
 def test_an_unknown_name_is_refused_with_the_near_one():
-    with pytest.raises(StoreError, match="no reader 'wfbd': did you mean 'wfdb'"):
+    with pytest.raises(StoreError, match="no reader 'wfbd'; did you mean wfdb"):
         load_reader("wfbd")
     with pytest.raises(StoreError, match="They are wfdb"):
         load_reader("zzz")
