@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
 
 from fairseq_signals.ecg.reasons import REASONS, UNREADABLE
 
@@ -75,3 +77,31 @@ class CheckpointError(FairseqSignalsError):
 
 class ConfigError(FairseqSignalsError):
     """A configuration key or value that is not valid."""
+
+
+def optional_library(name: str, needed_by: str, extra: str, note: str = "") -> ModuleType:
+    """An installed module of a library that only a part of the package needs.
+
+    Args:
+        name: what is imported; its first part is the library's name.
+        needed_by: what needs it, for the message: "EDF".
+        extra: of this package, which brings the library.
+        note: put at the end of the message.
+
+    Raises:
+        MissingLibraryError: it is not installed, or cannot be imported.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise missing_library(name, needed_by, extra, error, note) from error
+
+
+def missing_library(
+    name: str, needed_by: str, extra: str, error: ImportError, note: str = ""
+) -> MissingLibraryError:
+    """What `optional_library` raises: the import of `name` ended in `error`."""
+    return MissingLibraryError(
+        f"{needed_by} needs the library {name.split('.')[0]}, which cannot be imported ({error}). "
+        f"Install it with: pip install 'fairseq-signals[{extra}]'{note}"
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import LEADS, parse_leads
-from fairseq_signals.errors import ConfigError, LeadError, MissingLibraryError
+from fairseq_signals.errors import ConfigError, LeadError, optional_library
 from fairseq_signals.evaluation.saved import read_evaluation
 from fairseq_signals.figures import (
     FS,
@@ -166,12 +166,7 @@ def plot_training(path: Path, out: Path) -> Path:
 
 def require_matplotlib() -> None:
     """Raise MissingLibraryError where matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingLibraryError(
-            f'plots need matplotlib, which cannot be imported ({error}): pip install "fairseq-signals[plot]"'
-        ) from error
+    optional_library("matplotlib", "a picture", "plot")
 
 
 def choose_leads(record: Recording, spec: str | None) -> tuple[int, ...]:

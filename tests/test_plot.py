@@ -132,8 +132,8 @@ def test_a_wrong_call_is_explained(arguments, message, capsys):
 def test_without_matplotlib_it_says_what_to_install(record, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert run(record) == 1
-    assert 'pip install "fairseq-signals[plot]"' in capsys.readouterr().err
-    with pytest.raises(MissingLibraryError, match="plots need matplotlib"):
+    assert "pip install 'fairseq-signals[plot]'" in capsys.readouterr().err
+    with pytest.raises(MissingLibraryError, match="a picture needs the library matplotlib"):
         plot.require_matplotlib()
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEAD_SETS
-from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.errors import FairseqSignalsError, optional_library
 from fairseq_signals.evaluation.results import (
     format_table,
     mean_over_seeds,
@@ -141,12 +141,7 @@ def markdown(title: str, header: Sequence[str], body: Sequence[Sequence[str]], n
 
 def draw(lines: Sequence[Line], title: str, path: Path) -> None:
     """Write a bar chart: one panel a metric, one group of bars a lead set, one colour a method."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise FairseqSignalsError(
-            "the chart needs matplotlib: pip install 'fairseq-signals[plot]', or pass --no-chart"
-        ) from None
+    matplotlib: Any = optional_library("matplotlib", "the chart", "plot", ", or pass --no-chart")
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable
 
-from fairseq_signals.errors import MissingLibraryError, StoreError
+from fairseq_signals.errors import StoreError, optional_library
 
 _CONNECT_SECONDS = 30
 _CLUSTER_BACKLOG = 1000  # calls that wait on a cluster, of whose size nothing is known here
@@ -119,13 +119,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _cluster(address: str) -> Iterator[Pool]:
-    try:
-        import distributed
-    except ImportError as e:
-        raise MissingLibraryError(
-            f"--scheduler needs the library distributed, which cannot be imported ({e}). Install it with: "
-            f"pip install 'fairseq-signals[cluster]'"
-        ) from e
+    distributed: Any = optional_library("distributed", "--scheduler", "cluster")
     try:
         client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as e:

@@ -16,7 +16,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ from fairseq_signals.errors import (
     CheckpointError,
     ConfigError,
     FairseqSignalsError,
-    MissingLibraryError,
     SignalWarning,
+    optional_library,
 )
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.encoded import Encoded
@@ -192,7 +191,7 @@ def _load_torch(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
 
 def _write_onnx(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
     for library in ("onnx", "onnxscript"):
-        _library(library)
+        optional_library(library, "ONNX", "export")
     exported: Any = torch.onnx.export(
         program,
         (example,),
@@ -207,15 +206,6 @@ def _write_onnx(program: nn.Module, example: Tensor, names: list[str], descripti
 
 
 def _load_onnx(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-    session = _library("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    onnxruntime: Any = optional_library("onnxruntime", "ONNX", "export")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda source: session.run(None, {"source": source})
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"ONNX needs the library {name}, which cannot be imported ({error}): "
-            "pip install 'fairseq-signals[export]'"
-        ) from error

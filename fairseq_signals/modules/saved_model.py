@@ -11,13 +11,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import Tensor
 
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
-from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
+from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT, FORMAT_VERSION = "fairseq_signals.model", 1
@@ -80,7 +79,7 @@ def write_saved_model(
         ConfigError: the folder is not empty, and `overwrite` is not given.
         MissingLibraryError: safetensors is not installed.
     """
-    library = _safetensors()
+    library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     folder = Path(os.path.abspath(folder))
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
         raise ConfigError(f"{folder}: is there already; name another folder, or pass overwrite=True")
@@ -115,7 +114,7 @@ def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         MissingLibraryError: safetensors is not installed.
     """
     config = _read_config(folder)
-    library = _safetensors()
+    library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     try:
         return config, library.load_file(str(folder / WEIGHTS))
     except FileNotFoundError:
@@ -156,17 +155,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if config["kind"] not in KINDS:
         raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {config['kind']!r}")
     return config
-
-
-def _safetensors() -> ModuleType:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"saved models need the library safetensors, which cannot be imported ({error}): "
-            "pip install 'fairseq-signals[hub]'"
-        ) from error
-    return safetensors.torch
 
 
 def _flush(path: Path) -> None:

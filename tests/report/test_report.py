@@ -154,7 +154,7 @@ def test_without_matplotlib_the_numbers_remain(make_run, manifests, records, mon
     assert run_report(run, "--manifest", manifests / "dx", "--leads=12", "--record", records / "one") == 0
     page = Elements((run / "report.html").read_text())
     assert "img" not in page.found
-    assert page.text.count('pip install "fairseq-signals[plot]"') == 4
+    assert page.text.count("pip install 'fairseq-signals[plot]'") == 4
     assert "macro AUROC" in page.text
     assert "most probable" in page.text
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Callable
 
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError, did_you_mean
+from fairseq_signals.errors import SignalError, StoreError, did_you_mean, missing_library
 
 #: Name of each reader, as in `Item.reader`: "module:function".
 READERS = {
@@ -47,30 +46,6 @@ def load_reader(name: str) -> Callable[..., Record]:
     return getattr(import_module(module), function)
 
 
-def optional_library(name: str, reads: str, note: str = "") -> ModuleType:
-    """An installed library that a reader needs; called where its module is imported.
-
-    Args:
-        name: what is imported; its first part is what pip installs.
-        reads: the format that it reads, for the message.
-        note: put at the end of the message.
-
-    Raises:
-        MissingLibraryError: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise _missing(reads, name, error, note) from error
-
-
-def _missing(what: str, name: str, error: ImportError, note: str = "") -> MissingLibraryError:
-    return MissingLibraryError(
-        f"{what} needs the library {name.split('.')[0]}, which cannot be imported ({error}). Install "
-        f"it with the libraries of all formats: pip install 'fairseq-signals[formats]'{note}"
-    )
-
-
 def read_with(name: str, path: Any, record_id: str | None = None, index: int | None = None) -> Record:
     """The record that the reader of that name finds at `path`, see `load_reader`.
 
@@ -90,5 +65,7 @@ def read_with(name: str, path: Any, record_id: str | None = None, index: int | N
     except (ImportError, SignalError) as error:  # a library may ask for another one when it meets a variant
         cause = error if isinstance(error, ImportError) else error.__cause__
         if isinstance(cause, ImportError):
-            raise _missing(f"record {record_id or path}", cause.name or "of its format", cause) from error
+            raise missing_library(
+                cause.name or "of its format", f"record {record_id or path}", "formats", cause
+            ) from error
         raise

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import SignalError, StoreError
+from fairseq_signals.errors import SignalError, StoreError, optional_library
 
-h5py: Any = optional_library("h5py", "HDF5")
+h5py: Any = optional_library("h5py", "HDF5", "formats")
 
 FS = 400.0  # Hz
 FILE_LEADS = LEADS  # DI DII DIII AVR AVL AVF V1 ... V6 in the providers' words

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fairseq_signals.ecg.readers import optional_library
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, optional_library
 
 HEADER = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".mat")  #: of the files that headers name
@@ -107,7 +106,7 @@ def _by_content(path: Path, head: bytes) -> str | None:
 
 
 def _by_dataset(path: Path) -> str | None:
-    h5py = optional_library("h5py", "HDF5")
+    h5py = optional_library("h5py", "HDF5", "formats")
     try:
         with h5py.File(path, "r") as file:
             return next((reader for name, reader in _BY_DATASET.items() if name in file), None)

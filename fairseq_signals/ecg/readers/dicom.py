@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, by_canonical_lead, canonical_lead
-from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_leads
 from fairseq_signals.ecg.readers.common import (
     age_between,
@@ -28,9 +27,9 @@ from fairseq_signals.ecg.readers.common import (
 )
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, optional_library
 
-pydicom: Any = optional_library("pydicom", "DICOM")
+pydicom: Any = optional_library("pydicom", "DICOM", "formats")
 
 # Leads by code: CID 3001 of PS3.16 (MDC) and the codes of SCP-ECG, of which these are the last number.
 _LEAD_OF_CODE = {

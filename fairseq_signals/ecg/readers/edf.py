@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.ecg.leads import by_canonical_lead
-from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble, without_leads
 from fairseq_signals.ecg.readers.common import (
     age_between,
@@ -24,9 +23,9 @@ from fairseq_signals.ecg.readers.common import (
 )
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, optional_library
 
-edfio: Any = optional_library("edfio", "EDF")
+edfio: Any = optional_library("edfio", "EDF", "formats")
 
 _EDF, _BDF = b"0       ", b"\xffBIOSEMI"  # the first eight bytes
 _SEX = re.compile(r"[MFX]")

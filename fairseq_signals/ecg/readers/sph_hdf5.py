@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import file_name
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, optional_library
 
-h5py: Any = optional_library("h5py", "HDF5")
+h5py: Any = optional_library("h5py", "HDF5", "formats")
 
 FS = 500.0  # Hz, of every record
 

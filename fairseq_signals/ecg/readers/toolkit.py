@@ -15,17 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.assemble import Channel, assemble
 from fairseq_signals.ecg.readers.common import file_name, of_another_format, read_failed, whole_numbers
 from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, optional_library
 
 _NOTE = " on Python 3.11 or later"
-_exceptions: Any = optional_library("ecgdatakit.exceptions", "SCP-ECG or Philips XML", _NOTE)
-_scp: Any = optional_library("ecgdatakit.parsing.parsers.scp_ecg", "SCP-ECG", _NOTE)
-_philips: Any = optional_library("ecgdatakit.parsing.parsers.sierra_xml", "Philips XML", _NOTE)
+_exceptions: Any = optional_library("ecgdatakit.exceptions", "SCP-ECG or Philips XML", "formats", _NOTE)
+_scp: Any = optional_library("ecgdatakit.parsing.parsers.scp_ecg", "SCP-ECG", "formats", _NOTE)
+_philips: Any = optional_library("ecgdatakit.parsing.parsers.sierra_xml", "Philips XML", "formats", _NOTE)
 
 _TOO_SHORT = re.compile(
     r"truncated|too (short|small)|ends after|but the file has|outside the|exceeds|\(unpack"

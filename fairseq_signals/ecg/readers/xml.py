@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 from typing import Any, Union
 
-from fairseq_signals.ecg.readers import optional_library
 from fairseq_signals.ecg.readers.common import of_another_format, read_failed
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, optional_library
 
-_etree: Any = optional_library("defusedxml.ElementTree", "XML")
-_defused: Any = optional_library("defusedxml", "XML")
+_etree: Any = optional_library("defusedxml.ElementTree", "XML", "formats")
+_defused: Any = optional_library("defusedxml", "XML", "formats")
 
 #: An `xml.etree.ElementTree.Element`.
 Element = Any

@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 from fairseq_signals.ecg import readers
-from fairseq_signals.ecg.readers import READERS, load_reader, optional_library, read_with
+from fairseq_signals.ecg.readers import READERS, load_reader, read_with
 from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
@@ -72,11 +72,3 @@ def test_a_library_that_a_variant_of_the_format_needs_is_not_a_fault_of_the_file
     monkeypatch.setattr(readers, "load_reader", lambda name: read)
     with pytest.raises(MissingLibraryError, match="record r needs the library notaflaclib, which cannot be"):
         read_with("wfdb", tmp_path, "r")
-
-
-def test_a_missing_library_is_named_with_the_extra_that_brings_it():
-    with pytest.raises(
-        MissingLibraryError, match=r"Tape needs the library notapelib, .*fairseq-signals\[formats\]"
-    ):
-        optional_library("notapelib", "Tape")
-    assert optional_library("json", "Tape") is import_module("json")
