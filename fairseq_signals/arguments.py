@@ -22,20 +22,25 @@ def integer_from(least: int) -> Callable[[str], int]:
     return convert
 
 
-def number(low: float, high: float, low_included: bool = True) -> Callable[[str], float]:
-    """An argument type: a number from `low` (or above it) to `high`."""
+def number(low: float, high: float = math.inf, low_included: bool = True) -> Callable[[str], float]:
+    """An argument type: a finite number from `low` (or above it) to `high`."""
+    bound = f"{'>=' if low_included else '>'} {low:g}"
+    if high < math.inf:
+        bound = f"from {low:g} to {high:g}" if low_included else f"above {low:g} and at most {high:g}"
 
     def convert(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not low <= value <= high or (value == low and not low_included):
-            bound = f"from {low:g} to {high:g}" if low_included else f"above {low:g} and at most {high:g}"
-            raise argparse.ArgumentTypeError(f"must be {bound}, but is {text!r}")
+        if not math.isfinite(value) or not low <= value <= high or (value == low and not low_included):
+            raise argparse.ArgumentTypeError(f"must be a number {bound}, but is {text!r}")
         return value
 
     return convert
+
+
+positive = number(0, low_included=False)
 
 
 def add_out(parser: argparse.ArgumentParser, default: str) -> None:

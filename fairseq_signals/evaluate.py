@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_signals.arguments import number
 from fairseq_signals.data.manifest import Manifest
 from fairseq_signals.data.people import unknown_patients
 from fairseq_signals.errors import CheckpointError, ConfigError
@@ -127,7 +128,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--threshold",
-        type=_probability,
+        type=number(0, 1),
         default=0.5,
         help="probability above which a class counts as predicted, for the CinC score (default: %(default)s)",
     )
@@ -236,16 +237,6 @@ def _csv_lines(outcome: Evaluation) -> Iterator[str]:
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 1, but is {text!r}")
-    return value
 
 
 if __name__ == "__main__":

@@ -302,7 +302,7 @@ def test_a_device_that_cannot_be_used_is_refused(manifests, classifier):
     [
         (["--append"], "--append needs --json"),
         (["--batch-size", "0"], "must be an integer from 1"),
-        (["--threshold", "2"], "must be between 0 and 1"),
+        (["--threshold", "2"], "must be a number from 0 to 1, but is '2'"),
         (["--per", "patient"], "invalid choice"),
     ],
 )

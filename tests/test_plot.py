@@ -117,7 +117,7 @@ def test_a_record_that_is_not_there_is_named(tmp_path, capsys, matplotlib):
         (["plot"], "PICTURE"),
         (["plot", "transforms"], "RECORD"),
         (["plot", "transforms", "r", "--seed=-1"], "must be an integer from 0, but is '-1'"),
-        (["plot", "transforms", "r", "--seconds=0"], "must be above 0 and at most 30, but is '0'"),
+        (["plot", "transforms", "r", "--seconds=0"], "must be a number above 0 and at most 30, but is '0'"),
         (["plot", "transforms", "r", "--seconds=long"], "but is 'long'"),
         (["plot", "transform", "r"], "invalid choice: 'transform'"),
     ],

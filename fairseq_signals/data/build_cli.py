@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from fairseq_signals.arguments import integer_from, positive
 from fairseq_signals.data.build import REJECTED_FILE, build_store
 from fairseq_signals.data.codecs import CODECS, INT16
 from fairseq_signals.data.rows import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
@@ -17,20 +18,23 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every preprocessing script."""
     parser.add_argument("--dest", type=Path, required=True, help="folder of the record store to write")
     parser.add_argument(
-        "--fs", type=_positive, default=500.0, help="sampling rate of the store in Hz (default: 500)"
+        "--fs", type=positive, default=500.0, help="sampling rate of the store in Hz (default: 500)"
     )
     parser.add_argument(
         "--min-seconds",
-        type=_positive,
+        type=positive,
         default=5.0,
         help="reject records shorter than this (default: 5, one segment)",
     )
     parser.add_argument(
-        "--workers", type=_count, default=None, help="processes on this machine (default: one for each CPU)"
+        "--workers",
+        type=integer_from(1),
+        default=None,
+        help="processes on this machine (default: one for each CPU)",
     )
     parser.add_argument(
         "--records-per-shard",
-        type=_count,
+        type=integer_from(1),
         default=RECORDS_PER_SHARD,
         help=f"records that share a file (default: {RECORDS_PER_SHARD})",
     )
@@ -54,7 +58,7 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     allowed = parser.add_mutually_exclusive_group()
     allowed.add_argument(
         "--max-rejected",
-        type=_limit,
+        type=integer_from(0),
         metavar="N",
         help="exit with 1 where more records than this are rejected; the others are stored in any case",
     )
@@ -66,24 +70,6 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 where any record is rejected: --max-rejected 0",
     )
     parser.add_argument("--overwrite", action="store_true", help="build anew where DEST holds another store")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, but is {text} instead")
-    return value
-
-
-def _count(text: str, least: int = 1) -> int:
-    value = int(text)
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be at least {least}, but is {text} instead")
-    return value
-
-
-def _limit(text: str) -> int:
-    return _count(text, least=0)
 
 
 def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> None:
