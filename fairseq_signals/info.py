@@ -29,8 +29,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Print what a checkpoint is: its task, input, architecture and classes, the data and "
-        "options of "
-        "its training, and how far that was.",
+        "options of its training, and how far that was.",
     )
     add_model(parser, "any model")
     parser.add_argument(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fairseq_signals.arguments import add_out, integer_from, number
 from fairseq_signals.model_arguments import add_device, add_labels
+from fairseq_signals.modules.input_format import SEGMENT_S
 
-SEGMENT_S = 5.0  # what pre-training sees at once
 MAX_SECONDS = 30.0
 
 
@@ -109,8 +109,7 @@ def _add_classification(pictures: argparse._SubParsersAction) -> None:
         "classification",
         help="results of a classifier: ROC and PR per class, calibration, CinC confusion matrix",
         description="Draw what `fairseq-signals evaluate ... --save EVALUATION` wrote of a classifier, as "
-        "three "
-        "pictures: FILE_curves (ROC and precision-recall curve of each class), FILE_calibration, and "
+        "three pictures: FILE_curves (ROC and precision-recall curve of each class), FILE_calibration, and "
         "FILE_confusion (the confusion matrix of the CinC 2021 score, and the reward that it earns).",
     )
     parser.add_argument("evaluation", type=Path, metavar="EVALUATION", help="file of `evaluate --save`")
@@ -130,9 +129,9 @@ def _add_identification(pictures: argparse._SubParsersAction) -> None:
     parser = pictures.add_parser(
         "identification",
         help="results of identification: similarity matrix, ROC with equal error rate, rank-k curve",
-        description="Draw what `fairseq-signals evaluate ... --save EVALUATION` wrote of an "
-        "identification model: "
-        "rank-k curve and ROC of every lead set, similarity matrix and histogram of similarities of one.",
+        description="Draw what `fairseq-signals evaluate ... --save EVALUATION` wrote of an identification "
+        "model: rank-k curve and ROC of every lead set, similarity matrix and histogram of similarities of "
+        "one.",
     )
     parser.add_argument("evaluation", type=Path, metavar="EVALUATION", help="file of `evaluate --save`")
     add_out(parser, "EVALUATION's name with _identification.png")
@@ -147,9 +146,8 @@ def _add_training(pictures: argparse._SubParsersAction) -> None:
     parser = pictures.add_parser(
         "training",
         help="a training: loss terms, perplexities, accuracies, scores, from fairseq's log",
-        description="Draw a training from fairseq's own log (common.log_format json or simple). In a "
-        "folder, all "
-        "hydra_train.log files in it are read, else all .log files; where a run was resumed, the later "
+        description="Draw a training from fairseq's own log (common.log_format json or simple). In a folder, "
+        "all hydra_train.log files in it are read, else all .log files; where a run was resumed, the later "
         "log counts.",
     )
     parser.add_argument("run", type=Path, metavar="RUN_DIR|LOG", help="log file, or a folder that has one")

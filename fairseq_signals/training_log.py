@@ -91,8 +91,7 @@ def read_training_log(path: Path) -> dict[str, Series]:
         where = f"{path} (of {len(files)} .log files in it)" if path.is_dir() else str(path)
         raise ConfigError(
             f"{where}: no losses are in it. Expected is the log of fairseq-hydra-train with "
-            f"common.log_format json "
-            "or simple: hydra_train.log in its hydra.run.dir, or what it printed."
+            "common.log_format json or simple: hydra_train.log in its hydra.run.dir, or what it printed."
         )
     return series
 
