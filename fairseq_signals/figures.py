@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.ecg.resample import resample
 from fairseq_signals.errors import ConfigError, SignalError
 from fairseq_signals.evaluation.results import ResultsError
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.recording import Recording
-
-FS = 500.0  # Hz, at which segments are loaded for training
 
 
 def record_figure(record: Recording, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:
@@ -36,14 +35,14 @@ def record_figure(record: Recording, given: tuple[int, ...] | None = None, start
     from fairseq_signals.plots.record import PAGE_S, draw_record
 
     signal_mv = twelve_leads(record)
-    start, seconds = round(start_s * FS), signal_mv.shape[1] / FS
+    start, seconds = round(start_s * DEFAULT_FS), signal_mv.shape[1] / DEFAULT_FS
     if start >= signal_mv.shape[1]:
         raise SignalError(
             f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on"
         )
     shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
     present = parse_leads(list(record.leads))
-    return draw_record(signal_mv[:, start:], FS, present, f"{record.record_id}: {shown}", given)
+    return draw_record(signal_mv[:, start:], DEFAULT_FS, present, f"{record.record_id}: {shown}", given)
 
 
 def saliency_figure(
@@ -71,7 +70,7 @@ def saliency_figure(
                          found.segment_starts_s, explained)  # fmt: skip
 
 
-def twelve_leads(record: Recording, fs: float = FS) -> np.ndarray:
+def twelve_leads(record: Recording, fs: float = DEFAULT_FS) -> np.ndarray:
     """The record on all twelve leads at `fs` Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
     signal_mv = resample(record.signal_mv, record.fs, fs)
     leads = np.zeros((N_LEADS, signal_mv.shape[1]), np.float32)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import LEADS, parse_leads
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError, LeadError, optional_library
 from fairseq_signals.evaluation.saved import read_evaluation
 from fairseq_signals.figures import (
-    FS,
     classification_figures,
     identification_figure,
     record_figure,
@@ -56,10 +56,10 @@ def plot_transforms(
 
     record = read_recording(path)
     shown = choose_leads(record, leads)
-    signal_mv = twelve_leads(record)[:, : round(seconds * FS)]
-    panels = transform_panels(signal_mv, FS, seed)
-    caption = f"{record.record_id}: {signal_mv.shape[1] / FS:g} s, seed {seed}"
-    save(draw_transforms(signal_mv, FS, shown, panels, caption), out)
+    signal_mv = twelve_leads(record)[:, : round(seconds * DEFAULT_FS)]
+    panels = transform_panels(signal_mv, DEFAULT_FS, seed)
+    caption = f"{record.record_id}: {signal_mv.shape[1] / DEFAULT_FS:g} s, seed {seed}"
+    save(draw_transforms(signal_mv, DEFAULT_FS, shown, panels, caption), out)
     return out
 
 

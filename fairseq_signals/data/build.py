@@ -34,12 +34,11 @@ from fairseq_signals.data.shards import (
     write_shard,
 )
 from fairseq_signals.data.spool import Chunk, Spool, write_spool
-from fairseq_signals.data.store import STATE_FILE
+from fairseq_signals.data.store import FAULTS_FILE, STATE_FILE
 from fairseq_signals.ecg.reasons import Rejections
 from fairseq_signals.errors import StoreError
 
 REJECTED_FILE = "rejected.tsv"
-FAULTS_FILE = "lead_faults.tsv"
 _SPOOL = "records"  # of a run that is going on, under a temporary name
 
 

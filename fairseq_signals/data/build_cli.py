@@ -11,6 +11,7 @@ from fairseq_signals.arguments import integer_from, positive
 from fairseq_signals.data.build import REJECTED_FILE, build_store
 from fairseq_signals.data.codecs import CODECS, INT16
 from fairseq_signals.data.rows import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import FairseqSignalsError, StoreError
 
 
@@ -18,7 +19,7 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every preprocessing script."""
     parser.add_argument("--dest", type=Path, required=True, help="folder of the record store to write")
     parser.add_argument(
-        "--fs", type=positive, default=500.0, help="sampling rate of the store in Hz (default: 500)"
+        "--fs", type=positive, default=DEFAULT_FS, help="sampling rate of the store in Hz (default: 500)"
     )
     parser.add_argument(
         "--min-seconds",

@@ -17,13 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.data.people import MAYBE_PTB_XL, acquisition
-from fairseq_signals.data.store import RecordStore
+from fairseq_signals.data.store import FAULTS_FILE, RecordStore
 from fairseq_signals.data.where import FAULTS_COLUMN, Where
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ManifestError
-
-#: Where preprocessing notes the leads and other channels that it left out.
-FAULTS_FILE = "lead_faults.tsv"
 
 Column = Any  # pa.ChunkedArray; pyarrow ships no type information
 
@@ -168,7 +166,7 @@ class Selection:
                     f"records have several sampling rates: {found}. "
                     "Preprocess with one, or choose it with --fs."
                 )
-            fs = next(iter(counts), 500.0)
+            fs = next(iter(counts), DEFAULT_FS)
         for rate in counts:
             if rate != fs:
                 self.keep(pc.not_equal(self.table["fs"], rate), f"sampled at {rate:g} Hz, not {fs:g}")

@@ -13,7 +13,7 @@ from fairseq_signals.ecg.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.ecg.readers import load_reader, read_with
 from fairseq_signals.ecg.readers.detect import HEADER
 from fairseq_signals.ecg.reasons import UNFORESEEN
-from fairseq_signals.ecg.record import Record
+from fairseq_signals.ecg.record import DEFAULT_FS, Record
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 
@@ -72,7 +72,7 @@ class BuildOptions:
             ("check") or kept and counted ("ignore").
     """
 
-    fs: float = 500.0
+    fs: float = DEFAULT_FS
     min_seconds: float = 5.0
     records_per_shard: int = RECORDS_PER_SHARD
     codec: str = INT16

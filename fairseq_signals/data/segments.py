@@ -11,6 +11,7 @@ import scipy.io
 from fairseq_signals.data.manifest import STORE, Manifest, parse_path
 from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import SignalError
 
 
@@ -22,7 +23,7 @@ class SegmentReader:
         fs: sampling rate that every segment must have, Hz.
     """
 
-    def __init__(self, manifest: Manifest, fs: float = 500.0):
+    def __init__(self, manifest: Manifest, fs: float = DEFAULT_FS):
         self.manifest = manifest
         self.fs = fs
         self.stores: dict[str, RecordStore] = {}

@@ -33,6 +33,8 @@ __all__ = ["LeadFault", "RecordStore", "Rejection", "ShardNotes", "StoreRow", "w
 METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard", "row")
 #: What the store was made from and with, and whether it is complete.
 STATE_FILE = "store.json"
+#: Where preprocessing notes the leads and other channels that it left out.
+FAULTS_FILE = "lead_faults.tsv"
 _ALL_LEADS = np.arange(N_LEADS)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+DEFAULT_FS = 500.0  # Hz, of stores and of what models are given, where nothing else is said
 MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the record is not an ECG
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

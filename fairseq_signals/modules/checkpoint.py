@@ -118,8 +118,18 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
         )
     if hint:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
-    task_state, progress = _plain(raw.get("task_state")), _progress(raw)
-    return Checkpoint(path, kind, state, config, model_cfg, task_cfg, from_authors, cfg, task_state, progress)
+    return Checkpoint(
+        path=path,
+        kind=kind,
+        state=state,
+        config=config,
+        model_cfg=model_cfg,
+        task_cfg=task_cfg,
+        from_authors=from_authors,
+        cfg=cfg,
+        task_state=_plain(raw.get("task_state")),
+        progress=_progress(raw),
+    )
 
 
 def _of_saved_model(folder: Path) -> Checkpoint:
@@ -141,7 +151,15 @@ def _of_saved_model(folder: Path) -> Checkpoint:
     progress = provenance.get("progress") or {}
     model_cfg = cfg.get("model") or {}
     return Checkpoint(
-        folder, saved["kind"], state, config, model_cfg, task_cfg, cfg=cfg, progress=progress, saved=saved
+        path=folder,
+        kind=saved["kind"],
+        state=state,
+        config=config,
+        model_cfg=model_cfg,
+        task_cfg=task_cfg,
+        cfg=cfg,
+        progress=progress,
+        saved=saved,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fairseq_signals.ecg.leads import N_LEADS, configured_leads
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class InputFormat:
         segment_s: length of the segments that recordings are cut into, seconds.
     """
 
-    fs: float = 500.0
+    fs: float = DEFAULT_FS
     leads: tuple[int, ...] = tuple(range(N_LEADS))
     normalize: bool = False
     max_samples: int | None = None
@@ -53,6 +54,6 @@ def input_format(checkpoint: Checkpoint) -> InputFormat:
         raise CheckpointError(
             f"{checkpoint.path}: the model takes {n_leads} leads, but task.leads_to_load names {len(leads)}"
         )
-    fs = float(task.get("sample_rate") or 500.0)
+    fs = float(task.get("sample_rate") or DEFAULT_FS)
     segment_s = SEGMENT_S if checkpoint.saved is None else checkpoint.saved["segment_samples"] / fs
     return InputFormat(fs, leads, bool(task.get("normalize")), task.get("max_sample_size") or None, segment_s)

@@ -16,6 +16,7 @@ from fairseq_signals.data.dataset import ECGDataset
 from fairseq_signals.data.manifest import Manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
+from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.modules.distributed import contributing_no_rows, wait_for_workers, worker_rank
@@ -29,7 +30,7 @@ class ECGTaskConfig(OpenConfig):
     """Options of the data, common to all tasks."""
 
     data: str = field(default=MISSING, metadata={"help": "folder of the manifests"})
-    sample_rate: float = field(default=500.0, metadata={"help": "sampling rate of every segment, Hz"})
+    sample_rate: float = field(default=DEFAULT_FS, metadata={"help": "sampling rate of every segment, Hz"})
     leads_to_load: Any = field(
         default=None,
         metadata={
