@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairseq_signals.data.labels import LabelTable, find_table, read_labels, read_weights
+from fairseq_signals.data.labels import LabelTable, find_table, parse_target, read_labels, read_weights
 from fairseq_signals.data.manifest_build import (
     add_common_arguments,
     finish,
@@ -170,8 +170,8 @@ def count_classes(splits: Mapping[str, SegmentList], n_classes: int) -> dict[str
     for name, listing in splits.items():
         numbers = [0] * n_classes
         for target, n_records in Counter(target for _, _, target in listing.entries).items():
-            for index in target.split(",") if target else ():
-                numbers[int(index)] += n_records
+            for index in parse_target(target):
+                numbers[index] += n_records
         counts[name] = numbers
     return counts
 

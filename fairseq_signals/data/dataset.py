@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 import torch
@@ -229,15 +229,3 @@ class ECGDataset(torch.utils.data.Dataset):
 def _index_of(names: Sequence[str]) -> np.ndarray:
     """Each name's rank among the distinct names, so that it does not depend on their order."""
     return np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64)
-
-
-def multi_hot(targets: Sequence[str], n_classes: int) -> Tensor:
-    """Targets such as "3,17" of N segments as (N, C) float32."""
-    label = torch.zeros(len(targets), n_classes)
-    places: List[Tuple[int, int]] = [
-        (row, int(target)) for row, text in enumerate(targets) if text for target in text.split(",")
-    ]
-    if places:
-        rows, columns = zip(*places)
-        label[list(rows), list(columns)] = 1.0
-    return label

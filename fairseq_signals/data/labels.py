@@ -1,4 +1,4 @@
-"""Label tables: which diagnosis codes make which class, and the CinC 2021 weights between classes.
+"""Label tables: which diagnosis codes make which class, the CinC 2021 weights between classes, and targets.
 
 A label table is a CSV file `index,name,abbreviation,codes`; codes of one class are joined with `|`. The
 store keeps codes as the corpus gives them, so another table needs new manifests, not a new store.
@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_signals.data.csv_table import read_lines
-from fairseq_signals.errors import LabelError
+from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.errors import LabelError, ManifestError
 
 COLUMNS = ("index", "name", "abbreviation", "codes")
 SINUS_RHYTHM = "426783006"  # SNOMED CT: what the challenge metric's inactive classifier predicts
@@ -197,3 +198,25 @@ def _match_classes(path: Path, groups: list[tuple[str, ...]], labels: LabelTable
             fault = "several classes share" if group_index in order else "no class of the label table has"
             raise LabelError(f"{path}: {fault} the codes {'|'.join(group)}")
     return order
+
+
+def parse_target(text: str) -> list[int]:
+    """The classes of a segment's target such as "3,17"; none of an empty one."""
+    return [int(index) for index in text.split(",") if index]
+
+
+def multi_hot(manifest: Manifest, n_classes: int, named_by: str) -> np.ndarray:
+    """The classes of each segment, (N, C) bool.
+
+    Raises:
+        ManifestError: a class beyond the `n_classes` that `named_by` has; names the line.
+    """
+    labels = np.zeros((len(manifest), n_classes), dtype=bool)
+    for i, target in enumerate(manifest.targets):
+        classes = parse_target(target)
+        if classes and max(classes) >= n_classes:
+            raise ManifestError(
+                f"{manifest.path}:{i + 2}: class {max(classes)}, but {named_by} has {n_classes} classes"
+            )
+        labels[i, classes] = True
+    return labels

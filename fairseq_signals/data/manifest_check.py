@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fairseq_signals.data.exclusion import link_manifests, link_stores
-from fairseq_signals.data.labels import read_labels
+from fairseq_signals.data.labels import parse_target, read_labels
 from fairseq_signals.data.manifest import STORE, Manifest, parse_path
 from fairseq_signals.data.manifest_set import (
     CLASSIFICATION,
@@ -168,7 +168,7 @@ def _check_targets(one: ManifestSet) -> Iterator[Violation]:
         beyond = [
             path
             for path, target in zip(manifest.paths, manifest.targets)
-            if target and max(map(int, target.split(","))) >= n_classes
+            if max(parse_target(target), default=-1) >= n_classes
         ]
         yield from _report(str(manifest.path), f"targets are beyond the {n_classes} classes", beyond)
 

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.labels import SINUS_RHYTHM, class_names, read_labels, read_weights
+from fairseq_signals.data.labels import SINUS_RHYTHM, class_names, multi_hot, read_labels, read_weights
 from fairseq_signals.data.manifest import STORE, Manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.errors import LabelError, ManifestError
@@ -100,15 +100,7 @@ def read_targets(manifest: Manifest, n_classes: int) -> np.ndarray:
                     f"{manifest.root / path}: has {len(label)} classes, but the checkpoint has {n_classes}"
                 )
         return np.stack(stored) > 0
-    labels = np.zeros((len(manifest), n_classes), dtype=bool)
-    for i, target in enumerate(manifest.targets):
-        classes = [int(c) for c in target.split(",") if c]
-        if classes and max(classes) >= n_classes:
-            raise ManifestError(
-                f"{manifest.path}:{i + 2}: class {max(classes)}, but the checkpoint has {n_classes} classes"
-            )
-        labels[i, classes] = True
-    return labels
+    return multi_hot(manifest, n_classes, "the checkpoint")
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

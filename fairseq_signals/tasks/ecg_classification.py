@@ -10,8 +10,7 @@ import torch
 from fairseq.tasks import register_task
 from omegaconf import DictConfig
 
-from fairseq_signals.data.dataset import multi_hot
-from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, read_labels, read_weights
+from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, multi_hot, read_labels, read_weights
 from fairseq_signals.data.manifest import STORE, Manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.errors import ConfigError, LabelError, ManifestError
@@ -84,12 +83,7 @@ class ECGClassificationTask(ECGTask):
         if manifest.layout != STORE:
             reader = SegmentReader(manifest, self.cfg.sample_rate)
             return torch.from_numpy(np.stack([reader.mat_label(i) for i in range(len(manifest))]))
-        for line, target in enumerate(manifest.targets, start=2):
-            if target and max(map(int, target.split(","))) >= self.num_labels:
-                raise ManifestError(
-                    f"{manifest.path}:{line}: class {target}, but labels.csv has {self.num_labels} classes"
-                )
-        return multi_hot(manifest.targets, self.num_labels)
+        return torch.from_numpy(multi_hot(manifest, self.num_labels, "labels.csv")).float()
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the classifier with as many classes as the manifest has."""

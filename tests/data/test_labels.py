@@ -2,12 +2,21 @@
 
 import csv
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fairseq_signals.data.labels import LabelTable, find_table, read_labels, read_weights
-from fairseq_signals.errors import LabelError
+from fairseq_signals.data.labels import (
+    LabelTable,
+    find_table,
+    multi_hot,
+    parse_target,
+    read_labels,
+    read_weights,
+)
+from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.errors import LabelError, ManifestError
 
 TABLE = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,bundle branch block,BBB,2|3\n"
 WEIGHTS = ",1,2|3\n1,1.0,0.25\n2|3,0.5,1.0\n"
@@ -147,3 +156,15 @@ def test_the_shipped_challenge_files_are_the_official_ones(shared_dir, repo_dir)
     for codes, name, abbreviation in zip(labels.codes, labels.names, labels.abbreviations):
         assert name == "|".join(scored[code][0] for code in codes)
         assert abbreviation == "|".join(scored[code][1] for code in codes)
+
+
+@pytest.mark.parametrize(("target", "classes"), [("", []), ("3", [3]), ("3,17", [3, 17])])
+def test_a_target_is_the_classes_of_a_segment(target, classes):
+    assert parse_target(target) == classes
+
+
+def test_targets_are_multi_hot_or_refused_where_a_class_is_none():
+    manifest = Manifest(Path("train.tsv"), Path("/"), paths=["a", "b", "c"], targets=["", "0", "2,1"])
+    assert multi_hot(manifest, 3, "labels.csv").tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 1]]
+    with pytest.raises(ManifestError, match=r"train\.tsv:4: class 2, but labels\.csv has 2 classes"):
+        multi_hot(manifest, 2, "labels.csv")
