@@ -73,7 +73,7 @@ task.load_dataset("valid")
 model = task.build_model(OmegaConf.create({"_name": "wav2vec2_cmsc", "apply_mask": True, **shape}))
 criterion = task.build_criterion(OmegaConf.create({"_name": "wav2vec2_with_cmsc"}))
 dataset = task.dataset("valid")
-loss, _, _ = criterion(model, dataset.collater([dataset[0], dataset[1]]))
+loss, _, _ = criterion(model, dataset.collater([0, 1]))
 print(json.dumps({"light": light, "frames": list(frames), "loss": loss.item()}))
 """
 

@@ -94,7 +94,7 @@ def test_checkpoints_load_through_fairseqs_own_api(config, two_updates, corpus):
     assert not differences(model.state_dict(), parameters(run))
     task.load_dataset("valid")
     dataset = task.dataset("valid")
-    batch = dataset.collater([dataset[0], dataset[1]])
+    batch = dataset.collater([0, 1])
     with torch.no_grad():
         output = model.eval()(**batch["net_input"])
     assert torch.isfinite(output.logits if config == "pretrain" else output).any()

@@ -1,1 +1,1 @@
-"""Record store, manifests, datasets and the collater."""
+"""Record store, manifests, datasets."""

@@ -12,7 +12,7 @@ from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING, OmegaConf
 
-from fairseq_signals.data.dataset import ECGDataset
+from fairseq_signals.data.dataset import ECGDataset, SegmentOptions
 from fairseq_signals.data.manifest import Manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
@@ -103,6 +103,14 @@ class ECGTask(FairseqTask):
             raise ConfigError(f"task.sample_rate must be > 0 Hz, but is {cfg.sample_rate} instead")
         spec = cfg.leads_to_load
         self.leads = configured_leads(OmegaConf.to_container(spec) if OmegaConf.is_config(spec) else spec)
+        self.segment_options = SegmentOptions(
+            leads=self.leads,
+            pad_leads=cfg.enable_padding_leads,
+            normalize=cfg.normalize,
+            pad=cfg.enable_padding,
+            min_sample_size=cfg.min_sample_size,
+            max_sample_size=cfg.max_sample_size,
+        )
         self.transforms = build_transforms(cfg)
         self.validation: Dict[str, ValidationSet] = {}
         self.validated = ValidationSet()  # the subset of the last validation batch
@@ -127,14 +135,9 @@ class ECGTask(FairseqTask):
         train = split.startswith("train")
         return TrainingDataset(
             SegmentReader(manifest, self.cfg.sample_rate),
-            leads=self.leads,
-            pad_leads=self.cfg.enable_padding_leads,
+            self.segment_options,
             shuffle=train,
             seed=self.cfg.seed,
-            normalize=self.cfg.normalize,
-            pad=self.cfg.enable_padding,
-            min_sample_size=self.cfg.min_sample_size,
-            max_sample_size=self.cfg.max_sample_size,
             subset=split,
             **options,
         )

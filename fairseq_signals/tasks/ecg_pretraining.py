@@ -45,7 +45,8 @@ class ECGPretrainingTask(ECGTask):
         self.pairs = {"true": True, "false": False}.get(str(given).lower())
         if self.pairs is None:
             raise ConfigError(f"task.segment_pairs must be true or false, but is {given!r} instead")
-        self.n_views = len(Views(self.leads, cfg.views, cfg.view_leads, cfg.min_view_leads))
+        self.views = Views(self.leads, cfg.views, cfg.view_leads, cfg.min_view_leads)
+        self.n_views = len(self.views)
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
         """Load `<split>.tsv`."""
@@ -54,7 +55,5 @@ class ECGPretrainingTask(ECGTask):
             split,
             pairs=self.pairs,
             transform=self.transforms,
-            views=self.cfg.views,
-            view_leads=self.cfg.view_leads,
-            min_view_leads=self.cfg.min_view_leads,
+            views=self.views,
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
-from fairseq_signals.data.dataset import ECGDataset
+from fairseq_signals.data.dataset import ECGDataset, SegmentOptions
 from fairseq_signals.data.manifest import Row, format_manifest, read_manifest
 from fairseq_signals.data.segments import SegmentReader
 from fairseq_signals.data.store import StoreRow, write_shard
+from fairseq_signals.data.views import Views
 from fairseq_signals.ecg.leads import LEADS
 
 N = 50  # samples a segment
@@ -34,15 +36,18 @@ def six_records(tmp_path_factory):
 
 @pytest.fixture
 def dataset_of(six_records, tmp_path):
-    """`dataset_of(segments, **options)` of (record, segment number[, samples])."""
+    """`dataset_of(segments, **options)` of (record, segment number[, samples]), options by name."""
 
-    def make(segments, **options) -> ECGDataset:
+    def make(segments, views=1, view_leads="all", min_view_leads=1, **options) -> ECGDataset:
         rows = [
             Row(f"shard-00000.arrow#{r}:{N * k}", n[0] if n else N, f"x/r{r}", f"x/p{r // 2}", k)
             for r, k, *n in segments
         ]
         (tmp_path / "train.tsv").write_text("".join(format_manifest(six_records, rows)))
-        return ECGDataset(SegmentReader(read_manifest(tmp_path / "train.tsv")), **options)
+        loading = {f.name: options.pop(f.name) for f in fields(SegmentOptions) if f.name in options}
+        loading = SegmentOptions(**loading)
+        views = Views(loading.leads, views, view_leads, min_view_leads)
+        return ECGDataset(SegmentReader(read_manifest(tmp_path / "train.tsv")), loading, views, **options)
 
     return make
 

@@ -15,7 +15,7 @@ ALL = [(r, k) for r in range(6) for k in range(4)]
 
 
 def source(dataset, index: int = 0, part: int = 0) -> torch.Tensor:
-    return dataset[index][part]["source"]
+    return dataset.collater([index])["net_input"]["source"][part]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_normalised_leads_have_mean_0_and_deviation_1_before_any_is_masked(datas
 def test_items_name_their_record_patient_and_segment_independently_of_order(dataset_of):
     forward, backward = dataset_of(ALL), dataset_of(ALL[::-1])
     for i, (record, segment) in enumerate(ALL):
-        one, other = forward[i][0], backward[len(ALL) - 1 - i][0]
+        one, other = forward.collater([i]), backward.collater([len(ALL) - 1 - i])
         for key in ("patient_id", "record_id", "segment"):
             assert one[key] == other[key]
         assert (one["record_id"], one["patient_id"], one["segment"]) == (record, record // 2, segment)
@@ -88,14 +88,16 @@ def test_pairs_are_segments_2k_and_2k_plus_1_of_one_record(dataset_of, caplog):
     segments = [(0, 1), (1, 0), (2, 2), (0, 0), (1, 3), (3, 3), (2, 1), (1, 2), (3, 2)]
     with caplog.at_level(logging.INFO):
         dataset = dataset_of(segments, pairs=True)
-    pairs = [[(part["record_id"], part["segment"]) for part in dataset[i]] for i in range(len(dataset))]
-    assert sorted(pairs) == [[(0, 0), (0, 1)], [(1, 2), (1, 3)], [(3, 2), (3, 3)]]
+    batch = dataset.collater(range(len(dataset)))
+    parts = list(zip(batch["record_id"].tolist(), batch["segment"].tolist()))
+    pairs = list(zip(parts[::2], parts[1::2]))
+    assert sorted(pairs) == [((0, 0), (0, 1)), ((1, 2), (1, 3)), ((3, 2), (3, 3))]
     assert "3 of 9 segments have no partner and are not used in pairs" in caplog.text
 
 
 def test_pairs_are_interleaved_in_a_batch(dataset_of):
     dataset = dataset_of(ALL, pairs=True)
-    batch = dataset.collater([dataset[i] for i in (3, 0)])
+    batch = dataset.collater([3, 0])
     assert batch["id"].tolist() == [3, 3, 0, 0]
     assert batch["segment"].tolist() == [2, 3, 0, 1]
     assert batch["record_id"].tolist() == [1, 1, 0, 0]
@@ -111,7 +113,7 @@ def test_short_segments_are_left_out_and_counted(dataset_of, caplog):
     segments = [(0, 0), (0, 1, 30), (1, 0), (1, 1, 40)]
     with caplog.at_level(logging.INFO):
         dataset = dataset_of(segments, min_sample_size=40)
-    assert [dataset[i][0]["source"].shape[1] for i in range(len(dataset))] == [50, 50, 40]
+    assert [source(dataset, i).shape[1] for i in range(len(dataset))] == [50, 50, 40]
     assert "left out 1 segments shorter than task.min_sample_size = 40 samples" in caplog.text
     with pytest.raises(ManifestError, match="has no segment to use"):
         dataset_of(segments, min_sample_size=60)
@@ -152,9 +154,8 @@ def test_pairs_are_cut_too_the_same_way_every_time(dataset_of):
 
 def masks(dataset) -> torch.Tensor:
     """Which leads are masked, for every segment: (items, parts, 12) bool."""
-    return torch.stack(
-        [torch.stack([~part["source"].any(dim=1) for part in dataset[i]]) for i in range(len(dataset))]
-    )
+    batch = dataset.collater(range(len(dataset)))
+    return ~batch["net_input"]["source"].any(dim=2).view(len(dataset), -1, 12)
 
 
 RLM = {"pairs": True, "transform": RandomLeadMask("random", 0.5)}
@@ -165,8 +166,8 @@ def test_masks_are_a_function_of_seed_epoch_and_item(dataset_of):
     dataset = dataset_of(FULL, **RLM, seed=3)
     first = masks(dataset)
     assert torch.equal(masks(dataset), first)
-    backwards = [dataset[i] for i in reversed(range(len(dataset)))][::-1]
-    assert torch.equal(backwards[2][1]["source"], source(dataset, 2, 1))  # whatever was read before
+    backwards = dataset.collater(range(len(dataset))[::-1])["net_input"]["source"]
+    assert torch.equal(backwards[-5], source(dataset, 2, 1))  # whatever was read before
     assert torch.equal(masks(dataset_of(FULL, **RLM, seed=3)), first)
     assert not torch.equal(masks(dataset_of(FULL, **RLM, seed=4)), first)
     dataset.set_epoch(2)
@@ -181,7 +182,7 @@ def test_masks_do_not_depend_on_loader_processes(dataset_of):
     dataset = dataset_of(FULL, **RLM, seed=3)
     loader = torch.utils.data.DataLoader(dataset, 2, collate_fn=dataset.collater, num_workers=2)
     for batch, start in zip(loader, range(0, len(dataset), 2)):
-        expected = dataset.collater([dataset[i] for i in range(start, start + 2)])
+        expected = dataset.collater([start, start + 1])
         assert torch.equal(batch["net_input"]["source"], expected["net_input"]["source"])
 
 
@@ -211,14 +212,56 @@ def test_the_order_is_a_new_one_every_epoch_in_training_and_the_manifests_else(d
 def test_labels_and_probes_go_with_their_segment(dataset_of):
     targets = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
     dataset = dataset_of([(0, 0), (0, 1, 10), (1, 0)], targets=targets, min_sample_size=20)
-    batch = dataset.collater([dataset[i] for i in range(2)])
+    batch = dataset.collater([0, 1])
     assert batch["label"].tolist() == [[1, 0, 1, 0], [0, 1, 0, 0]]
     dataset = dataset_of([(0, 0), (1, 0)], is_probe=np.array([False, True]), subset="valid")
-    batch = dataset.collater([dataset[i] for i in range(2)])
+    batch = dataset.collater([0, 1])
     assert batch["is_probe"].tolist() == [False, True]
     assert batch["subset"] == "valid"
 
 
+@pytest.mark.parametrize(
+    ("targets", "dtype"),
+    [(torch.tensor([2, 0]), torch.int64), (torch.eye(2), torch.float32), (torch.eye(2) > 0, torch.bool)],
+)
+def test_labels_of_every_kind_keep_their_type(dataset_of, targets, dtype):
+    label = dataset_of([(0, 0), (1, 0)], targets=targets).collater([0, 1])["label"]
+    assert label.dtype == dtype
+    assert torch.equal(label, targets)
+
+
 def test_an_empty_batch_is_what_a_worker_without_items_gets(dataset_of):
-    dataset = dataset_of([(0, 0), (0, 1)])
-    assert dataset.collater(dataset.__getitems__([])) == {}
+    assert dataset_of([(0, 0), (0, 1)]).collater([]) == {}
+
+
+def test_items_end_where_the_dataset_ends(dataset_of):
+    assert list(dataset_of([(0, 0), (0, 1)])) == [0, 1]
+
+
+LONGER = [(0, 0, 30), (1, 0), (2, 0), (3, 0, 40)]
+NOISY = {"transform": RandomLeadMask("random", 0.5)}
+
+
+@pytest.mark.parametrize("options", [{}, NOISY, {"views": 2}, {"normalize": True}, {"max_sample_size": 40}])
+def test_segments_are_padded_to_the_longest_and_the_mask_says_where(dataset_of, options):
+    dataset = dataset_of(LONGER, **options)
+    batch = dataset.collater(range(4))
+    longest = max(dataset.size(i) for i in range(4))
+    segments = [segment for i in range(4) for segment in dataset.collater([i])["net_input"]["source"]]
+    assert batch["net_input"]["source"].shape == (len(segments), 12, longest)
+    rows = zip(segments, batch["net_input"]["source"], batch["net_input"]["padding_mask"])
+    for segment, padded, mask in rows:
+        n = segment.shape[1]
+        assert torch.equal(padded[:, :n], segment)
+        assert not padded[:, n:].any()
+        assert mask.tolist() == [False] * n + [True] * (longest - n)
+    assert dataset.collater([1, 2])["net_input"]["padding_mask"] is None
+
+
+@pytest.mark.parametrize("options", [{}, NOISY, {"views": 2}])
+def test_without_padding_segments_are_cut_to_the_shortest(dataset_of, options):
+    dataset = dataset_of(LONGER, pad=False, **options)
+    batch = dataset.collater(range(4))
+    assert batch["net_input"]["padding_mask"] is None
+    segments = [segment for i in range(4) for segment in dataset.collater([i])["net_input"]["source"]]
+    assert torch.equal(batch["net_input"]["source"], torch.stack([segment[:, :30] for segment in segments]))

@@ -25,7 +25,7 @@ class Noise:
 
 def sources(dataset, index: int) -> torch.Tensor:
     """All views of an item, (segments x views, leads, samples)."""
-    return torch.stack([sample["source"] for sample in dataset[index]])
+    return dataset.collater([index])["net_input"]["source"]
 
 
 @pytest.mark.parametrize("pad_leads", [True, False])
@@ -53,7 +53,7 @@ def test_one_view_is_bit_for_bit_what_seed_epoch_item_and_part_make_of_a_segment
 @pytest.mark.parametrize("view_leads", ["all", "disjoint"])
 def test_a_batch_has_items_then_segments_then_views(dataset_of, pairs, view_leads):
     dataset = dataset_of(ALL, pairs=pairs, views=2, view_leads=view_leads)
-    batch = dataset.collater([dataset[i] for i in (3, 0)])
+    batch = dataset.collater([3, 0])
     n = 2 if pairs else 1
     assert batch["view"].tolist() == [0, 1] * 2 * n
     assert batch["id"].tolist() == [3] * 2 * n + [0] * 2 * n
@@ -69,7 +69,7 @@ def test_a_batch_has_items_then_segments_then_views(dataset_of, pairs, view_lead
 
 def test_segment_row_is_equal_for_views_of_one_segment_only(dataset_of):
     dataset = dataset_of(ALL[::-1], pairs=True, view_leads="single")
-    batch = dataset.collater([dataset[i] for i in range(len(dataset))])
+    batch = dataset.collater(range(len(dataset)))
     key = list(zip(batch["record_id"].tolist(), batch["segment"].tolist()))
     rows = batch["segment_row"].tolist()
     assert len(set(rows)) == len(set(key)) == len(set(zip(rows, key))) == len(ALL)
@@ -155,7 +155,7 @@ def test_transforms_see_all_leads_before_a_view_loses_some(dataset_of):
         def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             return np.broadcast_to(signal_mv.mean(axis=0), signal_mv.shape)  # which one cannot write to
 
-    mean = dataset_of(ALL)[0][0]["source"].mean(dim=0)
+    mean = sources(dataset_of(ALL), 0)[0].mean(dim=0)
     for options in ({"view_leads": "single"}, {"views": 2, "view_leads": "disjoint"}, {"leads": [1, 2]}):
         dataset = dataset_of(ALL, transform=Mean(), **options)
         for view in sources(dataset, 0):
@@ -169,5 +169,5 @@ def test_views_do_not_depend_on_loader_processes(dataset_of):
     dataset = dataset_of(ALL, pairs=True, transform=RLM, views=2, view_leads="disjoint")
     loader = torch.utils.data.DataLoader(dataset, 4, collate_fn=dataset.collater, num_workers=2)
     for batch, start in zip(loader, range(0, len(dataset), 4)):
-        expected = dataset.collater([dataset[i] for i in range(start, min(start + 4, len(dataset)))])
+        expected = dataset.collater(range(start, min(start + 4, len(dataset))))
         assert torch.equal(batch["net_input"]["source"], expected["net_input"]["source"])

@@ -38,7 +38,7 @@ def validate():
         batches = dataset.batch_by_size(dataset.ordered_indices(), max_sentences=batch_size)
         with metrics.aggregate(new_root=True) as root:
             for batch in batches:
-                sample = dataset.collater([dataset[int(i)] for i in batch])
+                sample = dataset.collater(batch)
                 with torch.no_grad():
                     _, _, log = task.valid_step(sample, model, criterion)
                 with metrics.aggregate() as of_batch:

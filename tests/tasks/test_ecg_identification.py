@@ -68,15 +68,20 @@ def task(setup, data):
     return task
 
 
+def everything(dataset) -> dict:
+    """All items of a dataset as one batch."""
+    return dataset.collater(range(len(dataset)))
+
+
 def expected_accuracy(task, subset, per_record=True) -> float:
     """By a slow double loop."""
-    dataset = task.dataset(subset)
+    batch = everything(task.dataset(subset))
+    columns = [batch[key].tolist() for key in ("patient_id", "record_id", "segment", "is_probe")]
     sides = ({}, {})
-    for i in range(len(dataset)):
-        item = dataset[i][0]
-        embedding = F.normalize(item["source"][0, :D].double(), dim=0)
-        key = (item["patient_id"], item["record_id"], 0 if per_record else item["segment"])
-        sides[item["is_probe"]].setdefault(key, []).append(embedding)
+    for source, patient, record, segment, is_probe in zip(batch["net_input"]["source"], *columns):
+        embedding = F.normalize(source[0, :D].double(), dim=0)
+        key = (patient, record, 0 if per_record else segment)
+        sides[is_probe].setdefault(key, []).append(embedding)
     right = 0
     for key, embeddings in sides[1].items():
         similarity = {
@@ -118,21 +123,20 @@ def test_a_perfect_embedding_identifies_everyone(task, build_criterion, validate
         def cosine_logits(self, embedding):
             return embedding
 
-    dataset = task.dataset("valid")
-    patients = iter(torch.tensor([dataset[i][0]["patient_id"] for i in range(len(dataset))]).split(7))
+    patients = iter(everything(task.dataset("valid"))["patient_id"].split(7))
     found = validate(task, build_criterion(task, "arcface"), Oracle().eval(), batch_size=7)
     assert found["accuracy"] == 1
     assert found["loss"] == 0
 
 
 def test_gallery_and_probe_are_one_split_with_their_patients(task):
-    dataset = task.dataset("valid")
-    items = [dataset[i][0] for i in range(len(dataset))]
-    assert [item["is_probe"] for item in items] == [False] * 10 + [True] * 10
-    gallery, probe = ([i["patient_id"] for i in items if i["is_probe"] == side] for side in (False, True))
-    assert gallery == probe
-    assert not {i["record_id"] for i in items[:10]} & {i["record_id"] for i in items[10:]}
-    assert "label" not in items[0]
+    batch = everything(task.dataset("valid"))
+    assert batch["is_probe"].tolist() == [False] * 10 + [True] * 10
+    gallery, probe = batch["patient_id"].split(10)
+    assert torch.equal(gallery, probe)
+    records = batch["record_id"].tolist()
+    assert not set(records[:10]) & set(records[10:])
+    assert "label" not in batch
 
 
 def test_the_authors_comparison_of_class_cosines_is_an_option(setup, data, build_criterion, validate):
@@ -151,7 +155,7 @@ def test_training_has_a_class_for_every_patient_and_logs_its_accuracy(task, buil
     task.load_dataset("train")
     assert task.num_labels == 5
     dataset = task.dataset("train")
-    sample = dataset.collater([dataset[i] for i in range(len(dataset))])
+    sample = everything(dataset)
     assert sample["label"].tolist() == [i for i in range(5) for _ in range(2)]
     assert "is_probe" not in sample
     model = FirstSamples().train()
@@ -170,7 +174,7 @@ def test_a_validation_batch_in_training_logs_the_same_keys_of_the_same_kinds(tas
     logs = []
     for subset in ("train", "valid"):
         dataset = task.dataset(subset)
-        loss, _, log = criterion(model, dataset.collater([dataset[0], dataset[1]]))
+        loss, _, log = criterion(model, dataset.collater([0, 1]))
         loss.backward()
         logs.append({key: getattr(value, "shape", None) for key, value in log.items()})
     assert logs[0] == logs[1]
@@ -206,7 +210,7 @@ def test_manifests_of_the_authors_are_ready_to_train(setup, build_criterion, val
     for split in ("train", "valid"):
         task.load_dataset(split)
     dataset = task.dataset("train")
-    batch = dataset.collater([dataset[i] for i in range(4)])
+    batch = dataset.collater(range(4))
     assert batch["label"].tolist() == [0, 0, 1, 1]
     found = validate(task, build_criterion(task, "arcface"), FirstSamples().eval())
     assert found["accuracy"] == expected_accuracy(task, "valid")

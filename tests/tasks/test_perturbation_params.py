@@ -27,8 +27,8 @@ def mat_files(tmp_path):
 def test_parameters_of_a_configuration_reach_the_segments(setup, mat_files):
     task = setup("ecg_pretraining", mat_files, **MODE, perturbation_params=PARAMETERS)
     task.load_dataset("train")
-    for part in task.dataset("train")[0]:
-        lead_v1 = part["source"][6].numpy()
+    for segment in task.dataset("train").collater([0])["net_input"]["source"].numpy():
+        lead_v1 = segment[6]
         assert (lead_v1 == 0).sum() == 10
         assert 1 < np.abs(lead_v1[lead_v1 != 0] - 9).max() <= 2
 

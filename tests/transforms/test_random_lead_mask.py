@@ -82,7 +82,8 @@ def test_each_lead_of_each_segment_of_a_pair_is_masked_by_itself(probability, pa
     for epoch in range(1, 21):
         dataset.set_epoch(epoch)
         for item in range(len(dataset)):
-            drawn.append(np.concatenate([~part["source"].numpy().any(axis=1) for part in dataset[item]]))
+            source = dataset.collater([item])["net_input"]["source"].numpy()
+            drawn.append(np.concatenate(list(~source.any(axis=2))))
     masked = np.stack(drawn)  # (1000, 2 segments * 12 leads)
     assert masked.shape == (1000, 24)
     assert_share(masked, probability)
