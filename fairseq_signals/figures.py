@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.errors import ConfigError, SignalError
+from fairseq_signals.errors import ConfigError, LeadError, SignalError, optional_library
 from fairseq_signals.evaluation.results import ResultsError
 from fairseq_signals.evaluation.saved import SavedEvaluation
+from fairseq_signals.modules.input_format import SEGMENT_S
 from fairseq_signals.training_log import INNER, TRAIN, Series
 
 if TYPE_CHECKING:
@@ -19,6 +22,25 @@ if TYPE_CHECKING:
 
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.recording import Recording
+
+SHOWN_LEADS = ("I", "II", "V2")
+DPI = 200
+
+
+def require_matplotlib() -> None:
+    """Raise MissingLibraryError where matplotlib is not installed."""
+    optional_library("matplotlib", "a picture", "plot")
+
+
+def save(figure: Figure, out: Path) -> None:
+    """Write a figure in the format of the file's suffix, or leave nothing behind."""
+    kinds = figure.canvas.get_supported_filetypes()
+    kind = out.suffix[1:].lower()
+    if kind not in kinds:
+        raise ConfigError(f"--out {out}: cannot write {out.suffix or 'a file without suffix'}. "
+                          f"Possible: {', '.join(f'.{name}' for name in sorted(kinds))}")  # fmt: skip
+    with whole_file(out) as partial:
+        figure.savefig(partial, format=kind, dpi=DPI)
 
 
 def record_figure(record: Recording, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:
@@ -43,6 +65,43 @@ def record_figure(record: Recording, given: tuple[int, ...] | None = None, start
     shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
     present = parse_leads(list(record.leads))
     return draw_record(signal_mv[:, start:], DEFAULT_FS, present, f"{record.record_id}: {shown}", given)
+
+
+def transforms_figure(
+    record: Recording, seed: int = 1, leads: str | None = None, seconds: float = SEGMENT_S
+) -> Figure:
+    """The picture of what each signal transform does to the beginning of a record.
+
+    Args:
+        record: the recording.
+        seed: of all transforms.
+        leads: what to draw, see `choose_leads`.
+        seconds: how much to draw, at most; transforms see this much too.
+
+    Raises:
+        LeadError: a lead that does not exist, or not in this record.
+    """
+    from fairseq_signals.plots.transforms import draw_transforms, transform_panels
+
+    shown = choose_leads(record, leads)
+    signal_mv = twelve_leads(record)[:, : round(seconds * DEFAULT_FS)]
+    panels = transform_panels(signal_mv, DEFAULT_FS, seed)
+    caption = f"{record.record_id}: {signal_mv.shape[1] / DEFAULT_FS:g} s, seed {seed}"
+    return draw_transforms(signal_mv, DEFAULT_FS, shown, panels, caption)
+
+
+def choose_leads(record: Recording, spec: str | None) -> tuple[int, ...]:
+    """The indices of the leads to draw, all of which the record has; SHOWN_LEADS by default."""
+    if spec is None:
+        present = [name for name in SHOWN_LEADS if name in record.leads] or record.leads[:3]
+        return parse_leads(list(present))
+    chosen = parse_leads(spec)
+    absent = [LEADS[i] for i in chosen if LEADS[i] not in record.leads]
+    if absent:
+        raise LeadError(
+            f"record {record.record_id} has no lead {', '.join(absent)}. It has {', '.join(record.leads)}."
+        )
+    return chosen
 
 
 def saliency_figure(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.out is not None:
         require_out(parser, args.out)
     from fairseq_signals.ecg.leads import parse_leads
-    from fairseq_signals.evaluation.results import write_atomically
+    from fairseq_signals.evaluation.results import csv_lines, write_atomically
     from fairseq_signals.inference.bulk import note_rejected
     from fairseq_signals.inference.gallery import enrolled
     from fairseq_signals.inference.listing import list_recordings, odd_about, patients_of
@@ -101,11 +100,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     note = f"{len(known)} recordings of {gallery.n_patients} patients enrolled, {len(names)} probes"
     print(note + ("" if limit is None else f", accepted from {limit:.4f}"), file=sys.stderr)
     if args.out is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
+        sys.stdout.writelines(csv_lines(lines))
         return code
-    texts: list[str] = []
-    csv.writer(_Appending(texts), lineterminator="\n").writerows(lines)
-    write_atomically(args.out, texts)
+    write_atomically(args.out, csv_lines(lines))
     print(f"wrote {args.out}")
     return code
 
@@ -127,16 +124,6 @@ def _embeddings(
             names.append(name)
             rows.append(found.embedding)
     return names, rows
-
-
-class _Appending:
-    """A file whose writes go to a list."""
-
-    def __init__(self, rows: list[str]):
-        self.rows = rows
-
-    def write(self, text: str) -> None:
-        self.rows.append(text)
 
 
 if __name__ == "__main__":

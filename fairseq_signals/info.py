@@ -5,23 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fairseq_signals.model_arguments import add_model
-
-ARCHITECTURE = (
-    "conv_feature_layers",
-    "extractor_mode",
-    "encoder_layers",
-    "encoder_embed_dim",
-    "encoder_ffn_embed_dim",
-    "encoder_attention_heads",
-    "layer_norm_first",
-    "conv_pos",
-    "conv_pos_groups",
-)
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -42,6 +29,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Print; the exit code is 0."""
     args = build_parser(prog).parse_args(argv)
+    from fairseq_signals.inference.description import lines
     from fairseq_signals.inference.model import ECGModel
 
     found = ECGModel.load(args.checkpoint, labels=args.labels).describe()
@@ -50,64 +38,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     else:
         print("\n".join(lines(found, str(args.checkpoint))))
     return 0
-
-
-def lines(found: dict[str, Any], name: str) -> Iterator[str]:
-    """The description for people; `found` is of `ECGModel.describe`."""
-    yield f"{name}: {headline(found)}"
-    yield ""
-    yield from (f"{key.ljust(12)}  {value}" for key, value in facts(found).items())
-    tables = options(found)
-    yield from _section("architecture", tables.pop("architecture"))
-    if found["labels"]:
-        yield ""
-        yield f"classes ({len(found['labels'])})"
-        width = max(len(entry["label"]) for entry in found["labels"])
-        for entry in found["labels"]:
-            codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
-            yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}, above {entry['threshold']:g}"
-    for title, values in tables.items():
-        yield from _section(title, values)
-
-
-def headline(found: dict[str, Any]) -> str:
-    """What the model is, in a few words; `found` is of `ECGModel.describe`, here and below."""
-    code = " (of the authors' code)" if found["provenance"].get("authors_code") else ""
-    return f"{found['kind']} model{code}, {found['parameters']:,} parameters"
-
-
-def facts(found: dict[str, Any]) -> dict[str, str]:
-    """What the model takes and gives, in words."""
-    seconds = found["segment_samples"] / found["fs"]
-    return {
-        "input": f"{len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV",
-        "segments": f"{found['segment_samples']} samples ({seconds:g} s)",
-        "scaled": "each lead to mean 0 and deviation 1" if found["normalize"] else "no",
-        "embedding": f"{found['embedding_dim']} dimensions",
-    }
-
-
-def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The options of architecture and training, and how far that was, by section; those that are set."""
-    origin = found["provenance"]
-    training, metric = origin.get("training") or {}, origin.get("best_metric")
-    progress = dict(origin.get("progress") or {})
-    if metric and "best" in progress:
-        progress[f"best ({metric})"] = progress.pop("best")
-    tables: dict[str, dict[str, Any]] = {
-        "architecture": {key: found["encoder"].get(key) for key in ARCHITECTURE},
-        "progress and metrics": progress,
-        **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},
-    }
-    return {title: {k: v for k, v in values.items() if v is not None} for title, values in tables.items()}
-
-
-def _section(title: str, values: dict[str, Any]) -> Iterator[str]:
-    if values:
-        yield ""
-        yield title
-        width = max(map(len, values))
-        yield from (f"  {key.ljust(width)}  {value}" for key, value in values.items())
 
 
 if __name__ == "__main__":

@@ -1,29 +1,30 @@
-"""The parts of a report on a training: the model, its training, test results, recordings."""
+"""A report on a training in its parts: the model, its training, test results, recordings."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairseq_signals import __version__
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import FairseqSignalsError, LeadError
-from fairseq_signals.evaluate import table_cells
+from fairseq_signals.evaluation.results import table_cells, write_atomically
 from fairseq_signals.evaluation.saved import SavedEvaluation
 from fairseq_signals.figures import (
     classification_figures,
     identification_figure,
     record_figure,
+    require_matplotlib,
     saliency_figure,
     training_figure,
 )
-from fairseq_signals.info import facts, headline, options
-from fairseq_signals.plot import require_matplotlib
-from fairseq_signals.report_page import Section
-from fairseq_signals.training_log import Series
+from fairseq_signals.inference.description import facts, headline, options
+from fairseq_signals.report_page import Section, page
+from fairseq_signals.report_run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,27 +47,12 @@ SALIENCY = (
 )
 
 
-@dataclass(frozen=True)
-class Run:
-    """What is known of a training; at least one of its checkpoint and its log.
-
-    Attributes:
-        name: of its folder.
-        checkpoint, model: None where there is no checkpoint.
-        series: of the log, see `read_training_log`.
-        no_log: why `series` is empty.
-    """
-
-    name: str
-    checkpoint: Path | None
-    model: ECGModel | None
-    series: dict[str, Series]
-    no_log: str = ""
-
-    @property
-    def kind(self) -> str | None:
-        """Of the model; None where there is none."""
-        return None if self.model is None else self.model.kind
+def write_report(out: Path, run: Run, sections: Sequence[Section]) -> None:
+    """Write the file: it appears when it is complete, or stays what it was."""
+    what = "Training" if run.model is None else headline(run.model.describe())
+    now = datetime.now(timezone.utc)
+    made = f"fairseq-signals {__version__}, report of {now:%Y-%m-%d %H:%M} UTC."
+    write_atomically(out, page(run.name, what[:1].upper() + what[1:], sections, made))
 
 
 def model_section(run: Run) -> Section:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from fairseq_signals import cli, plot, read_recording
+from fairseq_signals import cli, figures, read_recording
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, MissingLibraryError
 
@@ -26,7 +26,7 @@ def two_leads(write_wfdb, ecg_adu, tmp_path):
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Few pixels, which are drawn fast."""
-    monkeypatch.setattr(plot, "DPI", 30)
+    monkeypatch.setattr(figures, "DPI", 30)
 
 
 def run(*arguments) -> int:
@@ -41,7 +41,7 @@ def png_size(path) -> tuple:
 
 def widths(seconds: float) -> set:
     """Pixels of a page with two or four sheets side by side: margins 8 mm, gaps 6 mm, 10 mm for the pulse."""
-    return {int((16 + n * (10 + 25 * seconds) + (n - 1) * 6) / 25.4 * plot.DPI) for n in (2, 4)}
+    return {int((16 + n * (10 + 25 * seconds) + (n - 1) * 6) / 25.4 * figures.DPI) for n in (2, 4)}
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_without_matplotlib_it_says_what_to_install(record, monkeypatch, capsys)
     assert run(record) == 1
     assert "pip install 'fairseq-signals[plot]'" in capsys.readouterr().err
     with pytest.raises(MissingLibraryError, match="a picture needs the library matplotlib"):
-        plot.require_matplotlib()
+        figures.require_matplotlib()
 
 
 def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path, matplotlib):
@@ -147,22 +147,22 @@ def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path, matplotlib):
 
     (tmp_path / "picture.png").write_bytes(b"old")
     with pytest.raises(OSError, match="disk full"):
-        plot.save(Failing(), tmp_path / "picture.png")
+        figures.save(Failing(), tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ConfigError, match=r"cannot write \.txt"):
-        plot.save(Failing(), tmp_path / "picture.txt")
+        figures.save(Failing(), tmp_path / "picture.txt")
 
 
 def test_leads_that_are_drawn_by_default_are_in_the_record(record, two_leads, write_wfdb, ecg_adu, tmp_path):
-    assert plot.choose_leads(read_recording(record), None) == (0, 1, 7)
-    assert plot.choose_leads(read_recording(two_leads), None) == (1,)
+    assert figures.choose_leads(read_recording(record), None) == (0, 1, 7)
+    assert figures.choose_leads(read_recording(two_leads), None) == (1,)
     chest = write_wfdb(tmp_path, "r3", ecg_adu(4, 500), leads=("V6", "V5", "V4", "V3"))
-    assert [LEADS[i] for i in plot.choose_leads(read_recording(chest), None)] == ["V3", "V4", "V5"]
+    assert [LEADS[i] for i in figures.choose_leads(read_recording(chest), None)] == ["V3", "V4", "V5"]
 
 
 def test_a_record_becomes_twelve_leads_at_500_hz(two_leads):
-    signal = plot.twelve_leads(read_recording(two_leads))
+    signal = figures.twelve_leads(read_recording(two_leads))
     assert signal.shape == (12, 1000)
     assert signal.dtype == np.float32
     assert np.flatnonzero(signal.any(axis=1)).tolist() == [1, 10]

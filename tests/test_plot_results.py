@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from fairseq_signals import cli, plot
+from fairseq_signals import cli, figures
 from fairseq_signals.evaluation.results import Evaluation
 from fairseq_signals.evaluation.saved import write_evaluation
+from fairseq_signals.training_log import read_training_log
 
 pytest.importorskip("matplotlib")
 
@@ -15,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch, tmp_path):
     """Few pixels, which are drawn fast; and files land in a folder of the test."""
-    monkeypatch.setattr(plot, "DPI", 30)
+    monkeypatch.setattr(figures, "DPI", 30)
     monkeypatch.chdir(tmp_path)
 
 
@@ -100,8 +101,8 @@ def test_a_training_is_drawn_from_what_has_most_entries(tmp_path, capsys):
     )
     assert run("training", "run") == 0
     assert (tmp_path / "run_training.png").read_bytes().startswith(PNG)
-    series = plot.read_training_log(tmp_path / "run")
-    (axes,) = plot.training_figure(series, "run").axes
+    series = read_training_log(tmp_path / "run")
+    (axes,) = figures.training_figure(series, "run").axes
     assert axes.lines[0].get_ydata().tolist() == [1, 1, 1]
     assert run("training", tmp_path / "raw") == 1
     assert "there is no such log" in capsys.readouterr().err

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluate import evaluate, result_rows, table
+from fairseq_signals.evaluation.evaluate import evaluate
 from fairseq_signals.evaluation.predict import parse_lead_sets
-from fairseq_signals.evaluation.results import write_results
+from fairseq_signals.evaluation.results import result_rows, table, write_results
 
 
 def evaluate_models(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -20,6 +20,9 @@ from fairseq_signals.modules.input_format import InputFormat
 if TYPE_CHECKING:
     import torch
 
+#: Those of the paper (Sec. 4), as `parse_lead_sets` takes them.
+DEFAULT_LEAD_SETS = ",".join(LEAD_SETS)
+
 
 def parse_lead_sets(specs: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Lead indices by the lead set's label, in the order given.

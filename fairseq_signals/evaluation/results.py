@@ -1,20 +1,30 @@
-"""Result rows: a JSON list of what `fairseq-signals evaluate` measured, and plain tables of them."""
+"""Results: a JSON list of what `fairseq-signals evaluate` measured, tables of it, lines of CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 
+from fairseq_signals.data.people import unknown_patients
 from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import FairseqSignalsError
 
+METRIC_TITLES = {
+    "cinc_score": "CinC score",
+    "macro_auroc": "macro AUROC",
+    "macro_auprc": "macro AUPRC",
+    "accuracy": "accuracy",
+    "chance": "chance level",
+}
 REQUIRED = ("method", "task", "leads", "metric", "value", "n")
 #: Two rows that agree in these are one measurement; `seed` may be absent.
 IDENTITY = ("method", "task", "leads", "metric", "seed")
@@ -104,6 +114,17 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> None:
         file.writelines(pieces)
 
 
+def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Each row as a line of CSV."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        writer.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:
     """What a row measures, by which a second measurement replaces the first."""
     return tuple(row.get(key) for key in IDENTITY)
@@ -121,6 +142,35 @@ def mean_over_seeds(values: Iterable[float]) -> tuple[float, float]:
 
     half_width = t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
     return float(found.mean()), float(half_width)
+
+
+def table(outcome: Evaluation) -> str:
+    """One line a lead set, one column a metric, and the mean over lead sets where there are several."""
+    return format_table(*table_cells(outcome.values))
+
+
+def table_cells(measured: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of that table; `measured` is the metrics by lead set."""
+    metrics = list(dict.fromkeys(name for values in measured.values() for name in values))
+    columns = [[values[name] for values in measured.values()] for name in metrics]
+    leads = list(measured)
+    if len(leads) > 1:
+        leads, columns = [*leads, "mean"], [[*column, float(np.mean(column))] for column in columns]
+    cells = [[name, *map(format_value, line)] for name, line in zip(leads, zip(*columns))]
+    return ["leads", *(METRIC_TITLES.get(name, name) for name in metrics)], cells
+
+
+def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a results file: method, task, leads, metric, value, n; seed if it is given.
+
+    Where patients are not known, `records_without_patient` tells for how many records.
+    """
+    n_unknown, _ = unknown_patients(outcome.patients)
+    more = {"records_without_patient": n_unknown or None, "seed": seed}
+    for leads, values in outcome.values.items():
+        for metric, value in values.items():
+            row = {"method": method, "task": outcome.task, "leads": leads, "metric": metric, "value": value}
+            yield {**row, "n": outcome.n, **{key: n for key, n in more.items() if n is not None}}
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from fairseq_signals import cli, plot
+from fairseq_signals import cli, figures
 from fairseq_signals.errors import CheckpointError, ConfigError, LabelError, SignalError
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.recording import Recording
@@ -88,7 +88,7 @@ def test_what_has_no_classes_has_no_saliency(checkpoints, classifier):
 
 def test_the_command_draws_it(checkpoints, write_wfdb, ecg_adu, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(plot, "DPI", 30)
+    monkeypatch.setattr(figures, "DPI", 30)
     record = write_wfdb(tmp_path, "r1", ecg_adu(12, 3000))
     names = tmp_path / "labels.csv"
     names.write_text("index,name,abbreviation,codes\n0,a,AF,1\n1,b,NSR,2\n2,c,PVC,4\n")

@@ -84,7 +84,7 @@ def test_a_file_is_complete_or_what_it_was(make_run, monkeypatch, tmp_path):
         yield "half"
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr("fairseq_signals.report.page", broken)
+    monkeypatch.setattr("fairseq_signals.report_sections.page", broken)
     with pytest.raises(RuntimeError):
         run_report(run, "--out", out)
     assert out.read_text() == before

@@ -1,0 +1,72 @@
+"""A fine-tuned checkpoint tested on lead sets: its kind decides which task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.evaluation.classification import evaluate_classification
+from fairseq_signals.evaluation.identification import evaluate_identification
+from fairseq_signals.evaluation.predict import predict
+from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.modules.checkpoint import load_model
+from fairseq_signals.modules.device import check_device
+from fairseq_signals.modules.heads import ECGIdentifier
+from fairseq_signals.modules.input_format import input_format
+
+
+def evaluate(
+    checkpoint: Path,
+    manifests: Path,
+    lead_sets: dict[str, tuple[int, ...]],
+    split: str = "test",
+    per: str = "record",
+    batch_size: int = 64,
+    device: str = "cpu",
+    threshold: float = 0.5,
+    features: str = "embedding",
+) -> Evaluation:
+    """Test a checkpoint on one split of a manifest folder; its kind decides which task.
+
+    Args:
+        checkpoint: a fine-tuned model, of ours or of the authors' code.
+        manifests: folder with `<split>.tsv` and `labels.csv`, or with `<split>_gallery.tsv` and
+            `<split>_probe.tsv`.
+        lead_sets: from `parse_lead_sets`.
+        split: which manifest.
+        per: "record" averages the segments of a record, "segment" takes each by itself.
+        batch_size: segments a forward pass.
+        device: a PyTorch device.
+        threshold: probability above which a class is predicted, for the CinC score.
+        features: what identification compares: "embedding", L2-normalised (the paper), or "class_cosine",
+            the cosines with the training patients' directions, as they are (the authors' code).
+    """
+    check_device(device)
+    model, info = load_model(checkpoint, device=device)
+    form = input_format(info)
+
+    if info.kind == "classification" and features != "embedding":
+        raise ConfigError(f"--features {features} is for identification, but {checkpoint} is a classifier")
+    compute: Callable[..., Any] = model
+    if isinstance(model, ECGIdentifier) and features == "class_cosine":
+        identifier = model
+
+        def compute(source: Any, padding_mask: Any = None) -> Any:
+            return identifier.cosine_logits(identifier(source, padding_mask))
+
+    def predict_all(manifest: Manifest) -> np.ndarray:
+        return predict(compute, manifest, lead_sets, batch_size, device, form)
+
+    if info.kind == "classification":
+        return evaluate_classification(predict_all, manifests, list(lead_sets), split, per, threshold)
+    if info.kind == "identification":
+        normalize = features == "embedding"
+        return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)
+    raise CheckpointError(
+        f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
+    )

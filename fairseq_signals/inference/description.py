@@ -1,0 +1,76 @@
+"""What a model is, in words and tables, out of `ECGModel.describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+ARCHITECTURE = (
+    "conv_feature_layers",
+    "extractor_mode",
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "layer_norm_first",
+    "conv_pos",
+    "conv_pos_groups",
+)
+
+
+def lines(found: dict[str, Any], name: str) -> Iterator[str]:
+    """The description for people; `found` is of `ECGModel.describe`."""
+    yield f"{name}: {headline(found)}"
+    yield ""
+    yield from (f"{key.ljust(12)}  {value}" for key, value in facts(found).items())
+    tables = options(found)
+    yield from _section("architecture", tables.pop("architecture"))
+    if found["labels"]:
+        yield ""
+        yield f"classes ({len(found['labels'])})"
+        width = max(len(entry["label"]) for entry in found["labels"])
+        for entry in found["labels"]:
+            codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
+            yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}, above {entry['threshold']:g}"
+    for title, values in tables.items():
+        yield from _section(title, values)
+
+
+def headline(found: dict[str, Any]) -> str:
+    """What the model is, in a few words; `found` is of `ECGModel.describe`, here and below."""
+    code = " (of the authors' code)" if found["provenance"].get("authors_code") else ""
+    return f"{found['kind']} model{code}, {found['parameters']:,} parameters"
+
+
+def facts(found: dict[str, Any]) -> dict[str, str]:
+    """What the model takes and gives, in words."""
+    seconds = found["segment_samples"] / found["fs"]
+    return {
+        "input": f"{len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV",
+        "segments": f"{found['segment_samples']} samples ({seconds:g} s)",
+        "scaled": "each lead to mean 0 and deviation 1" if found["normalize"] else "no",
+        "embedding": f"{found['embedding_dim']} dimensions",
+    }
+
+
+def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options of architecture and training, and how far that was, by section; those that are set."""
+    origin = found["provenance"]
+    training, metric = origin.get("training") or {}, origin.get("best_metric")
+    progress = dict(origin.get("progress") or {})
+    if metric and "best" in progress:
+        progress[f"best ({metric})"] = progress.pop("best")
+    tables: dict[str, dict[str, Any]] = {
+        "architecture": {key: found["encoder"].get(key) for key in ARCHITECTURE},
+        "progress and metrics": progress,
+        **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},
+    }
+    return {title: {k: v for k, v in values.items() if v is not None} for title, values in tables.items()}
+
+
+def _section(title: str, values: dict[str, Any]) -> Iterator[str]:
+    if values:
+        yield ""
+        yield title
+        width = max(map(len, values))
+        yield from (f"  {key.ljust(width)}  {value}" for key, value in values.items())
