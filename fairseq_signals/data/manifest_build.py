@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections import Counter
@@ -20,7 +19,7 @@ from fairseq_signals.data.metadata import Selection, python_lists, python_values
 from fairseq_signals.data.people import People, unknown_patients
 from fairseq_signals.data.recordings import Corpus, CorpusRecord, SegmentList
 from fairseq_signals.data.where import Where, attribute_names, attribute_values
-from fairseq_signals.errors import FairseqSignalsError, ManifestError
+from fairseq_signals.errors import FairseqSignalsError, ManifestError, did_you_mean
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,8 +82,7 @@ def _attribute(table: pa.Table, name: str) -> dict[str, str]:
     """An attribute of the records that have it."""
     names = attribute_names(table)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
+        guess = did_you_mean(name, names)
         raise ManifestError(
             f"no record has the attribute {name}; there is {', '.join(names) or 'none'}{guess}"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from fairseq_signals.data.keyed_table import PATIENT, RECORD, KeyedTable, plain_
 from fairseq_signals.data.labels import COLUMNS, LabelTable, split_codes
 from fairseq_signals.data.people import stands_in
 from fairseq_signals.data.recordings import Corpus
-from fairseq_signals.errors import LabelError, ManifestError
+from fairseq_signals.errors import LabelError, ManifestError, did_you_mean
 
 #: Columns of a table of labels that are looked for where none is named.
 LABEL_COLUMNS = ("labels", "label")
@@ -144,8 +143,7 @@ def require_likelihood(corpus: Corpus, least: float) -> str:
 
 def _require_column(table: KeyedTable, name: str) -> None:
     if name not in table.columns or name == table.key:
-        near = difflib.get_close_matches(name, table.columns, n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
+        guess = did_you_mean(name, table.columns)
         raise LabelError(f"{table.path}:1: no column {name} among {', '.join(table.columns)}{guess}")
     if "|" in name:
         raise LabelError(f"{table.path}:1: column {name!r} cannot name a class; take out |")
