@@ -160,8 +160,9 @@ class ECGDataset(torch.utils.data.Dataset):
         }
         if self.is_probe is not None:
             columns["is_probe"] = self.is_probe[rows]
-        mask = np.arange(source.shape[2]) >= self.lengths[rows, None]
-        padding_mask = torch.from_numpy(mask) if mask[:, -1].any() else None
+        lengths, padding_mask = self.lengths[rows, None], None
+        if lengths.min() < source.shape[2]:
+            padding_mask = torch.from_numpy(np.arange(source.shape[2]) >= lengths)
         batch = ReadyBatch(net_input={"source": source, "padding_mask": padding_mask}, subset=self.subset)
         batch.place = place
         batch.update((key, torch.from_numpy(column)) for key, column in columns.items())
