@@ -45,10 +45,10 @@ def make_model(size: str) -> Any:
     import torch
 
     from fairseq_signals import ECGModel
+    from fairseq_signals.checkpoints.input_format import InputFormat
     from fairseq_signals.modules.encoder import ECGEncoder
     from fairseq_signals.modules.encoder_config import EncoderConfig
     from fairseq_signals.modules.heads import PooledEncoder
-    from fairseq_signals.modules.input_format import InputFormat
 
     torch.manual_seed(0)
     return ECGModel(PooledEncoder(ECGEncoder(EncoderConfig(**SIZES[size]))), "pretraining", InputFormat())
@@ -56,9 +56,9 @@ def make_model(size: str) -> Any:
 
 def inputs(form: str, n: int, folder: Path) -> Any:
     """The recordings, and the sampling rate of arrays."""
-    from fairseq_signals.data.store import StoreRow, write_shard
     from fairseq_signals.ecg.leads import LEADS
     from fairseq_signals.inference.sources import store_records
+    from fairseq_signals.store.reading import StoreRow, write_shard
 
     adu = synthetic(n)
     if form == "array":

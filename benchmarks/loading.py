@@ -35,9 +35,9 @@ FORMS = ("ours", "reference")
 
 
 def our_loading(begin: Callable[[], None], folder: str, workers: int, batches: int) -> Dict[str, Any]:
-    from fairseq_signals.data.dataset import ECGDataset
-    from fairseq_signals.data.manifest import read_manifest
-    from fairseq_signals.data.segments import SegmentReader
+    from fairseq_signals.batches.dataset import ECGDataset
+    from fairseq_signals.batches.segments import SegmentReader
+    from fairseq_signals.manifest.table import read_manifest
     from fairseq_signals.transforms.base import Compose, Sometimes
     from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
 

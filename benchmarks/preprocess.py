@@ -36,8 +36,8 @@ FORMS = ("ours", "ours flac", "reference")
 
 
 def ours(begin: Callable[[], None], root: str, dest: str, n: int, workers: int, codec: str) -> Dict[str, Any]:
-    from fairseq_signals.data.build import build_store
-    from fairseq_signals.data.rows import BuildOptions, iter_folder
+    from fairseq_signals.store.building import build_store
+    from fairseq_signals.store.conversion import BuildOptions, iter_folder
 
     begin()
     items = islice(iter_folder(Path(root), "benchmark"), n)
@@ -79,8 +79,8 @@ def reference_manifests(begin: Callable[[], None], store: str, dest: str) -> Dic
 
 def corpus(begin: Callable[[], None], dest: str, n: int) -> Dict[str, Any]:
     """At least `n` synthetic records of 10 s."""
-    from fairseq_signals.ecg.synthetic import CorpusConfig
-    from fairseq_signals.ecg.synthetic.writer import write_corpus
+    from fairseq_signals.synthetic import CorpusConfig
+    from fairseq_signals.synthetic.writer import write_corpus
 
     begin()
     config = CorpusConfig(patients=-(-n // 2), sessions=(2, 2), seed=1)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 if TYPE_CHECKING:
+    from fairseq_signals.checkpoints.loading import load_model
     from fairseq_signals.inference.embedder import ECGEmbedder
     from fairseq_signals.inference.gallery import Gallery
     from fairseq_signals.inference.listing import read_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.recording import Recording
     from fairseq_signals.inference.sources import StoreRecord, read_recording
-    from fairseq_signals.modules.checkpoint import load_model
 
 __all__ = [
     "ECGEmbedder",
@@ -41,7 +41,7 @@ _MODULES = {
     "Gallery": "inference.gallery",
     "Recording": "inference.recording",
     "StoreRecord": "inference.sources",
-    "load_model": "modules.checkpoint",
+    "load_model": "checkpoints.loading",
     "read_recording": "inference.sources",
     "read_recordings": "inference.listing",
 }

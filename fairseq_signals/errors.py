@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 
-from fairseq_signals.ecg.reasons import REASONS, UNREADABLE
+from fairseq_signals.store.reasons import REASONS, UNREADABLE
 
 
 def did_you_mean(name: str, known: Iterable[str], form: str = "; {}", cutoff: float = 0.5) -> str:

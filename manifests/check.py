@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.data.manifest import STORE
-from fairseq_signals.data.manifest_build import run_script
-from fairseq_signals.data.manifest_check import check_sets
-from fairseq_signals.data.manifest_set import PRETRAIN, ManifestSet, count_rows, read_set
-from fairseq_signals.data.people import unknown_patients
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.manifest.building import run_script
+from fairseq_signals.manifest.checking import check_sets
+from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, count_rows, read_set
+from fairseq_signals.manifest.people import unknown_patients
+from fairseq_signals.manifest.table import STORE
 
 
 def build_parser() -> argparse.ArgumentParser:

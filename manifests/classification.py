@@ -12,25 +12,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairseq_signals.data.labels import LabelTable, find_table, parse_target, read_labels, read_weights
-from fairseq_signals.data.manifest_build import (
+from fairseq_signals.errors import ConfigError, LabelError
+from fairseq_signals.manifest.building import (
     add_common_arguments,
     finish,
     load_corpus,
     run_script,
     tail_note,
 )
-from fairseq_signals.data.manifest_set import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
-from fairseq_signals.data.record_labels import (
+from fairseq_signals.manifest.folder import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
+from fairseq_signals.manifest.labels import LabelTable, find_table, parse_target, read_labels, read_weights
+from fairseq_signals.manifest.record_labels import (
     STATEMENTS,
     format_labels,
     label_records,
     require_likelihood,
 )
-from fairseq_signals.data.recordings import Corpus, SegmentList
-from fairseq_signals.data.split_table import split_by_attribute, split_by_table
-from fairseq_signals.data.splits import parse_shares, split_keys
-from fairseq_signals.errors import ConfigError, LabelError
+from fairseq_signals.manifest.recordings import Corpus, SegmentList
+from fairseq_signals.manifest.split_table import split_by_attribute, split_by_table
+from fairseq_signals.manifest.splits import parse_shares, split_keys
 
 SPLITS = ("train", "valid", "test")
 TABLES = Path(__file__).resolve().parent / "labels"

@@ -11,17 +11,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fairseq_signals.data.manifest_build import (
+from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.manifest.building import (
     add_common_arguments,
     finish,
     load_corpus,
     run_script,
     tail_note,
 )
-from fairseq_signals.data.manifest_set import IDENTIFICATION
-from fairseq_signals.data.recordings import Corpus, CorpusRecord
-from fairseq_signals.data.splits import hash_order, split_keys
-from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.manifest.folder import IDENTIFICATION
+from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
+from fairseq_signals.manifest.splits import hash_order, split_keys
 
 SPLITS = ("train", "valid", "test")
 

@@ -11,17 +11,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.data.exclusion import exclude_held_out
-from fairseq_signals.data.manifest_build import (
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.manifest.building import (
     add_common_arguments,
     finish,
     load_corpus,
     run_script,
     tail_note,
 )
-from fairseq_signals.data.manifest_set import PRETRAIN
-from fairseq_signals.data.splits import split_keys
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.manifest.exclusion import exclude_held_out
+from fairseq_signals.manifest.folder import PRETRAIN
+from fairseq_signals.manifest.splits import split_keys
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fairseq_signals.data.folder_cli import preprocess_files
+from fairseq_signals.commands.preprocess_folder import preprocess_files
 
 SUFFIXES = (".mat",)
 

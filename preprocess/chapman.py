@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.csv_table import read_rows
-from fairseq_signals.data.rows import Item, iter_folder
-from fairseq_signals.ecg.header import parse_comments, read_header
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import SignalError, StoreError
+from fairseq_signals.formats.wfdb_header import parse_comments, read_header
+from fairseq_signals.store.conversion import Item, iter_folder
+from fairseq_signals.store.csv_table import read_rows
 
 FOLDER = "WFDBRecords"
 CONDITIONS = "ConditionNames_SNOMED-CT.csv"

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import NOT_DOWNLOADED, add_partial_argument, without_absent
-from fairseq_signals.data.csv_table import TableRow, read_rows
-from fairseq_signals.data.rows import Item
-from fairseq_signals.ecg.readers import load_reader
-from fairseq_signals.ecg.reasons import UNREADABLE
+from fairseq_signals.commands.absent_records import NOT_DOWNLOADED, add_partial_argument, without_absent
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import StoreError
+from fairseq_signals.formats.registry import load_reader
+from fairseq_signals.store.conversion import Item
+from fairseq_signals.store.csv_table import TableRow, read_rows
+from fairseq_signals.store.reasons import UNREADABLE
 
 TABLE = "exams.csv"
 SOURCE = "code15"
@@ -99,7 +99,7 @@ def find_parts(root: Path) -> dict[str, Part]:
 
 
 def _read_part(path: Path) -> Part:
-    from fairseq_signals.ecg.readers.code15_hdf5 import read_contents
+    from fairseq_signals.formats.code15_hdf5 import read_contents
 
     nothing = np.zeros(0, np.int64)
     try:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fairseq_signals.data.folder_cli import preprocess_files
-from fairseq_signals.ecg.readers.detect import is_dicom
+from fairseq_signals.commands.preprocess_folder import preprocess_files
+from fairseq_signals.formats.detect import is_dicom
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 

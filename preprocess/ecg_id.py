@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run
-from fairseq_signals.data.corpus_table import absent_from_list, add_partial_argument, without_absent
-from fairseq_signals.data.rows import list_folder
+from fairseq_signals.commands.absent_records import absent_from_list, add_partial_argument, without_absent
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run
 from fairseq_signals.errors import StoreError
+from fairseq_signals.store.conversion import list_folder
 
 SOURCE = "ecg-id"
 PERSON = re.compile(r"Person_\d+")

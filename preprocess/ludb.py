@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import add_partial_argument, not_downloaded, without_absent
-from fairseq_signals.data.csv_table import TableRow, read_rows
-from fairseq_signals.data.record_table import RecordTable, join_table
-from fairseq_signals.data.rows import list_folder
+from fairseq_signals.commands.absent_records import add_partial_argument, not_downloaded, without_absent
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.ecg.record import parse_age, parse_sex
 from fairseq_signals.errors import StoreError
+from fairseq_signals.store.conversion import list_folder
+from fairseq_signals.store.csv_table import TableRow, read_rows
+from fairseq_signals.store.record_table import RecordTable, join_table
 
 TABLE = "ludb.csv"
 FOLDER = "data"

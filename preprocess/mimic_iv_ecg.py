@@ -20,11 +20,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import add_partial_argument, not_downloaded, sizes, without_absent
-from fairseq_signals.data.csv_table import TableRow, read_rows
-from fairseq_signals.data.rows import Item
+from fairseq_signals.commands.absent_records import (
+    add_partial_argument,
+    not_downloaded,
+    sizes,
+    without_absent,
+)
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import StoreError
+from fairseq_signals.store.conversion import Item
+from fairseq_signals.store.csv_table import TableRow, read_rows
 
 SOURCE = "mimic-iv-ecg"
 RECORDS = "record_list.csv"

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.record_table import join_table, read_record_table
-from fairseq_signals.data.rows import Item, item_of
-from fairseq_signals.ecg.folder import WITHOUT_HEADER, FoundRecord, iter_records
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import StoreError
+from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
+from fairseq_signals.store.conversion import Item, item_of
+from fairseq_signals.store.record_table import join_table, read_record_table
 
 #: Name of each subset, as `source` in the store, and the name of its folder in the challenge.
 SUBSETS = {

@@ -14,11 +14,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run
-from fairseq_signals.data.csv_table import read_rows
-from fairseq_signals.data.rows import Item
-from fairseq_signals.ecg.readers import load_reader
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run
 from fairseq_signals.errors import StoreError
+from fairseq_signals.formats.registry import load_reader
+from fairseq_signals.store.conversion import Item
+from fairseq_signals.store.csv_table import read_rows
 
 TABLE = "exams.csv"
 SIGNALS = "exams.hdf5"
@@ -48,7 +48,7 @@ def list_exams(root: Path) -> Iterator[Item]:
     Raises:
         StoreError: a file is missing or malformed, or the two do not have the same exams.
     """
-    from fairseq_signals.ecg.readers.code15_hdf5 import read_contents
+    from fairseq_signals.formats.code15_hdf5 import read_contents
 
     path = Path(os.path.abspath(root / SIGNALS))
     if not path.is_file():

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.data.build_cli import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.data.corpus_table import add_partial_argument, not_downloaded, without_absent
-from fairseq_signals.data.csv_table import read_rows
-from fairseq_signals.data.record_table import RecordTable, join_table
-from fairseq_signals.data.rows import iter_folder
+from fairseq_signals.commands.absent_records import add_partial_argument, not_downloaded, without_absent
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import StoreError
+from fairseq_signals.store.conversion import iter_folder
+from fairseq_signals.store.csv_table import read_rows
+from fairseq_signals.store.record_table import RecordTable, join_table
 
 TABLE = "metadata.csv"
 SUFFIX = ".h5"

@@ -12,9 +12,9 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
-from fairseq_signals.data.build_cli import run
-from fairseq_signals.data.folder_cli import folder_parser, store_folder
-from fairseq_signals.data.rows import Item, iter_folder
+from fairseq_signals.commands.preprocess_folder import folder_parser, store_folder
+from fairseq_signals.commands.store_arguments import run
+from fairseq_signals.store.conversion import Item, iter_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

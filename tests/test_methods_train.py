@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from fairseq_signals.modules.checkpoint import load_model
+from fairseq_signals.checkpoints.loading import load_model
 
 METHODS = {
     "w2v": "w2v",

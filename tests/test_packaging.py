@@ -88,7 +88,8 @@ def test_wheel_states_version_license_and_command(wheel):
     assert f"\nVersion: {fairseq_signals.__version__}\n" in metadata
     assert "\nLicense-Expression: MIT\n" in metadata
     assert any(name.startswith(f"{info}/") and name.endswith("LICENSE") for name in wheel.namelist())
-    assert "fairseq-signals = fairseq_signals.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "fairseq-signals = fairseq_signals.commands.main:main" in entry_points
 
 
 def test_wheel_built_from_the_source_archive_is_the_wheel_built_from_the_checkout(wheel, sdist_dir, tmp_path):

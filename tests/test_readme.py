@@ -68,7 +68,7 @@ def of_program(name: str) -> list:
 def help_text(*command: str) -> str:
     """What `python COMMAND --help` prints; it runs in this process, as starting Python takes long."""
     ours = command[0] == "-m"
-    script = ROOT / "fairseq_signals" / "cli.py" if ours else ROOT / command[0]
+    script = ROOT / "fairseq_signals" / "commands" / "main.py" if ours else ROOT / command[0]
     shown, before = io.StringIO(), (sys.argv, [*sys.path])
     sys.argv = [str(script), *command[2:], "--help"]
     sys.path.insert(0, str(ROOT if ours else script.parent))
@@ -115,7 +115,7 @@ def test_scripts_in_the_documentation_exist_and_have_those_options(words):
 @pytest.mark.parametrize("words", of_program("fairseq-signals"))
 def test_subcommands_in_the_documentation_exist_and_have_those_options(words):
     n_names = 2 if words[1] in ("preprocess", "manifest", "plot") else 1
-    check_options(["-m", "fairseq_signals.cli", *words[1 : 1 + n_names]], words[1 + n_names :])
+    check_options(["-m", "fairseq_signals.commands.main", *words[1 : 1 + n_names]], words[1 + n_names :])
 
 
 @pytest.mark.parametrize("words", of_program("pip"))

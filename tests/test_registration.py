@@ -50,8 +50,8 @@ def modules(package):
             pass
 
 modules(fairseq_signals.ecg)
-for name in ("store", "build", "manifest", "manifest_build", "labels"):
-    importlib.import_module("fairseq_signals.data." + name)
+for name in ("store.reading", "store.building", "manifest.table", "manifest.building", "manifest.labels"):
+    importlib.import_module("fairseq_signals." + name)
 light = sorted({"torch", "fairseq"} & set(sys.modules))
 
 sys.modules["fairseq"] = None  # as where it is not installed

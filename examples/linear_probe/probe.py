@@ -23,14 +23,14 @@ import torch
 from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
-from fairseq_signals.data.labels import read_labels
-from fairseq_signals.data.manifest import Manifest, read_manifest
-from fairseq_signals.data.segments import SegmentReader, normalize_leads
+from fairseq_signals.batches.segments import SegmentReader, normalize_leads
 from fairseq_signals.errors import FairseqSignalsError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.predict import parse_lead_sets, predict
 from fairseq_signals.evaluation.results import Evaluation, result_rows, table, write_results
+from fairseq_signals.manifest.labels import read_labels
+from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.modules.pooling import mean_over_frames
 
 HEADS = ("logistic", "attentive")

@@ -14,10 +14,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_signals.ecg.synthetic import SNOMED_CODES, CorpusConfig
-from fairseq_signals.ecg.synthetic.wfdb_files import NOTICE
-from fairseq_signals.ecg.synthetic.writer import write_corpus
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.synthetic import SNOMED_CODES, CorpusConfig
+from fairseq_signals.synthetic.wfdb_files import NOTICE
+from fairseq_signals.synthetic.writer import write_corpus
 
 
 def parse_sessions(text: str) -> tuple[int, int]:

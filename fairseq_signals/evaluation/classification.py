@@ -8,12 +8,12 @@ from typing import Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.labels import SINUS_RHYTHM, class_names, multi_hot, read_labels, read_weights
-from fairseq_signals.data.manifest import STORE, Manifest
-from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
 from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.manifest.labels import SINUS_RHYTHM, class_names, multi_hot, read_labels, read_weights
+from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.data.manifest import Manifest
+from fairseq_signals.checkpoints.input_format import input_format
+from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.predict import predict
 from fairseq_signals.evaluation.results import Evaluation
-from fairseq_signals.modules.checkpoint import load_model
+from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import ECGIdentifier
-from fairseq_signals.modules.input_format import input_format
 
 
 def evaluate(

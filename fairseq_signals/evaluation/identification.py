@@ -8,10 +8,10 @@ from typing import Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.manifest import Manifest
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.evaluation.predict import items_of, read_split
 from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.metrics.identification import chance_level, mean_by_record, rank1_accuracy
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.manifest import Manifest, read_manifest
-from fairseq_signals.data.segments import SegmentReader, normalize_leads
+from fairseq_signals.batches.segments import SegmentReader, normalize_leads
+from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
-from fairseq_signals.modules.input_format import InputFormat
+from fairseq_signals.manifest.table import Manifest, read_manifest
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from fairseq_signals.data.people import unknown_patients
-from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.files import whole_file
+from fairseq_signals.manifest.people import unknown_patients
 
 METRIC_TITLES = {
     "cinc_score": "CinC score",

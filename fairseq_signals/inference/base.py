@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
+from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.checkpoints.loading import Checkpoint, build_model
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.inference.classes import Classes
 from fairseq_signals.inference.provenance import fingerprint, to_share
-from fairseq_signals.modules.checkpoint import Checkpoint, build_model
 from fairseq_signals.modules.heads import PooledEncoder
-from fairseq_signals.modules.input_format import InputFormat
 
 
 class LoadedModel:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairseq_signals.data.labels import LabelTable, class_names, read_labels
 from fairseq_signals.errors import CheckpointError, LabelError
+from fairseq_signals.manifest.labels import LabelTable, class_names, read_labels
 
 if TYPE_CHECKING:
-    from fairseq_signals.modules.checkpoint import Checkpoint
+    from fairseq_signals.checkpoints.loading import Checkpoint
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import (
     CheckpointError,
     ConfigError,
@@ -31,6 +30,7 @@ from fairseq_signals.errors import (
     SignalWarning,
     optional_library,
 )
+from fairseq_signals.files import whole_file
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.pipeline import Outputs, run

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fairseq_signals.data.whole_file import whole_file
 from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.files import whole_file
 from fairseq_signals.inference.results import Match
 from fairseq_signals.metrics.identification import l2_normalize, nearest_by_patient
 from fairseq_signals.metrics.verification import false_match_threshold

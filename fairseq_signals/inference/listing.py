@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fairseq_signals.data.csv_table import read_table
-from fairseq_signals.ecg.folder import WITHOUT_HEADER, iter_records
 from fairseq_signals.ecg.leads import parse_leads
-from fairseq_signals.ecg.readers.detect import (
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
+from fairseq_signals.formats.detect import (
     HEADER,
     MANY_RECORDS,
     SUFFIXES,
@@ -21,12 +20,13 @@ from fairseq_signals.ecg.readers.detect import (
     header_of,
     is_dicom,
 )
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
+from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
 from fairseq_signals.inference.recording import Recording, from_record
 from fairseq_signals.inference.sources import Opener, StoreRecord, split_place
+from fairseq_signals.store.csv_table import read_table
 
 if TYPE_CHECKING:
-    from fairseq_signals.ecg.readers.code15_hdf5 import Tracings
+    from fairseq_signals.formats.code15_hdf5 import Tracings
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _MANY_OF_ONE = 100  # recordings of a person, from which the folders may stand for something else
@@ -174,7 +174,7 @@ def _exams(path: Path) -> Tracings | None:
     """What a file of many records holds; None for others, and for those that cannot be read."""
     try:
         if detect_reader(path) in MANY_RECORDS:
-            from fairseq_signals.ecg.readers.code15_hdf5 import read_contents
+            from fairseq_signals.formats.code15_hdf5 import read_contents
 
             return read_contents(path)
     except FairseqSignalsError:
@@ -183,8 +183,8 @@ def _exams(path: Path) -> Tracings | None:
 
 
 def _of_store(path: Path) -> Iterator[ListedRecording]:
-    from fairseq_signals.data.people import patient_key
-    from fairseq_signals.data.store import RecordStore
+    from fairseq_signals.manifest.people import patient_key
+    from fairseq_signals.store.reading import RecordStore
 
     columns = ("shard", "row", "source", "record_id", "patient_id")
     for batch in RecordStore(path).metadata(columns).to_batches():
@@ -198,7 +198,7 @@ def _of_manifest(path: Path) -> Iterator[ListedRecording]:
 
     Of `.mat` files of the authors' scripts, the first segment that is listed stands for its recording.
     """
-    from fairseq_signals.data.manifest import STORE, parse_path, read_manifest
+    from fairseq_signals.manifest.table import STORE, parse_path, read_manifest
 
     manifest, seen = read_manifest(path), set()
     for place, record_id, patient_id in zip(manifest.paths, manifest.record_ids, manifest.patient_ids):

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_signals.checkpoints.input_format import input_format
+from fairseq_signals.checkpoints.loading import build_model, load_checkpoint
 from fairseq_signals.ecg.resample import rate_ratio
 from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
 from fairseq_signals.inference.base import LoadedModel
@@ -21,10 +23,8 @@ from fairseq_signals.inference.provenance import provenance_of
 from fairseq_signals.inference.results import Match, Prediction
 from fairseq_signals.inference.sources import Opener, is_one, read_each
 from fairseq_signals.inference.windows import cut, frame_starts
-from fairseq_signals.modules.checkpoint import build_model, load_checkpoint
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.device import check_device
-from fairseq_signals.modules.input_format import input_format
 
 BATCH_SIZE = 16
 #: What `ECGModel.stream` can give.

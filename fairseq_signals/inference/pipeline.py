@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import FairseqSignalsError, SignalError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
@@ -22,7 +23,6 @@ from fairseq_signals.inference.recording import Recording, model_input
 from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
-from fairseq_signals.modules.input_format import InputFormat
 from fairseq_signals.modules.pooling import mean_over_frames
 
 
@@ -149,7 +149,7 @@ def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device:
     for places in by_length.values():
         segments = np.stack([batch[i][1][:, batch[i][2].start : batch[i][2].stop] for i in places])
         if form.normalize:
-            from fairseq_signals.data.segments import normalize_leads
+            from fairseq_signals.batches.segments import normalize_leads
 
             segments = normalize_leads(segments)
         with torch.inference_mode():

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from fairseq_signals import __version__
-from fairseq_signals.modules.checkpoint import Checkpoint
-from fairseq_signals.modules.input_format import InputFormat
+from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.checkpoints.loading import Checkpoint
 
 #: Sections of a training's configuration that a saved model keeps.
 SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")

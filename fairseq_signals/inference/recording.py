@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import rate_ratio, resample
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
-from fairseq_signals.modules.input_format import InputFormat
 
 #: Amplitudes (mV) that no ECG has: beyond them it is likely that the unit is another one.
 LARGEST_MV, SMALLEST_MV = 20.0, 0.005

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fairseq_signals.data.segments import normalize_leads
+from fairseq_signals.batches.segments import normalize_leads
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError, LabelError, did_you_mean
 from fairseq_signals.inference.base import LoadedModel

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
-from fairseq_signals.modules.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
 
 #: How recordings become the network's input, for whoever uses the weights without this package.
 PREPROCESSING = {

@@ -10,12 +10,12 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_signals.ecg.header import read_header
-from fairseq_signals.ecg.readers import read_with
-from fairseq_signals.ecg.readers.common import segment_files
-from fairseq_signals.ecg.readers.detect import MANY_RECORDS, detect_reader, header_of
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
+from fairseq_signals.formats.common import segment_files
+from fairseq_signals.formats.detect import MANY_RECORDS, detect_reader, header_of
+from fairseq_signals.formats.registry import read_with
+from fairseq_signals.formats.wfdb_header import read_header
 from fairseq_signals.inference.recording import (
     Recording,
     checked,
@@ -25,8 +25,8 @@ from fairseq_signals.inference.recording import (
 )
 
 if TYPE_CHECKING:
-    from fairseq_signals.data.store import RecordStore
-    from fairseq_signals.data.stored_records import StoredRecords
+    from fairseq_signals.store.reading import RecordStore
+    from fairseq_signals.store.stored_records import StoredRecords
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Opener:
         return self._read_file(path, int(row))
 
     def _read_store(self, source: StoreRecord) -> Record:
-        from fairseq_signals.data.stored_records import StoredRecords
+        from fairseq_signals.store.stored_records import StoredRecords
 
         key = str(getattr(source.store, "root", source.store))
         if key not in self._stores:
@@ -266,7 +266,7 @@ def store_records(
     store: RecordStore | str | Path, record_ids: Sequence[str] | None = None
 ) -> list[StoreRecord]:
     """All records of a store, in its order; or those with these ids."""
-    from fairseq_signals.data.store import RecordStore
+    from fairseq_signals.store.reading import RecordStore
 
     opened = store if isinstance(store, RecordStore) else RecordStore(store)
     if record_ids is not None:

@@ -10,9 +10,9 @@ import torch
 from omegaconf import II
 from torch import Tensor
 
+from fairseq_signals.checkpoints.loading import Checkpoint, load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
-from fairseq_signals.modules.checkpoint import Checkpoint, load_checkpoint
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder import ARCHITECTURE
 

@@ -12,12 +12,12 @@ from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING, OmegaConf
 
-from fairseq_signals.data.dataset import ECGDataset, SegmentOptions
-from fairseq_signals.data.manifest import Manifest, read_manifest
-from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.batches.dataset import ECGDataset, SegmentOptions
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.models.config import OpenConfig, check_keys
 from fairseq_signals.modules.distributed import contributing_no_rows, wait_for_workers, worker_rank
 from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint

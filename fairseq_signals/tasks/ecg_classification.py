@@ -10,10 +10,10 @@ import torch
 from fairseq.tasks import register_task
 from omegaconf import DictConfig
 
-from fairseq_signals.data.labels import SINUS_RHYTHM, LabelTable, multi_hot, read_labels, read_weights
-from fairseq_signals.data.manifest import STORE, Manifest
-from fairseq_signals.data.segments import SegmentReader
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.errors import ConfigError, LabelError, ManifestError
+from fairseq_signals.manifest.labels import SINUS_RHYTHM, LabelTable, multi_hot, read_labels, read_weights
+from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig

@@ -9,8 +9,8 @@ import torch
 from fairseq.tasks import register_task
 from omegaconf import DictConfig
 
-from fairseq_signals.data.manifest import Manifest, concatenate
 from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.manifest.table import Manifest, concatenate
 from fairseq_signals.metrics.identification import mean_by_record, rank1_accuracy
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 from fairseq_signals.tasks.finetuning import complete_finetuning

@@ -5,7 +5,7 @@ from typing import Any
 
 from fairseq.tasks import register_task
 
-from fairseq_signals.data.views import Views
+from fairseq_signals.batches.views import Views
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
 

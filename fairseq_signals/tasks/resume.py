@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Optional
 
-from fairseq_signals.data.whole_file import whole_file
+from fairseq_signals.files import whole_file
 from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import worker_rank
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.ecg.resample import rate_ratio, resample, resample_record
+from fairseq_signals.formats.wfdb import read_wfdb
 
 
 def tone(frequency, fs, seconds=10.0):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, sigmoid
+from fairseq_signals.manifest.table import Row, format_manifest
 
 LABELS = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,sinus rhythm,NSR,426783006\n"
 WEIGHTS = ",1,426783006\n1,1.0,0.2\n426783006,0.2,1.0\n"

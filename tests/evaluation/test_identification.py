@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.data.manifest import Row, format_manifest
 from fairseq_signals.errors import CheckpointError, ManifestError
 from fairseq_signals.evaluation.identification import evaluate_identification
+from fairseq_signals.manifest.table import Row, format_manifest
 
 GALLERY = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]])
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fairseq_signals.data.store import RecordStore
+from fairseq_signals.store.reading import RecordStore
 
 
 def load(path):

@@ -10,18 +10,18 @@ import pytest
 import scipy.io
 import torch
 
-from fairseq_signals.data.rows import BuildOptions, Item, make_row
-from fairseq_signals.data.shards import ShardNotes
-from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.readers.detect import detect_reader, header_of
-from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
+from fairseq_signals.formats.detect import detect_reader, header_of
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.sources import split_place
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.store.conversion import BuildOptions, Item, make_row
+from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import ShardNotes
+from fairseq_signals.synthetic import CorpusConfig, make_record
 
 LABELS = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,sinus rhythm,NSR,2|3\n2,a | b,,4\n"
 

@@ -7,9 +7,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from fairseq_signals import cli
+from fairseq_signals.commands import main as cli
 from fairseq_signals.errors import ConfigError, MissingLibraryError
-from fairseq_signals.inference import bulk, parts
+from fairseq_signals.inference import bulk
+from fairseq_signals.inference import resuming as parts
 from fairseq_signals.inference.bulk import run_all
 from fairseq_signals.inference.listing import list_recordings
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fairseq_signals import ECGModel
-from fairseq_signals.data.labels import LabelTable
+from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import LabelError
 from fairseq_signals.inference.classes import classes_of_checkpoint
-from fairseq_signals.modules.checkpoint import load_checkpoint
+from fairseq_signals.manifest.labels import LabelTable
 
 TABLE = LabelTable(("one", "two", "three"), ("A", "B", "C"), (("1",), ("2", "4"), ("3",)))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fairseq_signals import cli
+from fairseq_signals.commands import main as cli
 from fairseq_signals.inference.model import ECGModel
-from fairseq_signals.inference.parts import parts_of
+from fairseq_signals.inference.resuming import parts_of
 
 
 @pytest.fixture
@@ -115,10 +115,10 @@ def test_what_cannot_be_identified_is_listed_and_the_rest_goes_on(checkpoints, f
 def test_a_missing_library_is_a_failure_though_the_rest_is_written(
     command, checkpoints, folder, tmp_path, capsys, monkeypatch
 ):
-    from fairseq_signals.ecg.readers import load_reader
+    from fairseq_signals.formats.registry import load_reader
 
     (folder / "b" / "3.edf").write_bytes(b"0       ")
-    monkeypatch.delitem(sys.modules, "fairseq_signals.ecg.readers.edf", raising=False)
+    monkeypatch.delitem(sys.modules, "fairseq_signals.formats.edf", raising=False)
     monkeypatch.setitem(sys.modules, "edfio", None)
     load_reader.cache_clear()
     kind = {"embed": "pretraining", "predict": "classification"}.get(command, "identification")

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals import ECGModel, Gallery
-from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.gallery import enrolled
 from fairseq_signals.metrics.identification import rank1_accuracy
 from fairseq_signals.metrics.verification import false_match_threshold
+from fairseq_signals.synthetic import CorpusConfig, make_record
 
 
 @pytest.fixture(scope="module")

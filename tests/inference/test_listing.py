@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fairseq_signals.data.manifest import Row, format_manifest
-from fairseq_signals.data.store import StoreRow, write_shard
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
 from fairseq_signals.inference.listing import list_recordings, patients_of
 from fairseq_signals.inference.sources import Opener
+from fairseq_signals.manifest.table import Row, format_manifest
+from fairseq_signals.store.reading import StoreRow, write_shard
 
 
 def names(*places):

@@ -6,6 +6,7 @@ import torch
 from scipy.special import expit
 
 from fairseq_signals import ECGModel
+from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.resample import resample
 from fairseq_signals.errors import (
@@ -14,7 +15,6 @@ from fairseq_signals.errors import (
 )
 from fairseq_signals.inference.sources import StoreRecord
 from fairseq_signals.metrics.identification import mean_by_record
-from fairseq_signals.modules.checkpoint import load_model
 
 
 def cosine(a, b):

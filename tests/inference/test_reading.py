@@ -5,12 +5,12 @@ import pytest
 
 import fairseq_signals
 from fairseq_signals import StoreRecord, read_recording, read_recordings
-from fairseq_signals.data.build import build_store
-from fairseq_signals.data.manifest import Row, format_manifest
-from fairseq_signals.data.rows import BuildOptions, iter_folder
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, SignalError, SignalWarning
 from fairseq_signals.inference.listing import list_recordings
+from fairseq_signals.manifest.table import Row, format_manifest
+from fairseq_signals.store.building import build_store
+from fairseq_signals.store.conversion import BuildOptions, iter_folder
 
 
 @pytest.fixture
@@ -133,6 +133,6 @@ def test_what_names_no_recording_is_refused_with_the_next_step(tmp_path):
 
 
 def test_the_package_gives_the_same_load_model_as_its_module():
-    from fairseq_signals.modules.checkpoint import load_model
+    from fairseq_signals.checkpoints.loading import load_model
 
     assert fairseq_signals.load_model is load_model

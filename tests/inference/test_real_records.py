@@ -68,7 +68,7 @@ def test_every_source_and_format_is_read_as_preprocessing_stores_it(real, assert
 
 def test_every_source_and_format_is_drawn_or_gives_a_reason(models, real):
     pytest.importorskip("matplotlib")
-    from fairseq_signals.figures import record_figure, saliency_figure
+    from fairseq_signals.report.figures import record_figure, saliency_figure
 
     drawn = dict.fromkeys(real, 0)
     for name, paths in real.items():

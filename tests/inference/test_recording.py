@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
 from fairseq_signals.inference.recording import Recording, checked, from_array, from_record, model_input
-from fairseq_signals.modules.input_format import InputFormat
 
 
 @pytest.fixture

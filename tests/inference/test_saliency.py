@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from fairseq_signals import cli, figures
+from fairseq_signals.commands import main as cli
 from fairseq_signals.errors import CheckpointError, ConfigError, LabelError, SignalError
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.saliency import find_class, per_sample, saliency
+from fairseq_signals.report import figures
 
 LABELS = ["AF", "NSR", "PVC"]
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.readers.wfdb import read_wfdb
 from fairseq_signals.errors import LeadError, SignalError, StoreError
+from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.sources import (
     Opener,
@@ -17,6 +16,7 @@ from fairseq_signals.inference.sources import (
     read_each,
     store_records,
 )
+from fairseq_signals.store.reading import RecordStore
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ USE = """
 import json
 import numpy as np
 from fairseq_signals import ECGModel
-from fairseq_signals.modules.checkpoint import load_model
+from fairseq_signals.checkpoints.loading import load_model
 
 out = {}
 for name, path in json.loads(sys.argv[1]).items():

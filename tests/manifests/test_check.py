@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from fairseq_signals.data.manifest import Row, format_manifest, read_manifest
-from fairseq_signals.data.manifest_set import read_set
+from fairseq_signals.manifest.folder import read_set
+from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
 
 RECORDS = [(f"r{i:02d}", {"patient_id": f"p{i // 2:02d}"}) for i in range(60)]
 

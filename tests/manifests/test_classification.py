@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from fairseq_signals.data.labels import read_labels, read_weights
-from fairseq_signals.data.manifest import read_manifest
+from fairseq_signals.manifest.labels import read_labels, read_weights
+from fairseq_signals.manifest.table import read_manifest
 
 AF, NSR, CLBBB, LBBB = "164889003", "426783006", "733534002", "164909002"
 RECORDS = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_signals.data.manifest import read_manifest
+from fairseq_signals.manifest.table import read_manifest
 
 #: p00-p29 with two recordings, q00-q09 with one, t with one of a single segment
 RECORDS = [

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fairseq_signals.data.manifest import read_manifest
+from fairseq_signals.manifest.table import read_manifest
 
 #: PTB-XL: patients p0-p5 with two sessions, q with three, r0-r3 with one
 PTB_XL = [

@@ -5,7 +5,7 @@ import csv
 
 import pytest
 
-from fairseq_signals.data.labels import read_labels
+from fairseq_signals.manifest.labels import read_labels
 
 #: classes of each task on PTB-XL (Strodthoff et al. 2021, arXiv:2004.13701) and on CODE-15%
 SIZES = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fairseq_signals.data.manifest import read_manifest
+from fairseq_signals.manifest.table import read_manifest
 
 RECORDS = [(f"r{i:02d}", {"patient_id": f"p{i // 2}"}) for i in range(40)]
 

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from fairseq_signals.data.labels import read_labels
-from fairseq_signals.data.manifest import read_manifest
-from fairseq_signals.data.people import acquisition
+from fairseq_signals.manifest.labels import read_labels
+from fairseq_signals.manifest.people import acquisition
+from fairseq_signals.manifest.table import read_manifest
 
 pytestmark = pytest.mark.shared
 

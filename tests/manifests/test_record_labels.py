@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from fairseq_signals.data.labels import read_labels
-from fairseq_signals.data.manifest import read_manifest
+from fairseq_signals.manifest.labels import read_labels
+from fairseq_signals.manifest.table import read_manifest
 
 RECORDS = [(f"r{i}", {"patient_id": f"p{i // 2}"}) for i in range(20)]
 

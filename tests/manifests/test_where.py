@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from fairseq_signals.data.manifest import read_manifest
-from fairseq_signals.data.where import FIELDS, Where
+from fairseq_signals.manifest.table import read_manifest
+from fairseq_signals.manifest.where import FIELDS, Where
 
 RECORDS = [
     ("young", {"age": 12.0, "sex": "male"}),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.ecg_contrastive import ECGContrastiveConfig, ECGContrastiveModel
 from fairseq_signals.models.ecg_transformer_classifier import (
@@ -15,7 +16,6 @@ from fairseq_signals.models.ecg_transformer_classifier import (
     ECGTransformerClassifierModel,
 )
 from fairseq_signals.models.finetuning import FinetuningConfig, build_encoder
-from fairseq_signals.modules.checkpoint import load_checkpoint, load_model
 
 
 @pytest.fixture

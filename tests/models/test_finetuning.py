@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fairseq_signals import ECGModel
+from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.finetuning import (
     FinetuningConfig,
@@ -15,7 +16,6 @@ from fairseq_signals.models.finetuning import (
     architecture_source,
     build_encoder,
 )
-from fairseq_signals.modules.checkpoint import load_checkpoint
 from fairseq_signals.modules.encoder import ARCHITECTURE
 
 

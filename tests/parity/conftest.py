@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals.modules.checkpoint import Checkpoint, encoder_config, load_checkpoint, shape_problems
+from fairseq_signals.checkpoints.loading import Checkpoint, encoder_config, load_checkpoint, shape_problems
 from fairseq_signals.modules.encoder import ARCHITECTURE
 
 ABSOLUTE = 1e-4

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.modules.checkpoint import load_checkpoint, load_model
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.pooling import mean_over_frames
 

@@ -9,8 +9,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.leads import LEADS, canonical_lead
+from fairseq_signals.store.reading import RecordStore
 
 
 def load(path: Path) -> ModuleType:

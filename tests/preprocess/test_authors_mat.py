@@ -66,9 +66,9 @@ def test_a_segment_that_changed_is_noticed(script, authors, tmp_path, ecg_adu, c
 
 
 def test_the_store_reads_as_the_segments_in_place_do(script, authors, tmp_path, ecg_adu, entries):
-    from fairseq_signals.data.manifest import read_manifest
-    from fairseq_signals.data.segments import SegmentReader
-    from fairseq_signals.data.store import RecordStore
+    from fairseq_signals.batches.segments import SegmentReader
+    from fairseq_signals.manifest.table import read_manifest
+    from fairseq_signals.store.reading import RecordStore
 
     root = tmp_path / "mats"
     paths = authors.write_record(root, "A1", ecg_adu(12, 5000) / 1000)

@@ -104,12 +104,12 @@ def test_limb_leads_that_were_computed_are_counted(load_script, lookalike, tmp_p
 def test_a_missing_library_is_an_error_in_one_line(
     load_script, lookalike, tmp_path, ecg_adu, monkeypatch, capsys
 ):
-    from fairseq_signals.ecg.readers import load_reader
+    from fairseq_signals.formats.registry import load_reader
 
     lookalike("scp").write(tmp_path / "export" / "a.scp", ecg_adu(12, 3000))
     load_reader.cache_clear()
     for module in [
-        m for m in sys.modules if m.startswith(("ecgdatakit", "fairseq_signals.ecg.readers.toolkit"))
+        m for m in sys.modules if m.startswith(("ecgdatakit", "fairseq_signals.formats.scp_philips"))
     ]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "ecgdatakit", None)

@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fairseq_signals.data.store import RecordStore
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.store.reading import RecordStore
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from fairseq_signals.data.store import RecordStore
+from fairseq_signals.store.reading import RecordStore
 
 
 @pytest.fixture(scope="module")

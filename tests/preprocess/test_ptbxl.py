@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_signals.data.store import RecordStore
+from fairseq_signals.store.reading import RecordStore
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 def test_every_script_is_described_and_every_option_exists(repo_dir):
     text = (repo_dir / "preprocess" / "README.md").read_text()
     scripts = sorted((repo_dir / "preprocess").glob("*.py"))
-    shared = (repo_dir / "fairseq_signals" / "data").glob("*.py")
+    shared = (repo_dir / "fairseq_signals" / "commands").glob("*.py")
     sources = [path.read_text() for path in (*scripts, *shared)]
     for path in scripts:
         assert f"`{path.name}`" in text
@@ -20,8 +20,8 @@ def test_every_script_is_described_and_every_option_exists(repo_dir):
 def test_the_example_reads_a_store_with_arrow_alone(repo_dir, tmp_path, write_wfdb, ecg_adu):
     text = (repo_dir / "preprocess" / "README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    from fairseq_signals.data.build import build_store
-    from fairseq_signals.data.rows import list_folder
+    from fairseq_signals.store.building import build_store
+    from fairseq_signals.store.conversion import list_folder
 
     write_wfdb(tmp_path / "raw", "r", ecg_adu(2), ["V1", "I"])
     build_store(list_folder(tmp_path / "raw", "x"), tmp_path / "STORE", workers=1, progress=False)
@@ -31,7 +31,7 @@ def test_the_example_reads_a_store_with_arrow_alone(repo_dir, tmp_path, write_wf
 
 
 def test_the_columns_are_those_of_the_schema(repo_dir):
-    from fairseq_signals.data.shards import SCHEMA
+    from fairseq_signals.store.shards import SCHEMA
 
     text = (repo_dir / "preprocess" / "README.md").read_text().partition("## The format")[2]
     described = re.findall(r"^\| `(\w+)` \| ([a-z0-9 ,]+) \|", text, re.MULTILINE)

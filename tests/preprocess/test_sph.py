@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.readers import load_reader
 from fairseq_signals.errors import SignalError
+from fairseq_signals.formats.registry import load_reader
 
 h5py = pytest.importorskip("h5py")
 

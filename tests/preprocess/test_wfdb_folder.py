@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fairseq_signals.data.store import RecordStore
+from fairseq_signals.store.reading import RecordStore
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_an_empty_or_missing_folder_is_an_error_and_nothing_is_written(script, t
 
 def test_the_command_runs_the_same_script_with_several_workers(repo_dir, root, tmp_path):
     command = [
-        sys.executable, "-m", "fairseq_signals.cli", "preprocess", "wfdb_folder", str(root),
+        sys.executable, "-m", "fairseq_signals.commands.main", "preprocess", "wfdb_folder", str(root),
         "--dest", "store", "--source", "x", "--workers", "2", "--records-per-shard", "2",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(repo_dir)}
@@ -193,7 +193,7 @@ def test_every_real_folder_gives_a_store_or_reasons(script, shared_dir, tmp_path
         pytest.skip("no WFDB record at hand")
     for folder in folders:
         if sum(1 for _ in folder.rglob("*.hea")) > 500:
-            continue  # tests/ecg/test_real_records.py reads those too
+            continue  # tests/formats/test_real_records.py reads those too
         dest = tmp_path / folder.name
         assert run(script, folder, dest, "--min-seconds", "0.5") == 0
         rejected = (dest / "rejected.tsv").read_text()

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals import cli
-from fairseq_signals.data.manifest import Row, format_manifest
-from fairseq_signals.data.store import StoreRow, write_shard
+from fairseq_signals.commands import main as cli
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.synthetic import CorpusConfig, make_record
+from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.synthetic import CorpusConfig, make_record
 
 N_RECORDS = 8
 NAME = '<img src=x onerror=alert(1)> & "co"'

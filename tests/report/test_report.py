@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from fairseq_signals import cli, report_page
+from fairseq_signals.commands import main as cli
 from fairseq_signals.evaluation.results import Evaluation
-from fairseq_signals.evaluation.saved import read_evaluation, write_evaluation
+from fairseq_signals.evaluation.saved_results import read_evaluation, write_evaluation
+from fairseq_signals.report import page as report_page
 
 pytest.importorskip("matplotlib")
 
@@ -84,7 +85,7 @@ def test_a_file_is_complete_or_what_it_was(make_run, monkeypatch, tmp_path):
         yield "half"
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr("fairseq_signals.report_sections.page", broken)
+    monkeypatch.setattr("fairseq_signals.report.sections.page", broken)
     with pytest.raises(RuntimeError):
         run_report(run, "--out", out)
     assert out.read_text() == before

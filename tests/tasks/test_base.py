@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 
-from fairseq_signals.data.views import Views
+from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, ManifestError
 from fairseq_signals.modules import distributed

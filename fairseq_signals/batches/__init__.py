@@ -1,0 +1,1 @@
+"""From manifests to batches: segments, views, randomness, the one collater."""

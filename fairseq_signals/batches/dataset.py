@@ -1,0 +1,234 @@
+"""Segments and pairs of segments of a manifest; `tasks/base.py` makes a fairseq dataset of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
+from fairseq_signals.batches.randomness import generator, generators
+from fairseq_signals.batches.segments import SegmentReader, normalize_leads
+from fairseq_signals.batches.views import Views, keep_leads
+from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.table import STORE
+from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, lead_masking
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How segments are loaded.
+
+    Args:
+        leads: indices of the leads to load.
+        pad_leads: leads that are not loaded are zeros on an axis of 12; else only `leads`, in their order.
+        normalize: scale each lead of a segment to mean 0 and standard deviation 1.
+        pad: bring the segments of a batch to the longest with zeros; else cut them to the shortest.
+        min_sample_size: leave out shorter segments (counted in the log), in samples.
+        max_sample_size: cut longer ones: at random in training (`shuffle`), else at their beginning.
+    """
+
+    leads: Tuple[int, ...] = tuple(range(N_LEADS))
+    pad_leads: bool = True
+    normalize: bool = False
+    pad: bool = True
+    min_sample_size: Optional[int] = None
+    max_sample_size: Optional[int] = None
+
+
+class ECGDataset(torch.utils.data.Dataset):
+    """One item is a segment, or with `pairs` two adjacent segments of one record, in one or several views.
+
+    What a loader fetches is the items' numbers; `collater` reads their segments, each to its place in the
+    batch, which a worker process makes in shared memory, so that nothing is copied on the way.
+
+    All randomness (order, crops, transforms, leads of a view) is a function of seed, epoch and item, so that
+    a resumed run sees what an unbroken one would have. A crop is the same in all views of a segment; each
+    view has transforms of its own, which get all 12 leads.
+
+    Args:
+        reader: the segments.
+        options: how they are loaded.
+        views: of each segment; one by default.
+        pairs: items are the pairs (2k, 2k + 1) of each record.
+        transform: applied to every view of a segment, or None.
+        targets: (N, C) float32 multi-hot or (N,) long classes of the segments, or None.
+        is_probe: (N,) bool of an identification test set, or None.
+        shuffle: a new order every epoch.
+        seed: of all randomness.
+        subset: name that batches carry, e.g. "valid".
+    """
+
+    def __init__(
+        self,
+        reader: SegmentReader,
+        options: SegmentOptions = SegmentOptions(),
+        views: Optional[Views] = None,
+        pairs: bool = False,
+        transform: Optional[Transform] = None,
+        targets: Optional[Tensor] = None,
+        is_probe: Optional[np.ndarray] = None,
+        shuffle: bool = False,
+        seed: int = 1,
+        subset: str = "train",
+    ):
+        super().__init__()
+        manifest = reader.manifest
+        self.reader, self.options, self.transform, self.targets = reader, options, transform, targets
+        self.is_probe = None if is_probe is None else np.asarray(is_probe, dtype=bool)
+        self.shuffle, self.seed, self.subset = shuffle, seed, subset
+        self.leads = list(options.leads)
+        self.views = Views(self.leads) if views is None else views
+        self.fixed_views = None if self.views.selection == "disjoint" else self.views.draw(None)
+        self.n_leads = N_LEADS if options.pad_leads else len(self.leads)
+        # then leads are chosen before anything is known of the signal, and segments read to where they end up
+        self.masking: Optional[LeadMasking] = lead_masking(Compose([]) if transform is None else transform)
+        if manifest.layout != STORE or not options.pad_leads or options.normalize:
+            self.masking = None
+        self.patient_index = _index_of(manifest.patient_ids)
+        self.record_index = _index_of(manifest.record_ids)
+        self.segment = np.asarray(manifest.segments, dtype=np.int64)
+        self.n_samples = np.asarray(manifest.n_samples)
+        kept = np.flatnonzero(self.n_samples >= (options.min_sample_size or 0))
+        if len(kept) < len(manifest):
+            logger.info("%s: left out %d segments shorter than task.min_sample_size = %d samples",
+                        manifest.path, len(manifest) - len(kept), options.min_sample_size)  # fmt: skip
+        self.items = self._pair_up(kept) if pairs else kept[:, None]
+        if len(self.items) == 0:
+            raise ManifestError(
+                f"{manifest.path}: has no {'pair of segments' if pairs else 'segment'} to use"
+            )
+        self.lengths = self.n_samples
+        if options.max_sample_size:
+            self.lengths = np.minimum(self.n_samples, options.max_sample_size)
+        self.sizes = self.lengths[self.items[:, 0]]  # of items
+        self.memory = BatchMemory()
+        self.epoch = 1
+
+    def _pair_up(self, kept: np.ndarray) -> np.ndarray:
+        """(N, 2) segments 2k and 2k + 1 of each record, in the manifest's order."""
+        key = self.record_index[kept] * (self.segment.max(initial=0) + 2) + self.segment[kept]
+        order = np.argsort(key, kind="stable")
+        key, index = key[order], kept[order]
+        first = np.flatnonzero((self.segment[index[:-1]] % 2 == 0) & (np.diff(key) == 1))
+        pairs = np.stack([index[first], index[first + 1]], axis=1)
+        alone = len(kept) - pairs.size
+        if alone:
+            logger.info("%s: %d of %d segments have no partner and are not used in pairs",
+                        self.reader.manifest.path, alone, len(kept))  # fmt: skip
+        return pairs[np.argsort(pairs[:, 0], kind="stable")]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> int:
+        """The item's number itself, see `collater`."""
+        return range(len(self))[index]
+
+    def collater(self, samples: Sequence[int]) -> Dict[str, Any]:
+        """The batch of these items, in the order item, segment of it, view of that; {} where there are none.
+
+        Returns:
+            `net_input` with `source` (B, leads, samples) and `padding_mask` (B, samples) bool or None, and
+            of each segment (B,) its item's `id`, `patient_id`, `record_id`, `segment`, `segment_row` (its
+            line in the manifest) and `view`; `label` (B, ...) and `is_probe` (B,) where they are given.
+        """
+        if len(samples) == 0:  # a worker that has no batch left for this update is given an empty one
+            return {}
+        index = np.asarray(samples, dtype=np.int64)
+        items = self.items[index]  # (N, parts)
+        segments, n_views = items.reshape(-1), len(self.views)
+        parts = np.tile(np.arange(items.shape[1]), len(index))
+        keys = np.stack([np.repeat(index, items.shape[1]), parts], axis=1)
+        source, place = self._read(segments, keys)
+        rows = np.repeat(segments, n_views)
+        columns = {
+            "id": np.repeat(index, items.shape[1] * n_views),
+            "patient_id": self.patient_index[rows],
+            "record_id": self.record_index[rows],
+            "segment": self.segment[rows],
+            "segment_row": rows,
+            "view": np.tile(np.arange(n_views), len(segments)),
+        }
+        if self.is_probe is not None:
+            columns["is_probe"] = self.is_probe[rows]
+        lengths, padding_mask = self.lengths[rows, None], None
+        if lengths.min() < source.shape[2]:
+            padding_mask = torch.from_numpy(np.arange(source.shape[2]) >= lengths)
+        batch = ReadyBatch(net_input={"source": source, "padding_mask": padding_mask}, subset=self.subset)
+        batch.place = place
+        batch.update((key, torch.from_numpy(column)) for key, column in columns.items())
+        if self.targets is not None:
+            batch["label"] = self.targets[batch["segment_row"]]
+        return dict(batch) if torch.utils.data.get_worker_info() is None else batch
+
+    def _read(self, segments: np.ndarray, keys: np.ndarray) -> Tuple[Tensor, Optional[Place]]:
+        """Views of S segments, (S * views, leads, samples), and their place; `keys`: (S, 2) item, part."""
+        lengths, n_views = self.lengths[segments], len(self.views)
+        length = int(lengths.max() if self.options.pad else lengths.min())
+        source, place = self.memory.take((len(segments) * n_views, self.n_leads, length))
+        places = source.numpy().reshape(len(segments), n_views, self.n_leads, length)
+        rngs = generators(self.seed, self.epoch, keys)
+        columns = (segments.tolist(), lengths.tolist(), keys.tolist())
+        for out, row, n, (item, part), rng in zip(places, *columns, rngs):
+            if n == length:
+                self._read_views(out, row, item, part, rng)
+                continue
+            whole = np.empty((n_views, self.n_leads, n), dtype=np.float32)
+            self._read_views(whole, row, item, part, rng)
+            out[:, :, :n] = whole[:, :, :length]
+            out[:, :, n:] = 0
+        return source, place
+
+    def _read_views(self, out: np.ndarray, row: int, item: int, part: int, rng: np.random.Generator) -> None:
+        """Fill `out`, (views, leads, samples), with a segment's views; `rng` is that of item and part."""
+        # one stream for each view, and the next to deal out their leads
+        streams = (self.seed, self.epoch, item, part)
+        kept_leads = self.fixed_views or self.views.draw(generator(*streams, len(self.views)))
+        if self.masking is not None and out.shape[2] == self.n_samples[row]:
+            for view, kept in enumerate(kept_leads):
+                rng = generator(*streams, view) if view else rng
+                omit = self.masking.draw(N_LEADS, rng)
+                if len(kept) < N_LEADS:
+                    omit |= ~np.isin(np.arange(N_LEADS), kept)
+                self.reader.read_into(out[view], row, omit)
+            return
+        signal = self.reader.read(row)
+        longest = self.options.max_sample_size
+        if longest and signal.shape[1] > longest:
+            room = signal.shape[1] - longest
+            start = int(rng.integers(room + 1)) if self.shuffle else 0
+            signal = signal[:, start : start + longest]
+        if self.options.normalize:
+            signal = normalize_leads(signal)
+        for view, kept in enumerate(kept_leads):
+            rng = generator(*streams, view) if view else rng
+            changed = keep_leads(signal if self.transform is None else self.transform(signal, rng), kept)
+            out[view] = changed if self.options.pad_leads else changed[self.leads]
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def ordered_indices(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self))
+        return np.random.default_rng([self.seed, self.epoch]).permutation(len(self))
+
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index]) * self.items.shape[1] * len(self.views)
+
+    def size(self, index: int) -> int:
+        return int(self.sizes[index])
+
+
+def _index_of(names: Sequence[str]) -> np.ndarray:
+    """Each name's rank among the distinct names, so that it does not depend on their order."""
+    return np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64)

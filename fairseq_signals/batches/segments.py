@@ -1,0 +1,128 @@
+"""Segments by their manifest path: a slice of a store's record, or a `.mat` file of the authors' scripts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.ecg.record import DEFAULT_FS
+from fairseq_signals.errors import SignalError
+from fairseq_signals.manifest.table import STORE, Manifest, parse_path
+from fairseq_signals.store.reading import RecordStore
+
+
+class SegmentReader:
+    """Reads the segments of one manifest; safe to pickle to workers.
+
+    Args:
+        manifest: what to read.
+        fs: sampling rate that every segment must have, Hz.
+    """
+
+    def __init__(self, manifest: Manifest, fs: float = DEFAULT_FS):
+        self.manifest = manifest
+        self.fs = fs
+        self.stores: dict[str, RecordStore] = {}
+        self.shards: list[tuple[RecordStore, str]] = []  # store, file name
+        if manifest.layout == STORE:
+            names, self.places = _places(manifest.paths)
+            for folder, name in map(os.path.split, names):
+                if folder not in self.stores:
+                    self.stores[folder] = RecordStore(manifest.root / folder)
+                    _require_rate(self.stores[folder], fs)
+                self.shards.append((self.stores[folder], name))
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def read(self, index: int) -> np.ndarray:
+        """Segment `index`: (12, n_samples) float32 in mV; leads that the record lacks are zeros.
+
+        Raises:
+            StoreError, SignalError: it is absent, too short, or of another sampling rate.
+        """
+        if self.manifest.layout != STORE:
+            return self._mat_signal(self.load_mat(index), index)
+        signal = np.empty((N_LEADS, int(self.manifest.n_samples[index])), dtype=np.float32)
+        self.read_into(signal, index)
+        return signal
+
+    def read_into(self, out: np.ndarray, index: int, omit: np.ndarray | None = None) -> None:
+        """Fill `out`, (12, n_samples) float32, with what `read` gives of segment `index` of a store.
+
+        Leads for which `omit` (12,) is True are not read: they become zeros.
+        """
+        shard, row, start = self.places[index].tolist()
+        store, name = self.shards[shard]
+        store.read_into(out, name, row, start, omit)
+
+    def load_mat(self, index: int) -> dict[str, Any]:
+        """All that a `.mat` segment file holds."""
+        path = self.manifest.root / self.manifest.paths[index]
+        try:
+            return scipy.io.loadmat(str(path))
+        except FileNotFoundError:
+            raise SignalError(f"{path}: no such file; the manifest {self.manifest.path} names it") from None
+        except (ValueError, TypeError, OSError, NotImplementedError) as error:
+            raise SignalError(f"{path}: not a readable MATLAB file ({error})") from error
+
+    def mat_label(self, index: int) -> np.ndarray:
+        """The multi-hot label (C,) inside a `.mat` segment file."""
+        label = self.load_mat(index).get("label")
+        if label is None:
+            path = self.manifest.root / self.manifest.paths[index]
+            raise SignalError(f"{path}: has no 'label'; preprocess it again with labels")
+        return np.asarray(label, dtype=np.float32).reshape(-1)
+
+    def _mat_signal(self, mat: dict[str, Any], index: int) -> np.ndarray:
+        path = self.manifest.root / self.manifest.paths[index]
+        if "feats" not in mat:
+            raise SignalError(f"{path}: has no 'feats'; it is not a segment of the authors' preprocessing")
+        fs = float(np.asarray(mat.get("curr_sample_rate", self.fs)).reshape(-1)[0])
+        if fs != self.fs:
+            raise SignalError(f"{path}: sampling rate is {fs:g} Hz, but {self.fs:g} Hz is expected")
+        signal = np.asarray(mat["feats"], dtype=np.float32)
+        if signal.ndim != 2 or signal.shape[0] != N_LEADS:
+            raise SignalError(f"{path}: 'feats' must be ({N_LEADS}, samples), but is {signal.shape} instead")
+        if not np.isfinite(signal).all():
+            raise SignalError(f"{path}: has samples that are not finite; remove it from the manifest")
+        n_samples = int(self.manifest.n_samples[index])
+        if signal.shape[1] < n_samples:
+            raise SignalError(
+                f"{path}: has {signal.shape[1]} samples, but {self.manifest.path} says {n_samples}; "
+                "make the manifest again"
+            )
+        return signal[:, :n_samples]
+
+
+def normalize_leads(signal: np.ndarray) -> np.ndarray:
+    """Each lead (..., samples) with mean 0 and standard deviation 1; a constant lead becomes zeros."""
+    spread = signal.std(axis=-1, keepdims=True)
+    return (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
+
+
+def _places(paths: list[str]) -> tuple[list[str], np.ndarray]:
+    """The distinct shards relative to the root, and of each path (N, 3): which of them, row, first sample."""
+    number: dict[str, int] = {}
+    places = np.empty((len(paths), 3), dtype=np.int64)
+    for i, path in enumerate(paths):
+        shard, row, start = parse_path(path)
+        places[i] = number.setdefault(shard, len(number)), row, start
+    return list(number), places
+
+
+def _require_rate(store: RecordStore, fs: float) -> None:
+    table = store.metadata(["record_id", "fs"])
+    other = [rate for rate in table.column("fs").unique().to_pylist() if rate != fs]
+    if other:
+        record = next(
+            r for r, rate in zip(table["record_id"].to_pylist(), table["fs"].to_pylist()) if rate != fs
+        )
+        raise SignalError(
+            f"{store.root}: record {record} has {other[0]:g} Hz, but task.sample_rate is {fs:g} Hz; "
+            "preprocess the corpus to that rate"
+        )

@@ -1,0 +1,1 @@
+"""Checkpoints, ours and the authors', and models as folders: no fairseq."""

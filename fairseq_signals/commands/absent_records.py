@@ -1,0 +1,93 @@
+"""Records that the tables of a corpus list and that are not there, and sizes of files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from fairseq_signals.commands.store_arguments import warn
+from fairseq_signals.errors import StoreError
+from fairseq_signals.store.conversion import Item
+
+NOT_DOWNLOADED = "not downloaded"  #: kind of rejection of a record that a table lists and the disk lacks
+
+
+def add_partial_argument(parser: argparse.ArgumentParser) -> None:
+    """The option of scripts whose tables may list more than was downloaded."""
+    parser.add_argument(
+        "--downloaded-only",
+        action="store_true",
+        help="leave out records that the tables list and the disk lacks; otherwise each is in rejected.tsv",
+    )
+
+
+def not_downloaded(source: str, record_id: str, root: Path, file: str, table: str) -> Item:
+    """A record that a table lists and that is not there, so that it is reported.
+
+    Args:
+        source, record_id: as in `Item`.
+        root: folder of the corpus.
+        file: what is not there, as a path below `root`.
+        table: name of the table that lists it.
+    """
+    return Item(
+        source,
+        record_id,
+        os.path.join(root, file),
+        rejected=f"{table} lists it, but {file} is not there. Download it, or pass --downloaded-only.",
+        rejected_kind=NOT_DOWNLOADED,
+    )
+
+
+def absent_from_list(
+    root: Path, source: str, present: Collection[str], list_name: str = "RECORDS"
+) -> list[Item]:
+    """The records that a list of PhysioNet's, if there is one, names and that are not there.
+
+    Args:
+        root: folder of the corpus; each line of `RECORDS` in it is a record's path, without suffix.
+        source: name of the corpus.
+        present: ids of the records that are there.
+        list_name: the list.
+
+    Raises:
+        StoreError: the list cannot be read.
+    """
+    path = root / list_name
+    if not path.is_file():
+        return []
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as e:
+        raise StoreError(f"{path}: the list of records cannot be read ({e}). Download it again.") from e
+    return [
+        not_downloaded(source, name, root, f"{name}.hea", list_name)
+        for name in dict.fromkeys(names)
+        if name not in present
+    ]
+
+
+def without_absent(items: Iterable[Item]) -> Iterator[Item]:
+    """The items that were downloaded; a warning tells how many were not."""
+    n_absent, first = 0, ""
+    for item in items:
+        if item.rejected_kind == NOT_DOWNLOADED:
+            n_absent, first = n_absent + 1, first or item.record_id
+        else:
+            yield item
+    if n_absent:
+        warn(f"{n_absent:,} records are in the tables and not on disk; left out (first: {first})")
+
+
+def sizes(*paths: str) -> str:
+    """The sizes of files ("-" for one that is not there), to notice changed input at little cost."""
+    return " ".join(map(_size, paths))
+
+
+def _size(path: str) -> str:
+    try:
+        return str(os.stat(path).st_size)
+    except OSError:
+        return "-"

@@ -1,0 +1,74 @@
+"""`fairseq-signals embed`: one vector a recording."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairseq_signals.commands.model_arguments import RECORDS, add_model, add_use, require_out
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SUFFIXES = (".parquet", ".npy")
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Write the embedding of each recording. A .parquet file has the columns record and "
+        "embedding; beside an .npy file (recordings x dimensions, float32) OUT.records.csv lists the records "
+        "in its order. A run that was stopped goes on with the same command. What cannot be used is listed "
+        "with the reason in OUT.rejected.tsv.",
+    )
+    add_model(parser, "any model")
+    parser.add_argument("records", nargs="+", metavar="RECORDS", help=RECORDS)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet or .npy")
+    add_use(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Embed and write; the exit code is 1 if no recording could be used, or a library is missing."""
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    require_out(parser, args.out, SUFFIXES)
+    import pyarrow as pa
+    import pyarrow.csv
+
+    from fairseq_signals.files import whole_file
+    from fairseq_signals.inference.bulk import run_all
+    from fairseq_signals.inference.listing import list_recordings
+    from fairseq_signals.inference.model import ECGModel
+
+    def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+        made = pa.table({"record": names, "embedding": vectors})
+        return made.replace_schema_metadata({"model": model.fingerprint, "leads": args.leads or "all"})
+
+    recordings = list_recordings(args.records)
+    model = ECGModel.load(args.checkpoint, device=args.device)
+    result = run_all(
+        model, recordings, args.out, "embedding", lambda done: done.embedding, args.leads, args.batch_size
+    )
+    dim = 0
+    if result.names and args.out.suffix.lower() == ".npy":
+        listed = pa.table({"record": result.names})
+        of_records = args.out.with_name(f"{args.out.name}.records.csv")
+        with whole_file(of_records) as path:
+            pa.csv.write_csv(listed, path)
+        dim = result.write_npy()
+    elif result.names:
+        dim = result.write_table(table)
+    code = result.finish()
+    if result.names:
+        print(f"wrote {args.out}: {len(result.names)} recordings, {dim} dimensions")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""`fairseq-signals evaluate`: a fine-tuned checkpoint tested on lead sets. Needs PyTorch, not fairseq."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_signals.commands.arguments import number
+from fairseq_signals.commands.model_arguments import add_batch_size, add_device
+from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
+from fairseq_signals.evaluation.results import (
+    csv_lines,
+    result_rows,
+    table,
+    write_atomically,
+    write_results,
+)
+from fairseq_signals.manifest.people import unknown_patients
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Test a fine-tuned checkpoint on lead sets: leads outside a set are zeros. The "
+        "checkpoint decides the task: a classifier gets CinC 2021 score, macro AUROC and macro AUPRC, an "
+        "identification model the accuracy of naming each probe by its nearest gallery recording.",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="fine-tuned model (.pt)")
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="manifest folder: SPLIT.tsv and labels.csv, or SPLIT_gallery.tsv and SPLIT_probe.tsv",
+    )
+    parser.add_argument(
+        "--leads",
+        action="append",
+        metavar="SETS",
+        help="lead sets, separated by commas: 12, 6 (limb), 3 (I, II, V2), 2 (I, II), 1 (I), or leads joined "
+        "with + (I+II+V5); names alone separated by commas are one set; may be repeated "
+        f"(default: {DEFAULT_LEAD_SETS})",
+    )
+    parser.add_argument("--split", default="test", help="which manifest (default: %(default)s)")
+    parser.add_argument(
+        "--per",
+        choices=("record", "segment"),
+        default="record",
+        help="average the segments of a record, or count each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=number(0, 1),
+        default=0.5,
+        help="probability above which a class counts as predicted, for the CinC score (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--features",
+        choices=("embedding", "class_cosine"),
+        default="embedding",
+        help="what identification compares: L2-normalised embeddings (the paper), or cosines with the "
+        "training patients, unnormalised (the authors' code) (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as a JSON list")
+    parser.add_argument(
+        "--append",
+        action="store_true",
+        help="keep what FILE already holds; the same method, task, lead set and seed is replaced",
+    )
+    parser.add_argument("--method", help="name of the method in the results (default: CHECKPOINT's name)")
+    parser.add_argument("--seed", type=int, help="seed of the training, noted in the results")
+    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write what is predicted as CSV")
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE.npz",
+        help="write scores or embeddings of all records, for `fairseq-signals plot`",
+    )
+    add_batch_size(parser, 64)
+    add_device(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Evaluate, print the table, write the files that were asked for; the exit code is 0."""
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    if args.append and not args.json:
+        parser.error("--append needs --json FILE")
+    lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
+    from fairseq_signals.evaluation.evaluate import evaluate
+    from fairseq_signals.evaluation.saved_results import write_evaluation
+
+    outcome = evaluate(
+        args.checkpoint,
+        args.manifest,
+        lead_sets,
+        args.split,
+        args.per,
+        args.batch_size,
+        args.device,
+        args.threshold,
+        args.features,
+    )
+    method = args.method or args.checkpoint.stem
+    print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
+    print(table(outcome))
+    for note in filter(None, (*outcome.notes, unknown_patients(outcome.patients)[1])):
+        print(f"note: {note}")
+    rows = list(result_rows(outcome, method, args.seed))
+    undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]
+    if undefined:
+        print(f"warning: undefined, written as null: {', '.join(undefined)}", file=sys.stderr)
+    if args.json:
+        write_results(args.json, rows, args.append)
+        print(f"wrote {args.json}")
+    if args.predictions:
+        write_atomically(args.predictions, csv_lines(outcome.predictions()))
+        print(f"wrote {args.predictions}")
+    if args.save:
+        write_evaluation(args.save, outcome, method)
+        print(f"wrote {args.save}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

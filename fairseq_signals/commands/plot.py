@@ -1,0 +1,70 @@
+"""`fairseq-signals plot`: recordings, results and trainings. Needs matplotlib: "fairseq-signals[plot]"."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairseq_signals.commands.plot_arguments import build_parser
+from fairseq_signals.ecg.leads import parse_leads
+from fairseq_signals.evaluation.saved_results import read_evaluation
+from fairseq_signals.inference.sources import Opener, read_recording
+from fairseq_signals.report.figures import (
+    classification_figures,
+    identification_figure,
+    record_figure,
+    require_matplotlib,
+    saliency_figure,
+    save,
+    training_figure,
+    transforms_figure,
+)
+from fairseq_signals.report.training_log import read_training_log
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Draw, write the files and say where; the exit code is 0."""
+    args = build_parser(prog).parse_args(argv)
+    require_matplotlib()
+    source: Path = next(vars(args)[name] for name in ("record", "evaluation", "run") if name in args)
+    name = source.stem if source.suffix in (".hea", ".npz", ".log") else source.absolute().name
+    out = args.out or Path(
+        f"{name}.png" if args.picture == "classification" else f"{name}_{args.picture}.png"
+    )
+    for part, figure in _figures(args).items():
+        path = out.with_name(f"{out.stem}_{part}{out.suffix}") if part else out
+        save(figure, path)
+        print(f"wrote {path}")
+    return 0
+
+
+def _figures(args: argparse.Namespace) -> dict[str, Figure]:
+    """The pictures that were asked for, by what their file's name has at its end."""
+    if args.picture == "training":
+        return {"": training_figure(read_training_log(args.run), args.run.name)}
+    if args.picture == "identification":
+        return {"": identification_figure(read_evaluation(args.evaluation, args.picture), args.leads)}
+    if args.picture == "classification":
+        saved = read_evaluation(args.evaluation, args.picture)
+        return classification_figures(saved, args.leads, args.threshold)
+    if args.picture == "record":
+        given = None if args.leads is None else parse_leads(args.leads)
+        return {"": record_figure(read_recording(args.record), given, args.start)}
+    if args.picture == "transforms":
+        return {"": transforms_figure(read_recording(args.record), args.seed, args.leads, args.seconds)}
+    from fairseq_signals.inference.model import ECGModel
+
+    model = ECGModel.load(args.checkpoint, labels=args.labels, device=args.device)
+    record = read_recording(args.record)
+    recording = Opener(leads=args.leads).read(record)
+    return {"": saliency_figure(model, record, recording, args.label, args.attention)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""`fairseq-signals predict`: the probability of each class of each recording."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairseq_signals.commands.model_arguments import RECORDS, add_labels, add_model, add_use, require_out
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SUFFIXES = (".csv", ".parquet")
+FIRST_COLUMNS = ("record", "positive")
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Write the probability of each class of each recording: columns record, positive (the "
+        "classes above their threshold, joined with ;), and one a class, named by its label. A run that was "
+        "stopped goes on with the same command. What cannot be used is listed with the reason in "
+        "OUT.rejected.tsv.",
+    )
+    add_model(parser, "fine-tuned classifier")
+    parser.add_argument("records", nargs="+", metavar="RECORDS", help=RECORDS)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".csv or .parquet")
+    add_labels(parser)
+    parser.add_argument(
+        "--aggregate",
+        choices=("mean", "max"),
+        default="mean",
+        help="of the probabilities of a recording's segments (default: %(default)s)",
+    )
+    add_use(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Predict and write; the exit code is 1 if no recording could be used, or a library is missing."""
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    require_out(parser, args.out, SUFFIXES)
+    import pyarrow as pa
+
+    from fairseq_signals.errors import LabelError
+    from fairseq_signals.inference.bulk import run_all
+    from fairseq_signals.inference.listing import list_recordings
+    from fairseq_signals.inference.model import ECGModel
+
+    def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
+        limits = list(model.thresholds.values())
+        positive = [
+            ";".join(label for label, p, t in zip(model.labels, row, limits) if p > t) for row in values
+        ]
+        columns = [pa.array(names), pa.array(positive), *map(pa.array, values.T)]
+        return pa.table(columns, names=[*FIRST_COLUMNS, *model.labels])
+
+    recordings = list_recordings(args.records)
+    model = ECGModel.load(args.checkpoint, device=args.device, labels=args.labels)
+    for label in model.labels:
+        if label in FIRST_COLUMNS:
+            raise LabelError(
+                f"{args.checkpoint}: a class is called {label!r}, but so is another column of the result; "
+                "pass --labels, a labels.csv with another name for it"
+            )
+    result = run_all(
+        model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
+        args.batch_size, {"aggregate": args.aggregate},
+    )  # fmt: skip
+    if result.names:
+        result.write_table(table)
+    code = result.finish()
+    if result.names:
+        print(f"wrote {args.out}: {len(result.names)} recordings, {len(model.labels)} classes")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""`fairseq-signals report`: one HTML file on a training: the model, its training, test results, recordings.
+
+The file needs nothing else: pictures are in it, nothing is loaded and no script runs. What cannot be in it,
+such as test results of a pre-training, is said where it would be. Needs PyTorch, not fairseq; pictures need
+matplotlib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_signals.commands.model_arguments import add_batch_size, add_device, add_labels
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
+from fairseq_signals.inference.sources import read_recording
+from fairseq_signals.modules.device import check_device
+from fairseq_signals.report.run import CHECKPOINTS, measure, missing_results, open_run, require_results
+from fairseq_signals.report.sections import (
+    model_section,
+    recordings_section,
+    results_section,
+    training_section,
+    write_report,
+)
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Write one HTML file on a training: what the model is, losses and scores over the "
+        "updates, test results by lead set, recordings with what a classifier makes of them. The file holds "
+        "its pictures, loads nothing and runs no script. What cannot be in it is said in it.",
+    )
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN_DIR",
+        help=f"folder of a training, with {' or '.join(CHECKPOINTS)} (checkpoint.save_dir), fairseq's log "
+        "(hydra.run.dir), or both",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="HTML file to write (default: RUN_DIR/report.html)"
+    )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="RUN_DIR|LOG",
+        help="the training's log, or the folder it is in (default: RUN_DIR)",
+    )
+    tested = parser.add_mutually_exclusive_group()
+    tested.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="DIR",
+        help="test the model on these manifests, as `fairseq-signals evaluate` does",
+    )
+    tested.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE.npz",
+        help="show these test results, of `fairseq-signals evaluate --save`, in place of testing",
+    )
+    parser.add_argument("--split", default="test", help="which manifest (default: %(default)s)")
+    parser.add_argument(
+        "--leads",
+        action="append",
+        metavar="SETS",
+        help=f"lead sets to test, as of `evaluate` (default: {DEFAULT_LEAD_SETS}); the first is that of the "
+        "pictures and what the model is given of a RECORD; may be repeated",
+    )
+    parser.add_argument(
+        "--record",
+        action="append",
+        default=[],
+        metavar="RECORD",
+        help="show this recording, of any format that is read (FILE#ROW of a file with many); may be "
+        "repeated",
+    )
+    add_labels(parser)
+    add_batch_size(parser, 64)
+    add_device(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Write the report and say what is not in it; the exit code is 0."""
+    args = build_parser(prog).parse_args(argv)
+    out = args.out or args.run / "report.html"
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: is a folder; name a file, such as {out / 'report.html'}")
+    lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
+    first = next(iter(lead_sets))
+    check_device(args.device)
+    run = open_run(args.run, args.log, args.labels, args.device)
+    records = [read_recording(record) for record in args.record]
+    saved, why = None, missing_results(run)
+    if args.results is not None:
+        saved = require_results(args.results, run)
+    elif args.manifest is not None and run.checkpoint is None:
+        raise CheckpointError(f"{args.run}: there is no checkpoint to test on {args.manifest}")
+    elif args.manifest is not None and run.kind != "pretraining":
+        saved = measure(run, args.manifest, lead_sets, args.split, args.batch_size, args.device)
+    sections = [
+        model_section(run),
+        training_section(run),
+        results_section(saved, why, first if args.leads else None),
+        recordings_section(run, records, lead_sets[first]),
+    ]
+    write_report(out, run, sections)
+    print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    for section in sections:
+        for sentence in section.left_out:
+            print(f"{section.title}: {sentence}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

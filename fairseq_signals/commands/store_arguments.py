@@ -1,0 +1,117 @@
+"""What the command lines in preprocess/ share: options of the store, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fairseq_signals.commands.arguments import integer_from, positive
+from fairseq_signals.ecg.record import DEFAULT_FS
+from fairseq_signals.errors import FairseqSignalsError, StoreError
+from fairseq_signals.store.building import REJECTED_FILE, build_store
+from fairseq_signals.store.codecs import CODECS, INT16
+from fairseq_signals.store.conversion import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
+
+
+def add_store_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every preprocessing script."""
+    parser.add_argument("--dest", type=Path, required=True, help="folder of the record store to write")
+    parser.add_argument(
+        "--fs", type=positive, default=DEFAULT_FS, help="sampling rate of the store in Hz (default: 500)"
+    )
+    parser.add_argument(
+        "--min-seconds",
+        type=positive,
+        default=5.0,
+        help="reject records shorter than this (default: 5, one segment)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=integer_from(1),
+        default=None,
+        help="processes on this machine (default: one for each CPU)",
+    )
+    parser.add_argument(
+        "--records-per-shard",
+        type=integer_from(1),
+        default=RECORDS_PER_SHARD,
+        help=f"records that share a file (default: {RECORDS_PER_SHARD})",
+    )
+    parser.add_argument(
+        "--codec",
+        choices=CODECS,
+        default=INT16,
+        help="samples as they are, or as FLAC: lossless too, about a third of the size, slower to read",
+    )
+    parser.add_argument(
+        "--checksums",
+        choices=CHECKSUMS,
+        default=CHECKSUMS[0],
+        help="reject records whose samples disagree with the checksums in their header, or keep them",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of this Dask scheduler, such as tcp://host:8786, make the store",
+    )
+    allowed = parser.add_mutually_exclusive_group()
+    allowed.add_argument(
+        "--max-rejected",
+        type=integer_from(0),
+        metavar="N",
+        help="exit with 1 where more records than this are rejected; the others are stored in any case",
+    )
+    allowed.add_argument(
+        "--strict",
+        action="store_const",
+        const=0,
+        dest="max_rejected",
+        help="exit with 1 where any record is rejected: --max-rejected 0",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="build anew where DEST holds another store")
+
+
+def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> None:
+    """Build the store that the arguments describe and print what became of the records.
+
+    Args:
+        items: the records; may be a generator, which is read once.
+        args: of a parser that `add_store_arguments` was given.
+
+    Raises:
+        StoreError: see `build_store`; also where more records are rejected than `--max-rejected` says.
+    """
+    if args.scheduler is not None and args.workers is not None:
+        raise StoreError("--workers is for this machine: leave it out with --scheduler, which has its own")
+    options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums)
+    summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
+    print(summary)
+    if summary.rejections:
+        n, file = len(summary.rejections), args.dest / REJECTED_FILE
+        told = f"rejected {n:,} of {summary.n_items:,} records: {summary.rejections}"
+        print(f"{told}\nthe reason of each is in {file}", file=sys.stderr)
+        if args.max_rejected is not None and n > args.max_rejected:
+            raise StoreError(
+                f"{args.dest}: {n:,} records are rejected, but at most {args.max_rejected:,} may be "
+                f"(--max-rejected, --strict). The others are stored; see {file}."
+            )
+
+
+def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Run a command; its exit code is 1 after an error about the input, 130 when interrupted."""
+    try:
+        command(args)
+    except FairseqSignalsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def warn(message: str) -> None:
+    """A line for the user about something that was not as expected."""
+    print(f"warning: {message}", file=sys.stderr)

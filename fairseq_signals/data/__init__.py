@@ -1,1 +1,0 @@
-"""Record store, manifests, datasets."""

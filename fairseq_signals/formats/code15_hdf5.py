@@ -1,0 +1,117 @@
+"""HDF5 files of CODE-15% and SaMi-Trop: many exams as rows of one array, zero-padded to one length.
+
+Layout as their providers describe it (https://zenodo.org/records/4916206, https://zenodo.org/records/4905618):
+`tracings` (exams, 4096 samples, 12 leads), millivolt at 400 Hz, shorter exams with zeros on both sides.
+CODE-15% also has `exam_id` (exams,), whose last entry is 0 and stands for no exam.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.errors import SignalError, StoreError, optional_library
+from fairseq_signals.formats.assemble import Channel, assemble
+
+h5py: Any = optional_library("h5py", "HDF5", "formats")
+
+FS = 400.0  # Hz
+FILE_LEADS = LEADS  # DI DII DIII AVR AVL AVF V1 ... V6 in the providers' words
+_OPEN_FILES = 32  # that a process keeps open: exams that follow each other may lie in any part
+
+
+@dataclass(frozen=True)
+class Tracings:
+    """What a file holds.
+
+    Attributes:
+        n_exams: rows of `tracings`.
+        exam_ids: (n_exams,) int64, 0 for a row that is no exam; None where the file does not name them.
+        digest: of its size and names, so that changed input is noticed.
+    """
+
+    n_exams: int
+    exam_ids: np.ndarray | None
+    digest: str
+
+
+def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -> Record:
+    """The exam of row `index`, without its padding; floats become int16 at 1/32767 of each lead's peak."""
+    record_id = f"{path.stem}/{index}" if record_id is None else record_id
+    try:
+        stat = path.stat()
+        padded = _tracings(str(path), stat.st_size, stat.st_mtime_ns)[index]  # (T, 12)
+    except FileNotFoundError:
+        raise SignalError(
+            f"record {record_id}: {path.name} is missing. Download it again.", kind="without a signal file"
+        ) from None
+    except StoreError as e:
+        raise SignalError(f"record {record_id}: {e}") from e
+    except (OSError, ValueError, IndexError) as e:  # h5py raises them for a damaged file and a row too many
+        raise SignalError(
+            f"record {record_id}: row {index} of {path.name} cannot be read ({e}). Download it again.",
+            kind="truncated",
+        ) from e
+    signal = without_padding(padded)
+    if not len(signal):
+        raise SignalError(
+            f"record {record_id}: all samples of row {index} of {path.name} are zero.",
+            kind="without a usable lead",
+        )
+    leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
+    return assemble(record_id, FS, [Channel(name, values, 1.0) for name, values in zip(FILE_LEADS, leads)])
+
+
+def without_padding(signal: np.ndarray) -> np.ndarray:
+    """An exam (T, L) without the samples at either end that are zero in all leads; a view."""
+    there = np.flatnonzero((signal != 0).any(axis=1))
+    return signal[there[0] : there[-1] + 1] if len(there) else signal[:0]
+
+
+def read_contents(path: Path) -> Tracings:
+    """What a file holds, without its signals.
+
+    Raises:
+        StoreError: the file is damaged, or not as its providers describe it.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            tracings = _checked(file, path)
+            names = file.get("exam_id")
+            exam_ids = None if names is None else np.asarray(names[:], dtype=np.int64)
+            n_exams = len(tracings)
+    except (OSError, ValueError, TypeError) as e:
+        raise StoreError(f"{path}: the file cannot be read ({e}). Download it again.") from e
+    if exam_ids is not None and exam_ids.shape != (n_exams,):
+        raise StoreError(
+            f"{path}: exam_id has shape {exam_ids.shape} for {n_exams} tracings. Download it again."
+        )
+    digest = hashlib.blake2b(b"%d" % path.stat().st_size, digest_size=16)
+    digest.update(b"" if exam_ids is None else exam_ids.tobytes())
+    return Tracings(n_exams, exam_ids, digest.hexdigest())
+
+
+def _checked(file: Any, path: Path) -> Any:
+    """The dataset of the signals."""
+    tracings = file.get("tracings")
+    shape = getattr(tracings, "shape", None)
+    if shape is None or len(shape) != 3 or shape[2] != len(FILE_LEADS):
+        found = "no dataset" if shape is None else f"a dataset of shape {shape}"
+        raise StoreError(
+            f"{path}: tracings must be a dataset of (exams, samples, 12 leads), but there is {found}. "
+            f"Download it again."
+        )
+    return tracings
+
+
+@lru_cache(maxsize=_OPEN_FILES)
+def _tracings(path: str, size: int, changed: int) -> Any:
+    """The signals of a file, which stays open in this process; another one where the file has changed."""
+    return _checked(h5py.File(path, "r"), Path(path))

@@ -1,0 +1,154 @@
+"""EDF, EDF+ and BDF files, read with edfio.
+
+edfio rather than pyedflib: it gives the digital values as they are, is plain Python (so it installs wherever
+numpy does), and reads the many files that break a rule of the header, which pyedflib refuses to open.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from fairseq_signals.ecg.leads import by_canonical_lead
+from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.units import millivolt_per
+from fairseq_signals.errors import SignalError, optional_library
+from fairseq_signals.formats.assemble import Channel, assemble, without_leads
+from fairseq_signals.formats.common import (
+    age_between,
+    file_name,
+    of_another_format,
+    read_failed,
+    truncated,
+)
+
+edfio: Any = optional_library("edfio", "EDF", "formats")
+
+_EDF, _BDF = b"0       ", b"\xffBIOSEMI"  # the first eight bytes
+_SEX = re.compile(r"[MFX]")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+
+def read_edf(path: Path, record_id: str | None = None) -> Record:
+    """The leads of an EDF, EDF+ or BDF file.
+
+    Signals of other rates than that of the fastest lead are resampled to it. Annotations are not read.
+    """
+    record_id = file_name(path) if record_id is None else record_id
+    try:
+        with open(path, "rb") as f:
+            head = f.read(256)
+    except OSError as error:
+        raise read_failed(record_id, path, error) from error
+    if head[:8] not in (_EDF, _BDF):
+        raise of_another_format(record_id, path, "an EDF or BDF file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what is checked below
+        try:
+            read = edfio.read_bdf if head[:8] == _BDF else edfio.read_edf
+            edf = read(path, header_encoding="latin-1")
+            signals = list(edf.signals)
+            _require_all_records(head, edf, record_id, path)
+            _require_continuous(head, edf, record_id, path)
+            lead_signals = [
+                signals[i] for positions in _leads(signals, record_id).values() for i in positions
+            ]
+            fs = max(signal.sampling_frequency for signal in lead_signals)
+            leads = {id(signal) for signal in lead_signals}
+            channels = [_channel(signal, id(signal) in leads) for signal in signals]
+        except (MemoryError, SignalError):
+            raise
+        except Exception as error:  # whatever a parser can raise over a damaged file
+            raise SignalError(
+                f"record {record_id}: the header of {path.name} is not as EDF says ({type(error).__name__}: "
+                f"{error}). Export it again.",
+                kind="malformed",
+            ) from error
+    return assemble(record_id, float(fs), channels, _subject(head))
+
+
+def _leads(signals: list, record_id: str) -> dict[str, list[int]]:
+    """The positions of each of the twelve leads among the signals."""
+    names = [_name(signal) for signal in signals]
+    found = by_canonical_lead(names)
+    if not found:
+        raise without_leads(record_id, names)
+    return found
+
+
+def _name(signal: Any) -> str:
+    """The label without the reference electrode that some writers add ("ECG V1-Ref", "I-0")."""
+    return re.sub(r"[-:](?:ref|g\d|0|a\d)\s*$", "", signal.label, flags=re.IGNORECASE)
+
+
+def _channel(signal: Any, is_lead: bool) -> Channel:
+    unit = signal.physical_dimension
+    mv_per_unit = millivolt_per(unit)
+    digital_range = signal.digital_max - signal.digital_min
+    physical_range = signal.physical_max - signal.physical_min
+    if mv_per_unit is None or not is_lead:  # only leads are loaded
+        return Channel(_name(signal), signal.digital[:0] if not is_lead else signal.digital, None, unit=unit)
+    if digital_range == 0:
+        return Channel(_name(signal), signal.digital, 0.0)
+    lsb_mv = physical_range / digital_range * mv_per_unit
+    # physical_min is what digital_min stands for: EDF, "The additional specifications", 3
+    offset_mv = signal.physical_min * mv_per_unit - signal.digital_min * lsb_mv
+    if abs(offset_mv) < abs(lsb_mv) * 1e-6:  # symmetric ranges, up to rounding
+        offset_mv = 0.0
+    return Channel(_name(signal), signal.digital, lsb_mv, offset_mv, fs=float(signal.sampling_frequency))
+
+
+def _require_all_records(head: bytes, edf: Any, record_id: str, path: Path) -> None:
+    """Refuse a file with fewer data records than its header announces (-1: unknown)."""
+    announced = int(head[236:244])
+    n_samples = max((signal.samples_per_data_record for signal in edf.signals), default=0)
+    if announced > edf.num_data_records or edf.num_data_records < 1:
+        raise truncated(record_id, path, max(announced, 0) * n_samples, edf.num_data_records * n_samples)
+    if not edf.data_record_duration > 0:
+        raise SignalError(
+            f"record {record_id}: its data records last {edf.data_record_duration:g} s in {path.name}, "
+            f"so the sampling rate is unknown. Export it again.",
+            kind="malformed",
+        )
+
+
+def _require_continuous(head: bytes, edf: Any, record_id: str, path: Path) -> None:
+    """Refuse an EDF+D file with gaps between its data records."""
+    if head[192:197] in (b"EDF+D", b"BDF+D") and not edf.is_continuous:
+        raise SignalError(
+            f"record {record_id}: {path.name} is discontinuous ({head[192:197].decode()} with gaps). "
+            f"Export its stretches as files of their own.",
+            kind="of an unsupported kind",
+        )
+
+
+def _subject(head: bytes) -> Subject:
+    """The person, from the patient and recording fields of EDF+: "MCH-0234567 F 02-MAY-1951 Haagse_Harry".
+
+    Before EDF+, the patient field is free text, of which nothing is taken.
+    """
+    if not head[192:197].startswith((b"EDF+", b"BDF+")):
+        return Subject()
+    patient = head[8:88].decode("latin-1").split()
+    recording = head[88:168].decode("latin-1").split()
+    if len(patient) < 3 or not _SEX.fullmatch(patient[1]):
+        return Subject()
+    started = _day(recording[1]) if len(recording) > 1 and recording[0] == "Startdate" else None
+    born = _day(patient[2])
+    return Subject(
+        age=age_between(born.isoformat(), started.isoformat()) if born and started else None,
+        sex=parse_sex(patient[1]),
+        patient_id=None if patient[0] == "X" else patient[0].replace("_", " "),
+    )
+
+
+def _day(text: str) -> date | None:
+    """A date such as 02-MAY-1951."""
+    try:
+        day, month, year = text.split("-")
+        return date(int(year), _MONTHS.index(month.upper()) + 1, int(day))
+    except ValueError:
+        return None

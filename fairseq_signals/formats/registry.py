@@ -1,0 +1,71 @@
+"""Readers of recordings by name: each gives a `Record`, whatever format its files have.
+
+A reader is a function `read(path, record_id=None) -> Record`, or for files that hold many records
+`read(path, record_id=None, index=0) -> Record`. `record_id` is the name for messages and for the result, by
+default that of the file without its suffix. Where the record cannot be used, a reader raises SignalError; the
+message names it, the reason and what to do. A reader's module is imported when it is first asked for, so that
+an optional library is needed for its own format only.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any, Callable
+
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.errors import SignalError, StoreError, did_you_mean, missing_library
+
+#: Name of each reader, as in `Item.reader`: "module:function".
+READERS = {
+    "wfdb": "fairseq_signals.formats.wfdb:read_wfdb",
+    "dicom": "fairseq_signals.formats.dicom:read_dicom",
+    "edf": "fairseq_signals.formats.edf:read_edf",
+    "aecg": "fairseq_signals.formats.aecg:read_aecg",
+    "scp": "fairseq_signals.formats.scp_philips:read_scp",
+    "philips_xml": "fairseq_signals.formats.scp_philips:read_philips_xml",
+    "muse_xml": "fairseq_signals.formats.muse_xml:read_muse_xml",
+    "authors_mat": "fairseq_signals.formats.authors_mat:read_authors_mat",
+    "code15_hdf5": "fairseq_signals.formats.code15_hdf5:read_code15_hdf5",
+    "sph_hdf5": "fairseq_signals.formats.sph_hdf5:read_sph_hdf5",
+}
+
+
+@cache
+def load_reader(name: str) -> Callable[..., Record]:
+    """The function that reads records of a format.
+
+    Raises:
+        StoreError: there is no reader of that name.
+        MissingLibraryError: the library that it needs is not installed.
+    """
+    if name not in READERS:
+        hint = did_you_mean(name, READERS) or "."
+        raise StoreError(f"there is no reader {name!r}{hint} They are {', '.join(READERS)}.")
+    module, _, function = READERS[name].partition(":")
+    return getattr(import_module(module), function)
+
+
+def read_with(name: str, path: Any, record_id: str | None = None, index: int | None = None) -> Record:
+    """The record that the reader of that name finds at `path`, see `load_reader`.
+
+    Args:
+        name: key of `READERS`.
+        path: `pathlib.Path` of the file.
+        record_id: name for messages and for the result.
+        index: row in a file that holds many records; None for a file that is one record.
+
+    Raises:
+        SignalError: the record cannot be used.
+        MissingLibraryError: a library that it needs is not installed.
+    """
+    reader = load_reader(name)
+    try:
+        return reader(path, record_id) if index is None else reader(path, record_id, index)
+    except (ImportError, SignalError) as error:  # a library may ask for another one when it meets a variant
+        cause = error if isinstance(error, ImportError) else error.__cause__
+        if isinstance(cause, ImportError):
+            raise missing_library(
+                cause.name or "of its format", f"record {record_id or path}", "formats", cause
+            ) from error
+        raise

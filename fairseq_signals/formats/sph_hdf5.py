@@ -1,0 +1,41 @@
+"""HDF5 files of the Shandong Provincial Hospital database: a record each, `ecg` (12 leads, samples) in mV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.record import Record
+from fairseq_signals.errors import SignalError, optional_library
+from fairseq_signals.formats.assemble import Channel, assemble
+from fairseq_signals.formats.common import file_name
+
+h5py: Any = optional_library("h5py", "HDF5", "formats")
+
+FS = 500.0  # Hz, of every record
+
+
+def read_sph_hdf5(path: Path, record_id: str | None = None) -> Record:
+    """The record of a file; its floats become int16 at 1/32767 of each lead's peak."""
+    record_id = file_name(path) if record_id is None else record_id
+    try:
+        with h5py.File(path, "r") as file:
+            values = np.asarray(file["ecg"][:], dtype=np.float64)
+    except FileNotFoundError:
+        raise SignalError(
+            f"record {record_id}: {path.name} is missing. Download it again.", kind="without a signal file"
+        ) from None
+    except (OSError, KeyError, TypeError, ValueError) as e:
+        raise SignalError(
+            f"record {record_id}: {path.name} holds no dataset `ecg` that can be read ({e}). "
+            f"Download it again."
+        ) from e
+    if values.ndim != 2 or len(values) != len(LEADS):
+        raise SignalError(
+            f"record {record_id}: ecg must have the shape (12, samples), but has {values.shape}. "
+            f"Download {path.name} again."
+        )
+    return assemble(record_id, FS, [Channel(name, lead, 1.0) for name, lead in zip(LEADS, values)])

@@ -1,0 +1,117 @@
+"""The rows of a result that is being computed, in files beside it, so that a stopped run can go on.
+
+They are in numbered Parquet files in the folder `.NAME.parts`, with what they depend on in `job.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.files import whole_file
+
+BLOCK_ROWS = 512
+_SCHEMA = pa.schema([("record", pa.string()), ("signature", pa.string()), ("values", pa.list_(pa.float32()))])
+
+
+class Place(NamedTuple):
+    """Where a row is.
+
+    Attributes:
+        signature: of the files that it was computed from.
+        number, row: of the part, and of the row in it.
+    """
+
+    signature: str
+    number: int
+    row: int
+
+
+class Parts:
+    """The rows of an unfinished result.
+
+    Args:
+        out: the result.
+        job: what the rows depend on besides the recordings.
+
+    Raises:
+        ConfigError: there are rows of another job.
+    """
+
+    def __init__(self, out: Path, job: dict[str, Any]) -> None:
+        self.folder, self.job = parts_of(out), job
+        self._note = self.folder / "job.json"
+        self._places: dict[str, Place] = {}
+        self._next = 0
+        files = sorted(self.folder.glob("part-*.parquet"))
+        if not files or not self._note.is_file():
+            self.remove()
+            return
+        if json.loads(self._note.read_text(encoding="utf-8")) != job:
+            raise ConfigError(
+                f"{self.folder} holds rows of another model or with other options; finish that run with the "
+                "same command, remove the folder, or choose another --out"
+            )
+        for file in files:
+            self._next = int(file.stem.partition("-")[2]) + 1
+            table = pq.read_table(file, columns=["record", "signature"])
+            self._keep(self._next - 1, *(column.to_pylist() for column in table.columns))
+
+    def has(self, name: str, signature: str) -> bool:
+        """Whether the row of a recording is there, of the same files."""
+        place = self._places.get(name)
+        return place is not None and place.signature == signature
+
+    def add(self, rows: dict[str, tuple[str, np.ndarray]]) -> None:
+        """Write rows: the signature and the values (K,) by the recording's name."""
+        if not rows:
+            return
+        if not self._note.is_file():
+            with whole_file(self._note) as path:
+                path.write_text(json.dumps(self.job), encoding="utf-8")
+        signatures = [signature for signature, _ in rows.values()]
+        values = [np.asarray(row, np.float32) for _, row in rows.values()]
+        table = pa.table([list(rows), signatures, values], schema=_SCHEMA)
+        with whole_file(self._file(self._next)) as path:
+            pq.write_table(table, path)
+        self._keep(self._next, list(rows), signatures)
+        self._next += 1
+
+    def blocks(self, names: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+        """The values of recordings, in this order: names and (n, K) float32 of some at a time."""
+
+        @lru_cache(maxsize=4)
+        def values_of(number: int) -> np.ndarray:
+            column = pq.read_table(self._file(number), columns=["values"])["values"]
+            flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+            return np.concatenate(flat).reshape(len(column), -1)
+
+        for start in range(0, len(names), BLOCK_ROWS):
+            some = names[start : start + BLOCK_ROWS]
+            places = [self._places[name] for name in some]
+            yield some, np.stack([values_of(place.number)[place.row] for place in places])
+
+    def remove(self) -> None:
+        """Remove all rows."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"part-{number:05d}.parquet"
+
+    def _keep(self, number: int, names: Sequence[str], signatures: Sequence[str]) -> None:
+        for row, (name, signature) in enumerate(zip(names, signatures)):
+            self._places[name] = Place(signature, number, row)
+
+
+def parts_of(out: Path) -> Path:
+    """Where the rows of an unfinished result are."""
+    return out.with_name(f".{out.name}.parts")

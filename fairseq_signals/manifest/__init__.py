@@ -1,0 +1,1 @@
+"""Manifests: which records, of whom, with which labels, in which split."""

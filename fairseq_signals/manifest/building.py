@@ -1,0 +1,179 @@
+"""What the scripts in `manifests/` share: records of stores, their segments, the summary, errors."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairseq_signals.errors import FairseqSignalsError, ManifestError, did_you_mean
+from fairseq_signals.manifest.folder import write_set
+from fairseq_signals.manifest.people import People, unknown_patients
+from fairseq_signals.manifest.recordings import Corpus, CorpusRecord, SegmentList
+from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
+from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every script that makes manifests from stores."""
+    parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="folder made by preprocess/")
+    parser.add_argument("--dest", type=Path, required=True, help="folder for the manifests")
+    parser.add_argument("--seed", type=int, default=1, help="decides who is in which split (default: 1)")
+    parser.add_argument(
+        "--sources", nargs="+", metavar="NAME", help="only these corpora of the store (default: all)"
+    )
+    parser.add_argument("--segment-seconds", type=float, default=5.0, help="default: 5")
+    parser.add_argument("--fs", type=float, help="only records of this sampling rate, in Hz")
+    parser.add_argument(
+        "--where",
+        metavar="EXPRESSION",
+        help='only records for which this is true, such as "age >= 18 and n_leads == 12"; see README.md',
+    )
+
+
+def load_corpus(
+    args: argparse.Namespace, columns: Sequence[str] = (), attributes: Sequence[str] = ()
+) -> Corpus:
+    """Read the metadata of the stores and keep the records that the common arguments ask for.
+
+    Args:
+        columns: what recordings need beyond where they are: "codes".
+        attributes: those that `Corpus.attributes` is to have.
+
+    Raises:
+        ManifestError: where no record is left, sources are unknown, or sampling rates are mixed.
+        ConfigError: where `--where` cannot be understood.
+    """
+    stores = sorted({Path(store).resolve() for store in args.stores})
+    root = stores[0] if len(stores) == 1 else Path(os.path.commonpath(stores))
+    where = Where(args.where) if args.where is not None else None
+    wanted = {"fs", *columns, *(where.columns if where else ()), *(["attributes"] if attributes else [])}
+    table = pa.concat_tables([read_metadata(store, root, wanted) for store in stores])
+    people = People()
+    people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
+    selection = Selection(table)
+    selection.of_sources([name for text in args.sources or () for name in text.split(",") if name])
+    notes = selection.where(where) if where else []
+    selection.without_copies()
+    fs = selection.of_one_rate(args.fs)
+    segment_samples = round(args.segment_seconds * fs)
+    if not segment_samples > 0:
+        raise ManifestError(f"--segment-seconds must be above 0, but is {args.segment_seconds:g} instead")
+    long_enough = pc.greater_equal(selection.table["n_samples"], segment_samples)
+    selection.keep(long_enough, f"shorter than {args.segment_seconds:g} s")
+    left_out = selection.left_out
+    if not len(selection.table):
+        raise ManifestError(f"no record is left of {len(table)} in {_names(stores)}: {_reasons(left_out)}")
+    chosen = selection.sorted_by_record()
+    recordings = _recordings(chosen, people)
+    texts = {name: _attribute(chosen, name) for name in attributes}
+    return Corpus(root, stores, recordings, people, fs, segment_samples, len(table), left_out, notes, texts)
+
+
+def _attribute(table: pa.Table, name: str) -> dict[str, str]:
+    """An attribute of the records that have it."""
+    names = attribute_names(table)
+    if name not in names:
+        guess = did_you_mean(name, names)
+        raise ManifestError(
+            f"no record has the attribute {name}; there is {', '.join(names) or 'none'}{guess}"
+        )
+    values = attribute_values(table, name)
+    there = pc.is_valid(values)
+    return dict(zip(python_values(table["record"].filter(there)), python_values(values.filter(there))))
+
+
+def _recordings(table: pa.Table, people: People) -> list[CorpusRecord]:
+    records = python_values(table["record"])
+    patients = people.patient_names(dict(zip(records, python_values(table["patient"]))))
+    codes: Iterable[tuple[str, ...]] = repeat(())
+    if "codes" in table.schema.names:
+        codes = python_lists(table["codes"])
+    shards, rows, sources, lengths = (
+        python_values(table[name]) for name in ("shard", "row", "source", "n_samples")
+    )
+    return list(map(CorpusRecord, shards, rows, records, map(patients.get, records), sources, lengths, codes))
+
+
+def finish(
+    corpus: Corpus,
+    kind: str,
+    args: argparse.Namespace,
+    splits: Mapping[str, SegmentList],
+    notes: Sequence[str] = (),
+    extra_files: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a set of manifests and print what it holds and what was left out.
+
+    Args:
+        splits: what is listed, by file name without `.tsv`.
+        notes: further lines of the summary.
+        extra_files: text of files that go beside the manifests, by name.
+        facts: what goes to `manifest.json` beside the counts.
+    """
+    counts = {name: listing.counts() for name, listing in splits.items()}
+    arguments = {
+        name: _plain(value) for name, value in vars(args).items() if name not in ("stores", "dest", "seed")
+    }
+    info = {
+        "seed": args.seed,
+        "stores": [str(store) for store in corpus.stores],
+        "fs": corpus.fs,
+        "segment_samples": corpus.segment_samples,
+        "arguments": arguments,
+        "counts": counts,
+        "records_read": corpus.n_read,
+        "left_out": dict(sorted(corpus.left_out.items())),
+        **(facts or {}),
+    }
+    write_set(args.dest, kind, corpus.root, splits, extra_files or {}, info)
+    print(f"{kind} manifests in {args.dest} (seed {args.seed})")
+    for name, count in counts.items():
+        print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in count.items()))
+    kept = len(corpus.recordings)
+    print(f"kept {kept:,} of {corpus.n_read:,} records; left out {_reasons(corpus.left_out)}")
+    _, unknown = unknown_patients([recording.patient_id for recording in corpus.recordings])
+    for note in (*corpus.notes, *([unknown] if unknown else []), *notes):
+        print(note)
+
+
+def tail_note(corpus: Corpus) -> str:
+    """How much of the kept recordings is not in any segment."""
+    tails = [r.n_samples % corpus.segment_samples for r in corpus.recordings]
+    seconds = sum(tails) / corpus.fs
+    n_tails = sum(tail > 0 for tail in tails)
+    return f"not used: {n_tails:,} ends of records shorter than a segment, {seconds:,.1f} s in all"
+
+
+def run_script(build: Callable[[], int | None]) -> int:
+    """Run a script's work; a user's mistake becomes one line on standard error and exit code 1."""
+    try:
+        return build() or 0
+    except FairseqSignalsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _reasons(left_out: Counter[str]) -> str:
+    total = sum(left_out.values())
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(left_out.items()) if n)
+    return f"{total:,}: {reasons}" if reasons else "0"
+
+
+def _names(stores: Sequence[Path]) -> str:
+    return ", ".join(map(str, stores))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

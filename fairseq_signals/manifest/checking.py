@@ -1,0 +1,241 @@
+"""Whether manifests keep their promises: nobody in two splits, every segment where it is said to be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from fairseq_signals.errors import LabelError, StoreError
+from fairseq_signals.manifest.exclusion import link_manifests, link_stores
+from fairseq_signals.manifest.folder import (
+    CLASSIFICATION,
+    IDENTIFICATION,
+    LABELS_FILE,
+    PRETRAIN,
+    ManifestSet,
+    split_of,
+)
+from fairseq_signals.manifest.labels import parse_target, read_labels
+from fairseq_signals.manifest.people import People, acquisition
+from fairseq_signals.manifest.selection import python_values, read_metadata
+from fairseq_signals.manifest.table import STORE, Manifest, parse_path
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that is broken.
+
+    Args:
+        where: the folder or file.
+        what: what is wrong, with the number of cases.
+        examples: a few of the cases.
+    """
+
+    where: str
+    what: str
+    examples: Sequence[str] = field(default_factory=tuple)
+
+    def __str__(self) -> str:
+        examples = f" (such as {', '.join(self.examples[:3])})" if self.examples else ""
+        return f"{self.where}: {self.what}{examples}"
+
+
+def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
+    """All violations in and between sets of manifests."""
+    people = People()
+    known: set[Path] = set()
+    for one in sets:
+        link_manifests(people, one.manifests.values())
+        link_stores(people, one.manifests.values(), known)  # what cannot be read is reported with its files
+    violations = [Violation(str(one.folder), fault) for one in sets for fault in one.faults]
+    violations += _check_places(sets)
+    for one in sets:
+        violations += _check_duplicates(one)
+        violations += _check_splits(one, people)
+        if one.kind == CLASSIFICATION:
+            violations += _check_targets(one)
+        elif one.kind == IDENTIFICATION:
+            violations += _check_identification(one, people)
+    downstream = [one for one in sets if one.kind != PRETRAIN]
+    for pretrain in (one for one in sets if one.kind == PRETRAIN):
+        for other in downstream:
+            violations += _check_held_out(pretrain, other, people)
+    return violations
+
+
+def _check_places(sets: Sequence[ManifestSet]) -> Iterator[Violation]:
+    """Every path exists, is the record it is said to be, and is long enough."""
+    stores: dict[Path, dict[str, _Places]] = {}
+    for manifest in (manifest for one in sets for manifest in one.manifests.values()):
+        if manifest.layout != STORE:
+            absent = [path for path in manifest.paths if not (manifest.root / path).is_file()]
+            yield from _report(str(manifest.path), "paths do not exist", absent)
+            continue
+        shards: dict[str, _Places] = {}
+        for shard in manifest.shards():
+            store = (manifest.root / shard).parent
+            if store not in stores:
+                stores[store] = _read_places(store)
+            shards[shard] = stores[store].get(Path(shard).name, _Places())
+        faults: dict[str, list[str]] = {}
+        for row in manifest.rows():
+            shard, place, start = parse_path(row.path)
+            records, lengths = shards[shard]
+            if place >= len(records):
+                faults.setdefault("paths do not exist in the store", []).append(row.path)
+            elif records[place] != row.record_id:
+                faults.setdefault("paths are of another record", []).append(f"{row.path} of {records[place]}")
+            elif start + row.n_samples > lengths[place]:
+                faults.setdefault("segments reach past the end of their record", []).append(row.path)
+        for what, cases in faults.items():
+            yield from _report(str(manifest.path), what, cases)
+
+
+class _Places(NamedTuple):
+    """The record at each row of a shard, and its samples."""
+
+    records: Sequence[str] = ()
+    lengths: Sequence[int] = ()
+
+
+def _read_places(store: Path) -> dict[str, _Places]:
+    """What is in each shard of a store; nothing where the store cannot be read."""
+    try:
+        table = read_metadata(store, store)
+    except StoreError:
+        return {}
+    records, lengths = python_values(table["record"]), python_values(table["n_samples"])
+    shards = python_values(table["shard"])
+    begins = [i for i, shard in enumerate(shards) if i == 0 or shard != shards[i - 1]]  # rows are in order
+    return {
+        shards[begin]: _Places(records[begin:end], lengths[begin:end])
+        for begin, end in zip(begins, [*begins[1:], len(shards)])
+    }
+
+
+def _check_duplicates(one: ManifestSet) -> Iterator[Violation]:
+    for manifest in one.manifests.values():
+        repeated = [path for path, n in Counter(manifest.paths).items() if n > 1]
+        yield from _report(str(manifest.path), "segments are listed more than once", repeated)
+
+
+def _check_splits(one: ManifestSet, people: People) -> Iterator[Violation]:
+    """Nobody is in two of train, valid and test."""
+    records = {split: _records(one, split) for split in sorted({split_of(name) for name in one.manifests})}
+    for (name_a, a), (name_b, b) in combinations(records.items(), 2):
+        yield from _shared(str(one.folder), f"in both {name_a} and {name_b}", a, b, people)
+
+
+def _check_held_out(pretrain: ManifestSet, other: ManifestSet, people: People) -> Iterator[Violation]:
+    """Nobody in a pre-training set is held out by a downstream one."""
+    trained = set().union(*(manifest.record_ids for manifest in pretrain.manifests.values()))
+    for split in sorted({split_of(name) for name in other.held_out()}):
+        what = f"of what {other.folder} holds out for {split}"
+        yield from _shared(str(pretrain.folder), what, trained, _records(other, split), people)
+
+
+def _shared(where: str, what: str, a: Iterable[str], b: Iterable[str], people: People) -> Iterator[Violation]:
+    """A violation where records of two lists are of one person; the very same records are counted too."""
+    a, people_b = set(a), {people.of_record(record) for record in b}
+    acquisitions_b = {acquisition(record) for record in b}
+    of_people = sorted(record for record in a if people.of_record(record) in people_b)
+    if of_people:
+        n_people = len({people.of_record(record) for record in of_people})
+        n_same = sum(acquisition(record) in acquisitions_b for record in of_people)
+        count = (
+            f"{len(of_people):,} records of {n_people:,} patients are {what}; {n_same:,} are the same records"
+        )
+        yield Violation(where, count, of_people[:3])
+
+
+def _check_targets(one: ManifestSet) -> Iterator[Violation]:
+    """Classes are in the label table."""
+    path = one.folder / LABELS_FILE
+    if not path.is_file():
+        if any(manifest.layout == STORE for manifest in one.manifests.values()):
+            yield Violation(str(one.folder), f"there is no {LABELS_FILE}")
+        return
+    try:
+        n_classes = len(read_labels(path))
+    except LabelError as error:
+        yield Violation(str(one.folder), str(error))
+        return
+    for manifest in one.manifests.values():
+        beyond = [
+            path
+            for path, target in zip(manifest.paths, manifest.targets)
+            if max(parse_target(target), default=-1) >= n_classes
+        ]
+        yield from _report(str(manifest.path), f"targets are beyond the {n_classes} classes", beyond)
+
+
+def _check_identification(one: ManifestSet, people: People) -> Iterator[Violation]:
+    """One class a patient, 0 to C - 1; each probe has its patient in the gallery, in another segment."""
+    train = one.manifests.get("train")
+    if train is not None:
+        yield from _check_classes(train, people)
+    default = one.info.get("arguments", {}).get("within_record", True)
+    within_record = one.info.get("within_record", {})
+    for name, probe in one.manifests.items():
+        if not name.endswith("_probe"):
+            continue
+        gallery = one.manifests.get(name.replace("_probe", "_gallery"))
+        if gallery is None:
+            yield Violation(str(probe.path), "there is no gallery for it")
+            continue
+        enrolled = {people.of_record(record) for record in gallery.record_ids}
+        strangers = [r for r in probe.record_ids if people.of_record(r) not in enrolled]
+        yield from _report(str(probe.path), "probes are of patients who are not in the gallery", strangers)
+        spans = _spans(gallery)
+        twice, same_record = [], []
+        for path, (record, begin, end) in zip(probe.paths, _each_span(probe)):
+            others = spans.get(record, [])
+            if any(begin < other_end and other_begin < end for other_begin, other_end in others):
+                twice.append(path)
+            elif others and not within_record.get(split_of(name), default):
+                same_record.append(path)
+        yield from _report(str(probe.path), "segments are in the gallery too", twice)
+        yield from _report(str(probe.path), "probes are of a record that is in the gallery too", same_record)
+
+
+def _check_classes(train: Manifest, people: People) -> Iterator[Violation]:
+    classes: dict[str, set[str]] = {}
+    members: dict[str, set[str]] = {}
+    for record, target in zip(train.record_ids, train.targets):
+        person = people.of_record(record)
+        classes.setdefault(person, set()).add(target)
+        members.setdefault(target, set()).add(person)
+    if sorted(members) != sorted(map(str, range(len(members)))):
+        yield Violation(str(train.path), f"classes must be 0 to {len(members) - 1}, without gaps")
+    several = [min(targets) for targets in classes.values() if len(targets) > 1]
+    yield from _report(str(train.path), "patients have several classes", several)
+    mixed = [target for target, persons in members.items() if len(persons) > 1]
+    yield from _report(str(train.path), "classes have several patients", mixed)
+
+
+def _each_span(manifest: Manifest) -> Iterator[tuple[str, int, int]]:
+    """Acquisition, first sample and end of each segment; `.mat` files are taken to be adjacent."""
+    for row in manifest.rows():
+        begin = parse_path(row.path)[2] if manifest.layout == STORE else row.segment * row.n_samples
+        yield acquisition(row.record_id), begin, begin + row.n_samples
+
+
+def _spans(manifest: Manifest) -> dict[str, list[tuple[int, int]]]:
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for record, begin, end in _each_span(manifest):
+        spans.setdefault(record, []).append((begin, end))
+    return spans
+
+
+def _records(one: ManifestSet, split: str) -> set[str]:
+    """The records of one split, in all its manifests."""
+    return set().union(*(m.record_ids for name, m in one.manifests.items() if split_of(name) == split))
+
+
+def _report(where: str, what: str, cases: Sequence[str]) -> Iterator[Violation]:
+    if cases:
+        yield Violation(where, f"{len(cases):,} {what}", cases[:3])

@@ -1,0 +1,161 @@
+"""Folders of manifests: what kind they are, and writing and reading them as one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manifest, read_manifest
+
+PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
+INFO_FILE = "manifest.json"
+LABELS_FILE, WEIGHTS_FILE = "labels.csv", "weights.csv"
+FILES = {
+    PRETRAIN: ("train.tsv", "valid.tsv"),
+    CLASSIFICATION: ("train.tsv", "valid.tsv", "test.tsv", LABELS_FILE, WEIGHTS_FILE),
+    IDENTIFICATION: (
+        "train.tsv",
+        "valid_gallery.tsv",
+        "valid_probe.tsv",
+        "test_gallery.tsv",
+        "test_probe.tsv",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ManifestSet:
+    """The manifests of one folder.
+
+    Args:
+        folder: where they are.
+        kind: "pretrain", "classification" or "identification".
+        manifests: by file name without `.tsv`.
+        info: the content of `manifest.json`; empty where there is none.
+        faults: files that cannot be read, and why.
+    """
+
+    folder: Path
+    kind: str
+    manifests: dict[str, Manifest]
+    info: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def held_out(self) -> dict[str, Manifest]:
+        """The manifests of what a model must not have been trained on: all but `train`."""
+        return {name: manifest for name, manifest in self.manifests.items() if split_of(name) != "train"}
+
+
+def split_of(name: str) -> str:
+    """The split that a manifest belongs to: `valid_gallery` and `valid_probe` are parts of `valid`."""
+    return name.split("_")[0]
+
+
+def read_set(folder: str | os.PathLike[str], kind: str | None = None) -> ManifestSet:
+    """Read all manifests of a folder, without looking for the data they name.
+
+    Args:
+        folder: a folder written by a script of ours or of the authors'.
+        kind: what it is; by default as `manifest.json` says, or else as the file names suggest.
+
+    Raises:
+        ManifestError: where the folder has no manifests. Single files at fault are listed in `faults`.
+    """
+    folder = Path(folder)
+    files = sorted(folder.glob("*.tsv")) if folder.is_dir() else []
+    if not files:
+        raise ManifestError(f"{folder}: no manifests (*.tsv) in it; name the --dest of a manifest script")
+    manifests: dict[str, Manifest] = {}
+    faults: list[str] = []
+    for file in files:
+        try:
+            manifests[file.stem] = read_manifest(file, check_files=False)
+        except ManifestError as error:
+            faults.append(str(error))
+    info = _read_info(folder)
+    kind = kind or info.get("kind") or _infer_kind(folder, manifests)
+    if kind not in FILES:
+        raise ManifestError(f"{folder / INFO_FILE}: kind must be one of {', '.join(FILES)}, but is {kind!r}")
+    return ManifestSet(folder, kind, manifests, info, faults)
+
+
+def write_set(
+    dest: str | os.PathLike[str],
+    kind: str,
+    root: Path,
+    splits: Mapping[str, Iterable[Row]],
+    extra_files: Mapping[str, str],
+    info: Mapping[str, Any],
+) -> None:
+    """Write the manifests of one folder: all under temporary names, then renamed, `manifest.json` last.
+
+    Args:
+        dest: the folder; made where it is not there.
+        kind: as in `ManifestSet`. A folder of another kind is not overwritten.
+        root: the folder that paths are relative to.
+        splits: rows by file name without `.tsv`.
+        extra_files: text of other files, by name.
+        info: what goes to `manifest.json` beside the kind.
+    """
+    dest = Path(dest)
+    try:
+        dest.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ManifestError(f"cannot make the folder {dest} ({error.strerror})") from None
+    present = _read_info(dest).get("kind", kind)
+    if present != kind:
+        raise ManifestError(f"{dest} holds {present} manifests; choose another --dest for {kind}")
+    files = {f"{name}.tsv": format_manifest(root, rows) for name, rows in splits.items()}
+    lines: dict[str, Iterable[str]] = {**files, **{name: [text] for name, text in extra_files.items()}}
+    lines[INFO_FILE] = [json.dumps({"kind": kind, **info}, indent=2) + "\n"]
+    partial = {name: dest / f".{name}.{os.getpid()}.part" for name in lines}
+    try:
+        for name, path in partial.items():
+            with path.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(lines[name])
+                file.flush()
+                os.fsync(file.fileno())
+        # from here on there is no manifest.json: a set that a kill divides does not pass for a whole one
+        for name in (INFO_FILE, *set(FILES[kind]).difference(lines)):
+            (dest / name).unlink(missing_ok=True)
+        for name, path in partial.items():
+            path.replace(dest / name)
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+
+
+def count_rows(rows: Iterable[Row]) -> dict[str, int]:
+    """How many segments, records and patients the rows name."""
+    rows = list(rows)
+    return {
+        "segments": len(rows),
+        "records": len({row.record_id for row in rows}),
+        "patients": len({row.patient_id for row in rows}),
+    }
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    path = folder / INFO_FILE
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ManifestError(f"{path}: not valid JSON ({error}); rebuild the manifests") from None
+    return info if isinstance(info, dict) else {}
+
+
+def _infer_kind(folder: Path, manifests: Mapping[str, Manifest]) -> str:
+    if any(name.endswith(("_gallery", "_probe")) for name in manifests):
+        return IDENTIFICATION
+    layouts = Counter(manifest.layout for manifest in manifests.values())
+    if MAT_CMSC not in layouts and ("test" in manifests or (folder / LABELS_FILE).is_file()):
+        return CLASSIFICATION
+    return PRETRAIN

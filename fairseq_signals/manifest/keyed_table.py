@@ -1,0 +1,102 @@
+"""CSV tables that say something about records or patients, and to which recordings their rows belong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
+from fairseq_signals.store.csv_table import TableRow, read_table
+
+PATIENT, RECORD = "patient_id", "record_id"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class KeyedTable:
+    """A table with a column `patient_id` or `record_id`.
+
+    Args:
+        path: the file.
+        key: the name of that column.
+        columns: all its columns.
+        rows: the key and the row of each row that has a key.
+    """
+
+    path: Path
+    key: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, TableRow]]
+
+    def match(self, corpus: Corpus, values: Mapping[str, T]) -> dict[str, T]:
+        """The value of each recording, by record id; recordings that the table does not name are left out.
+
+        Args:
+            values: by key, which is a name as in the corpus or with its source before it, as in a manifest.
+
+        Raises:
+            ManifestError: where the table names none of the recordings, or a name is of two corpora.
+        """
+        bare = _bare_names(corpus, self.key)
+        found: dict[str, T] = {}
+        for recording in corpus.recordings:
+            name = getattr(recording, self.key)
+            key = name if name in values else bare[name]
+            if key in values:
+                found[recording.record_id] = values[key]
+        if not found:
+            example = f"{next(iter(values), '')!r} there, {next(iter(bare), '')!r} in the store"
+            n_records = len(corpus.recordings)
+            raise ManifestError(
+                f"{self.path}: its {self.key} column names none of the {n_records:,} records ({example})"
+            )
+        reason = f"not in {self.path.name}"
+
+        def drop(recording: CorpusRecord) -> str | None:
+            return None if recording.record_id in found else reason
+
+        corpus.leave_out(drop)
+        return found
+
+
+def read_keyed_table(path: Path, keys: Sequence[str] = (PATIENT, RECORD)) -> KeyedTable:
+    """Read a CSV table about records or patients.
+
+    Args:
+        path: the file.
+        keys: which column names what a row is about, in order of preference.
+
+    Raises:
+        ManifestError: where it cannot be read, or has no column for records or patients.
+    """
+    columns, lines = read_table(path, error=ManifestError)
+    key = next((name for name in keys if name in columns), None)
+    if key is None:
+        raise ManifestError(
+            f"{path}:1: needs a column patient_id or record_id, but has {', '.join(columns) or 'none'}"
+        )
+    rows = [(plain_number(row.cells[key]), row) for row in lines]
+    return KeyedTable(path, key, columns, [row for row in rows if row[0]])
+
+
+def plain_number(value: str) -> str:
+    """`13243.0`, as tables written with missing values have it, is 13243."""
+    value = value.strip()
+    return value[:-2] if re.fullmatch(r"\d+\.0", value) else value
+
+
+def _bare_names(corpus: Corpus, key: str) -> dict[str, str]:
+    """For each manifest name in use its name without the corpus, if no other corpus has the same."""
+    names = {getattr(recording, key) for recording in corpus.recordings}
+    bare = {name: name.split("/", 1)[1] for name in sorted(names)}
+    owners: dict[str, str] = {}
+    for name, short in bare.items():
+        if owners.setdefault(short, name) != name:
+            raise ManifestError(
+                f"{key} {short!r} is in two corpora ({owners[short]}, {name}); choose with --sources"
+            )
+    return bare

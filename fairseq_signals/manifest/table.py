@@ -1,0 +1,295 @@
+"""Manifests: TSV files that name the segments a model sees. The format is specified in `manifests/README.md`.
+
+Line 1 is the root, each further line one segment. Three layouts of the authors' preprocessing (one `.mat`
+file a segment) are read as well, so that their data can be used without preprocessing them again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.authors_layout import (
+    Columns,
+    cmsc_columns,
+    identification_columns,
+    plain_columns,
+)
+from fairseq_signals.manifest.people import patient_key
+
+COLUMNS = ("path", "n_samples", "record_id", "patient_id", "segment", "target")
+
+# layouts: ours, and the three of the authors' scripts
+STORE = "store"
+MAT = "mat"
+MAT_IDENTIFICATION = "mat_identification"
+MAT_CMSC = "mat_cmsc"
+
+_REBUILD = "Rebuild it with the scripts in manifests/."
+_TEXT, _COUNT, _INDEX = r"[^\t\n]+", r"[1-9]\d{0,17}", r"\d{1,18}"
+_INDICES = rf"(?:{_INDEX}(?:,{_INDEX})*)"
+
+# per layout and column: (name, pattern, what a value must be)
+_FIELDS = {
+    STORE: (
+        ("path", r"[^\t\n]+#\d{1,18}:\d{1,18}", "`<shard>#<row>:<start>`"),
+        ("n_samples", _COUNT, "a positive integer"),
+        ("record_id", _TEXT, "a name"),
+        ("patient_id", _TEXT, "a name"),
+        ("segment", _INDEX, "an integer from 0"),
+        ("target", f"{_INDICES}?", "empty, or class indices joined with commas"),
+    ),
+    MAT: (("path", _TEXT, "a file name"), ("n_samples", _COUNT, "a positive integer")),
+    MAT_IDENTIFICATION: (
+        ("path", _TEXT, "a file name"),
+        ("n_samples", _COUNT, "a positive integer"),
+        ("class", _INDEX, "an integer from 0"),
+    ),
+    MAT_CMSC: (
+        ("stem", _TEXT, "a file name without its segment number"),
+        ("n_samples", _COUNT, "a positive integer"),
+        ("lead", _INDEX, "an integer from 0"),
+        ("segments", _INDICES, "segment numbers joined with commas"),
+    ),
+}
+_LAYOUT_OF_WIDTH = {len(fields): layout for layout, fields in _FIELDS.items()}
+_LINE = {
+    layout: re.compile("^" + r"\t".join(f"({pattern})" for _, pattern, _ in fields) + "$", re.MULTILINE)
+    for layout, fields in _FIELDS.items()
+}
+
+
+class Row(NamedTuple):
+    """One line of a manifest.
+
+    Args:
+        path: `<shard>#<row>:<start>` relative to the root, or a `.mat` file of the authors' preprocessing.
+        n_samples: length of the segment, in samples per lead.
+        record_id: `<source>/<record>`; for `.mat` files their path without segment number and suffix.
+        patient_id: `<source>/<patient>`, or `<source>/record/<record>` where the corpus names no patients.
+        segment: 0-based index of the segment within its record; 2k and 2k + 1 are a CMSC pair.
+        target: class indices joined with commas; empty where there are none.
+    """
+
+    path: str
+    n_samples: int
+    record_id: str
+    patient_id: str
+    segment: int
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The columns of one manifest file; see `Row` for their meaning.
+
+    Args:
+        path: the manifest file.
+        root: the folder that the paths are relative to, absolute.
+        layout: "store", or "mat", "mat_identification", "mat_cmsc" for the authors' formats.
+    """
+
+    path: Path
+    root: Path
+    layout: str = STORE
+    paths: list[str] = field(default_factory=list)
+    n_samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    record_ids: list[str] = field(default_factory=list)
+    patient_ids: list[str] = field(default_factory=list)
+    segments: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    targets: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self) -> Iterator[Row]:
+        """The manifest line by line."""
+        columns = (self.paths, self.n_samples.tolist(), self.record_ids, self.patient_ids)
+        return map(Row, *columns, self.segments.tolist(), self.targets)
+
+    def patient_of(self) -> dict[str, str]:
+        """The patient of each record; in the authors' plain and CMSC formats, the record stands in."""
+        if self.layout in (MAT, MAT_CMSC):
+            return {record: patient_key("", record, None) for record in self.record_ids}
+        return dict(zip(self.record_ids, self.patient_ids))
+
+    def shards(self) -> list[str]:
+        """The distinct shards of a store manifest, or the `.mat` files of the authors' formats, in order."""
+        if self.layout != STORE:
+            return list(dict.fromkeys(self.paths))
+        return list(dict.fromkeys(path[: path.rindex("#")] for path in self.paths))
+
+
+def concatenate(*manifests: Manifest) -> Manifest:
+    """One manifest with the items of several of one layout and root, in order.
+
+    Raises:
+        ManifestError: where layouts or roots differ.
+    """
+    first = manifests[0]
+    for other in manifests[1:]:
+        if (other.layout, other.root) != (first.layout, first.root):
+            raise ManifestError(
+                f"{other.path}: layout {other.layout!r} under {other.root} cannot be read together with "
+                f"{first.path}: {first.layout!r} under {first.root}. {_REBUILD}"
+            )
+    return Manifest(
+        first.path,
+        first.root,
+        first.layout,
+        [path for m in manifests for path in m.paths],
+        np.concatenate([m.n_samples for m in manifests]),
+        [record for m in manifests for record in m.record_ids],
+        [patient for m in manifests for patient in m.patient_ids],
+        np.concatenate([m.segments for m in manifests]),
+        [target for m in manifests for target in m.targets],
+    )
+
+
+def parse_path(path: str) -> tuple[str, int, int]:
+    """Shard (relative to the root), row in it and first sample of a store manifest's path."""
+    try:
+        shard, place = path.rsplit("#", 1)
+        row, start = place.split(":")
+        return shard, int(row), int(start)
+    except ValueError:
+        raise ManifestError(f"path must be `<shard>#<row>:<start>`, but is {path!r} instead") from None
+
+
+def read_manifest(path: str | os.PathLike[str], check_files: bool = True) -> Manifest:
+    """Read a manifest of ours or of the authors' scripts.
+
+    Args:
+        path: the `.tsv` file.
+        check_files: also require the root and every shard (of `.mat` files: the first one) to exist.
+
+    Raises:
+        ManifestError: with file and line, where the file is absent, malformed, or names what does not exist.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    if not text.strip():
+        raise ManifestError(f"{path}:1: the file is empty; line 1 must name the root folder. {_REBUILD}")
+    first, _, body = text.rstrip("\n").partition("\n")
+    root = Path(os.path.normpath(path.absolute().parent / first.strip()))
+    if "\t" in first or not first.strip():
+        raise ManifestError(f"{path}:1: the first line must be the root folder, but is {first!r}. {_REBUILD}")
+    if check_files and not root.is_dir():
+        raise ManifestError(
+            f"{path}:1: the root folder {root} does not exist. If the data have moved, name it there."
+        )
+    layout, extension, body, first_line = _detect_layout(path, body)
+    rows = _LINE[layout].findall(body)
+    if len(rows) != (body.count("\n") + 1 if body else 0):
+        raise _malformed(path, layout, body, first_line)
+    paths, n_samples, records, patients, segments, targets = _columns(path, layout, rows, extension)
+    manifest = Manifest(
+        path,
+        root,
+        layout,
+        paths,
+        np.array(n_samples, np.int64),
+        records,
+        patients,
+        np.array(segments, np.int64),
+        targets,
+    )
+    if check_files:
+        _require_files(manifest)
+    return manifest
+
+
+def format_manifest(root: str | os.PathLike[str], rows: Iterable[Row]) -> Iterator[str]:
+    """The lines of a manifest file, each with its newline.
+
+    Raises:
+        ManifestError: where a value would break the format, such as a tab in a record's name.
+    """
+    yield f"{os.fspath(root)}\n"
+    fits = _LINE[STORE].fullmatch
+    for row in rows:
+        line = f"{row[0]}\t{row[1]}\t{row[2]}\t{row[3]}\t{row[4]}\t{row[5]}"
+        if not fits(line):
+            raise ManifestError(f"cannot write record {row.record_id!r} to a manifest: {_fault(STORE, line)}")
+        yield line + "\n"
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        present = sorted(file.name for file in path.parent.glob("*.tsv")) if path.parent.is_dir() else []
+        there = (
+            f"The folder has: {', '.join(present)}." if present else "Make it with the scripts in manifests/."
+        )
+        raise ManifestError(f"{path}: there is no such manifest. {there}") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise ManifestError(f"{path}: not a text file ({error}). {_REBUILD}") from None
+
+
+def _detect_layout(path: Path, body: str) -> tuple[str, str, str, int]:
+    """Layout, extension (CMSC only), the item lines, and the number of the first item line."""
+    line, _, rest = body.partition("\n")
+    width = line.count("\t") + 1
+    if not body:
+        return STORE, "", "", 2
+    # the authors' CMSC manifests name the extension of the files in a line of its own
+    if line.strip().lower().lstrip(".") == "mat":
+        return MAT_CMSC, line.strip().lstrip("."), rest, 3
+    if width not in (len(_FIELDS[STORE]), 2, 3):
+        raise ManifestError(f"{path}:2: {_width_fault(STORE, width)}. {_REBUILD}")
+    return _LAYOUT_OF_WIDTH[width], "", body, 2
+
+
+def _width_fault(layout: str, width: int) -> str:
+    names = [name for name, _, _ in _FIELDS[layout]]
+    return f"expected {len(names)} tab-separated fields ({', '.join(names)}), found {width}"
+
+
+def _fault(layout: str, line: str) -> str:
+    """What is wrong with a line that does not fit its layout."""
+    values = line.split("\t")
+    if len(values) != len(_FIELDS[layout]):
+        return _width_fault(layout, len(values))
+    for value, (name, pattern, must_be) in zip(values, _FIELDS[layout]):
+        if not re.fullmatch(pattern, value):
+            return f"{name} must be {must_be}, but is {value!r} instead"
+    raise AssertionError(f"no fault in {line!r}")
+
+
+def _malformed(path: Path, layout: str, body: str, first_line: int) -> ManifestError:
+    for number, line in enumerate(body.split("\n"), start=first_line):
+        if not _LINE[layout].fullmatch(line):
+            return ManifestError(f"{path}:{number}: {_fault(layout, line)}. {_REBUILD}")
+    raise AssertionError("a manifest that does not fit its layout must have a line at fault")
+
+
+def _columns(path: Path, layout: str, rows: list[tuple[str, ...]], extension: str) -> Columns:
+    """The columns of `Row` from the fields of each line."""
+    if layout == MAT_CMSC:
+        return cmsc_columns(rows, extension)
+    if layout == MAT_IDENTIFICATION:
+        return identification_columns(rows, group=path.stem.split("_")[0])
+    if layout == MAT:
+        return plain_columns(rows)
+    paths, n_samples, records, patients, segments, targets = map(list, zip(*rows)) if rows else [[]] * 6
+    return paths, list(map(int, n_samples)), records, patients, list(map(int, segments)), targets
+
+
+def _require_files(manifest: Manifest) -> None:
+    names = manifest.shards()
+    for name in names if manifest.layout == STORE else names[:1]:
+        if not (manifest.root / name).is_file():
+            offset = next(i for i, path in enumerate(manifest.paths) if path.startswith(name))
+            line = offset + 2 if manifest.layout != MAT_CMSC else 3
+            raise ManifestError(
+                f"{manifest.path}:{line}: {manifest.root / name} does not exist. If the data have moved, "
+                "change the root in line 1; else rebuild the manifest from the store as it is now."
+            )

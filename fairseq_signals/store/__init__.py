@@ -1,0 +1,1 @@
+"""Record stores: shards, how they are built, sorted and read."""

@@ -1,0 +1,260 @@
+"""Build a record store: chunks of records, one shard each, made by a pool of processes.
+
+Shards depend on the sorted list of records and the options alone, not on the number of workers or the order
+of directories. A shard that is there is finished: a run that was killed goes on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fairseq_signals.errors import StoreError
+from fairseq_signals.store.codecs import check_codec
+from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows
+from fairseq_signals.store.pool import open_pool
+from fairseq_signals.store.reading import FAULTS_FILE, STATE_FILE
+from fairseq_signals.store.reasons import Rejections
+from fairseq_signals.store.shards import (
+    SCHEMA_VERSION,
+    SHARD_PATTERN,
+    ShardNotes,
+    StoreRow,
+    cannot_write,
+    read_notes,
+    shard_name,
+    temporary_path,
+    write_atomic,
+    write_shard,
+)
+from fairseq_signals.store.sorting import Chunk, Spool, write_spool
+
+REJECTED_FILE = "rejected.tsv"
+_SPOOL = "records"  # of a run that is going on, under a temporary name
+
+
+@dataclass
+class BuildSummary:
+    """What became of the records.
+
+    Attributes:
+        n_items: records in all.
+        n_kept: how many are in the store.
+        counts: rejections by kind (their names begin with `REJECTED`) and what else was counted.
+        rejections: the same rejections, with a few of the records and reasons.
+    """
+
+    n_items: int = 0
+    n_kept: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    rejections: Rejections = field(default_factory=Rejections)
+
+    def __str__(self) -> str:
+        counts = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        rejected = [f"{n:,} {key[len(REJECTED) :]}" for key, n in counts if key.startswith(REJECTED)]
+        parts = [f"kept {self.n_kept:,} of {self.n_items:,} records"]
+        if rejected:
+            parts.append("rejected " + ", ".join(rejected))
+        parts += [f"{n:,} {key}" for key, n in counts if not key.startswith(REJECTED)]
+        return "; ".join(parts)
+
+
+def _build_shard(path: Path, chunk: Chunk, options: BuildOptions) -> int:
+    """Make one shard (in a worker); the number of records, for the progress bar."""
+    notes = ShardNotes()
+
+    def rows() -> Iterator[StoreRow]:
+        yield from make_rows(chunk.items(), options, notes)
+        if not chunk.is_there():  # the shard would end up in the store of a later run
+            raise StoreError(f"{path}: the run that this shard belongs to has ended")
+
+    try:
+        write_shard(path, rows(), notes, options.codec)
+    except OSError as e:
+        raise cannot_write(path, e) from e
+    return chunk.n_items
+
+
+# --- the store -------------------------------------------------------------------------------------------
+
+
+def build_store(
+    items: Iterable[Item],
+    dest: Path,
+    options: BuildOptions | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    scheduler: str | None = None,
+) -> BuildSummary:
+    """Store records in `dest`, or finish a store that a killed run of the same records left unfinished.
+
+    Args:
+        items: the records, in any order; read once, and memory does not grow with their number.
+        dest: the folder of the store; made where it does not exist.
+        options: sampling rate, shortest record, shard size, codec.
+        workers: processes; None for as many as there are CPUs. It does not change the result.
+        overwrite: begin anew where `dest` holds another store.
+        progress: show a progress bar.
+        scheduler: address of a Dask scheduler whose workers, which must see the same files, make the shards.
+
+    Raises:
+        StoreError: no records, `dest` was built from other records or options, or nothing could be kept.
+    """
+    options = BuildOptions() if options is None else options
+    check_codec(options.codec)
+    dest = Path(os.path.abspath(dest))
+    listed = iter(items)
+    first = next(listed, None)
+    if first is None:
+        raise StoreError("there is no record to store")
+    try:
+        dest.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise StoreError(f"{dest}: this folder cannot be made ({e.strerror})") from e
+    with _exclusive(dest), _spooled(chain([first], listed), dest, options, progress) as spool:
+        state = _open_state(dest, spool, options, overwrite)
+        missing = [i for i in range(len(spool.chunks)) if not (dest / shard_name(i)).is_file()]
+        n_done = spool.n_items - sum(spool.chunks[i].n_items for i in missing)
+        if missing:
+            _write_state(dest, {**state, "complete": False})
+        if n_done:
+            what = f"going on after {n_done:,} of" if missing else "already there, all"
+            print(f"{dest}: {what} {spool.n_items:,} records", file=sys.stderr)
+        if missing:
+            calls = ((dest / shard_name(i), spool.chunks[i], options) for i in missing)
+            processes = min(workers or os.cpu_count() or 1, len(missing))
+            bar = tqdm(total=spool.n_items, initial=n_done, unit="record", disable=not progress)
+            with bar, open_pool(processes, scheduler) as pool:
+                for n in pool.run(_build_shard, calls):
+                    bar.update(n)
+        summary = _finish(dest, state, spool)
+    if summary.n_kept == 0:
+        raise StoreError(
+            f"none of {summary.n_items:,} records could be kept: {summary.rejections}\n"
+            f"the reason of each is in {dest / REJECTED_FILE}"
+        )
+    return summary
+
+
+@contextlib.contextmanager
+def _spooled(items: Iterable[Item], dest: Path, options: BuildOptions, progress: bool) -> Iterator[Spool]:
+    """The records in order, in a file beside the shards while the store is being built."""
+    _remove_temporaries(dest)
+    path = temporary_path(dest / _SPOOL)
+    try:
+        with tqdm(items, desc="listing", unit="record", leave=False, disable=not progress) as listed:
+            spool = write_spool(listed, path, options.records_per_shard)
+        yield spool
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
+    """Write the tables of rejections and faults from what the shards tell, and mark the store complete."""
+    summary = BuildSummary(spool.n_items)
+    shards = [dest / shard_name(i) for i in range(len(spool.chunks))]
+    for path in shards:
+        n_rows, notes = read_notes(path)
+        summary.n_kept += n_rows
+        notes.add_counts_to(summary.counts)
+
+    def rejected() -> Iterator[Iterable[str]]:
+        for path in shards:
+            for record, reason, kind in read_notes(path)[1].rejected:
+                summary.rejections.add(record, reason, kind)
+                yield record, kind, reason
+
+    _write(dest / REJECTED_FILE, _table(("record", "kind", "reason"), rejected()))
+    faults = (fault for path in shards for fault in read_notes(path)[1].faults)
+    _write(dest / FAULTS_FILE, _table(("record", "lead", "reason"), faults))
+    _write_state(dest, {**state, "complete": True, "kept": summary.n_kept, "counts": summary.counts})
+    return summary
+
+
+def _remove_temporaries(dest: Path) -> None:
+    """Delete what killed processes left: only one process at a time builds this store."""
+    for name in (SHARD_PATTERN, STATE_FILE, REJECTED_FILE, FAULTS_FILE, _SPOOL):
+        for stale in dest.glob(f".{name}.*.tmp*"):
+            stale.unlink(missing_ok=True)
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
+    """The lines of a TSV file."""
+    for row in chain([columns], rows):
+        yield ("\t".join(" ".join(str(cell).split()) for cell in row) + "\n").encode()
+
+
+# --- what a store was begun with -------------------------------------------------------------------------
+
+
+def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool) -> dict:
+    """The contents of store.json: of the store that is there if it fits, else of a new one."""
+    plan = {
+        "schema": SCHEMA_VERSION,
+        **asdict(options),
+        "records": spool.n_items,
+        "shards": len(spool.chunks),
+        "fingerprint": spool.fingerprint,
+    }
+    path = dest / STATE_FILE
+    if path.is_file() and not overwrite:
+        found = json.loads(path.read_text())
+        changed = [
+            "the records, their headers, files or table have changed"
+            if key == "fingerprint"
+            else f"{key} was {found.get(key)} and is now {plan[key]}"
+            for key in plan
+            if found.get(key) != plan[key]
+        ]
+        if changed:
+            raise StoreError(
+                f"{dest}: this store was begun from other records or options ({'; '.join(changed)}). "
+                f"Pass --overwrite to build it anew, or choose another --dest."
+            )
+        return plan
+    shards = list(dest.glob(SHARD_PATTERN))
+    if shards and not overwrite:
+        raise StoreError(
+            f"{dest}: there are shards but no {STATE_FILE}. Pass --overwrite to build it anew, or choose "
+            f"another --dest."
+        )
+    for old in [path, *shards, dest / REJECTED_FILE, dest / FAULTS_FILE]:
+        old.unlink(missing_ok=True)
+    return plan
+
+
+def _write_state(dest: Path, state: dict) -> None:
+    _write(dest / STATE_FILE, [(json.dumps(state, indent=1, sort_keys=True) + "\n").encode()])
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    try:
+        write_atomic(path, lines)
+    except OSError as e:
+        raise cannot_write(path, e) from e
+
+
+@contextlib.contextmanager
+def _exclusive(dest: Path) -> Iterator[None]:
+    """Keep other processes from building the same store meanwhile; released when the process ends."""
+    descriptor = os.open(dest, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"{dest}: another process is building this store. Wait for it, or end it."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,207 @@
+"""From a record's files to its row in the store: reading, resampling, and what is noted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Callable
+
+from fairseq_signals.ecg.record import DEFAULT_FS, Record
+from fairseq_signals.ecg.resample import resample_record
+from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
+from fairseq_signals.formats.detect import HEADER
+from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
+from fairseq_signals.formats.registry import load_reader, read_with
+from fairseq_signals.store.codecs import INT16
+from fairseq_signals.store.reasons import UNFORESEEN
+from fairseq_signals.store.shards import LeadFault, Rejection, ShardNotes, StoreRow
+
+RECORDS_PER_SHARD = 500
+CHECKSUMS = ("check", "ignore")
+REJECTED = "rejected "  #: prefix of the counts of rejections by kind
+
+
+@dataclass(frozen=True)
+class Item:
+    """A record to be stored, and what is known of it besides its files.
+
+    Attributes:
+        source: name of the corpus.
+        record_id: unique within the source.
+        path: the header, or the file that holds the record.
+        digest: of the header, so that changed input is noticed.
+        rejected: the reason why it must not be read, or None.
+        rejected_kind: that reason as a key of `fairseq_signals.store.reasons.REASONS`.
+        patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
+        attributes: likewise; further columns of the corpus' own table, as (name, text).
+        reader: what reads it, see `fairseq_signals.formats.registry`.
+        index: row in a file that holds many records; None where the file is one record.
+    """
+
+    source: str
+    record_id: str
+    path: str
+    digest: str = ""
+    rejected: str | None = None
+    rejected_kind: str = ""
+    patient_id: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    codes: tuple[str, ...] | None = None
+    report: str | None = None
+    attributes: tuple[tuple[str, str], ...] | None = None
+    reader: str = "wfdb"
+    index: int | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.source}/{self.record_id}"
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a record must be and becomes.
+
+    Attributes:
+        fs: sampling rate of the store in Hz; records at other rates are resampled.
+        min_seconds: shorter records are rejected.
+        records_per_shard: records (kept or not) that share a shard.
+        codec: how signals are stored, see `fairseq_signals.store.codecs`.
+        checksums: whether a record whose samples disagree with the checksums in its header is rejected
+            ("check") or kept and counted ("ignore").
+    """
+
+    fs: float = DEFAULT_FS
+    min_seconds: float = 5.0
+    records_per_shard: int = RECORDS_PER_SHARD
+    codec: str = INT16
+    checksums: str = "check"
+
+
+def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
+    """What `iter_folder` gives of WFDB records, as a list."""
+    return list(iter_folder(root, source, patient_from_folder))
+
+
+def iter_folder(
+    root: Path,
+    source: str,
+    patient_from_folder: bool = False,
+    reader: str = "wfdb",
+    suffixes: Sequence[str] = (HEADER,),
+    accept: Callable[[bytes], bool] | None = None,
+) -> Iterator[Item]:
+    """Every record below a folder, and as a rejected one what is no whole record.
+
+    Args:
+        root: the folder; a record's id is its path below it.
+        source: name of the corpus.
+        patient_from_folder: whether the folder a record lies in names its patient.
+        reader: what reads them, see `fairseq_signals.formats.registry`.
+        suffixes, accept: of the records' files, see `fairseq_signals.formats.folder.iter_records`.
+
+    Raises:
+        StoreError: there is no such folder or reader, or no record in it.
+        MissingLibraryError: the library that the reader needs is not installed.
+    """
+    load_reader(reader)
+    if not root.is_dir():
+        raise StoreError(f"{root}: there is no such folder")
+    n_records = 0
+    for found in iter_records(root, suffixes, accept):
+        item = item_of(found, source, reader)
+        if found.rejected_kind != WITHOUT_HEADER:
+            n_records += 1
+            if patient_from_folder:
+                item = replace(item, patient_id=PurePosixPath(found.record_id).parent.name or None)
+        yield item
+    if not n_records:
+        what = "WFDB record (.hea)" if HEADER in suffixes else f"{' or '.join(suffixes)} file"
+        raise StoreError(f"{root}: there is no {what} in this folder or below it")
+
+
+def item_of(found: FoundRecord, source: str, reader: str = "wfdb") -> Item:
+    """The item of a record that a folder holds."""
+    what = (found.digest, found.rejected, found.rejected_kind)
+    return Item(source, found.record_id, str(found.path), *what, reader=reader)
+
+
+def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
+    """The row of one record; faults of its leads are added to `notes`.
+
+    Raises:
+        SignalError: the record cannot be used.
+    """
+    if item.rejected is not None:
+        raise SignalError(item.rejected, item.rejected_kind)
+    record = read_with(item.reader, Path(item.path), item.record_id, item.index)
+    if record.duration_s < options.min_seconds:
+        raise SignalError(
+            f"record {item.record_id}: it lasts {record.duration_s:.4g} s, less than the "
+            f"{options.min_seconds:g} s asked for. Lower --min-seconds to keep it.",
+            kind="too short",
+        )
+    if record.damaged and options.checksums == "check":
+        lead, what = record.damaged[0]
+        raise SignalError(
+            f"record {item.record_id}: lead {lead}: {what}{_and_more(len(record.damaged) - 1)}. The signal "
+            f"file is damaged, or not the header's. Download both again, or pass --checksums ignore.",
+            kind="with a wrong checksum",
+        )
+    stored = resample_record(record, options.fs)
+    _note(record, stored, item, notes)
+    subject = record.subject
+    return StoreRow(
+        record_id=item.record_id,
+        source=item.source,
+        fs=stored.fs,
+        leads=stored.leads,
+        scale=stored.scale,
+        signal=stored.signal,
+        patient_id=subject.patient_id if item.patient_id is None else item.patient_id,
+        age=subject.age if item.age is None else item.age,
+        sex=subject.sex if item.sex is None else item.sex,
+        codes=subject.codes if item.codes is None else item.codes,
+        report=record.report if item.report is None else item.report,
+        attributes=(subject.other or None) if item.attributes is None else item.attributes,
+    )
+
+
+def _and_more(n: int) -> str:
+    return f"; and {n} more" if n else ""
+
+
+def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:
+    for lead, reason in record.faults:
+        notes.faults.append(LeadFault(item.key, lead, reason))
+        notes.count("lead(s) marked absent")
+    for lead, reason in record.ignored:
+        notes.faults.append(LeadFault(item.key, lead, reason))
+        notes.count("other channel(s) ignored")
+    if record.derived:
+        notes.count("with limb leads computed from I and II")
+    if record.damaged:
+        notes.count("kept with a wrong checksum")
+    if stored is not record:
+        notes.count(f"resampled from {record.fs:g} Hz")
+    elif record.requantised:
+        notes.count("re-quantised (their values do not fit 16 bits)")
+
+
+def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -> Iterator[StoreRow]:
+    """The rows of all records that can be used; the others are added to `notes`."""
+    for item in items:
+        try:
+            yield make_row(item, options, notes)
+        except SignalError as e:
+            _reject(item, str(e).removeprefix(f"record {item.record_id}: "), e.kind, notes)
+        except MissingLibraryError:
+            raise  # every record of that format would fail
+        except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
+            _reject(item, f"unforeseen {type(e).__name__}: {e}. Please report it.", UNFORESEEN, notes)
+
+
+def _reject(item: Item, reason: str, kind: str, notes: ShardNotes) -> None:
+    notes.rejected.append(Rejection(item.key, reason, kind))
+    notes.count(REJECTED + kind)

@@ -1,0 +1,240 @@
+"""The record store: a folder of shards, read by memory map."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairseq_signals.ecg.leads import LEADS, N_LEADS
+from fairseq_signals.errors import StoreError
+from fairseq_signals.store.codecs import FLAC, decode_flac
+from fairseq_signals.store.shards import (
+    SCHEMA,
+    SHARD_PATTERN,
+    LeadFault,
+    PathLike,
+    Rejection,
+    ShardNotes,
+    StoreRow,
+    open_shard,
+    shard_codec,
+    write_shard,
+)
+
+__all__ = ["LeadFault", "RecordStore", "Rejection", "ShardNotes", "StoreRow", "write_shard"]
+
+#: What `RecordStore.metadata` gives of each record.
+METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard", "row")
+#: What the store was made from and with, and whether it is complete.
+STATE_FILE = "store.json"
+#: Where preprocessing notes the leads and other channels that it left out.
+FAULTS_FILE = "lead_faults.tsv"
+_ALL_LEADS = np.arange(N_LEADS)
+
+
+class RecordStore:
+    """A record store, read lazily: shards are mapped when first used, anew in each process.
+
+    Args:
+        root: the folder written by a script in preprocess/.
+
+    Raises:
+        StoreError: no such folder, no shard in it, or preprocessing has not finished.
+    """
+
+    def __init__(self, root: PathLike) -> None:
+        self.root = Path(root)
+        self.shards = self._find_shards()
+        self._open: dict[str, _Shard] = {}
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_open": {}}  # memory maps belong to one process
+
+    def __len__(self) -> int:
+        return sum(self._shard(name).n_rows for name in self.shards)
+
+    def metadata(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """What the store tells of its records, without their signals.
+
+        Args:
+            columns: those to read, in this order, of the schema's and of `shard` (file name) and `row` (int64
+                from 0), which say where a record is; all but `signal` by default.
+        """
+        wanted = METADATA_COLUMNS if columns is None else columns
+        return pa.concat_tables([_metadata(self.root / name, wanted) for name in self.shards])
+
+    def n_samples(self, shard: str, row: int) -> int:
+        """Samples per lead of a record."""
+        batch, i = self._shard(shard).find(row)
+        return batch.n_samples[i]
+
+    def read(
+        self, shard: str, row: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A stretch of a record in millivolt, absent leads zero.
+
+        Args:
+            shard: file name of the shard.
+            row: 0-based row in the shard.
+            start: first sample.
+            n_samples: how many; None for all up to the end.
+
+        Returns:
+            signal: (12, n_samples) float32, mV.
+            present: (12,) bool, True where the record has the lead.
+        """
+        total = self.n_samples(shard, row)
+        stop = total if n_samples is None else start + n_samples
+        self._check_stretch(shard, row, start, stop, total)
+        signal = np.empty((N_LEADS, stop - start), dtype=np.float32)
+        leads = self.read_into(signal, shard, row, start)
+        present = np.zeros(N_LEADS, dtype=bool)
+        present[leads] = True
+        return signal, present
+
+    def read_into(
+        self, out: np.ndarray, shard: str, row: int, start: int = 0, omit: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Fill `out`, (12, n_samples) float32, with a stretch of a record as `read` gives it.
+
+        Args:
+            out: where the stretch goes; it says how long that is.
+            shard, row, start: as of `read`.
+            omit: (12,) bool, True for leads that are not read: they become zeros.
+
+        Returns:
+            The positions (L,) of the leads that the record has.
+        """
+        batch, i = self._shard(shard).find(row)
+        stop = start + out.shape[1]
+        if not 0 <= start <= stop <= batch.n_samples[i]:
+            self._check_stretch(shard, row, start, stop, batch.n_samples[i])
+        first, last = batch.lead_begin[i], batch.lead_begin[i + 1]
+        scale = batch.scale[first:last]  # (L, 1)
+        try:
+            stored = batch.samples(i, last - first, start, stop)
+        except StoreError as e:
+            path = self.root / shard
+            raise StoreError(f"{path}: row {row}: {e}. Preprocess again with --overwrite.") from e
+        if last - first == N_LEADS:
+            if omit is not None:
+                scale = scale * ~omit[:, None]
+            import torch  # here, since preprocessing does without it
+
+            out[...] = stored  # in two steps: quicker than one that converts through buffers
+            torch.from_numpy(out).mul_(torch.from_numpy(scale))  # in half of numpy's time
+            return _ALL_LEADS
+        leads = batch.lead_positions[first:last].astype(np.int64)
+        out.fill(0)
+        out[leads] = np.multiply(stored, scale, dtype=np.float32)
+        if omit is not None:
+            out[omit] = 0.0
+        return leads
+
+    def _check_stretch(self, shard: str, row: int, start: int, stop: int, total: int) -> None:
+        if not 0 <= start <= stop <= total:
+            raise StoreError(
+                f"{self.root / shard}: row {row} has {total} samples, but {start} to {stop} were asked for. "
+                f"Rebuild the manifest from this store."
+            )
+
+    def _shard(self, name: str) -> _Shard:
+        if name not in self._open:
+            self._open[name] = _Shard(self.root / name)
+        return self._open[name]
+
+    def _find_shards(self) -> list[str]:
+        if not self.root.is_dir():
+            raise StoreError(
+                f"{self.root}: there is no such folder. Make a store with a script in preprocess/."
+            )
+        shards = sorted(path.name for path in self.root.glob(SHARD_PATTERN))
+        state = self.root / STATE_FILE
+        if state.is_file():
+            expected = json.loads(state.read_text())
+            if not expected.get("complete") or len(shards) < expected.get("shards", 0):
+                raise StoreError(
+                    f"{self.root}: preprocessing has not finished, or shards were deleted since "
+                    f"({len(shards)} of {expected.get('shards')} are there). Run the same command again: "
+                    f"it makes what is missing."
+                )
+        if not shards:
+            raise StoreError(f"{self.root}: no {SHARD_PATTERN} in it, so it is not a record store.")
+        return shards
+
+
+class _Shard:
+    """An opened shard: what it holds stays in the memory map until it is read."""
+
+    def __init__(self, path: Path) -> None:
+        reader = open_shard(path)
+        codec = shard_codec(reader)
+        self.path = path
+        self.batches = [_Batch(reader.get_batch(i), codec) for i in range(reader.num_record_batches)]
+        self.begins: list[int] = np.cumsum([0, *(len(batch.n_samples) for batch in self.batches)]).tolist()
+        self.n_rows = self.begins.pop()
+
+    def find(self, row: int) -> tuple[_Batch, int]:
+        """The record batch of a row, and the row's place in it."""
+        if not 0 <= row < self.n_rows:
+            raise StoreError(
+                f"{self.path}: there is no row {row}, only {self.n_rows} rows. "
+                f"Rebuild the manifest from this store."
+            )
+        i = bisect_right(self.begins, row) - 1
+        return self.batches[i], row - self.begins[i]
+
+
+class _Batch:
+    """A record batch: views of its columns, one entry a record or a lead.
+
+    What has one number a record is a `memoryview`, which is quicker to index than an array.
+    """
+
+    def __init__(self, batch: pa.RecordBatch, codec: str) -> None:
+        signal, n_samples, leads, scale = (
+            batch.column(batch.schema.get_field_index(name))
+            for name in ("signal", "n_samples", "leads", "scale")
+        )
+        _, offsets, data = signal.buffers()
+        self.codec = codec
+        self.offsets = memoryview(offsets).cast("q")[signal.offset :][: len(batch) + 1]
+        self.data = memoryview(data or b"")
+        self.stored = np.frombuffer(self.data, dtype="<i2") if codec != FLAC else None
+        self.n_samples = memoryview(n_samples.to_numpy())
+        # where the leads of each record, and those of the one after the last, begin
+        self.lead_begin = memoryview(leads.offsets.to_numpy().astype(np.int64))
+        self.lead_positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).to_numpy().astype(np.int8)
+        self.scale = scale.values.to_numpy().astype(np.float32)[:, None]
+
+    def samples(self, i: int, n_leads: int, start: int, stop: int) -> np.ndarray:
+        """Samples `start` to `stop` of record `i` as stored, (L, stop - start) int16."""
+        begin, end = self.offsets[i], self.offsets[i + 1]  # in bytes
+        if self.stored is None:
+            return decode_flac(self.data[begin:end], n_leads, start, stop)
+        return self.stored[begin // 2 : end // 2].reshape(n_leads, -1)[:, start:stop]
+
+
+def _metadata(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Columns of one shard, and where its records are."""
+    reader = open_shard(path)
+    batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    table = pa.Table.from_batches(batches)
+    n, stored = len(table), frozenset(table.column_names)
+    arrays = []
+    for name in columns:
+        if name == "shard":
+            arrays.append(pa.chunked_array([pa.repeat(path.name, n)]))
+        elif name == "row":
+            arrays.append(pa.chunked_array([np.arange(n, dtype=np.int64)]))
+        elif name in stored:
+            arrays.append(table[name])
+        else:  # the shard is older than this column
+            arrays.append(pa.chunked_array([pa.nulls(n, SCHEMA.field(name).type)]))
+    return pa.table(arrays, names=list(columns))

@@ -1,0 +1,296 @@
+"""Shards of the record store: Arrow files, one row a record; their schema, and how they are written.
+
+The format is described in preprocess/README.md. A record's signal is int16, lead-major, with one factor per
+lead, raw or compressed by a codec; millivolt = stored value x `scale`. Rejections and lead faults travel in
+the metadata of the shard that was being made, so that one rename makes a shard and its bookkeeping final.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Union
+
+import numpy as np
+import pyarrow as pa
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import StoreError
+from fairseq_signals.store.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
+
+SCHEMA_VERSION = "1"
+SHARD_PATTERN = "shard-*.arrow"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("patient_id", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("fs", pa.float64(), nullable=False),  # Hz
+        pa.field("leads", pa.list_(pa.string()), nullable=False),  # present leads, canonical order
+        pa.field("n_samples", pa.int64(), nullable=False),  # per lead
+        pa.field("scale", pa.list_(pa.float64()), nullable=False),  # mV per stored unit, per present lead
+        pa.field("age", pa.float32()),  # years
+        pa.field("sex", pa.string()),  # "female" or "male"
+        pa.field("codes", pa.list_(pa.string()), nullable=False),
+        pa.field("report", pa.string()),
+        pa.field("attributes", pa.map_(pa.string(), pa.string())),  # what else the corpus tells
+        pa.field("signal", pa.large_binary(), nullable=False),  # as the codec says, see `codecs`
+    ]
+)
+
+_VERSION_KEY, _CODEC_KEY = b"fairseq_signals.schema", b"fairseq_signals.codec"  # metadata of the schema
+_NOTES_KEY = b"fairseq_signals.notes"  # metadata of the last record batch
+_FLUSH_BYTES = 16 * 2**20  # a record batch is written when its signals reach this size
+_LEAD_POSITION = {name: i for i, name in enumerate(LEADS)}
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+@dataclass
+class StoreRow:
+    """One record as it is stored.
+
+    Attributes:
+        record_id: unique within `source`.
+        source: name of the corpus.
+        fs: sampling rate in Hz.
+        leads: canonical names of the leads present, in canonical order.
+        scale: (L,) millivolt per stored unit.
+        signal: (L, T) int16.
+        patient_id, age, sex, report: None where the corpus does not tell.
+        codes: diagnosis codes as in the source.
+        attributes: what else the corpus tells, as (name, text); None where that is nothing.
+    """
+
+    record_id: str
+    source: str
+    fs: float
+    leads: Sequence[str]
+    scale: np.ndarray
+    signal: np.ndarray
+    patient_id: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    codes: Sequence[str] = ()
+    report: str | None = None
+    attributes: Sequence[tuple[str, str]] | None = None
+
+
+class Rejection(NamedTuple):
+    """A record that is not in the store, and why: in a sentence, and as one of a closed list of kinds."""
+
+    record_id: str
+    reason: str
+    kind: str = ""
+
+
+class LeadFault(NamedTuple):
+    """A lead of a stored record that was left out, and why."""
+
+    record_id: str
+    lead: str
+    reason: str
+
+
+@dataclass
+class ShardNotes:
+    """What happened while a shard was made, besides its rows."""
+
+    rejected: list[Rejection] = field(default_factory=list)
+    faults: list[LeadFault] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: ShardNotes) -> None:
+        """Append the notes of `other` and add its counts."""
+        self.rejected += other.rejected
+        self.faults += other.faults
+        other.add_counts_to(self.counts)
+
+    def add_counts_to(self, counts: dict[str, int]) -> None:
+        for key, n in self.counts.items():
+            counts[key] = counts.get(key, 0) + n
+
+    def count(self, key: str) -> None:
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+    def to_json(self) -> bytes:
+        return json.dumps(
+            {"rejected": self.rejected, "faults": self.faults, "counts": self.counts}, ensure_ascii=False
+        ).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> ShardNotes:
+        value = json.loads(text)
+        return cls(
+            [Rejection(*row) for row in value["rejected"]],
+            [LeadFault(*row) for row in value["faults"]],
+            dict(value["counts"]),
+        )
+
+
+# --- writing ---------------------------------------------------------------------------------------------
+
+
+def shard_name(index: int) -> str:
+    """The file name of the shard with this 0-based number."""
+    return f"shard-{index:05d}.arrow"
+
+
+def temporary_path(path: Path) -> Path:
+    """Where a file is written before it is renamed to `path`; `.tmp` marks what may be deleted."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The error for a disk that is full, or otherwise does not take a file."""
+    return StoreError(
+        f"{path}: cannot be written ({error.strerror or error}). Make room and run the same command again: "
+        f"it goes on where it stopped."
+    )
+
+
+def write_atomic(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a file so that it is either there in full or not at all."""
+    temporary = temporary_path(path)
+    try:
+        with open(temporary, "wb") as f:
+            f.writelines(lines)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_shard(
+    path: PathLike, rows: Iterable[StoreRow], notes: ShardNotes | None = None, codec: str = INT16
+) -> int:
+    """Write one shard atomically and return the number of its rows.
+
+    Args:
+        path: the final file; a temporary one beside it is renamed when everything is on disk.
+        rows: may be a generator; at most about 16 MiB of signals are held at a time.
+        notes: rejections and faults; a generator may add to it while it makes rows.
+        codec: how signals are stored, one of `CODECS`.
+    """
+    path = Path(path)
+    metadata = {_VERSION_KEY: SCHEMA_VERSION, _CODEC_KEY: check_codec(codec)}
+    schema = SCHEMA.with_metadata(metadata)
+    notes = ShardNotes() if notes is None else notes
+    temporary = temporary_path(path)
+    n_rows = 0
+    try:
+        with open(temporary, "wb") as f:
+            with pa.ipc.new_file(f, schema) as writer:
+                batch: list[StoreRow] = []
+                n_bytes = 0
+                for row in rows:
+                    batch.append(row)
+                    n_bytes += row.signal.nbytes
+                    n_rows += 1
+                    if n_bytes >= _FLUSH_BYTES:
+                        writer.write_batch(_record_batch(batch, schema, codec))
+                        batch, n_bytes = [], 0
+                # The last batch carries the notes; it is written even when it is empty.
+                last = _record_batch(batch, schema, codec)
+                writer.write_batch(last, custom_metadata={_NOTES_KEY: notes.to_json()})
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return n_rows
+
+
+def _record_batch(rows: Sequence[StoreRow], schema: pa.Schema, codec: str) -> pa.RecordBatch:
+    for row in rows:
+        _check_row(row)
+    columns = {
+        "record_id": [row.record_id for row in rows],
+        "patient_id": [row.patient_id for row in rows],
+        "source": [row.source for row in rows],
+        "fs": [float(row.fs) for row in rows],
+        "leads": [list(row.leads) for row in rows],
+        "n_samples": [row.signal.shape[1] for row in rows],
+        "scale": [np.asarray(row.scale, dtype=np.float64).tolist() for row in rows],
+        "age": [row.age for row in rows],
+        "sex": [row.sex for row in rows],
+        "codes": [list(row.codes) for row in rows],
+        "report": [row.report for row in rows],
+        "attributes": [None if row.attributes is None else list(row.attributes) for row in rows],
+    }
+    arrays = [pa.array(values, type=schema.field(name).type) for name, values in columns.items()]
+    arrays.append(_cells([row.signal for row in rows], codec))
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _cells(signals: Sequence[np.ndarray], codec: str) -> pa.Array:
+    """The column of signals."""
+    if codec == FLAC:
+        return pa.array([encode_flac(signal) for signal in signals], type=pa.large_binary())
+    ends = np.cumsum([0, *(signal.size for signal in signals)])
+    data = np.empty(ends[-1], dtype="<i2")
+    for signal, begin, end in zip(signals, ends, ends[1:]):
+        data[begin:end].reshape(signal.shape)[...] = signal
+    buffers = [None, pa.py_buffer(ends * data.itemsize), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(signals), buffers)
+
+
+def _check_row(row: StoreRow) -> None:
+    """Refuse a row that a reader could not interpret; a fault of the caller, not of the user's data."""
+    positions = [_LEAD_POSITION.get(lead, -1) for lead in row.leads]
+    if not positions or -1 in positions or positions != sorted(set(positions)):
+        raise StoreError(f"record {row.record_id}: leads {list(row.leads)} are not canonical names in order")
+    if row.signal.dtype != np.int16 or row.signal.ndim != 2 or len(row.signal) != len(positions):
+        raise StoreError(
+            f"record {row.record_id}: signal must be int16 of shape ({len(positions)}, samples), "
+            f"but is {row.signal.dtype} of shape {row.signal.shape} instead"
+        )
+    if len(row.scale) != len(positions) or not np.all(np.isfinite(row.scale)):
+        raise StoreError(
+            f"record {row.record_id}: scale must be one finite number per lead, but is {row.scale}"
+        )
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def open_shard(path: PathLike) -> pa.ipc.RecordBatchFileReader:
+    """An Arrow reader over a memory map of the shard, its schema checked."""
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no such shard. Was the store moved or preprocessed again?")
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    except (pa.ArrowInvalid, OSError) as e:
+        raise StoreError(f"{path}: not a complete Arrow file ({e}). Delete it and preprocess again.") from e
+    metadata = reader.schema.metadata or {}
+    version, codec = (metadata.get(key, b"none").decode() for key in (_VERSION_KEY, _CODEC_KEY))
+    if version != SCHEMA_VERSION or codec not in CODECS:
+        raise StoreError(
+            f"{path}: schema version {version} with codec {codec}, but this version reads "
+            f"{SCHEMA_VERSION} with {' or '.join(CODECS)}. Preprocess again with this version."
+        )
+    return reader
+
+
+def shard_codec(reader: pa.ipc.RecordBatchFileReader) -> str:
+    """How a shard's signals are stored."""
+    return (reader.schema.metadata or {}).get(_CODEC_KEY, b"none").decode()
+
+
+def read_notes(path: PathLike) -> tuple[int, ShardNotes]:
+    """The number of rows of a shard, and its rejections, faults and counts."""
+    reader = open_shard(path)
+    n_rows, notes = 0, ShardNotes()
+    for i in range(reader.num_record_batches):
+        batch, metadata = reader.get_batch_with_custom_metadata(i)
+        n_rows += len(batch)
+        if metadata is not None and _NOTES_KEY in metadata:
+            notes.add(ShardNotes.from_json(metadata[_NOTES_KEY]))
+    return n_rows, notes

@@ -1,0 +1,57 @@
+"""Writing records as WFDB files in the layout of PhysioNet/CinC 2021: `.hea` and MATLAB v4 `.mat`."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.synthetic.record import ADC_GAIN, SyntheticRecord
+
+NOTICE = "computed by a dipole model, not measured on any person"
+_MAT4_INT16 = 30  # MATLAB level 4: little endian, full matrix of int16
+
+
+def mat4_bytes(adu: np.ndarray) -> bytes:
+    """A MATLAB v4 file with one variable, `val` of shape (12, T) int16; its header takes 24 bytes."""
+    header = struct.pack("<5i", _MAT4_INT16, *adu.shape, 0, 4) + b"val\0"
+    return header + adu.astype("<i2").tobytes(order="F")
+
+
+def header_text(record: SyntheticRecord, record_id: str) -> str:
+    """The `.hea` file: record line, one line a lead with its first value and checksum, comments."""
+    leads, n = record.adu.shape
+    lines = [f"{record_id} {leads} {record.fs} {n}"]
+    checksums = record.adu.sum(axis=1, dtype=np.int64).astype(np.int16)  # modulo 2**16, signed
+    for lead, first, checksum in zip(LEADS, record.adu[:, 0], checksums):
+        lines.append(f"{record_id}.mat 16x1+24 {ADC_GAIN:.1f}(0)/mV 16 0 {first} {checksum} 0 {lead}")
+    lines += [
+        f"# Age: {'NaN' if record.age is None else record.age}",
+        f"# Sex: {'Female' if record.female else 'Male'}",
+        f"# Dx: {','.join(record.codes)}",
+        "# Rx: Unknown",
+        "# Hx: Unknown",
+        "# Sx: Unknown",
+        f"# Patient ID: {record.patient_id}",
+        f"# Synthetic: {NOTICE}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_record(record: SyntheticRecord, record_id: str, folder: Path) -> None:
+    """Write `<record_id>.mat`, then `<record_id>.hea`, each whole or not at all; a header means done."""
+    write_atomically(folder / f"{record_id}.mat", mat4_bytes(record.adu))
+    write_atomically(folder / f"{record_id}.hea", header_text(record, record_id).encode("ascii"))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name in the same folder, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""Checkpoints of ours and of the authors' code: key names, kinds and the encoder's options."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
+from fairseq_signals.errors import CheckpointError
+from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
+
+
+@pytest.mark.parametrize("authors", [False, True])
+@pytest.mark.parametrize("old_norm", [False, True])
+def test_encoder_is_the_same_under_either_key_names_and_weight_norms(
+    checkpoints, ecg_batch, authors, old_norm
+):
+    checkpoint = load_checkpoint(checkpoints.pretrained(authors=authors, old_norm=old_norm))
+    assert checkpoint.kind == "pretraining"
+    assert checkpoint.from_authors is authors
+    assert "final_proj.weight" in checkpoint.state
+    encoder = ECGEncoder(checkpoint.config).eval()
+    encoder.load_state_dict(checkpoint.encoder_state)
+    assert torch.equal(encoder(ecg_batch()).x, checkpoints.encoder(ecg_batch()).x)
+
+
+@pytest.mark.parametrize("kind", ["classification", "identification"])
+def test_fine_tuned_model_computes_what_was_saved(checkpoints, heads, ecg_batch, kind):
+    torch.manual_seed(1)
+    model = heads[kind](checkpoints.encoder, 5).eval()
+    path = checkpoints.write("model.pt", model.state_dict(), checkpoints.options)
+    loaded, checkpoint = load_model(path)
+    assert checkpoint.kind == kind
+    assert checkpoint.task_cfg == {"data": "x"}
+    assert not loaded.training
+    assert torch.equal(loaded(ecg_batch()), model(ecg_batch()))
+
+
+def test_authors_fine_tuned_model_takes_its_encoder_from_the_origin_it_names(checkpoints, tmp_path):
+    origin = checkpoints.pretrained("elsewhere.pt", authors=True)
+    model, checkpoint = load_model(checkpoints.fine_tuned_by_authors(origin))
+    assert model.encoder.cfg.encoder_attention_heads == 2
+    assert all(
+        getattr(checkpoint.config, name) == getattr(checkpoints.encoder.cfg, name) for name in ARCHITECTURE
+    )
+
+
+def test_authors_fine_tuned_model_finds_its_origin_beside_it(checkpoints):
+    checkpoints.pretrained("pretrained.pt", authors=True)
+    model, _ = load_model(checkpoints.fine_tuned_by_authors("/no/such/folder/pretrained.pt"))
+    assert len(model.encoder.encoder.layers) == 2
+
+
+def test_heads_come_from_the_origin_even_where_every_shape_fits(checkpoints):
+    # the number of heads shows in no parameter's shape: the fine-tuning configuration says 4, the origin 2
+    origin = checkpoints.pretrained(authors=True)
+    options = {**checkpoints.options, "encoder_attention_heads": 4}
+    model, _ = load_model(checkpoints.fine_tuned_by_authors(origin, **options))
+    assert model.encoder.cfg.encoder_attention_heads == 2
+
+
+def test_missing_origin_is_asked_for(checkpoints):
+    path = checkpoints.fine_tuned_by_authors("/no/such/folder/pretrained.pt")
+    with pytest.raises(CheckpointError, match=r"Put the pre-trained checkpoint pretrained\.pt beside it"):
+        load_checkpoint(path)
+
+
+def test_missing_origin_is_warned_of_where_every_shape_fits(checkpoints, caplog):
+    path = checkpoints.fine_tuned_by_authors("/no/such/folder/pretrained.pt", **checkpoints.options)
+    with caplog.at_level(logging.WARNING):
+        load_model(path)
+    assert "Put the pre-trained checkpoint pretrained.pt beside it" in caplog.text
+
+
+def test_pretrained_checkpoint_is_no_model_for_a_task(checkpoints):
+    with pytest.raises(CheckpointError, match="has no task yet; fine-tune it first"):
+        load_model(checkpoints.pretrained())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("encoder_layers", 3, r"encoder\.layers\.2\.fc1\.bias is absent in the file"),
+        ("encoder_embed_dim", 32, "and [0-9]+ more"),
+        ("extractor_mode", "layer_norm", "conv_layers"),
+        ("encoder_attention_heads", 3, "absent by its options"),  # makes no encoder at all
+        ("encoder_embed_dim", "wide", "absent by its options"),
+    ],
+)
+def test_another_architecture_than_the_options_say_is_refused(checkpoints, name, value, problem):
+    model = torch.nn.ModuleDict({"encoder": checkpoints.encoder})
+    path = checkpoints.write("other.pt", model.state_dict(), {**checkpoints.options, name: value})
+    with pytest.raises(CheckpointError, match=rf"does not describe its parameters \(.*{problem}"):
+        load_checkpoint(path)
+
+
+def test_head_that_does_not_fit_the_encoder_is_refused(checkpoints, heads):
+    state = heads["classification"](checkpoints.encoder, 5).state_dict()
+    state["proj.weight"] = torch.zeros(5, 17)
+    with pytest.raises(CheckpointError, match="its head does not fit its encoder"):
+        load_model(checkpoints.write("model.pt", state, checkpoints.options))
+
+
+def test_unknown_and_missing_parameters_are_named(checkpoints, heads):
+    state = heads["classification"](checkpoints.encoder, 5).state_dict()
+    del state["proj.bias"]
+    state["pooler.weight"] = torch.zeros(1)
+    with pytest.raises(
+        CheckpointError, match=r"missing parameters \['proj.bias'\], unknown \['pooler.weight'\]"
+    ):
+        load_model(checkpoints.write("model.pt", state, checkpoints.options))
+
+
+def test_checkpoint_of_another_fairseq_model_is_refused(checkpoints):
+    path = checkpoints.write("bart.pt", {"decoder.embed_tokens.weight": torch.zeros(3, 3)}, {"_name": "bart"})
+    with pytest.raises(CheckpointError, match=r"not an ECG encoder .*such as decoder\.embed_tokens\.weight"):
+        load_checkpoint(path)

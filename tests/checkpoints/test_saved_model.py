@@ -1,0 +1,130 @@
+"""Saved models are written whole or not at all, and what is no saved model is refused."""
+
+import json
+
+import pytest
+import torch
+
+from fairseq_signals.checkpoints.input_format import InputFormat, input_format
+from fairseq_signals.checkpoints.loading import load_checkpoint
+from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.heads import PooledEncoder
+
+safetensors = pytest.importorskip("safetensors.torch")
+
+
+@pytest.fixture
+def state(tiny):
+    return PooledEncoder(ECGEncoder(EncoderConfig(**tiny))).state_dict()
+
+
+@pytest.fixture
+def config(tiny):
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "kind": "pretraining",
+        "leads": ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"],
+        "fs": 250.0,
+        "segment_samples": 2500,
+        "normalize": True,
+        "encoder": tiny,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, state, config):
+    write_saved_model(tmp_path / "model", state, config, "a card")
+    return tmp_path / "model"
+
+
+def test_parameters_and_input_format_come_back(folder, state):
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.state.keys() == state.keys()
+    assert all(torch.equal(checkpoint.state[key], state[key]) for key in state)
+    assert input_format(checkpoint) == InputFormat(250.0, tuple(range(12)), True, segment_s=10.0)
+    assert (folder / "README.md").read_text() == "a card"
+
+
+def test_the_leads_of_a_model_with_fewer_come_back_in_their_order(tmp_path, config, tiny):
+    tiny["in_d"] = 2
+    state = PooledEncoder(ECGEncoder(EncoderConfig(**tiny))).state_dict()
+    write_saved_model(tmp_path / "two", state, {**config, "leads": ["V2", "I"]}, "")
+    assert input_format(load_checkpoint(tmp_path / "two")).leads == (7, 0)
+
+
+def test_a_folder_that_is_there_is_only_replaced_where_that_is_asked_for(folder, state, config):
+    (folder / ".gitattributes").write_text("kept")
+    with pytest.raises(ConfigError, match="is there already; name another folder, or pass overwrite=True"):
+        write_saved_model(folder, state, config, "")
+    write_saved_model(folder, state, {**config, "fs": 100.0}, "another card", overwrite=True)
+    assert load_checkpoint(folder).saved["fs"] == 100.0
+    names = {path.name for path in folder.iterdir()}
+    assert names == {".gitattributes", "README.md", "config.json", "model.safetensors"}
+    with pytest.raises(ConfigError, match="is there already"):
+        write_saved_model(folder / "README.md", state, config, "", overwrite=True)
+
+
+def test_a_folder_that_could_not_be_written_is_not_there(tmp_path, state, config):
+    with pytest.raises(TypeError):
+        write_saved_model(tmp_path / "model", state, {**config, "bad": object()}, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
+    folder, state, config, monkeypatch
+):
+    def stop(path, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_saved_model(folder, state, {**config, "fs": 100.0}, "", overwrite=True)
+    with pytest.raises(CheckpointError, match=r"a folder without config\.json"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not the configuration of a saved model of this project"),
+        ({"format_version": 2}, "format version 2, but this software reads 1; install a later one"),
+        ({"kind": "other"}, "kind must be one of pretraining, classification, identification"),
+        ({"fs": None}, "fs must be int, but is None"),
+        ({"leads": "12"}, "leads must be list"),
+        ({"fs": -1}, r"fs must be from 50 to 20000 \(Hz\), but is -1"),
+        ({"fs": float("nan")}, "fs must be from 50"),
+        ({"segment_samples": 0}, "segment_samples must be an integer above 0, but is 0"),
+        ({"segment_samples": True}, "segment_samples must be an integer above 0, but is True"),
+        ({"max_samples": "x"}, "max_samples must be null or an integer above 0, but is 'x'"),
+        ({"max_samples": -5}, "max_samples must be null or an integer above 0"),
+        ({"labels": 3}, "labels must be a list"),
+        ({"provenance": [1]}, r"provenance must be a dictionary of dictionaries, but is \[1\]"),
+        ({"provenance": {"training": {"task": "x"}}}, "provenance must be a dictionary of dictionaries"),
+        ({"provenance": {"progress": [1]}}, "provenance must be a dictionary of dictionaries"),
+        ({"encoder": []}, "encoder must be dict"),
+        ({"encoder": {"encoder_layers": 3}}, r"config\.json does not describe model\.safetensors"),
+    ],
+)
+def test_a_configuration_that_is_not_of_the_parameters_is_refused(folder, change, message):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(folder)
+
+
+def test_damaged_files_are_refused_by_name(folder):
+    weights = (folder / "model.safetensors").read_bytes()
+    for content in (b"", weights[:-5], b"\xff" * 100):
+        (folder / "model.safetensors").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors: not a whole safetensors file"):
+            load_checkpoint(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: no such file; copy the whole folder"):
+        load_checkpoint(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config\.json: not a readable JSON file"):
+        load_checkpoint(folder)

@@ -1,0 +1,167 @@
+"""Files of the authors' scripts are put together again in mV, with what is right in them."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.formats.authors_mat import CINC2021_CODES, read_authors_mat
+
+
+@pytest.fixture(scope="module")
+def authors(lookalike):
+    return lookalike("authors_mat")
+
+
+@pytest.mark.parametrize("gain", [1000, 4880, 200, 2000])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_segments_become_one_record_in_the_steps_of_its_adc(authors, tmp_path, ecg_adu, gain, dtype):
+    values = ecg_adu(12, 12_000)
+    paths = authors.write_record(tmp_path, "A0001", (values / gain).astype(dtype))
+    assert len(paths) == 4
+    record = read_authors_mat(paths[0])
+    assert (record.record_id, record.leads, record.fs) == ("A0001", LEADS, 500.0)
+    assert record.n_samples == 10_000
+    np.testing.assert_allclose(record.signal_mv(), values[:, :10_000] / gain, atol=1e-6)
+    assert not record.requantised
+
+
+def test_values_of_no_known_step_are_kept_to_the_sixteenth_bit(authors, tmp_path):
+    signal_mv = np.random.default_rng(0).standard_normal((12, 2500))
+    (path,) = authors.write_record(tmp_path, "r", signal_mv)
+    record = read_authors_mat(path)
+    error = np.abs(record.signal_mv() - signal_mv).max(axis=1)
+    assert (error <= record.scale / 2 * 1.0001).all()
+
+
+def test_normalisation_is_undone(authors, tmp_path, ecg_adu):
+    signal_mv = ecg_adu(12, 2500) / 1000
+    mean, std = signal_mv.mean(axis=1, keepdims=True), signal_mv.std(axis=1, keepdims=True)
+    (path,) = authors.write_record(tmp_path, "r", (signal_mv - mean) / std, mean=mean, std=std)
+    np.testing.assert_allclose(read_authors_mat(path).signal_mv(), signal_mv, atol=1e-9)
+
+
+def test_other_numbers_than_a_first_segment_belong_to_the_name(authors, tmp_path, ecg_adu):
+    signal_mv = ecg_adu(12, 2500) / 1000
+    for name in ("code_15_438277.mat", "17_rec_1.mat", "17_rec_2.mat", "plain.mat"):
+        record = read_authors_mat(authors.write_segment(tmp_path / name, signal_mv))
+        assert (record.record_id, record.n_samples) == (name[:-4], 2500)
+
+
+@pytest.mark.parametrize(
+    ("fields", "age", "sex"),
+    [
+        ({}, None, None),
+        ({"age": 63, "sex": 0}, 63, "male"),
+        ({"age": 63, "sex": 1}, 63, "female"),
+        ({"age": 63, "sex": 7}, 63, None),
+    ],
+)
+def test_age_0_stands_for_unknown_and_then_so_does_the_sex(authors, tmp_path, ecg_adu, fields, age, sex):
+    (path,) = authors.write_record(tmp_path, "r", ecg_adu(12, 2500) / 1000, **fields)
+    subject = read_authors_mat(path).subject
+    assert (subject.age, subject.sex, subject.patient_id) == (age, sex, "17")
+
+
+def test_labels_become_codes_where_their_classes_are_known(authors, tmp_path, ecg_adu):
+    signal_mv = ecg_adu(12, 2500) / 1000
+    subject = read_authors_mat(authors.write_record(tmp_path, "a", signal_mv)[0]).subject
+    assert subject.codes == ("445118002", "111975006")
+    assert subject.other == (("label", "9 12"),)
+    label = np.array([[0, 1, 1]], np.uint8)
+    subject = read_authors_mat(authors.write_record(tmp_path, "b", signal_mv, label=label)[0]).subject
+    assert (subject.codes, subject.other) == ((), (("label", "1 2"),))
+
+
+def test_the_codes_are_those_of_the_table_of_the_challenge(repo_dir):
+    with open(repo_dir / "manifests" / "labels" / "cinc2021.csv", newline="") as f:
+        table = [row["codes"].split("|") for row in csv.DictReader(f)]
+    assert [codes[0] for codes in table] == list(CINC2021_CODES)
+
+
+def test_statements_and_report_of_the_ptb_xl_script_are_read(authors, tmp_path, ecg_adu):
+    path = authors.write_segment(
+        tmp_path / "00001_hr.mat", ecg_adu() / 1000, text="sinus rhythm", diagnoses=["NORM", "SR"]
+    )
+    record = read_authors_mat(path)
+    assert record.report == "sinus rhythm"
+    assert record.subject.codes == ("NORM", "SR")
+
+
+def test_what_cannot_be_used_is_refused_by_kind(authors, tmp_path, ecg_adu, refused):
+    values = ecg_adu()
+    path = tmp_path / "r.mat"
+
+    def kind_of(feats, **fields):
+        return refused(read_authors_mat, authors.write_segment(path, feats, **fields)).kind
+
+    assert kind_of(values) == "of an unsupported kind"
+    assert kind_of(values[:3] / 1000) == "of an unsupported kind"
+    assert kind_of(values[0] / 1000) == "of an unsupported kind"
+    assert kind_of("text") == "of an unsupported kind"
+    assert kind_of(values * 0.0) == "without a usable lead"
+    assert kind_of(np.full((12, 2500), np.nan)) == "without a usable lead"
+    assert kind_of(values / 1000, fs="fast") == "malformed"
+    assert kind_of(values / 1000, mean=np.zeros(3), std=np.ones(3)) == "malformed"
+    import scipy.io
+
+    for other in (
+        {"val": values},
+        {"ECG": {"sex": "Male", "data": values}},
+    ):  # challenges of 2020, 2018
+        scipy.io.savemat(path, other)
+        assert refused(read_authors_mat, path).kind == "of another format"
+    whole = authors.write_segment(path, values / 1000).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert refused(read_authors_mat, path).kind == "malformed"
+    path.write_bytes(b"not a MATLAB file")
+    assert refused(read_authors_mat, path).kind == "of another format"
+    path.write_bytes(b"")
+    assert refused(read_authors_mat, path).kind == "of another format"
+    assert refused(read_authors_mat, tmp_path / "gone.mat").kind == "unreadable"
+    first, second = authors.write_record(tmp_path, "two", ecg_adu(12, 5000) / 1000)
+    authors.write_segment(second, values / 1000, fs=250)
+    assert refused(read_authors_mat, first).kind == "malformed"
+
+
+@pytest.mark.shared
+def test_what_the_official_scripts_made_is_the_recording_they_made_it_from(shared_dir, tmp_path, authors):
+    from fairseq_signals.formats.wfdb import read_wfdb
+
+    arrays = shared_dir / "parity" / "preprocess.io.npz"
+    if not arrays.is_file():
+        pytest.skip(f"no {arrays}")
+    with np.load(arrays) as stored:
+        names = sorted({key.split("_")[0] for key in stored})
+        for name in names:
+            for k in range(2):
+                fields = {
+                    key.split("_", 2)[2]: stored[key] for key in stored if key.startswith(f"{name}_{k}_")
+                }
+                feats, fs = fields.pop("feats"), fields.pop("curr_sample_rate")
+                authors.write_segment(tmp_path / f"{name}_{k}.mat", feats, fs, **fields)
+            record = read_authors_mat(tmp_path / f"{name}_0.mat")
+            original = read_wfdb(shared_dir / "parity" / "raw_record" / name)
+            np.testing.assert_array_equal(record.signal, original.signal)
+            np.testing.assert_allclose(record.scale, original.scale)
+            assert set(record.subject.codes) <= {*original.subject.codes, *CINC2021_CODES}
+            assert record.subject.age is None
+
+
+@pytest.mark.shared
+def test_real_segments_joined_are_the_record_before_it_was_cut(shared_dir):
+    root = shared_dir / "real_ecg" / "code15_processed_mat"
+    firsts = sorted((root / "segmented").glob("*_0.mat"))
+    if not firsts:
+        pytest.skip(f"no segments in {root}")
+    for first in firsts:
+        joined = read_authors_mat(first)
+        whole = read_authors_mat(root / "preprocessed" / f"{joined.record_id}.mat")
+        assert joined.leads == whole.leads
+        assert whole.n_samples - joined.n_samples < 2500
+        difference = np.abs(joined.signal_mv() - whole.signal_mv()[:, : joined.n_samples]).max(axis=1)
+        assert (difference <= (joined.scale + whole.scale) / 2).all()
+        before = read_authors_mat(root / "org" / f"{joined.record_id}.mat")
+        ratio = whole.signal_mv().std(axis=1) / before.signal_mv().std(axis=1)
+        np.testing.assert_allclose(ratio, 1, atol=0.05)

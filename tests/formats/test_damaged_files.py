@@ -1,0 +1,84 @@
+"""Whatever bytes of a file are damaged: a record that can be stored, or a reasoned refusal. Nothing else."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import MissingLibraryError, SignalError
+from fairseq_signals.formats.registry import load_reader
+from fairseq_signals.store.reasons import REASONS, UNFORESEEN
+
+N_DAMAGED = 150  # files of each format
+
+
+def write_whole(name, lookalike, folder, values):
+    """A small file of a format with the twelve leads (12, T)."""
+    made = lookalike(name)
+    if name == "dicom":
+        return made.write(folder / "a.dcm", made.dataset(made.group(values)))
+    if name == "edf":
+        return made.write(folder / "a.edf", values, per_record=50, duration="0.1", onsets=range(4))
+    if name == "muse_xml":
+        return made.write_eight(folder / "a.xml", values[:8])
+    if name == "aecg":
+        return made.write_twelve(folder / "a.xml", values)
+    if name == "scp":
+        return made.write(folder / "a.scp", values, order=1, compressed=True)
+    if name == "philips_xml":
+        return made.write(folder / "a.xml", made.document(values))
+    return made.write_segment(folder / "a.mat", values / 1000, label=np.ones((1, 26)), age=50, sex=1)
+
+
+def damage(data: bytes, rng: np.random.Generator) -> bytes:
+    """The bytes with a few changed, a stretch taken out, or a stretch doubled; mostly near the beginning."""
+    data = bytearray(data)
+    start = int(len(data) * rng.random() ** 3)
+    kind = rng.integers(3)
+    if kind == 0:
+        for position in start + rng.integers(0, 64, rng.integers(1, 5)):
+            data[min(position, len(data) - 1)] = rng.integers(256)
+    elif kind == 1:
+        del data[start : start + rng.integers(1, 40)]
+    else:
+        data[start:start] = data[start : start + rng.integers(1, 40)]
+    return bytes(data)
+
+
+def read_or_error(read, path):
+    """The record and None, or None and why it is refused; a warning is an error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return read(path, "some record"), None
+    except SignalError as error:
+        return None, error
+
+
+@pytest.mark.parametrize("name", ["dicom", "edf", "muse_xml", "aecg", "scp", "philips_xml", "authors_mat"])
+def test_damage_never_crashes_a_reader(name, lookalike, tmp_path, ecg_adu):
+    try:
+        read = load_reader(name)
+    except MissingLibraryError as error:
+        pytest.skip(str(error))
+    whole = write_whole(name, lookalike, tmp_path, ecg_adu(12, 200))
+    data = whole.read_bytes()
+    path = tmp_path / f"damaged{whole.suffix}"
+    rng = np.random.default_rng(0)
+    n_refused = 0
+    for _ in range(N_DAMAGED):
+        path.write_bytes(damage(data, rng))
+        record, error = read_or_error(read, path)
+        if error is not None:
+            assert str(error).startswith("record some record: ")
+            assert error.kind in REASONS
+            assert error.kind != UNFORESEEN
+            n_refused += 1
+            continue
+        assert record.leads == tuple(lead for lead in LEADS if lead in record.leads)
+        assert record.signal.shape == (len(record.leads), record.n_samples)
+        assert record.signal.dtype == np.int16
+        assert np.isfinite(record.scale).all()
+        assert record.n_samples > 0
+    assert 0 < n_refused < N_DAMAGED

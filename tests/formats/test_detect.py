@@ -1,0 +1,94 @@
+"""A file's reader is found by its suffix or its first bytes; what is none is said to be none."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from fairseq_signals.errors import MissingLibraryError, SignalError
+from fairseq_signals.formats.detect import MANY_RECORDS, detect_reader
+from fairseq_signals.formats.registry import READERS, read_with
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reader"),
+    [
+        ("a.DCM", b"", "dicom"),
+        ("a.edf", b"", "edf"),
+        ("a.bdf", b"", "edf"),
+        ("a.scp", b"", "scp"),
+        ("HR00001_0.mat", b"", "authors_mat"),
+        ("1.2.840.1", b"\0" * 128 + b"DICM", "dicom"),
+        ("a", b"0       X X X X", "edf"),
+        ("a", b"\xffBIOSEMI", "edf"),
+        ("a.xml", b'<?xml version="1.0"?>\n<!-- x --><RestingECG>', "muse_xml"),
+        ("a.xml", b'<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3">', "aecg"),
+        ("a.xml", b"<hl7:AnnotatedECG>", "aecg"),
+        ("a.XML", '<?xml version="1.0" encoding="UTF-16"?><restingecgdata>'.encode("utf-16"), "philips_xml"),
+        ("a.export", b"\xef\xbb\xbf<restingecgdata >", "philips_xml"),
+    ],
+)
+def test_a_reader_is_found_by_suffix_or_content(tmp_path, name, content, reader):
+    (tmp_path / name).write_bytes(content)
+    assert reader in READERS
+    assert detect_reader(tmp_path / name) == reader
+
+
+def test_a_wfdb_record_is_found_with_and_without_a_suffix(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path, "r", ecg_adu())
+    write_wfdb(tmp_path, "m", ecg_adu(), suffix=".mat")
+    for name in ("r", "r.hea", "r.dat", "m", "m.hea", "m.mat"):
+        assert detect_reader(tmp_path / name) == "wfdb", name
+
+
+@pytest.mark.parametrize(("dataset", "reader"), [("tracings", "code15_hdf5"), ("ecg", "sph_hdf5")])
+def test_hdf5_files_are_told_apart_by_what_they_hold(tmp_path, dataset, reader):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[dataset] = np.zeros((2, 3))
+    assert detect_reader(tmp_path / "a.h5") == reader
+    assert (reader in MANY_RECORDS) == (dataset == "tracings")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["other"] = np.zeros((2, 3))
+    with pytest.raises(SignalError, match="neither its suffix nor its first bytes"):
+        detect_reader(tmp_path / "b.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"hello", "neither its suffix nor its first bytes"),
+        ("a.xml", b"<svg></svg>", "neither its suffix nor its first bytes"),
+        ("a.dat", b"\0\0", "there is no header a.hea beside it"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n cut", "not a whole HDF5 file"),
+    ],
+)
+def test_what_no_reader_is_for_is_refused(tmp_path, name, content, message):
+    pytest.importorskip("h5py")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SignalError, match=message):
+        detect_reader(tmp_path / name)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(SignalError, match=r"nothing: there is no such file, and no WFDB record of that name"):
+        detect_reader(tmp_path / "nothing")
+
+
+@pytest.mark.shared
+def test_files_of_other_formats_are_read_by_the_reader_that_is_found(shared_dir):
+    folder = shared_dir / "real_ecg" / "edge_other_formats"
+    expected = {".dcm": "dicom", ".scp": "scp"}
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in (".dcm", ".scp", ".xml"):
+            try:
+                found[path] = detect_reader(path)
+            except SignalError:
+                assert "schiller" in path.parent.name  # for which there is no reader
+    if not found:
+        pytest.skip(f"no such file below {folder}")
+    for path, reader in found.items():
+        assert expected.get(path.suffix.lower(), reader) == reader
+        with contextlib.suppress(MissingLibraryError):
+            assert read_with(reader, path).leads, path

@@ -1,0 +1,80 @@
+"""A folder of manifests is written as one, and its kind is known when it is read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.folder import count_rows, read_set, split_of, write_set
+from fairseq_signals.manifest.table import Row
+
+ROW = Row("shard-00000.arrow#0:0", 50, "a/r", "a/p", 0, "")
+
+
+def test_a_set_is_read_as_it_was_written(tmp_path):
+    write_set(tmp_path, "pretrain", Path("/data"), {"train": [ROW], "valid": []}, {}, {"seed": 3})
+    one = read_set(tmp_path)
+    assert one.kind == "pretrain"
+    assert one.info == {"kind": "pretrain", "seed": 3}
+    assert list(one.manifests["train"].rows()) == [ROW]
+    assert list(one.held_out()) == ["valid"]
+
+
+def test_a_write_that_fails_leaves_the_folder_as_it_was(tmp_path):
+    write_set(tmp_path, "pretrain", Path("/data"), {"train": [ROW], "valid": [ROW]}, {}, {"seed": 1})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    bad = ROW._replace(patient_id="a\tb")
+    with pytest.raises(ManifestError, match="cannot write record 'a/r' to a manifest"):
+        write_set(tmp_path, "pretrain", Path("/other"), {"train": [ROW], "valid": [bad]}, {}, {"seed": 2})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_set_that_a_kill_divides_has_no_information_file(tmp_path, monkeypatch):
+    """Renaming stops after the first file: what is there then is not taken for a finished set."""
+    write_set(tmp_path, "pretrain", Path("/data"), {"train": [ROW], "valid": [ROW]}, {}, {"seed": 1})
+    renamed = []
+    rename = Path.replace
+
+    def stop_after_one(self, target):
+        if renamed:
+            raise KeyboardInterrupt
+        renamed.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", stop_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        write_set(tmp_path, "pretrain", Path("/other"), {"train": [ROW], "valid": [ROW]}, {}, {"seed": 2})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.tsv", "valid.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        (("train", "valid"), "pretrain"),
+        (("train", "valid", "test"), "classification"),
+        (("train", "valid_gallery", "valid_probe"), "identification"),
+    ],
+)
+def test_the_kind_of_a_set_without_information_is_told_by_its_files(tmp_path, files, kind):
+    for name in files:
+        (tmp_path / f"{name}.tsv").write_text("/data\nA0001_0.mat\t2500\n")
+    assert read_set(tmp_path).kind == kind
+    assert read_set(tmp_path, "pretrain").kind == "pretrain"
+
+
+def test_an_unknown_kind_is_refused(tmp_path):
+    (tmp_path / "train.tsv").write_text("/data\n")
+    (tmp_path / "manifest.json").write_text(json.dumps({"kind": "segmentation"}))
+    with pytest.raises(ManifestError, match=r"kind must be one of pretrain, .* but is 'segmentation'"):
+        read_set(tmp_path)
+
+
+def test_gallery_and_probe_are_of_one_split():
+    names = ("train", "valid_gallery", "test_probe", "test")
+    assert [split_of(name) for name in names] == ["train", "valid", "test", "test"]
+
+
+def test_segments_records_and_patients_are_counted():
+    rows = [ROW, ROW._replace(segment=1), ROW._replace(record_id="a/s"), ROW._replace(patient_id="a/q")]
+    assert count_rows(rows) == {"segments": 4, "records": 2, "patients": 2}

@@ -1,0 +1,31 @@
+"""A file is there when it is complete, or as it was before."""
+
+import pytest
+
+from fairseq_signals.files import whole_file
+
+
+def test_a_file_appears_at_the_end_of_the_block(tmp_path):
+    path = tmp_path / "new" / "a.csv"
+    with whole_file(path) as partial:
+        assert partial.suffix == ".csv"
+        partial.write_text("one")
+        assert not path.exists()
+    assert path.read_text() == "one"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_after_an_error_the_file_is_as_it_was(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("before")
+
+    def stopped():
+        with whole_file(path, ".tmp") as partial:
+            assert partial.suffix == ".tmp"
+            partial.write_text("after")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        stopped()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
