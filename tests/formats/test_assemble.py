@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fairseq_signals.ecg.leads import CHEST_LEADS, INDEPENDENT_LEADS, LEADS, derive_limb_leads
 from fairseq_signals.errors import SignalError
+from fairseq_signals.formats import assemble as assembling
 from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.registry import assemble as assembling
 
 RNG = np.random.default_rng(0)
 
