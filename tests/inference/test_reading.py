@@ -136,3 +136,9 @@ def test_the_package_gives_the_same_load_model_as_its_module():
     from fairseq_signals.checkpoints.loading import load_model
 
     assert fairseq_signals.load_model is load_model
+
+
+def test_load_model_is_found_in_its_old_place_with_a_warning():
+    with pytest.warns(FutureWarning, match="from fairseq_signals import load_model"):
+        from fairseq_signals.modules.checkpoint import load_model
+    assert load_model is fairseq_signals.load_model
