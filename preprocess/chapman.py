@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.preprocess_folder import corpus_script
+from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import SignalError, StoreError
 from fairseq_signals.formats.wfdb_header import parse_comments, read_header
 from fairseq_signals.store.conversion import Item, iter_folder
@@ -27,23 +28,13 @@ LAST_OF_CHAPMAN = 10646  # JS00001 to JS10646 were recorded in Shaoxing, the oth
 NAME = re.compile(r"JS(\d{5})")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(
-        description="Chapman-Shaoxing and Ningbo (ecg-arrhythmia) -> record store"
-    )
-    parser.add_argument("root", type=Path, help=f"folder of the release, with {FOLDER}")
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """List the records of the folder and store them."""
+def list_records(args: argparse.Namespace) -> Iterator[Item]:
+    """The records of the folder, with their conditions by name."""
     folder = args.root / FOLDER
     if args.root.is_dir() and not folder.is_dir():
         raise StoreError(f"{args.root}: there is no folder {FOLDER} in it. Give the folder of the release.")
     items = name_records(iter_folder(folder, ""))
-    build_from_arguments(name_conditions(items, read_conditions(args.root / CONDITIONS)), args)
+    return name_conditions(items, read_conditions(args.root / CONDITIONS))
 
 
 def name_records(items: Iterable[Item]) -> Iterator[Item]:
@@ -89,6 +80,12 @@ def name_conditions(items: Iterable[Item], acronyms: Mapping[str, str]) -> Itera
         attributes = (*subject.other, *((("acronyms", known),) if known else ()))
         yield replace(item, attributes=attributes or None)
 
+
+main = corpus_script(
+    "Chapman-Shaoxing and Ningbo (ecg-arrhythmia) -> record store",
+    f"folder of the release, with {FOLDER}",
+    list_records,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

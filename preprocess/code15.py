@@ -11,14 +11,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fairseq_signals.commands.absent_records import NOT_DOWNLOADED, add_partial_argument, without_absent
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.absent_records import NOT_DOWNLOADED
+from fairseq_signals.commands.preprocess_folder import corpus_script
+from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
 from fairseq_signals.formats.registry import load_reader
 from fairseq_signals.store.conversion import Item
@@ -35,21 +36,10 @@ USED = ("exam_id", "age", "is_male", *LABELS, "patient_id")
 NO_EXAM = 0  # in exam_id of a part: the last row of each part holds no exam
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="CODE-15% -> record store")
-    parser.add_argument("root", type=Path, help=f"folder with {TABLE} and the parts (.hdf5)")
-    add_partial_argument(parser)
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """Look into the parts, join the table, and store the exams."""
+def list_records(args: argparse.Namespace) -> Iterator[Item]:
+    """The exams: what is in the parts, joined to the table."""
     load_reader(READER)  # tells at once where h5py is missing
-    parts = find_parts(args.root)
-    items = list_exams(args.root, parts)
-    build_from_arguments(without_absent(items) if args.downloaded_only else items, args)
+    return list_exams(args.root, find_parts(args.root))
 
 
 class Part(NamedTuple):
@@ -174,6 +164,10 @@ def _absent(root: Path, exam_id: str, name: str, part: Part | None) -> Item:
         reason = f"{TABLE} says it is in {name}, which is not there. {step}, or pass --downloaded-only."
     return Item(SOURCE, exam_id, str(root / name), rejected=reason, rejected_kind=kind)
 
+
+main = corpus_script(
+    "CODE-15% -> record store", f"folder with {TABLE} and the parts (.hdf5)", list_records, partial=True
+)
 
 if __name__ == "__main__":
     sys.exit(main())

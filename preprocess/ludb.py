@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.commands.absent_records import add_partial_argument, not_downloaded, without_absent
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.absent_records import join_listed
+from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.ecg.record import parse_age, parse_sex
 from fairseq_signals.errors import StoreError
-from fairseq_signals.store.conversion import list_folder
+from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.csv_table import TableRow, read_rows
-from fairseq_signals.store.record_table import RecordTable, join_table
+from fairseq_signals.store.record_table import RecordTable
 
 TABLE = "ludb.csv"
 FOLDER = "data"
@@ -39,29 +38,11 @@ DIAGNOSES = (
 COLUMNS = ("ID", "Sex", "Age", *DIAGNOSES)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="LUDB -> record store")
-    parser.add_argument("root", type=Path, help=f"folder of the release, with {TABLE} and {FOLDER}")
-    add_partial_argument(parser)
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """List the records, join the table of the release, and store them."""
+def list_records(args: argparse.Namespace) -> list[Item]:
+    """The records, joined to the table of the release."""
     table = read_diagnoses(args.root / TABLE)
-    items = list_folder(args.root / FOLDER, SOURCE)
-    present = {item.record_id for item in items}
-    items += [
-        not_downloaded(SOURCE, number, args.root, f"{FOLDER}/{number}.hea", TABLE)
-        for number in table.rows
-        if number not in present
-    ]
-    items, remarks = join_table(items, table)
-    for remark in remarks:
-        warn(remark)
-    build_from_arguments(without_absent(items) if args.downloaded_only else items, args)
+    items = list(iter_folder(args.root / FOLDER, SOURCE))
+    return join_listed(items, table, SOURCE, args.root, lambda number: f"{FOLDER}/{number}.hea")
 
 
 def read_diagnoses(path: Path) -> RecordTable:
@@ -89,6 +70,10 @@ def _fields(row: TableRow) -> dict[str, Any]:
         "attributes": row.attributes(COLUMNS),
     }
 
+
+main = corpus_script(
+    "LUDB -> record store", f"folder of the release, with {TABLE} and {FOLDER}", list_records, partial=True
+)
 
 if __name__ == "__main__":
     sys.exit(main())

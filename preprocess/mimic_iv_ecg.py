@@ -9,24 +9,19 @@ their number: the list is streamed, and what belongs to a record looked up in a 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.commands.absent_records import (
-    add_partial_argument,
-    not_downloaded,
-    sizes,
-    without_absent,
-)
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.absent_records import not_downloaded, sizes
+from fairseq_signals.commands.preprocess_folder import corpus_script
+from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.csv_table import TableRow, read_rows
@@ -38,27 +33,6 @@ RECORD_COLUMNS = ("subject_id", "study_id", "ecg_time", "path")
 PATIENT_COLUMNS = ("subject_id", "gender", "anchor_age", "anchor_year")
 REPORT = re.compile(r"report_(\d+)")
 SEX = {"F": "female", "M": "male"}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="MIMIC-IV-ECG -> record store")
-    parser.add_argument("root", type=Path, help=f"folder of the release, with {RECORDS} and {MEASUREMENTS}")
-    parser.add_argument(
-        "--patients",
-        type=Path,
-        metavar="CSV",
-        help="hosp/patients.csv.gz of MIMIC-IV, for age and sex, which MIMIC-IV-ECG does not tell",
-    )
-    add_partial_argument(parser)
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """List the records with what the tables tell of them, and store them."""
-    items = list_records(args.root, args.patients)
-    build_from_arguments(without_absent(items) if args.downloaded_only else items, args)
 
 
 def list_records(root: Path, patients: Path | None = None) -> Iterator[Item]:
@@ -174,6 +148,20 @@ def find_patient(database: sqlite3.Connection, row: TableRow) -> dict[str, Any]:
     year = row.cells["ecg_time"][:4]
     return {"sex": sex, "age": float(max(0, int(year) - born)) if year.isdigit() else None}
 
+
+main = corpus_script(
+    "MIMIC-IV-ECG -> record store",
+    f"folder of the release, with {RECORDS} and {MEASUREMENTS}",
+    lambda args: list_records(args.root, args.patients),
+    {
+        "--patients": {
+            "type": Path,
+            "metavar": "CSV",
+            "help": "hosp/patients.csv.gz of MIMIC-IV, for age and sex, which MIMIC-IV-ECG does not tell",
+        }
+    },
+    partial=True,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,20 +5,11 @@
 Every .xml file below ROOT is a record.
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Sequence
 
-from fairseq_signals.commands.preprocess_folder import preprocess_files
+from fairseq_signals.commands.preprocess_folder import folder_script
 
-SUFFIXES = (".xml",)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return preprocess_files(argv, "a folder of Philips XML files -> record store", SUFFIXES, "philips_xml")
-
+main = folder_script("a folder of Philips XML files -> record store", "philips_xml")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.preprocess_folder import corpus_script
+from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.store.conversion import Item, item_of
@@ -33,27 +34,8 @@ SUBSETS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(
-        description="PhysioNet/CinC Challenge 2021 training data -> record store"
-    )
-    parser.add_argument("root", type=Path, help="folder that holds the subsets, or their `training` folder")
-    parser.add_argument(
-        "--subsets", help=f"names separated by commas, out of {', '.join(SUBSETS)} (default: all there are)"
-    )
-    parser.add_argument(
-        "--patients",
-        type=Path,
-        metavar="CSV",
-        help="table with columns record_id and patient_id: the challenge does not tell who is who",
-    )
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """Find the subsets, list their records and store them."""
+def list_records(args: argparse.Namespace) -> list[Item]:
+    """The records of the subsets that are asked for, with their patients if a table tells them."""
     wanted = parse_subsets(args.subsets)
     folders = find_subsets(args.root, wanted)
     missing = [name for name in wanted if name not in folders]
@@ -76,9 +58,8 @@ def preprocess(args: argparse.Namespace) -> None:
         raise StoreError(f"{args.root}: there is no record (.hea) in any of the subset folders")
     if args.patients is not None:
         items, remarks = join_table(items, read_record_table(args.patients))
-        for remark in remarks:
-            warn(remark)
-    build_from_arguments(items, args)
+        warn(*remarks)
+    return items
 
 
 def parse_subsets(text: str | None) -> list[str]:
@@ -136,6 +117,22 @@ def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
 def _orphans_last(found: FoundRecord) -> tuple[bool, FoundRecord]:
     return found.rejected_kind == WITHOUT_HEADER, found
 
+
+main = corpus_script(
+    "PhysioNet/CinC Challenge 2021 training data -> record store",
+    "folder that holds the subsets, or their `training` folder",
+    list_records,
+    {
+        "--subsets": {
+            "help": f"names separated by commas, out of {', '.join(SUBSETS)} (default: all there are)"
+        },
+        "--patients": {
+            "type": Path,
+            "metavar": "CSV",
+            "help": "table with columns record_id and patient_id: the challenge does not tell who is who",
+        },
+    },
+)
 
 if __name__ == "__main__":
     sys.exit(main())

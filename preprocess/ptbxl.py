@@ -11,17 +11,17 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fairseq_signals.commands.absent_records import add_partial_argument, not_downloaded, without_absent
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.absent_records import join_listed
+from fairseq_signals.commands.preprocess_folder import corpus_script
+from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
-from fairseq_signals.store.conversion import list_folder
+from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.csv_table import TableRow, read_rows
-from fairseq_signals.store.record_table import RecordTable, join_table
+from fairseq_signals.store.record_table import RecordTable
 
 TABLE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
@@ -34,36 +34,15 @@ COLUMNS = ("patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
 USED = ("patient_id", "age", "sex", "report", "filename_hr", "filename_lr")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="PTB-XL -> record store")
-    parser.add_argument("root", type=Path, help=f"folder of the release, with {TABLE}")
-    parser.add_argument(
-        "--rate", choices=RATES, default="500", help="take the records of this rate in Hz (default: 500)"
-    )
-    add_partial_argument(parser)
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """List the records, join the table of the release, and store them."""
+def list_records(args: argparse.Namespace) -> list[Item]:
+    """The records of one rate, joined to the table of the release."""
     table, files = read_database(args.root / TABLE, args.rate)
     check_statements(args.root / STATEMENTS, table)
     items = [
         replace(item, record_id=PurePosixPath(item.record_id).name)
-        for item in list_folder(find_records(args.root, args.rate), SOURCE)
+        for item in iter_folder(find_records(args.root, args.rate), SOURCE)
     ]
-    present = {item.record_id for item in items}
-    items += [
-        not_downloaded(SOURCE, record_id, args.root, f"{file}.hea", TABLE)
-        for record_id, file in files.items()
-        if record_id not in present
-    ]
-    items, remarks = join_table(items, table)
-    for remark in remarks:
-        warn(remark)
-    build_from_arguments(list(without_absent(items)) if args.downloaded_only else items, args)
+    return join_listed(items, table, SOURCE, args.root, lambda record_id: f"{files[record_id]}.hea")
 
 
 def find_records(root: Path, rate: str) -> Path:
@@ -134,6 +113,20 @@ def check_statements(path: Path, table: RecordTable) -> None:
     if unknown:
         warn(f"{table.path}: {len(unknown)} statements are not in {path.name}: {', '.join(unknown)}")
 
+
+main = corpus_script(
+    "PTB-XL -> record store",
+    f"folder of the release, with {TABLE}",
+    list_records,
+    {
+        "--rate": {
+            "choices": RATES,
+            "default": "500",
+            "help": "take the records of this rate in Hz (default: 500)",
+        }
+    },
+    partial=True,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run
+from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.errors import StoreError
 from fairseq_signals.formats.registry import load_reader
 from fairseq_signals.store.conversion import Item
@@ -28,18 +28,10 @@ SEX = {True: "male", False: "female", None: None}  # of is_male
 USED = ("exam_id", "age", "is_male")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="SaMi-Trop -> record store")
-    parser.add_argument("root", type=Path, help=f"folder with {TABLE} and {SIGNALS}")
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """Join the table to the rows of the signals, and store the exams."""
+def list_records(args: argparse.Namespace) -> list[Item]:
+    """The exams: the table, joined to the rows of the signals."""
     load_reader(READER)  # tells at once where h5py is missing
-    build_from_arguments(list(list_exams(args.root)), args)
+    return list(list_exams(args.root))
 
 
 def list_exams(root: Path) -> Iterator[Item]:
@@ -80,6 +72,8 @@ def list_exams(root: Path) -> Iterator[Item]:
             f"not known which is which. Download both again."
         )
 
+
+main = corpus_script("SaMi-Trop -> record store", f"folder with {TABLE} and {SIGNALS}", list_records)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,20 +5,11 @@
 Every .scp and .ecg file below ROOT is a record.
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Sequence
 
-from fairseq_signals.commands.preprocess_folder import preprocess_files
+from fairseq_signals.commands.preprocess_folder import folder_script
 
-SUFFIXES = (".scp", ".ecg")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return preprocess_files(argv, "a folder of SCP-ECG files -> record store", SUFFIXES, "scp")
-
+main = folder_script("a folder of SCP-ECG files -> record store", "scp")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from fairseq_signals.commands.absent_records import add_partial_argument, not_downloaded, without_absent
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.commands.absent_records import join_listed
+from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.errors import StoreError
-from fairseq_signals.store.conversion import iter_folder
+from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.csv_table import read_rows
-from fairseq_signals.store.record_table import RecordTable, join_table
+from fairseq_signals.store.record_table import RecordTable
 
 TABLE = "metadata.csv"
 SUFFIX = ".h5"
@@ -29,32 +28,14 @@ SEX = {"F": "female", "M": "male"}
 COLUMNS = ("ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="SPH (Shandong Provincial Hospital) -> record store")
-    parser.add_argument("root", type=Path, help=f"folder with {TABLE} and the records ({SUFFIX})")
-    add_partial_argument(parser)
-    add_store_arguments(parser)
-    return run(preprocess, parser.parse_args(argv))
-
-
-def preprocess(args: argparse.Namespace) -> None:
-    """List the records, join the table, and store them."""
+def list_records(args: argparse.Namespace) -> list[Item]:
+    """The records, joined to the table."""
     table = read_metadata(args.root / TABLE)
     items = [
         replace(item, record_id=PurePosixPath(item.record_id).name)
         for item in iter_folder(args.root, SOURCE, reader=READER, suffixes=(SUFFIX,))
     ]
-    present = {item.record_id for item in items}
-    items += [
-        not_downloaded(SOURCE, name, args.root, f"{name}{SUFFIX}", TABLE)
-        for name in table.rows
-        if name not in present
-    ]
-    items, remarks = join_table(items, table)
-    for remark in remarks:
-        warn(remark)
-    build_from_arguments(without_absent(items) if args.downloaded_only else items, args)
+    return join_listed(items, table, SOURCE, args.root, lambda name: f"{name}{SUFFIX}")
 
 
 def read_metadata(path: Path) -> RecordTable:
@@ -79,6 +60,13 @@ def read_metadata(path: Path) -> RecordTable:
         }
     return table
 
+
+main = corpus_script(
+    "SPH (Shandong Provincial Hospital) -> record store",
+    f"folder with {TABLE} and the records ({SUFFIX})",
+    list_records,
+    partial=True,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

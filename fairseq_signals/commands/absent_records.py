@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.conversion import Item
+from fairseq_signals.store.record_table import RecordTable, join_table
 
 NOT_DOWNLOADED = "not downloaded"  #: kind of rejection of a record that a table lists and the disk lacks
 
@@ -39,6 +40,30 @@ def not_downloaded(source: str, record_id: str, root: Path, file: str, table: st
         rejected=f"{table} lists it, but {file} is not there. Download it, or pass --downloaded-only.",
         rejected_kind=NOT_DOWNLOADED,
     )
+
+
+def join_listed(
+    items: Sequence[Item], table: RecordTable, source: str, root: Path, file_of: Callable[[str], str]
+) -> list[Item]:
+    """The records with what the table of their corpus tells, and those that it lists and that are not there.
+
+    What does not match is warned of.
+
+    Args:
+        items: the records that are there.
+        table: what is known of them, by record id.
+        source, root: as of `not_downloaded`.
+        file_of: from a record's id, where its file should be below `root`.
+    """
+    present = {item.record_id for item in items}
+    absent = [
+        not_downloaded(source, name, root, file_of(name), table.path.name)
+        for name in table.rows
+        if name not in present
+    ]
+    joined, remarks = join_table([*items, *absent], table)
+    warn(*remarks)
+    return joined
 
 
 def absent_from_list(

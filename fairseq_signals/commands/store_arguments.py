@@ -112,6 +112,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     return 0
 
 
-def warn(message: str) -> None:
-    """A line for the user about something that was not as expected."""
-    print(f"warning: {message}", file=sys.stderr)
+def warn(*messages: str) -> None:
+    """A line each for the user about something that was not as expected."""
+    for message in messages:
+        print(f"warning: {message}", file=sys.stderr)

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError, optional_library
 
 HEADER = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".mat")  #: of the files that headers name
-#: Readers by suffix; empty where the content tells which.
-_BY_SUFFIX = {
-    HEADER: "wfdb",
-    ".dcm": "dicom",
-    ".dicom": "dicom",
-    ".ima": "dicom",
-    ".edf": "edf",
-    ".bdf": "edf",
-    ".rec": "edf",
-    ".scp": "scp",
-    ".ecg": "scp",
-    ".xml": "",
-    ".h5": "",
-    ".hdf5": "",
-    ".mat": "authors_mat",
+#: Suffixes of each reader's files; where several readers share one, the content tells which.
+SUFFIXES_OF = {
+    "wfdb": (HEADER,),
+    "dicom": (".dcm", ".dicom", ".ima"),
+    "edf": (".edf", ".bdf", ".rec"),
+    "scp": (".scp", ".ecg"),
+    **dict.fromkeys(("aecg", "muse_xml", "philips_xml"), (".xml",)),
+    **dict.fromkeys(("code15_hdf5", "sph_hdf5"), (".h5", ".hdf5")),
+    "authors_mat": (".mat",),
 }
 #: Of records in folders, besides DICOM files of any name; a `.mat` file is one if no header names it.
-SUFFIXES = tuple(_BY_SUFFIX)
+SUFFIXES = tuple(dict.fromkeys(chain.from_iterable(SUFFIXES_OF.values())))
 #: Readers of XML files by the name of the root element in lower case.
 _BY_ROOT = {"restingecg": "muse_xml", "annotatedecg": "aecg", "restingecgdata": "philips_xml"}
 #: Readers of HDF5 files by a dataset that they hold.
@@ -72,8 +67,9 @@ def detect_reader(path: Path) -> str:
         raise SignalError(
             f"{path}: there is no header {path.with_suffix(HEADER).name} beside it", kind="without a header"
         )
-    if _BY_SUFFIX.get(suffix):
-        return _BY_SUFFIX[suffix]
+    readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
+    if len(readers) == 1:
+        return readers[0]
     with path.open("rb") as file:
         head = file.read(_HEAD)
     reader = _by_content(path, head)

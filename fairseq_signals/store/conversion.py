@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Callable
 
 from fairseq_signals.ecg.record import DEFAULT_FS, Record
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
-from fairseq_signals.formats.detect import HEADER
+from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.store.codecs import INT16
@@ -79,18 +78,12 @@ class BuildOptions:
     checksums: str = "check"
 
 
-def list_folder(root: Path, source: str, patient_from_folder: bool = False) -> list[Item]:
-    """What `iter_folder` gives of WFDB records, as a list."""
-    return list(iter_folder(root, source, patient_from_folder))
-
-
 def iter_folder(
     root: Path,
     source: str,
     patient_from_folder: bool = False,
     reader: str = "wfdb",
-    suffixes: Sequence[str] = (HEADER,),
-    accept: Callable[[bytes], bool] | None = None,
+    suffixes: Sequence[str] | None = None,
 ) -> Iterator[Item]:
     """Every record below a folder, and as a rejected one what is no whole record.
 
@@ -99,7 +92,7 @@ def iter_folder(
         source: name of the corpus.
         patient_from_folder: whether the folder a record lies in names its patient.
         reader: what reads them, see `fairseq_signals.formats.registry`.
-        suffixes, accept: of the records' files, see `fairseq_signals.formats.folder.iter_records`.
+        suffixes: of the records' files; those of the reader by default.
 
     Raises:
         StoreError: there is no such folder or reader, or no record in it.
@@ -108,8 +101,8 @@ def iter_folder(
     load_reader(reader)
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such folder")
-    n_records = 0
-    for found in iter_records(root, suffixes, accept):
+    n_records, suffixes = 0, suffixes or SUFFIXES_OF[reader]
+    for found in iter_records(root, suffixes, is_dicom if reader == "dicom" else None):
         item = item_of(found, source, reader)
         if found.rejected_kind != WITHOUT_HEADER:
             n_records += 1

@@ -21,10 +21,10 @@ def test_the_example_reads_a_store_with_arrow_alone(repo_dir, tmp_path, write_wf
     text = (repo_dir / "preprocess" / "README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     from fairseq_signals.store.building import build_store
-    from fairseq_signals.store.conversion import list_folder
+    from fairseq_signals.store.conversion import iter_folder
 
     write_wfdb(tmp_path / "raw", "r", ecg_adu(2), ["V1", "I"])
-    build_store(list_folder(tmp_path / "raw", "x"), tmp_path / "STORE", workers=1, progress=False)
+    build_store(iter_folder(tmp_path / "raw", "x"), tmp_path / "STORE", workers=1, progress=False)
     command = [sys.executable, "-c", example]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "r ['I', 'V1'] 500.0 (2, 3000)\n"

@@ -8,6 +8,7 @@ import pytest
 from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 from fairseq_signals.formats import registry as readers
+from fairseq_signals.formats.folder import iter_records
 from fairseq_signals.store.conversion import BuildOptions, Item, iter_folder, make_row, make_rows
 from fairseq_signals.store.shards import ShardNotes
 
@@ -94,8 +95,8 @@ def test_files_that_would_share_an_id_keep_their_suffix(folder):
 
 
 def test_files_of_other_names_can_be_told_by_their_first_bytes(folder):
-    items = list_files(folder, (".edf",), accept=lambda head: head.endswith(b"4"))
-    assert [item.record_id for item in items] == ["7.18.4", "a", "b/1", "b/2"]
+    found = iter_records(folder, (".edf",), accept=lambda head: head.endswith(b"4"))
+    assert [record.record_id for record in found] == ["7.18.4", "a", "b/1", "b/2"]
 
 
 def test_a_digest_tells_changed_files(folder):
