@@ -23,7 +23,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-SHIPPED_FOLDERS = ("preprocess", "manifests", "examples")
+#: Where each folder of the checkout lies in the wheel.
+SHIPPED_FOLDERS = {
+    "preprocess": "fairseq_signals/scripts",
+    "manifests": "fairseq_signals/scripts",
+    "examples": "fairseq_signals",
+}
 TARGETS = ("install", "demo", "demo-real", "paper", "test", "test-compat", "lint", "clean")
 
 
@@ -69,10 +74,10 @@ def source_files(folder: Path, repo_dir: Path) -> set[str]:
 def test_wheel_holds_the_package_and_the_scripts_labels_and_yaml_files_inside_it(wheel, repo_dir):
     names = set(wheel.namelist())
     expected = source_files(repo_dir / "fairseq_signals", repo_dir)
-    for folder in SHIPPED_FOLDERS:
-        expected |= {f"fairseq_signals/{name}" for name in source_files(repo_dir / folder, repo_dir)}
+    for folder, place in SHIPPED_FOLDERS.items():
+        expected |= {f"{place}/{name}" for name in source_files(repo_dir / folder, repo_dir)}
     assert expected <= names
-    assert "fairseq_signals/manifests/labels/cinc2021.csv" in names
+    assert "fairseq_signals/scripts/manifests/labels/cinc2021.csv" in names
     assert any(re.fullmatch(r"fairseq_signals/examples/.+\.yaml", name) for name in names)
 
 

@@ -29,7 +29,7 @@ COMMANDS = {
     "report": "a training in one HTML file: model, losses, test results, recordings",
     "examples": "print the folder of the example configurations",
 }
-#: Where the scripts of a subcommand lie: in a wheel inside the package, in a checkout beside it.
+#: Where the scripts of a subcommand lie: in a wheel in the package's scripts/, in a checkout beside it.
 SCRIPT_FOLDERS = {"preprocess": "preprocess", "manifest": "manifests"}
 USAGE_ERROR = 2
 
@@ -111,7 +111,8 @@ def find_folder(name: str, package: Path | None = None) -> Path:
         ConfigError: the installation has neither.
     """
     package = Path(__file__).resolve().parents[1] if package is None else package
-    for folder in (package / name, package.parent / name):
+    inside = package / "scripts" if name in SCRIPT_FOLDERS.values() else package
+    for folder in (inside / name, package.parent / name):
         if folder.is_dir():
             return folder
     raise ConfigError(f"no folder {name} in {package} or beside it; install the package again")

@@ -110,8 +110,8 @@ def test_scripts_inside_the_package_come_before_those_beside_it(tmp_path):
     (tmp_path / "site" / "preprocess").mkdir(parents=True)
     package.mkdir()
     assert cli.find_folder("preprocess", package) == tmp_path / "site" / "preprocess"
-    (package / "preprocess").mkdir()
-    assert cli.find_folder("preprocess", package) == package / "preprocess"
+    (package / "scripts" / "preprocess").mkdir(parents=True)
+    assert cli.find_folder("preprocess", package) == package / "scripts" / "preprocess"
     with pytest.raises(ConfigError, match="no folder manifests"):
         cli.find_folder("manifests", package)
 
