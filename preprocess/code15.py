@@ -20,11 +20,10 @@ import numpy as np
 from fairseq_signals.commands.absent_records import NOT_DOWNLOADED
 from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.commands.store_arguments import warn
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import UNREADABLE, StoreError
 from fairseq_signals.formats.registry import load_reader
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.csv_table import TableRow, read_rows
-from fairseq_signals.store.reasons import UNREADABLE
 
 TABLE = "exams.csv"
 SOURCE = "code15"

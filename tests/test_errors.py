@@ -1,10 +1,29 @@
 """What messages about a user's input share."""
 
+import ast
+import re
 from importlib import import_module
 
 import pytest
 
-from fairseq_signals.errors import MissingLibraryError, did_you_mean, optional_library
+from fairseq_signals.errors import (
+    REASONS,
+    UNFORESEEN,
+    UNREADABLE,
+    MissingLibraryError,
+    SignalError,
+    did_you_mean,
+    optional_library,
+)
+
+#: Of the code that reads, lists and stores records.
+FOLDERS = (
+    "fairseq_signals/formats",
+    "fairseq_signals/store",
+    "fairseq_signals/ecg",
+    "fairseq_signals/commands",
+    "preprocess",
+)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +47,45 @@ def test_a_missing_library_is_named_with_what_needs_it_and_the_extra_that_brings
     ):
         optional_library("notapelib.reels", "Tape", "tapes", ", now")
     assert optional_library("json", "Tape", "tapes") is import_module("json")
+
+
+# --- the list of reasons for rejections is closed: the code gives no other, the documentation has them all
+
+
+def constants(repo_dir):
+    """Every string that is given as `kind` or `rejected_kind` in the code that reads and lists records."""
+    found = {}
+    for folder in FOLDERS:
+        for path in (repo_dir / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    for keyword in node.keywords:
+                        if keyword.arg in ("kind", "rejected_kind") and isinstance(
+                            keyword.value, ast.Constant
+                        ):
+                            found.setdefault(keyword.value.value, path.name)
+    return {kind: name for kind, name in found.items() if kind not in ("stable", "")}  # of numpy's sort
+
+
+def test_the_code_gives_listed_reasons_only(repo_dir):
+    for kind, name in constants(repo_dir).items():
+        assert kind in REASONS, f"{name}: {kind!r} is not in errors.py"
+
+
+def test_every_listed_reason_is_given_somewhere(repo_dir):
+    paths = [path for folder in FOLDERS for path in (repo_dir / folder).rglob("*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in paths)
+    for kind in set(REASONS) - {UNREADABLE, UNFORESEEN}:  # the default, and that of any other exception
+        assert f'"{kind}"' in text, f"{kind!r} is given nowhere"
+
+
+def test_the_documentation_has_the_list_word_for_word(repo_dir):
+    text = (repo_dir / "preprocess" / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| kind | |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    assert dict(re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)) == REASONS
+
+
+def test_a_reason_that_is_not_listed_cannot_be_given():
+    with pytest.raises(AssertionError, match=r"errors\.py does not list: 'tired'"):
+        SignalError("record r: no", kind="tired")
+    assert SignalError("record r: no").kind == UNREADABLE

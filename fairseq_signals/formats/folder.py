@@ -34,7 +34,7 @@ class FoundRecord(NamedTuple):
         digest: of the header (and those of its segments) and the sizes of the signal files; of other files
             their size and both ends; so that changed input is noticed.
         rejected: why the file is no whole record, or None.
-        rejected_kind: that reason as a key of `fairseq_signals.store.reasons.REASONS`.
+        rejected_kind: that reason as a key of `fairseq_signals.errors.REASONS`.
     """
 
     record_id: str

@@ -16,14 +16,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fairseq_signals.ecg.leads import parse_leads
-from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, SignalWarning
+from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, Rejections, SignalWarning
 from fairseq_signals.files import whole_file
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.resuming import Parts
 from fairseq_signals.inference.sources import signature
-from fairseq_signals.store.reasons import Rejections
 
 PART_ROWS = 512
 PART_S = 30.0  # what is computed in the meantime is lost if the process is killed

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -18,12 +19,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import Rejections, StoreError
 from fairseq_signals.store.codecs import check_codec
 from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows
 from fairseq_signals.store.pool import open_pool
 from fairseq_signals.store.reading import FAULTS_FILE, STATE_FILE
-from fairseq_signals.store.reasons import Rejections
 from fairseq_signals.store.shards import (
     SCHEMA_VERSION,
     SHARD_PATTERN,
@@ -55,7 +55,7 @@ class BuildSummary:
 
     n_items: int = 0
     n_kept: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     rejections: Rejections = field(default_factory=Rejections)
 
     def __str__(self) -> str:
@@ -166,7 +166,7 @@ def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
     for path in shards:
         n_rows, notes = read_notes(path)
         summary.n_kept += n_rows
-        notes.add_counts_to(summary.counts)
+        summary.counts += notes.counts
 
     def rejected() -> Iterator[Iterable[str]]:
         for path in shards:
@@ -239,7 +239,8 @@ def _write_state(dest: Path, state: dict) -> None:
 
 def _write(path: Path, lines: Iterable[bytes]) -> None:
     try:
-        write_atomic(path, lines)
+        with write_atomic(path) as f:
+            f.writelines(lines)
     except OSError as e:
         raise cannot_write(path, e) from e
 

@@ -8,12 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from fairseq_signals.ecg.record import DEFAULT_FS, Record
 from fairseq_signals.ecg.resample import resample_record
-from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
+from fairseq_signals.errors import UNFORESEEN, MissingLibraryError, SignalError, StoreError
 from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.store.codecs import INT16
-from fairseq_signals.store.reasons import UNFORESEEN
 from fairseq_signals.store.shards import LeadFault, Rejection, ShardNotes, StoreRow
 
 RECORDS_PER_SHARD = 500
@@ -31,7 +30,7 @@ class Item:
         path: the header, or the file that holds the record.
         digest: of the header, so that changed input is noticed.
         rejected: the reason why it must not be read, or None.
-        rejected_kind: that reason as a key of `fairseq_signals.store.reasons.REASONS`.
+        rejected_kind: that reason as a key of `fairseq_signals.errors.REASONS`.
         patient_id, age, sex, codes, report: go before what the header says; None where nothing is known.
         attributes: likewise; further columns of the corpus' own table, as (name, text).
         reader: what reads it, see `fairseq_signals.formats.registry`.
@@ -168,18 +167,18 @@ def _and_more(n: int) -> str:
 def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:
     for lead, reason in record.faults:
         notes.faults.append(LeadFault(item.key, lead, reason))
-        notes.count("lead(s) marked absent")
+        notes.counts["lead(s) marked absent"] += 1
     for lead, reason in record.ignored:
         notes.faults.append(LeadFault(item.key, lead, reason))
-        notes.count("other channel(s) ignored")
+        notes.counts["other channel(s) ignored"] += 1
     if record.derived:
-        notes.count("with limb leads computed from I and II")
+        notes.counts["with limb leads computed from I and II"] += 1
     if record.damaged:
-        notes.count("kept with a wrong checksum")
+        notes.counts["kept with a wrong checksum"] += 1
     if stored is not record:
-        notes.count(f"resampled from {record.fs:g} Hz")
+        notes.counts[f"resampled from {record.fs:g} Hz"] += 1
     elif record.requantised:
-        notes.count("re-quantised (their values do not fit 16 bits)")
+        notes.counts["re-quantised (their values do not fit 16 bits)"] += 1
 
 
 def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -> Iterator[StoreRow]:
@@ -197,4 +196,4 @@ def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -
 
 def _reject(item: Item, reason: str, kind: str, notes: ShardNotes) -> None:
     notes.rejected.append(Rejection(item.key, reason, kind))
-    notes.count(REJECTED + kind)
+    notes.counts[REJECTED + kind] += 1

@@ -57,7 +57,7 @@ class RecordStore:
         return {**self.__dict__, "_open": {}}  # memory maps belong to one process
 
     def __len__(self) -> int:
-        return sum(self._shard(name).n_rows for name in self.shards)
+        return sum(self.open(name).n_rows for name in self.shards)
 
     def metadata(self, columns: Sequence[str] | None = None) -> pa.Table:
         """What the store tells of its records, without their signals.
@@ -71,7 +71,7 @@ class RecordStore:
 
     def n_samples(self, shard: str, row: int) -> int:
         """Samples per lead of a record."""
-        batch, i = self._shard(shard).find(row)
+        batch, i = self.open(shard).find(row)
         return batch.n_samples[i]
 
     def read(
@@ -111,7 +111,7 @@ class RecordStore:
         Returns:
             The positions (L,) of the leads that the record has.
         """
-        batch, i = self._shard(shard).find(row)
+        batch, i = self.open(shard).find(row)
         stop = start + out.shape[1]
         if not 0 <= start <= stop <= batch.n_samples[i]:
             self._check_stretch(shard, row, start, stop, batch.n_samples[i])
@@ -144,7 +144,8 @@ class RecordStore:
                 f"Rebuild the manifest from this store."
             )
 
-    def _shard(self, name: str) -> _Shard:
+    def open(self, name: str) -> _Shard:
+        """A shard, mapped into memory when it is first asked for."""
         if name not in self._open:
             self._open[name] = _Shard(self.root / name)
         return self._open[name]
@@ -180,13 +181,10 @@ class _Shard:
         self.begins: list[int] = np.cumsum([0, *(len(batch.n_samples) for batch in self.batches)]).tolist()
         self.n_rows = self.begins.pop()
 
-    def find(self, row: int) -> tuple[_Batch, int]:
-        """The record batch of a row, and the row's place in it."""
+    def find(self, row: int, step: str = ". Rebuild the manifest from this store.") -> tuple[_Batch, int]:
+        """The record batch of a row, and the row's place in it, or an error that ends with `step`."""
         if not 0 <= row < self.n_rows:
-            raise StoreError(
-                f"{self.path}: there is no row {row}, only {self.n_rows} rows. "
-                f"Rebuild the manifest from this store."
-            )
+            raise StoreError(f"{self.path}: there is no row {row}, only {self.n_rows} rows{step}")
         i = bisect_right(self.begins, row) - 1
         return self.batches[i], row - self.begins[i]
 
@@ -203,7 +201,7 @@ class _Batch:
             for name in ("signal", "n_samples", "leads", "scale")
         )
         _, offsets, data = signal.buffers()
-        self.codec = codec
+        self.table, self.codec = batch, codec
         self.offsets = memoryview(offsets).cast("q")[signal.offset :][: len(batch) + 1]
         self.data = memoryview(data or b"")
         self.stored = np.frombuffer(self.data, dtype="<i2") if codec != FLAC else None

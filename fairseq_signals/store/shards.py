@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import BinaryIO, NamedTuple, Union
 
 import numpy as np
 import pyarrow as pa
@@ -103,20 +105,7 @@ class ShardNotes:
 
     rejected: list[Rejection] = field(default_factory=list)
     faults: list[LeadFault] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, other: ShardNotes) -> None:
-        """Append the notes of `other` and add its counts."""
-        self.rejected += other.rejected
-        self.faults += other.faults
-        other.add_counts_to(self.counts)
-
-    def add_counts_to(self, counts: dict[str, int]) -> None:
-        for key, n in self.counts.items():
-            counts[key] = counts.get(key, 0) + n
-
-    def count(self, key: str) -> None:
-        self.counts[key] = self.counts.get(key, 0) + 1
+    counts: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> bytes:
         return json.dumps(
@@ -129,7 +118,7 @@ class ShardNotes:
         return cls(
             [Rejection(*row) for row in value["rejected"]],
             [LeadFault(*row) for row in value["faults"]],
-            dict(value["counts"]),
+            Counter(value["counts"]),
         )
 
 
@@ -154,12 +143,17 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
     )
 
 
-def write_atomic(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file so that it is either there in full or not at all."""
+@contextmanager
+def write_atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which is either there in full after the block or not at all.
+
+    Unlike `whole_file` of this package, it makes no folder, since a worker on a cluster that does not see the
+    store's would write where nobody looks; and processes of equal number on two machines do not clash.
+    """
     temporary = temporary_path(path)
     try:
         with open(temporary, "wb") as f:
-            f.writelines(lines)
+            yield f
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
@@ -182,51 +176,29 @@ def write_shard(
     metadata = {_VERSION_KEY: SCHEMA_VERSION, _CODEC_KEY: check_codec(codec)}
     schema = SCHEMA.with_metadata(metadata)
     notes = ShardNotes() if notes is None else notes
-    temporary = temporary_path(path)
     n_rows = 0
-    try:
-        with open(temporary, "wb") as f:
-            with pa.ipc.new_file(f, schema) as writer:
-                batch: list[StoreRow] = []
-                n_bytes = 0
-                for row in rows:
-                    batch.append(row)
-                    n_bytes += row.signal.nbytes
-                    n_rows += 1
-                    if n_bytes >= _FLUSH_BYTES:
-                        writer.write_batch(_record_batch(batch, schema, codec))
-                        batch, n_bytes = [], 0
-                # The last batch carries the notes; it is written even when it is empty.
-                last = _record_batch(batch, schema, codec)
-                writer.write_batch(last, custom_metadata={_NOTES_KEY: notes.to_json()})
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_atomic(path) as f, pa.ipc.new_file(f, schema) as writer:
+        batch: list[StoreRow] = []
+        n_bytes = 0
+        for row in rows:
+            batch.append(row)
+            n_bytes += row.signal.nbytes
+            n_rows += 1
+            if n_bytes >= _FLUSH_BYTES:
+                writer.write_batch(_record_batch(batch, schema, codec))
+                batch, n_bytes = [], 0
+        # The last batch carries the notes; it is written even when it is empty.
+        last = _record_batch(batch, schema, codec)
+        writer.write_batch(last, custom_metadata={_NOTES_KEY: notes.to_json()})
     return n_rows
 
 
 def _record_batch(rows: Sequence[StoreRow], schema: pa.Schema, codec: str) -> pa.RecordBatch:
     for row in rows:
         _check_row(row)
-    columns = {
-        "record_id": [row.record_id for row in rows],
-        "patient_id": [row.patient_id for row in rows],
-        "source": [row.source for row in rows],
-        "fs": [float(row.fs) for row in rows],
-        "leads": [list(row.leads) for row in rows],
-        "n_samples": [row.signal.shape[1] for row in rows],
-        "scale": [np.asarray(row.scale, dtype=np.float64).tolist() for row in rows],
-        "age": [row.age for row in rows],
-        "sex": [row.sex for row in rows],
-        "codes": [list(row.codes) for row in rows],
-        "report": [row.report for row in rows],
-        "attributes": [None if row.attributes is None else list(row.attributes) for row in rows],
-    }
-    arrays = [pa.array(values, type=schema.field(name).type) for name, values in columns.items()]
-    arrays.append(_cells([row.signal for row in rows], codec))
-    return pa.record_batch(arrays, schema=schema)
+    cells = [{**vars(row), "n_samples": row.signal.shape[1]} for row in rows]
+    arrays = [pa.array([cell[f.name] for cell in cells], type=f.type) for f in schema if f.name != "signal"]
+    return pa.record_batch([*arrays, _cells([row.signal for row in rows], codec)], schema=schema)
 
 
 def _cells(signals: Sequence[np.ndarray], codec: str) -> pa.Array:
@@ -291,6 +263,6 @@ def read_notes(path: PathLike) -> tuple[int, ShardNotes]:
     for i in range(reader.num_record_batches):
         batch, metadata = reader.get_batch_with_custom_metadata(i)
         n_rows += len(batch)
-        if metadata is not None and _NOTES_KEY in metadata:
-            notes.add(ShardNotes.from_json(metadata[_NOTES_KEY]))
+        if metadata is not None and _NOTES_KEY in metadata:  # of the last batch
+            notes = ShardNotes.from_json(metadata[_NOTES_KEY])
     return n_rows, notes

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from pathlib import Path
-
 import numpy as np
-import pyarrow as pa
 
 from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import StoreError, did_you_mean
-from fairseq_signals.store.codecs import FLAC, decode_flac
 from fairseq_signals.store.reading import RecordStore
-from fairseq_signals.store.shards import PathLike, open_shard, shard_codec
+from fairseq_signals.store.shards import SCHEMA, PathLike
 
 #: Columns that are read besides the signal.
-_TELL = ("record_id", "fs", "patient_id", "age", "sex", "codes", "report", "attributes")
+_TELL = tuple(name for name in SCHEMA.names if name not in ("source", "signal"))
 
 
 class StoredRecords:
@@ -30,7 +25,6 @@ class StoredRecords:
 
     def __init__(self, store: RecordStore | PathLike) -> None:
         self.store = store if isinstance(store, RecordStore) else RecordStore(store)
-        self._shards: dict[str, _Shard] = {}
         self._places: dict[str, list[tuple[str, str, int]]] | None = None  # record_id -> source, shard, row
 
     def read(self, shard: str, row: int) -> Record:
@@ -39,11 +33,20 @@ class StoredRecords:
         Raises:
             StoreError: there is no such shard or row, or the signal is damaged.
         """
-        if shard not in self._shards:
-            if shard not in self.store.shards:
-                raise StoreError(f"{self.store.root}: there is no shard {shard!r}")
-            self._shards[shard] = _Shard(self.store.root / shard)
-        return self._shards[shard].read(row)
+        if shard not in self.store.shards:
+            raise StoreError(f"{self.store.root}: there is no shard {shard!r}")
+        batch, i = self.store.open(shard).find(row, step="")
+        stored = [name for name in _TELL if name in batch.table.schema.names]  # a shard may be old
+        tells = {name: batch.table.column(name)[i].as_py() for name in stored}
+        leads, fs, scale = tuple(tells["leads"]), float(tells["fs"]), np.array(tells["scale"], np.float64)
+        try:
+            signal = batch.samples(i, len(leads), 0, tells["n_samples"])
+        except (StoreError, ValueError) as e:
+            path = self.store.root / shard
+            raise StoreError(f"{path}: row {row}: {e}. Preprocess again with --overwrite.") from e
+        other = tuple(tells.get("attributes") or ())
+        subject = Subject(tells["age"], tells["sex"], tuple(tells["codes"]), tells["patient_id"], other)
+        return Record(tells["record_id"], fs, leads, signal, scale, subject, report=tells["report"])
 
     def find(self, record_id: str) -> tuple[str, int]:
         """Shard and row of the record with this id, or with this `<source>/<id>`.
@@ -66,33 +69,3 @@ class StoredRecords:
             sources = ", ".join(f"{place[0]}/{record_id}" for place in found)
             raise StoreError(f"{root}: there are several records {record_id!r}: name one of {sources}")
         raise StoreError(f"{root}: there is no record {record_id!r}{did_you_mean(record_id, self._places)}")
-
-
-class _Shard:
-    def __init__(self, path: Path) -> None:
-        reader = open_shard(path)
-        self.path, self.codec = path, shard_codec(reader)
-        self.batches: list[pa.RecordBatch] = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        self.begins: list[int] = np.cumsum([0, *map(len, self.batches)]).tolist()
-
-    def read(self, row: int) -> Record:
-        if not 0 <= row < self.begins[-1]:
-            raise StoreError(f"{self.path}: there is no row {row}, only {self.begins[-1]} rows")
-        index = bisect_right(self.begins, row) - 1
-        batch, i = self.batches[index], row - self.begins[index]
-        leads = tuple(batch.column("leads")[i].as_py())
-        n_samples = batch.column("n_samples")[i].as_py()
-        stored = memoryview(batch.column("signal")[i].as_buffer())
-        try:
-            if self.codec == FLAC:
-                signal = decode_flac(stored, len(leads), 0, n_samples)
-            else:
-                signal = np.frombuffer(stored, dtype="<i2").reshape(len(leads), n_samples)
-        except (StoreError, ValueError) as e:
-            raise StoreError(f"{self.path}: row {row}: {e}. Preprocess again with --overwrite.") from e
-        scale = np.array(batch.column("scale")[i].as_py(), dtype=np.float64)
-        tells = {name: batch.column(name)[i].as_py() for name in _TELL if name in batch.schema.names}
-        other = tuple(tells.get("attributes") or ())  # shards may be older than that column
-        subject = Subject(tells["age"], tells["sex"], tuple(tells["codes"]), tells["patient_id"], other)
-        name, fs = tells["record_id"], float(tells["fs"])
-        return Record(name, fs, leads, signal, scale, subject, report=tells["report"])

@@ -3,9 +3,8 @@
 import pytest
 
 from fairseq_signals.commands.absent_records import absent_from_list, not_downloaded, sizes, without_absent
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import REASONS, StoreError
 from fairseq_signals.store.conversion import Item
-from fairseq_signals.store.reasons import REASONS
 
 
 def test_records_that_were_not_downloaded_are_rejected_or_left_out_with_their_number(tmp_path, capsys):

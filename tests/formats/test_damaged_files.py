@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import MissingLibraryError, SignalError
+from fairseq_signals.errors import REASONS, UNFORESEEN, MissingLibraryError, SignalError
 from fairseq_signals.formats.registry import load_reader
-from fairseq_signals.store.reasons import REASONS, UNFORESEEN
 
 N_DAMAGED = 150  # files of each format
 

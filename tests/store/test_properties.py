@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.errors import REASONS, UNFORESEEN
 from fairseq_signals.formats.wfdb_signals import missing_value
 from fairseq_signals.store.conversion import BuildOptions, Item, make_rows
 from fairseq_signals.store.reading import RecordStore
-from fairseq_signals.store.reasons import REASONS, UNFORESEEN
 from fairseq_signals.store.shards import ShardNotes, write_shard
 
 #: Spellings and what they mean; None is no lead.
