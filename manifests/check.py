@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.manifest.building import run_script
+from fairseq_signals.manifest.building import script_main, script_parser
 from fairseq_signals.manifest.checking import check_sets
 from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, count_rows, read_set
 from fairseq_signals.manifest.people import unknown_patients
@@ -20,9 +19,7 @@ from fairseq_signals.manifest.table import STORE
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="DIR", help="folder of manifests, of any kind"
     )
@@ -66,10 +63,7 @@ def _print_counts(one: ManifestSet) -> None:
         print(f"  {note}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    return run_script(lambda: check(args))
-
+main = script_main(build_parser, check)
 
 if __name__ == "__main__":
     sys.exit(main())

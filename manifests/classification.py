@@ -13,13 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError, LabelError
-from fairseq_signals.manifest.building import (
-    add_common_arguments,
-    finish,
-    load_corpus,
-    run_script,
-    tail_note,
-)
+from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
 from fairseq_signals.manifest.folder import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
 from fairseq_signals.manifest.labels import LabelTable, find_table, parse_target, read_labels, read_weights
 from fairseq_signals.manifest.record_labels import (
@@ -37,10 +31,7 @@ TABLES = Path(__file__).resolve().parent / "labels"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common_arguments(parser)
+    parser = stores_parser(__doc__)
     parser.add_argument(
         "--labels",
         metavar="TABLE",
@@ -201,10 +192,7 @@ def _require_labels(corpus: Corpus, labels: LabelTable, path: Path) -> int:
     return n_unlabelled
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    return run_script(lambda: build(args))
-
+main = script_main(build_parser, build)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,13 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairseq_signals.errors import ConfigError, ManifestError
-from fairseq_signals.manifest.building import (
-    add_common_arguments,
-    finish,
-    load_corpus,
-    run_script,
-    tail_note,
-)
+from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
 from fairseq_signals.manifest.folder import IDENTIFICATION
 from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
 from fairseq_signals.manifest.splits import hash_order, split_keys
@@ -27,10 +21,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common_arguments(parser)
+    parser = stores_parser(__doc__)
     parser.add_argument(
         "--valid-fraction", type=float, default=0.1, help="share of the testable patients (default: 0.1)"
     )
@@ -244,10 +235,7 @@ def _is_class(recordings: Sequence[CorpusRecord], corpus: Corpus, args: argparse
     return len(recordings) >= args.min_recordings and n_segments >= 2
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    return run_script(lambda: build(args))
-
+main = script_main(build_parser, build)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,27 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.manifest.building import (
-    add_common_arguments,
-    finish,
-    load_corpus,
-    run_script,
-    tail_note,
-)
+from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
 from fairseq_signals.manifest.exclusion import exclude_held_out
 from fairseq_signals.manifest.folder import PRETRAIN
 from fairseq_signals.manifest.splits import split_keys
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common_arguments(parser)
+    parser = stores_parser(__doc__)
     parser.add_argument(
         "--exclude",
         nargs="+",
@@ -70,10 +60,7 @@ def build(args: argparse.Namespace) -> None:
     finish(corpus, PRETRAIN, args, splits, notes, facts={"pairs": n_pairs, "single_segments": n_single})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    return run_script(lambda: build(args))
-
+main = script_main(build_parser, build)
 
 if __name__ == "__main__":
     sys.exit(main())

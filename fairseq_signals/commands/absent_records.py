@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,15 +12,6 @@ from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.record_table import RecordTable, join_table
 
 NOT_DOWNLOADED = "not downloaded"  #: kind of rejection of a record that a table lists and the disk lacks
-
-
-def add_partial_argument(parser: argparse.ArgumentParser) -> None:
-    """The option of scripts whose tables may list more than was downloaded."""
-    parser.add_argument(
-        "--downloaded-only",
-        action="store_true",
-        help="leave out records that the tables list and the disk lacks; otherwise each is in rejected.tsv",
-    )
 
 
 def not_downloaded(source: str, record_id: str, root: Path, file: str, table: str) -> Item:
@@ -66,21 +56,18 @@ def join_listed(
     return joined
 
 
-def absent_from_list(
-    root: Path, source: str, present: Collection[str], list_name: str = "RECORDS"
-) -> list[Item]:
-    """The records that a list of PhysioNet's, if there is one, names and that are not there.
+def absent_from_list(root: Path, source: str, present: Collection[str]) -> list[Item]:
+    """The records that PhysioNet's list `RECORDS`, if there is one, names and that are not there.
 
     Args:
-        root: folder of the corpus; each line of `RECORDS` in it is a record's path, without suffix.
+        root: folder of the corpus; each line of the list in it is a record's path, without suffix.
         source: name of the corpus.
         present: ids of the records that are there.
-        list_name: the list.
 
     Raises:
         StoreError: the list cannot be read.
     """
-    path = root / list_name
+    path = root / "RECORDS"
     if not path.is_file():
         return []
     try:
@@ -88,7 +75,7 @@ def absent_from_list(
     except (OSError, UnicodeDecodeError) as e:
         raise StoreError(f"{path}: the list of records cannot be read ({e}). Download it again.") from e
     return [
-        not_downloaded(source, name, root, f"{name}.hea", list_name)
+        not_downloaded(source, name, root, f"{name}.hea", path.name)
         for name in dict.fromkeys(names)
         if name not in present
     ]
@@ -108,11 +95,4 @@ def without_absent(items: Iterable[Item]) -> Iterator[Item]:
 
 def sizes(*paths: str) -> str:
     """The sizes of files ("-" for one that is not there), to notice changed input at little cost."""
-    return " ".join(map(_size, paths))
-
-
-def _size(path: str) -> str:
-    try:
-        return str(os.stat(path).st_size)
-    except OSError:
-        return "-"
+    return " ".join(str(os.path.getsize(path)) if os.path.exists(path) else "-" for path in paths)

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import Callable
+
+RECORDS = (
+    "a recording of any format that is read (FILE#ROW of a file with many), a folder of them, a record "
+    "store, or a manifest (.tsv), of which each record is taken whole"
+)
 
 
 def integer_from(least: int) -> Callable[[str], int]:
@@ -51,3 +57,53 @@ def add_out(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="FILE",
         help=f"picture to write: .png, .pdf, .svg, ... (default: {default}, here)",
     )
+
+
+def add_model(parser: argparse.ArgumentParser, what: str) -> None:
+    """CHECKPOINT, and how it is used."""
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help=f"{what}: a .pt file or a saved folder"
+    )
+
+
+def add_use(parser: argparse.ArgumentParser) -> None:
+    """`--leads`, `--batch-size` and `--device`."""
+    parser.add_argument(
+        "--leads", metavar="LEADS", help="use these leads only, such as I,II or a lead set, such as 3"
+    )
+    add_batch_size(parser, 16)
+    add_device(parser)
+
+
+def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:
+    """`--batch-size`."""
+    parser.add_argument(
+        "--batch-size",
+        type=integer_from(1),
+        default=default,
+        metavar="N",
+        help="segments a batch (default: %(default)s)",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
+    parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+
+
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """`--labels`, of classifiers."""
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
+    )
+
+
+def require_out(parser: argparse.ArgumentParser, out: Path, suffixes: tuple[str, ...] = ()) -> None:
+    """A mistake in the call, if the file is of none of these kinds or cannot be written where it is."""
+    if suffixes and out.suffix.lower() not in suffixes:
+        parser.error(f"--out {out}: must end with {' or '.join(suffixes)}")
+    if os.path.isdir(out):
+        parser.error(f"--out {out}: is a folder; name a file in it")
+    folder = next(above for above in out.absolute().parents if os.path.exists(above))
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
+        parser.error(f"--out {out}: {folder} is not a folder that can be written to; choose another one")

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.commands.arguments import number
-from fairseq_signals.commands.model_arguments import add_batch_size, add_device
+from fairseq_signals.commands.arguments import add_batch_size, add_device, number
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     csv_lines,
@@ -125,7 +124,3 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         write_evaluation(args.save, outcome, method)
         print(f"wrote {args.save}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import integer_from, number
-from fairseq_signals.commands.model_arguments import RECORDS, add_model, add_use, require_out
+from fairseq_signals.commands.arguments import RECORDS, add_model, add_use, integer_from, number, require_out
 from fairseq_signals.errors import CheckpointError, FairseqSignalsError
 
 if TYPE_CHECKING:
@@ -124,7 +123,3 @@ def _embeddings(
             names.append(name)
             rows.append(found.embedding)
     return names, rows
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.commands.model_arguments import add_model
+from fairseq_signals.commands.arguments import add_model
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -38,7 +37,3 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     else:
         print("\n".join(lines(found, str(args.checkpoint))))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

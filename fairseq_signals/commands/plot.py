@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +63,3 @@ def _figures(args: argparse.Namespace) -> dict[str, Figure]:
     record = read_recording(args.record)
     recording = Opener(leads=args.leads).read(record)
     return {"": saliency_figure(model, record, recording, args.label, args.attention)}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

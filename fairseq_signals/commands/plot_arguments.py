@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_signals.checkpoints.input_format import SEGMENT_S
-from fairseq_signals.commands.arguments import add_out, integer_from, number
-from fairseq_signals.commands.model_arguments import add_device, add_labels
+from fairseq_signals.commands.arguments import add_device, add_labels, add_out, integer_from, number
 
 MAX_SECONDS = 30.0
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.model_arguments import RECORDS, add_labels, add_model, add_use, require_out
+from fairseq_signals.commands.arguments import RECORDS, add_labels, add_model, add_use, require_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +77,3 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if result.names:
         print(f"wrote {args.out}: {len(result.names)} recordings, {len(model.labels)} classes")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

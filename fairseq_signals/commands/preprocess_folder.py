@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.commands.absent_records import add_partial_argument, without_absent
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
-from fairseq_signals.errors import StoreError
+from fairseq_signals.commands.absent_records import without_absent
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, warn
+from fairseq_signals.errors import FairseqSignalsError, StoreError
 from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.record_table import join_table, read_record_table
+
+_DOWNLOADED_ONLY = (
+    "leave out records that the tables list and the disk lacks; otherwise each is in rejected.tsv"
+)
 
 
 def corpus_script(
@@ -22,7 +27,7 @@ def corpus_script(
     partial: bool = False,
 ) -> Callable[..., int]:
     """The `main` of a script: it takes the command line (by default that of the process), stores the records
-    and returns the exit code.
+    and returns the exit code, 1 after an error about the input and 130 when interrupted.
 
     Args:
         description: of the script.
@@ -32,19 +37,25 @@ def corpus_script(
         partial: the corpus may list more than was downloaded, so that there is `--downloaded-only`.
     """
 
-    def store(args: argparse.Namespace) -> None:
-        items = list_items(args)
-        build_from_arguments(without_absent(items) if partial and args.downloaded_only else items, args)
-
     def main(argv: Sequence[str] | None = None) -> int:
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("root", type=Path, help=root)
         for name, what in (options or {}).items():
             parser.add_argument(name, **what)
         if partial:
-            add_partial_argument(parser)
+            parser.add_argument("--downloaded-only", action="store_true", help=_DOWNLOADED_ONLY)
         add_store_arguments(parser)
-        return run(store, parser.parse_args(argv))
+        args = parser.parse_args(argv)
+        try:
+            items = list_items(args)
+            build_from_arguments(without_absent(items) if partial and args.downloaded_only else items, args)
+        except FairseqSignalsError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+            return 130
+        return 0
 
     return main
 

@@ -8,11 +8,10 @@ matplotlib.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.commands.model_arguments import add_batch_size, add_device, add_labels
+from fairseq_signals.commands.arguments import add_batch_size, add_device, add_labels
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.inference.sources import read_recording
@@ -116,7 +115,3 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         for sentence in section.left_out:
             print(f"{section.title}: {sentence}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

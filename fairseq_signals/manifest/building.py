@@ -22,8 +22,15 @@ from fairseq_signals.manifest.selection import Selection, python_lists, python_v
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every script that makes manifests from stores."""
+def script_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that prints the description of a script, its docstring, as it stands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=raw)
+
+
+def stores_parser(description: str | None) -> argparse.ArgumentParser:
+    """A `script_parser` with the arguments of every script that makes manifests from stores."""
+    parser = script_parser(description)
     parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="folder made by preprocess/")
     parser.add_argument("--dest", type=Path, required=True, help="folder for the manifests")
     parser.add_argument("--seed", type=int, default=1, help="decides who is in which split (default: 1)")
@@ -37,6 +44,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EXPRESSION",
         help='only records for which this is true, such as "age >= 18 and n_leads == 12"; see README.md',
     )
+    return parser
 
 
 def load_corpus(
@@ -154,13 +162,21 @@ def tail_note(corpus: Corpus) -> str:
     return f"not used: {n_tails:,} ends of records shorter than a segment, {seconds:,.1f} s in all"
 
 
-def run_script(build: Callable[[], int | None]) -> int:
-    """Run a script's work; a user's mistake becomes one line on standard error and exit code 1."""
-    try:
-        return build() or 0
-    except FairseqSignalsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+def script_main(
+    build_parser: Callable[[], argparse.ArgumentParser], build: Callable[[argparse.Namespace], int | None]
+) -> Callable[..., int]:
+    """The `main` of a script: it takes the command line (by default that of the process), does the work and
+    returns the exit code. A user's mistake becomes one line on standard error and exit code 1."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        args = build_parser().parse_args(argv)
+        try:
+            return build(args) or 0
+        except FairseqSignalsError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+    return main
 
 
 def _reasons(left_out: Counter[str]) -> str:
