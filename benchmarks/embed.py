@@ -58,7 +58,7 @@ def inputs(form: str, n: int, folder: Path) -> Any:
     """The recordings, and the sampling rate of arrays."""
     from fairseq_signals.ecg.leads import LEADS
     from fairseq_signals.inference.sources import store_records
-    from fairseq_signals.store.reading import StoreRow, write_shard
+    from fairseq_signals.store.shards import StoreRow, write_shard
 
     adu = synthetic(n)
     if form == "array":

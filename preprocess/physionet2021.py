@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
-from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
+from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
 from fairseq_signals.store.conversion import Item, item_of
 from fairseq_signals.store.record_table import join_table, read_record_table
 
@@ -97,7 +97,8 @@ def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
     """The records of one subset; the file name is the record's id, wherever in the subset it lies."""
     items: dict[str, Item] = {}
     for folder in folders:
-        for found in sorted(iter_records(folder), key=_orphans_last):
+        # signal files without a header come last
+        for found in sorted(iter_records(folder), key=lambda f: (f.rejected_kind == WITHOUT_HEADER, f)):
             item = item_of(found._replace(record_id=PurePosixPath(found.record_id).name), name)
             if found.rejected_kind == WITHOUT_HEADER:
                 record_id = PurePosixPath(found.path.name).stem
@@ -112,10 +113,6 @@ def list_subset(name: str, folders: Sequence[Path]) -> list[Item]:
             else:
                 items[item.record_id] = item
     return list(items.values())
-
-
-def _orphans_last(found: FoundRecord) -> tuple[bool, FoundRecord]:
-    return found.rejected_kind == WITHOUT_HEADER, found
 
 
 main = corpus_script(

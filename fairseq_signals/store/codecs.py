@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from typing import Union
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +21,6 @@ CODECS = (INT16, FLAC)
 _MAX_CHANNELS = 8  # of a FLAC stream
 _NOMINAL_FS = 1000  # a FLAC stream must have a rate, an integer; the record's own is in the column `fs`
 _SIZE = struct.Struct("<I")  # stands before each stream: its length in bytes
-
-Buffer = Union[bytes, memoryview]
 
 
 def check_codec(name: str) -> str:
@@ -48,7 +45,7 @@ def encode_flac(signal: np.ndarray) -> bytes:
     return b"".join(parts)
 
 
-def decode_flac(cell: Buffer, n_leads: int, start: int, stop: int) -> np.ndarray:
+def decode_flac(cell: bytes | memoryview, n_leads: int, start: int, stop: int) -> np.ndarray:
     """Samples `start` to `stop` of a cell, (L, stop - start) int16; blocks before and after are not decoded.
 
     Raises:

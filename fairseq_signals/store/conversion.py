@@ -135,9 +135,10 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
             kind="too short",
         )
     if record.damaged and options.checksums == "check":
-        lead, what = record.damaged[0]
+        (lead, what), n_more = record.damaged[0], len(record.damaged) - 1
+        more = f"; and {n_more} more" if n_more else ""
         raise SignalError(
-            f"record {item.record_id}: lead {lead}: {what}{_and_more(len(record.damaged) - 1)}. The signal "
+            f"record {item.record_id}: lead {lead}: {what}{more}. The signal "
             f"file is damaged, or not the header's. Download both again, or pass --checksums ignore.",
             kind="with a wrong checksum",
         )
@@ -158,10 +159,6 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
         report=record.report if item.report is None else item.report,
         attributes=(subject.other or None) if item.attributes is None else item.attributes,
     )
-
-
-def _and_more(n: int) -> str:
-    return f"; and {n} more" if n else ""
 
 
 def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:

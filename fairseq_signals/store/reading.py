@@ -14,20 +14,7 @@ import pyarrow.compute as pc
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.codecs import FLAC, decode_flac
-from fairseq_signals.store.shards import (
-    SCHEMA,
-    SHARD_PATTERN,
-    LeadFault,
-    PathLike,
-    Rejection,
-    ShardNotes,
-    StoreRow,
-    open_shard,
-    shard_codec,
-    write_shard,
-)
-
-__all__ = ["LeadFault", "RecordStore", "Rejection", "ShardNotes", "StoreRow", "write_shard"]
+from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec
 
 #: What `RecordStore.metadata` gives of each record.
 METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard", "row")

@@ -12,7 +12,7 @@ from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 N = 50  # samples a segment
 

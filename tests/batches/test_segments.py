@@ -10,7 +10,7 @@ from fairseq_signals.batches.segments import SegmentReader, normalize_leads
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ManifestError, SignalError, StoreError
 from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 
 def adu(n_leads: int, n_samples: int = 100) -> np.ndarray:

@@ -19,7 +19,7 @@ from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 N_RECORDS, T = 6, 250
 SMALL = {

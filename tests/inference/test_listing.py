@@ -9,7 +9,7 @@ from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarni
 from fairseq_signals.inference.listing import list_recordings, patients_of
 from fairseq_signals.inference.sources import Opener
 from fairseq_signals.manifest.table import Row, format_manifest
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 
 def names(*places):

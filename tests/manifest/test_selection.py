@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fairseq_signals.errors import ManifestError, StoreError
 from fairseq_signals.manifest.people import acquisition, patient_key
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 NAMES = st.sampled_from(["HR00001", "00001_hr", "00001_lr", "1", "x/00002_hr", "E1", "J2", "HR1", "00003_hr"])
 SOURCES = st.sampled_from(["ptb-xl", "PTB_XL", "georgia", "a"])

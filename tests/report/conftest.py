@@ -14,7 +14,7 @@ from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.synthetic import CorpusConfig, make_record
 
 N_RECORDS = 8

@@ -8,7 +8,8 @@ import pytest
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import StoreError
-from fairseq_signals.store.reading import RecordStore, StoreRow, write_shard
+from fairseq_signals.store.reading import RecordStore
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 
 @pytest.fixture

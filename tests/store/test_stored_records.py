@@ -6,7 +6,8 @@ import pytest
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.codecs import CODECS
-from fairseq_signals.store.reading import RecordStore, StoreRow, write_shard
+from fairseq_signals.store.reading import RecordStore
+from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.store.stored_records import StoredRecords
 
 

@@ -13,7 +13,7 @@ from fairseq_signals.errors import ConfigError, LabelError, ManifestError
 from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.tasks import ecg_classification
 
 N, C, T = 23, 4, 32

@@ -10,7 +10,7 @@ from torch import nn
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.table import Row, format_manifest
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.tasks.ecg_identification import identification_accuracy
 
 PATIENTS, T, D = 8, 32, 3

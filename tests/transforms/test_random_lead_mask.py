@@ -10,7 +10,7 @@ from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, LIMB_LEADS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
-from fairseq_signals.store.reading import StoreRow, write_shard
+from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask, mask_leads
 
 LIMB, CHEST = ([LEADS.index(name) for name in group] for group in (LIMB_LEADS, CHEST_LEADS))
