@@ -81,9 +81,7 @@ def assemble(
             or the sampling rate cannot be right.
     """
     names = [channel.name for channel in channels]
-    found = by_canonical_lead(names)
-    if not found:
-        raise without_leads(record_id, names)
+    found = require_leads(record_id, names)
     if not MIN_FS <= fs <= MAX_FS:
         raise SignalError(
             f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "
@@ -125,10 +123,12 @@ def assemble(
     )
 
 
-def without_leads(record_id: str, names: Sequence[str]) -> SignalError:
-    """The error for a file of which no channel is one of the twelve leads."""
+def require_leads(record_id: str, names: Sequence[str]) -> dict[str, list[int]]:
+    """The positions of each of the twelve leads among the channels of a file; refused where there is none."""
+    if found := by_canonical_lead(names):
+        return found
     listed = ", ".join(repr(name) for name in names[:15]) or "none"
-    return SignalError(
+    raise SignalError(
         f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}). "
         f"Correct the lead names in the header, or add the spelling to the aliases in ecg/leads.py.",
         kind="without any of the 12 leads",
@@ -164,12 +164,8 @@ def _fault(channel: Channel, low: float, high: float, record_id: str, lead: str)
     if n_missing:
         return f"{n_missing} of {len(channel.values)} samples are missing (NaN)"
     if low == high:
-        return _constant_reason(low / channel.adc_gain * channel.mv_per_unit + channel.offset_mv)
+        return f"constant at {low / channel.adc_gain * channel.mv_per_unit + channel.offset_mv:g} mV"
     return None
-
-
-def _constant_reason(value_mv: float) -> str:
-    return f"constant at {value_mv:g} mV"
 
 
 def _n_missing(channel: Channel, low: float, high: float) -> int:
@@ -233,7 +229,7 @@ def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[Lea
             derived[lead] = one
         else:
             value_mv = float(mv[0]) + 0.0 if one is None else float(one.values[0]) * one.scale
-            faults.append(LeadNote(lead, _constant_reason(value_mv)))
+            faults.append(LeadNote(lead, f"constant at {value_mv:g} mV"))
     return derived
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +30,41 @@ def segment_files(path: Path) -> list[Path]:
         while (following := path.with_name(f"{match[1]}_{len(files)}{path.suffix}")).is_file():
             files.append(following)
     return files
+
+
+def read_bytes(record_id: str, path: Path, n_bytes: int = -1) -> bytes:
+    """The first bytes of a file, by default all."""
+    try:
+        with path.open("rb") as file:
+            return file.read(n_bytes)
+    except OSError as error:
+        raise read_failed(record_id, path, error) from error
+
+
+@contextmanager
+def damage_refused(
+    record_id: str,
+    what: str,
+    advice: str = "Export it again.",
+    is_cut: Callable[[Exception], bool] = lambda error: False,
+) -> Iterator[None]:
+    """Make a SignalError of whatever a library raises over a damaged file, and nothing of its warnings.
+
+    Args:
+        what: what is wrong where it raises, such as "a.edf is damaged".
+        is_cut: whether an error of the library means that the file ends too early.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (MemoryError, SignalError):
+            raise
+        except Exception as error:
+            raise SignalError(
+                f"record {record_id}: {what} ({type(error).__name__}: {error}). {advice}",
+                kind="truncated" if is_cut(error) else "malformed",
+            ) from error
 
 
 def of_another_format(record_id: str, path: Path, expected: str) -> SignalError:
