@@ -36,24 +36,14 @@ class Waves:
     @classmethod
     def of(cls, *rows: tuple[float, float, float, tuple[float, float, float]]) -> Waves:
         """Waves from rows (centre, rise, fall, vector) with times in ms."""
-        center, rise, fall, vector = zip(*rows)
-        return cls(
-            np.array(center) * 1e-3,
-            np.array(rise) * 1e-3,
-            np.array(fall) * 1e-3,
-            np.array(vector, dtype=float),
-        )
+        center, rise, fall, vector = (np.array(column, dtype=float) for column in zip(*rows))
+        return cls(center * 1e-3, rise * 1e-3, fall * 1e-3, vector)
 
     def __len__(self) -> int:
         return len(self.center_s)
 
     def __add__(self, other: Waves) -> Waves:
-        return Waves(
-            *(
-                np.concatenate([getattr(self, name), getattr(other, name)])
-                for name in ("center_s", "rise_s", "fall_s", "vector_mv")
-            )
-        )
+        return Waves(*map(np.concatenate, zip(vars(self).values(), vars(other).values())))
 
     def with_vectors(self, vector_mv: np.ndarray) -> Waves:
         return Waves(self.center_s, self.rise_s, self.fall_s, vector_mv)
@@ -90,10 +80,10 @@ class Waves:
         return (self.rise_s + self.fall_s) @ self.vector_mv
 
     def at(self, time_s: np.ndarray) -> np.ndarray:
-        """The dipole (3, T) in mV at times relative to the fiducial point."""
-        delta = time_s - self.center_s[:, None]
+        """The dipole (..., 3, T) in mV at times (..., T) relative to the fiducial point."""
+        delta = time_s[..., None, :] - self.center_s[:, None]  # (..., K, T)
         width = np.where(delta < 0, self.rise_s[:, None], self.fall_s[:, None])
-        return self.vector_mv.T @ np.exp(-0.5 * (delta / width) ** 2)
+        return self.vector_mv.T @ np.exp(-0.5 * np.square(delta / width))
 
 
 def add_waves(
@@ -115,10 +105,7 @@ def add_waves(
     start = np.floor((at_s + before) * fs).astype(int)  # (B,)
     length = int(np.ceil((after - before) * fs)) + 2
     time = (start[:, None] + np.arange(length)) / fs - at_s[:, None]  # (B, L)
-    delta = (time / scale[:, None])[:, None, :] - waves.center_s[:, None]  # (B, K, L)
-    width = np.where(delta < 0, waves.rise_s[:, None], waves.fall_s[:, None])
-    shape = waves.vector_mv.T @ np.exp(-0.5 * np.square(delta / width))  # (3, K) x (B, K, L) -> (B, 3, L)
-    for first, beat in zip(start, shape):
+    for first, beat in zip(start, waves.at(time / scale[:, None])):  # (B, 3, L)
         low, high = max(first, 0), min(first + length, n)
         if low < high:
             dipole_mv[:, low:high] += beat[:, low - first : high - first]
