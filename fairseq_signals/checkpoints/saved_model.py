@@ -1,6 +1,6 @@
 """Saved models: a folder with `model.safetensors`, `config.json` and `README.md`, as model hubs keep them.
 
-`inference/saving.py` decides what the configuration and the card say, `modules/checkpoint.py` makes a
+`inference/saving.py` decides what the configuration and the card say, `checkpoints/loading.py` makes a
 `Checkpoint` of them. Nothing in such a folder is executed.
 """
 
@@ -70,8 +70,6 @@ def write_saved_model(
 
     Args:
         folder: where to; its parents are made if needed.
-        state: parameters.
-        config: what `config.json` says.
         card: text of `README.md`.
         overwrite: replace the model in a folder that has one; other files there are left alone.
 

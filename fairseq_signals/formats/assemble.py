@@ -70,10 +70,7 @@ def assemble(
     are computed from I and II.
 
     Args:
-        record_id: for messages and the result.
         fs: sampling rate of the record, Hz; channels of another rate are resampled to it.
-        channels: in the order of the file.
-        subject: what the file says of the person.
         report: what the file says about the recording.
 
     Raises:

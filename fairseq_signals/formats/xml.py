@@ -33,8 +33,6 @@ def parse_xml(path: Path, record_id: str, root_name: str, expected: str) -> Elem
     in the encoding that it declares is read as Latin-1.
 
     Args:
-        path: the file.
-        record_id: for messages.
         root_name: what the root must be called, in any case.
         expected: what the file should be, for the message ("a GE MUSE XML file").
 

@@ -139,14 +139,20 @@ class Gallery:
             raise CheckpointError(f"{path}: there is no such file") from None
         except Exception as error:  # a damaged file can raise nearly anything
             raise CheckpointError(f"{path}: not a gallery ({error})") from error
-        value = float(threshold)
-        return cls(
-            embeddings,
-            patient_ids,
-            tuple(record_ids.tolist()),
-            str(model),
-            None if np.isnan(value) else value,
-        )
+        limit = None if np.isnan(threshold) else float(threshold)
+        return cls(embeddings, patient_ids, tuple(record_ids.tolist()), str(model), limit)
+
+
+def listed_ids(patient_ids: Any) -> Any:
+    """Patient ids of any container, such as a pandas column, in a list; anything else as it is.
+
+    Raises:
+        ConfigError: there are others than texts and integers, such as blank cells of a table.
+    """
+    ids = np.asarray(patient_ids, dtype=object).tolist()
+    if isinstance(ids, list) and not all(isinstance(value, (str, int, np.integer)) for value in ids):
+        raise ConfigError("patient ids must be texts or integers, one a recording, and none may be missing")
+    return ids
 
 
 def enrolled(

@@ -51,9 +51,6 @@ class ListedRecording(NamedTuple):
 def list_recordings(places: Iterable[str]) -> list[ListedRecording]:
     """All recordings of several places, in their order, each once; those of a folder by their names.
 
-    Args:
-        places: each as `iter_recordings` takes it.
-
     Raises:
         ConfigError: a place is empty or absent, or two recordings have one name.
     """
@@ -270,9 +267,8 @@ def _require_one_folder(recordings: Sequence[ListedRecording]) -> None:
 def _read_patients(table: Path) -> dict[str, str]:
     """The patient of each record of a table; records with a blank one are not in it."""
     patients: dict[str, str] = {}
-    for row in read_table(table, ("record", "patient"), ConfigError, "Save a table with both as CSV UTF-8.")[
-        1
-    ]:
+    advice = "Save a table with both as CSV UTF-8."
+    for row in read_table(table, ("record", "patient"), ConfigError, advice)[1]:
         record, patient = row.cells["record"], row.cells["patient"]
         if patient and patients.setdefault(record, patient) != patient:
             raise ConfigError(

@@ -72,11 +72,8 @@ def run(
     """What the network gives for each recording, in their order; an error in place of one it cannot take.
 
     Args:
-        outputs: the network.
         recordings: recordings, and errors, which are passed on.
-        form: what the network takes.
         batch_size: segments a forward pass.
-        device: where the network is.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, but is {batch_size} instead")

@@ -52,8 +52,6 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
     output is the mean over frames: the attention to a frame is the mean over the frames that attend.
 
     Args:
-        model: a classifier.
-        recording: the recording.
         label: the class: its label, name, or a code.
         attention: "rollout", through all layers (see `rollout`), or "last", the last layer's weights, mean
             over heads.

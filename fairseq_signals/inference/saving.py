@@ -33,7 +33,7 @@ _TASKS = {
 
 
 def save_model(model: LoadedModel, folder: Path, overwrite: bool = False) -> None:
-    """Write a model's folder; see `modules/saved_model.py`."""
+    """Write a model's folder; see `checkpoints/saved_model.py`."""
     config = config_of(model)
     write_saved_model(folder, model.network.state_dict(), config, model_card(config), overwrite)
 
