@@ -82,6 +82,12 @@ def read_failed(record_id: str, path: Path, error: OSError) -> SignalError:
     )
 
 
+def file_missing(record_id: str, path: Path) -> SignalError:
+    """The error for a file of a download that is not there."""
+    message = f"record {record_id}: {path.name} is missing. Download it again."
+    return SignalError(message, kind="without a signal file")
+
+
 def truncated(record_id: str, path: Path, expected: int, available: int) -> SignalError:
     """The error for a file that ends too early."""
     return SignalError(

@@ -216,5 +216,4 @@ def _size(path: Path) -> bytes:
 
 
 def _ends_in(name: str, *suffixes: str) -> bool:
-    """Whether a file name has one of the suffixes, in any case."""
     return name.lower().endswith(suffixes)

@@ -66,8 +66,7 @@ class Gallery:
             return []
         patients, whose = np.unique(self.patient_ids, return_inverse=True)
         probes = l2_normalize(embeddings, "recording", row_names=np.asarray(record_ids, dtype=object))
-        found = []
-        step = self._rows_a_block
+        found, step = [], self._rows_a_block
         for start in range(0, len(probes), step):
             similarity = probes[start : start + step] @ self.embeddings.T
             nearest, entry = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -169,13 +170,11 @@ def _of_file(name: str, path: Path) -> Iterator[ListedRecording]:
 
 def _exams(path: Path) -> Tracings | None:
     """What a file of many records holds; None for others, and for those that cannot be read."""
-    try:
+    with suppress(FairseqSignalsError):  # reading the recording tells why
         if detect_reader(path) in MANY_RECORDS:
             from fairseq_signals.formats.code15_hdf5 import read_contents
 
             return read_contents(path)
-    except FairseqSignalsError:
-        pass  # reading the recording tells why
     return None
 
 

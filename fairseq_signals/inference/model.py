@@ -12,6 +12,7 @@ import numpy as np
 
 from fairseq_signals.checkpoints.input_format import input_format
 from fairseq_signals.checkpoints.loading import build_model, load_checkpoint
+from fairseq_signals.checkpoints.saved_model import write_saved_model
 from fairseq_signals.ecg.resample import rate_ratio
 from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
 from fairseq_signals.inference.base import LoadedModel
@@ -271,9 +272,10 @@ class ECGModel(LoadedModel):
             folder: where to; it appears when it is complete.
             overwrite: replace the model in a folder that has one.
         """
-        from fairseq_signals.inference.saving import save_model
+        from fairseq_signals.inference.saving import config_of, model_card
 
-        save_model(self, Path(folder), overwrite)
+        config = config_of(self)
+        write_saved_model(Path(folder), self.network.state_dict(), config, model_card(config), overwrite)
 
     def export(self, path: str | Path, format: str | None = None, **options: Any) -> None:
         """Write the network as a program that runs without this package; see `inference/export.py`."""

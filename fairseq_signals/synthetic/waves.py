@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_signals.ecg.vcg import rotation_matrix
+
 _EDGE = 2.0  # a wave begins and ends where its Gaussian has fallen to exp(-2) of its height
 _REACH = 4.0  # beyond 4 widths a Gaussian is below half an adu
 
@@ -113,9 +115,6 @@ def add_waves(
 
 def rotation_about(axis: int, degrees: float) -> np.ndarray:
     """The (3, 3) rotation about X, Y or Z (0, 1, 2); about Z it turns the frontal axis clockwise on paper."""
-    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    i, j = [k for k in range(3) if k != axis]
-    rotation = np.eye(3)
-    rotation[i, i] = rotation[j, j] = cos
-    rotation[i, j], rotation[j, i] = -sin, sin
-    return rotation
+    angles = np.zeros(3)
+    angles[axis] = -degrees if axis == 1 else degrees
+    return rotation_matrix(angles)
