@@ -93,7 +93,8 @@ def write_saved_model(
             json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         for name in (WEIGHTS, CARD, CONFIG):
-            _flush(partial / name)
+            with (partial / name).open("rb") as file:
+                os.fsync(file.fileno())
         if not folder.is_dir():
             partial.rename(folder)
             return
@@ -153,8 +154,3 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if config["kind"] not in KINDS:
         raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {config['kind']!r}")
     return config
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from fairseq_signals.ecg.leads import (
 )
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.ecg.units import INT16_MAX, quantise
+from fairseq_signals.ecg.units import INT16_MAX, millivolt_per, quantise
 from fairseq_signals.errors import SignalError
 
 MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
@@ -46,6 +46,16 @@ class Channel(NamedTuple):
     missing: int | None = None
     fs: float | None = None
     unit: str = ""
+
+    @classmethod
+    def in_unit(
+        cls, name: str, values: np.ndarray, step: float | None, unit: str, offset: float = 0.0
+    ) -> Channel:
+        """A channel whose value 1 is `step`, and 0 is `offset`, in the unit of the file; None: unknown."""
+        mv_per_unit = millivolt_per(unit)
+        if mv_per_unit is None or step is None:
+            return cls(name, values, None, unit=unit if step is not None else "")
+        return cls(name, values, step * mv_per_unit, offset * mv_per_unit)
 
 
 class _Stored(NamedTuple):

@@ -16,7 +16,6 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, by_canonical_lead, canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
-from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.common import (
@@ -172,23 +171,13 @@ def _channel(definition: Any, values: np.ndarray, group: Any) -> Channel:
         (str(item.get("CodeValue", "")) for item in definition.get("ChannelSensitivityUnitsSequence") or ()),
         "",
     )
-    mv_per_unit = millivolt_per(units)
-    sensitivity = definition.get("ChannelSensitivity")
-    if sensitivity is None:
-        mv_per_unit, units = None, ""
-    lsb_mv = offset_mv = 0.0
-    if mv_per_unit is not None and sensitivity is not None:
+    step = definition.get("ChannelSensitivity")
+    if step is not None:
         correction = definition.get("ChannelSensitivityCorrectionFactor")
-        lsb_mv = float(sensitivity) * (1.0 if correction is None else float(correction)) * mv_per_unit
-        offset_mv = float(definition.get("ChannelBaseline") or 0.0) * mv_per_unit
-    return Channel(
-        _lead_name(definition),
-        values,
-        None if mv_per_unit is None else lsb_mv,
-        offset_mv,
-        missing=_padding(group, values.dtype),
-        unit=units,
-    )
+        step = float(step) * (1.0 if correction is None else float(correction))
+    offset = float(definition.get("ChannelBaseline") or 0.0)
+    channel = Channel.in_unit(_lead_name(definition), values, step, units, offset)
+    return channel._replace(missing=_padding(group, values.dtype))
 
 
 def _padding(group: Any, dtype: np.dtype) -> int | None:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_sex
-from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import (
@@ -104,14 +103,10 @@ def _cut_calibration(leads: list, fs: float) -> None:
 def _assemble(parsed: Any, fs: float, record_id: str) -> Record:
     channels = []
     for lead in parsed.leads:
-        values = whole_numbers(np.asarray(lead.samples))
-        mv_per_unit = millivolt_per(lead.resolution_unit)
-        if mv_per_unit is None:
-            channels.append(Channel(lead.label, values, None, unit=lead.resolution_unit))
-            continue
-        step, offset = float(lead.resolution) * mv_per_unit, float(lead.offset) * mv_per_unit
-        rate = float(lead.sampling_rate)
-        channels.append(Channel(lead.label, values, step, offset, fs=rate if abs(rate - fs) > 1 else None))
+        values, rate = whole_numbers(np.asarray(lead.samples)), float(lead.sampling_rate)
+        step, offset = float(lead.resolution), float(lead.offset)
+        channel = Channel.in_unit(lead.label, values, step, lead.resolution_unit, offset)
+        channels.append(channel._replace(fs=rate if abs(rate - fs) > 1 else None))
     person = parsed.patient
     subject = Subject(
         age=None if person.age is None else float(person.age),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +113,7 @@ class Gallery:
         """Write the gallery to an `.npz` file, atomically."""
         threshold = np.nan if self.threshold is None else self.threshold
         with whole_file(Path(path)) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                embeddings=self.embeddings,
-                patient_ids=self.patient_ids,
-                record_ids=np.asarray(self.record_ids, dtype=str),
-                model=self.model,
-                threshold=threshold,
-            )
+            np.savez(file, **{**vars(self), "threshold": threshold})
 
     @classmethod
     def load(cls, path: str | Path) -> Gallery:
@@ -131,9 +124,8 @@ class Gallery:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                embeddings, patient_ids, record_ids, model, threshold = (
-                    arrays[name] for name in ("embeddings", "patient_ids", "record_ids", "model", "threshold")
-                )
+                names = [field.name for field in fields(cls)]
+                embeddings, patient_ids, record_ids, model, threshold = (arrays[name] for name in names)
         except FileNotFoundError:
             raise CheckpointError(f"{path}: there is no such file") from None
         except Exception as error:  # a damaged file can raise nearly anything
