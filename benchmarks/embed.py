@@ -57,7 +57,7 @@ def make_model(size: str) -> Any:
 def inputs(form: str, n: int, folder: Path) -> Any:
     """The recordings, and the sampling rate of arrays."""
     from fairseq_signals.ecg.leads import LEADS
-    from fairseq_signals.inference.sources import store_records
+    from fairseq_signals.inference.listing import iter_recordings
     from fairseq_signals.store.shards import StoreRow, write_shard
 
     adu = synthetic(n)
@@ -68,7 +68,7 @@ def inputs(form: str, n: int, folder: Path) -> Any:
     if form == "store":
         rows = [StoreRow(f"r{i}", "x", float(FS), LEADS, np.full(12, 1e-3), a) for i, a in enumerate(adu)]
         write_shard(folder / "shard-00000.arrow", rows)
-        return store_records(folder), None
+        return [listed.source for listed in iter_recordings(str(folder))], None
     for i, a in enumerate(adu):
         lines = [
             f"r{i} 12 {FS} {a.shape[1]}",

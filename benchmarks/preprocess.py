@@ -79,7 +79,7 @@ def reference_manifests(begin: Callable[[], None], store: str, dest: str) -> Dic
 
 def corpus(begin: Callable[[], None], dest: str, n: int) -> Dict[str, Any]:
     """At least `n` synthetic records of 10 s."""
-    from fairseq_signals.synthetic import CorpusConfig
+    from fairseq_signals.synthetic.config import CorpusConfig
     from fairseq_signals.synthetic.writer import write_corpus
 
     begin()

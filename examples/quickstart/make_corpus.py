@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.synthetic import SNOMED_CODES, CorpusConfig
+from fairseq_signals.synthetic.config import SNOMED_CODES, CorpusConfig
 from fairseq_signals.synthetic.wfdb_files import NOTICE
 from fairseq_signals.synthetic.writer import write_corpus
 

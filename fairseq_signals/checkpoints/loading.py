@@ -17,15 +17,6 @@ from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 
-__all__ = [
-    "Checkpoint",
-    "build_model",
-    "encoder_config",
-    "load_checkpoint",
-    "load_model",
-    "read_checkpoint_file",
-    "shape_problems",
-]
 logger = logging.getLogger(__name__)
 
 PRETRAINING_ONLY = (
@@ -59,7 +50,7 @@ class Checkpoint:
         cfg: all sections of the configuration, by name.
         task_state: what the task noted, such as its `labels`.
         progress: how far training was: `num_updates`, `epoch`, `best`, `val_loss`, as far as the file says.
-        saved: `config.json` of a saved model, see `modules/saved_model.py`; None for a training checkpoint.
+        saved: `config.json` of a saved model, see `saved_model.py`; None for a training checkpoint.
     """
 
     path: Path
@@ -77,9 +68,7 @@ class Checkpoint:
     @property
     def encoder_state(self) -> StateDict:
         """The encoder's parameters without their prefix."""
-        return {
-            key[len("encoder.") :]: value for key, value in self.state.items() if key.startswith("encoder.")
-        }
+        return _encoder_state(self.state)
 
 
 def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -> Checkpoint:
@@ -148,17 +137,15 @@ def _of_saved_model(folder: Path) -> Checkpoint:
         "normalize": saved["normalize"],
         "max_sample_size": saved.get("max_samples"),
     }
-    progress = provenance.get("progress") or {}
-    model_cfg = cfg.get("model") or {}
     return Checkpoint(
         path=folder,
         kind=saved["kind"],
         state=state,
         config=config,
-        model_cfg=model_cfg,
+        model_cfg=cfg.get("model") or {},
         task_cfg=task_cfg,
         cfg=cfg,
-        progress=progress,
+        progress=provenance.get("progress") or {},
         saved=saved,
     )
 
@@ -249,7 +236,7 @@ def encoder_config(model_cfg: Dict[str, Any]) -> EncoderConfig:
 def shape_problems(config: EncoderConfig, state: StateDict) -> List[str]:
     """Where the encoder that `config` describes differs from the encoder in `state`, in words."""
     expected_keys = dict(_skeleton(config))
-    found = {key[len("encoder.") :]: value for key, value in state.items() if key.startswith("encoder.")}
+    found = _encoder_state(state)
     problems = []
     for key in sorted(set(expected_keys) | set(found)):
         if key == "mask_emb":
@@ -260,6 +247,11 @@ def shape_problems(config: EncoderConfig, state: StateDict) -> List[str]:
             problems.append(f"{key} is {have or 'absent'} in the file and {want or 'absent'} by its options")
     more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
     return [problem + (more if i == 2 else "") for i, problem in enumerate(problems[:3])]
+
+
+def _encoder_state(state: StateDict) -> StateDict:
+    prefix = "encoder."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 class _NoRandomFill(TorchFunctionMode):

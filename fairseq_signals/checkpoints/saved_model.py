@@ -1,6 +1,6 @@
 """Saved models: a folder with `model.safetensors`, `config.json` and `README.md`, as model hubs keep them.
 
-`inference/saving.py` decides what the configuration and the card say, `modules/checkpoint.py` makes a
+`inference/saving.py` decides what the configuration and the card say, `checkpoints/loading.py` makes a
 `Checkpoint` of them. Nothing in such a folder is executed.
 """
 
@@ -70,8 +70,6 @@ def write_saved_model(
 
     Args:
         folder: where to; its parents are made if needed.
-        state: parameters.
-        config: what `config.json` says.
         card: text of `README.md`.
         overwrite: replace the model in a folder that has one; other files there are left alone.
 
@@ -95,7 +93,8 @@ def write_saved_model(
             json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         for name in (WEIGHTS, CARD, CONFIG):
-            _flush(partial / name)
+            with (partial / name).open("rb") as file:
+                os.fsync(file.fileno())
         if not folder.is_dir():
             partial.rename(folder)
             return
@@ -155,8 +154,3 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if config["kind"] not in KINDS:
         raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {config['kind']!r}")
     return config
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

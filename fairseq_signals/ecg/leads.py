@@ -34,34 +34,16 @@ LEAD_SETS: dict[str, tuple[str, ...]] = {
 # Other spellings of the twelve, in lower case and without blanks, dashes and underscores. "lead", "ecg" and
 # "ekg" in front of a name are taken off first ("ECG I", "lead_aVR"). Anything else is not one of the twelve.
 _ALIASES: dict[str, str] = {
-    "di": "I",
-    "dii": "II",
-    "diii": "III",
-    "l1": "I",
-    "l2": "II",
-    "l3": "III",
-    "li": "I",
-    "lii": "II",
-    "liii": "III",
-    "mli": "I",  # modified limb leads of ambulatory recorders (MIT-BIH)
-    "mlii": "II",
-    "mliii": "III",
-    "mv1": "V1",
-    "mv2": "V2",
-    "mv5": "V5",
-    "c1": "V1",  # IEC names of the chest electrodes
-    "c2": "V2",
-    "c3": "V3",
-    "c4": "V4",
-    "c5": "V5",
-    "c6": "V6",
+    # "ml" are the modified limb leads of ambulatory recorders (MIT-BIH)
+    **{before + name.lower(): name for before in ("d", "l", "ml") for name in ("I", "II", "III")},
+    **{f"l{number}": name for number, name in enumerate(("I", "II", "III"), 1)},
+    **{f"c{number}": f"V{number}" for number in range(1, 7)},  # IEC names of the chest electrodes
+    **{f"mv{number}": f"V{number}" for number in (1, 2, 5)},
 }
 _BY_KEY: dict[str, str] = {**_ALIASES, **{name.lower(): name for name in LEADS}}
 _PREFIX = re.compile(r"^(?:lead|ecg|ekg)(?=[^a-z0-9]|[ivac])[\s_:.\-]*")
 _SEPARATORS = re.compile(r"[\s_\-]+")
 _INTEGER = re.compile(r"[+-]?\d+")
-
-_INDEX: dict[str, int] = {name: i for i, name in enumerate(LEADS)}
 
 
 @lru_cache(maxsize=1024)  # every record of a corpus spells them alike
@@ -72,19 +54,6 @@ def canonical_lead(name: str) -> str | None:
     """
     key = _PREFIX.sub("", name.strip().lower())
     return _BY_KEY.get(_SEPARATORS.sub("", key))
-
-
-def lead_index(name: str) -> int:
-    """The position of a lead on the lead axis.
-
-    Raises:
-        LeadError: the name is not one of the twelve; the message names near misses.
-    """
-    canonical = canonical_lead(name)
-    if canonical is None:
-        hint = did_you_mean(_SEPARATORS.sub("", name), LEADS) or "."
-        raise LeadError(f"unknown lead {name!r}{hint} The leads are {', '.join(LEADS)}.")
-    return _INDEX[canonical]
 
 
 def parse_leads(spec: Any = None) -> tuple[int, ...]:
@@ -103,7 +72,7 @@ def parse_leads(spec: Any = None) -> tuple[int, ...]:
     if isinstance(spec, str):
         text = spec.strip()
         if text in LEAD_SETS:
-            return tuple(_INDEX[name] for name in LEAD_SETS[text])
+            return tuple(LEADS.index(name) for name in LEAD_SETS[text])
         if _INTEGER.fullmatch(text):
             raise LeadError(
                 f"there is no lead set {text!r}: they are {', '.join(LEAD_SETS)}. "
@@ -149,11 +118,13 @@ def _split(text: str) -> list[Any]:
 
 
 def _item_index(item: Any, spec: Any) -> int:
-    if isinstance(item, str):
-        if _INTEGER.fullmatch(item.strip()):
-            item = int(item)
-        else:
-            return lead_index(item)
+    if isinstance(item, str) and not _INTEGER.fullmatch(item.strip()):
+        lead = canonical_lead(item)
+        if lead is None:
+            hint = did_you_mean(_SEPARATORS.sub("", item), LEADS) or "."
+            raise LeadError(f"unknown lead {item!r}{hint} The leads are {', '.join(LEADS)}.")
+        return LEADS.index(lead)
+    item = int(item) if isinstance(item, str) else item
     if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
         raise LeadError(f"leads {spec!r}: {item!r} is neither a lead name nor an index")
     if not 0 <= item < N_LEADS:

@@ -14,7 +14,7 @@ from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.assemble import Channel, assemble, without_leads
+from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.common import age_between, file_name, malformed, whole_numbers
 from fairseq_signals.formats.xml import Element, number, parse_xml, text
 
@@ -31,8 +31,12 @@ def read_aecg(path: Path, record_id: str | None = None) -> Record:
     """
     record_id = file_name(path) if record_id is None else record_id
     root = parse_xml(path, record_id, "AnnotatedECG", "an HL7 aECG file")
-    series = [s for s in root.findall("component/series") if not _is_average(s)]
-    sets = [sequences for s in series for sequences in s.findall("component/sequenceSet")]
+    rhythms = [
+        series
+        for series in root.findall("component/series")
+        if _attribute(series, "code", "code").upper() != "REPRESENTATIVE_BEAT"
+    ]
+    sets = [sequences for series in rhythms for sequences in series.findall("component/sequenceSet")]
     if not sets:
         raise SignalError(
             f"record {record_id}: {path.name} has no rhythm series with sequences. Leave it out.",
@@ -40,17 +44,12 @@ def read_aecg(path: Path, record_id: str | None = None) -> Record:
         )
     chosen = max(sets, key=_size)
     names = [_lead_name(sequence) for sequence in _sequences(chosen)]
-    if not by_canonical_lead(names):
-        raise without_leads(record_id, [name for name in names if name])
+    require_leads(record_id, [name for name in names if name])
     fs = _sampling_rate(chosen, record_id, path)
     channels = [
         _channel(sequence, name, record_id, path) for sequence, name in zip(_sequences(chosen), names) if name
     ]
     return assemble(record_id, fs, channels, _subject(root), _report(root))
-
-
-def _is_average(series: Element) -> bool:
-    return _attribute(series, "code", "code").upper() == "REPRESENTATIVE_BEAT"
 
 
 def _attribute(element: Element, path: str, name: str) -> str:
@@ -100,9 +99,7 @@ def _channel(sequence: Element, name: str, record_id: str, path: Path) -> Channe
     if mv_per_unit is None or scale is None:
         return Channel(name, values, None, unit=unit if scale is not None else "")
     origin = number(_attribute(sequence, "value/origin", "value")) or 0.0
-    mv_per_origin = millivolt_per(_attribute(sequence, "value/origin", "unit") or unit)
-    if mv_per_origin is None:
-        mv_per_origin = mv_per_unit
+    mv_per_origin = millivolt_per(_attribute(sequence, "value/origin", "unit")) or mv_per_unit
     return Channel(name, values, scale * mv_per_unit, origin * mv_per_origin)
 
 
@@ -123,8 +120,6 @@ def _subject(root: Element) -> Subject:
 
 def _report(root: Element) -> str | None:
     """The interpretation in words, one statement a line."""
-    lines = []
-    for annotation in root.iter("annotation"):
-        if _attribute(annotation, "code", "code") in _STATEMENTS:
-            lines.append(text(annotation, "value"))
+    statements = (a for a in root.iter("annotation") if _attribute(a, "code", "code") in _STATEMENTS)
+    lines = (text(statement, "value") for statement in statements)
     return "\n".join(dict.fromkeys(filter(None, lines))) or None

@@ -17,7 +17,7 @@ from fairseq_signals.ecg.leads import (
 )
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.ecg.units import INT16_MAX, quantise
+from fairseq_signals.ecg.units import INT16_MAX, millivolt_per, quantise
 from fairseq_signals.errors import SignalError
 
 MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
@@ -47,6 +47,16 @@ class Channel(NamedTuple):
     fs: float | None = None
     unit: str = ""
 
+    @classmethod
+    def in_unit(
+        cls, name: str, values: np.ndarray, step: float | None, unit: str, offset: float = 0.0
+    ) -> Channel:
+        """A channel whose value 1 is `step`, and 0 is `offset`, in the unit of the file; None: unknown."""
+        mv_per_unit = millivolt_per(unit)
+        if mv_per_unit is None or step is None:
+            return cls(name, values, None, unit=unit if step is not None else "")
+        return cls(name, values, step * mv_per_unit, offset * mv_per_unit)
+
 
 class _Stored(NamedTuple):
     """A lead as int16, its mV per unit, and whether it lost precision."""
@@ -70,10 +80,7 @@ def assemble(
     are computed from I and II.
 
     Args:
-        record_id: for messages and the result.
         fs: sampling rate of the record, Hz; channels of another rate are resampled to it.
-        channels: in the order of the file.
-        subject: what the file says of the person.
         report: what the file says about the recording.
 
     Raises:
@@ -81,9 +88,7 @@ def assemble(
             or the sampling rate cannot be right.
     """
     names = [channel.name for channel in channels]
-    found = by_canonical_lead(names)
-    if not found:
-        raise without_leads(record_id, names)
+    found = require_leads(record_id, names)
     if not MIN_FS <= fs <= MAX_FS:
         raise SignalError(
             f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "
@@ -125,10 +130,12 @@ def assemble(
     )
 
 
-def without_leads(record_id: str, names: Sequence[str]) -> SignalError:
-    """The error for a file of which no channel is one of the twelve leads."""
+def require_leads(record_id: str, names: Sequence[str]) -> dict[str, list[int]]:
+    """The positions of each of the twelve leads among the channels of a file; refused where there is none."""
+    if found := by_canonical_lead(names):
+        return found
     listed = ", ".join(repr(name) for name in names[:15]) or "none"
-    return SignalError(
+    raise SignalError(
         f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}). "
         f"Correct the lead names in the header, or add the spelling to the aliases in ecg/leads.py.",
         kind="without any of the 12 leads",
@@ -164,12 +171,8 @@ def _fault(channel: Channel, low: float, high: float, record_id: str, lead: str)
     if n_missing:
         return f"{n_missing} of {len(channel.values)} samples are missing (NaN)"
     if low == high:
-        return _constant_reason(low / channel.adc_gain * channel.mv_per_unit + channel.offset_mv)
+        return f"constant at {low / channel.adc_gain * channel.mv_per_unit + channel.offset_mv:g} mV"
     return None
-
-
-def _constant_reason(value_mv: float) -> str:
-    return f"constant at {value_mv:g} mV"
 
 
 def _n_missing(channel: Channel, low: float, high: float) -> int:
@@ -233,7 +236,7 @@ def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[Lea
             derived[lead] = one
         else:
             value_mv = float(mv[0]) + 0.0 if one is None else float(one.values[0]) * one.scale
-            faults.append(LeadNote(lead, _constant_reason(value_mv)))
+            faults.append(LeadNote(lead, f"constant at {value_mv:g} mV"))
     return derived
 
 

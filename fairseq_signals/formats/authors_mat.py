@@ -15,7 +15,13 @@ from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.common import SEGMENT_NAME, of_another_format, read_failed, segment_files
+from fairseq_signals.formats.common import (
+    SEGMENT_NAME,
+    damage_refused,
+    of_another_format,
+    read_bytes,
+    segment_files,
+)
 from fairseq_signals.formats.mat5 import OtherArraysError, load_mat5
 
 #: What stands for the classes of a label of 26, in the order of the challenge's weights.csv, which the
@@ -69,23 +75,14 @@ def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
 
 
 def _load(path: Path, record_id: str) -> dict[str, Any]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise read_failed(record_id, path, error) from error
+    data = read_bytes(record_id, path)
     if not data.startswith(b"MATLAB"):
         raise of_another_format(record_id, path, "a MATLAB file of version 5, as the scripts write")
-    try:
-        content = load_mat5(data)
-    except MemoryError:
-        raise
-    except OtherArraysError as error:
-        raise of_another_format(record_id, path, f"a file of the authors' scripts ({error})") from error
-    except Exception as error:  # whatever a parser can raise over a damaged file
-        raise SignalError(
-            f"record {record_id}: {path.name} is damaged ({type(error).__name__}: {error}). Copy it again.",
-            kind="malformed",
-        ) from error
+    with damage_refused(record_id, f"{path.name} is damaged", "Copy it again."):
+        try:
+            content = load_mat5(data)
+        except OtherArraysError as error:
+            raise of_another_format(record_id, path, f"a file of the authors' scripts ({error})") from error
     if "feats" not in content:
         raise of_another_format(record_id, path, "a file of the authors' scripts (it has no 'feats')")
     return content

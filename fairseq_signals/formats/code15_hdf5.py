@@ -1,7 +1,8 @@
 """HDF5 files of CODE-15% and SaMi-Trop: many exams as rows of one array, zero-padded to one length.
 
 Layout as their providers describe it (https://zenodo.org/records/4916206, https://zenodo.org/records/4905618):
-`tracings` (exams, 4096 samples, 12 leads), millivolt at 400 Hz, shorter exams with zeros on both sides.
+`tracings` (exams, 4096 samples, 12 leads), millivolt at 400 Hz, shorter exams with zeros on both sides, leads
+in the usual order (DI DII DIII AVR AVL AVF V1 ... V6).
 CODE-15% also has `exam_id` (exams,), whose last entry is 0 and stands for no exam.
 """
 
@@ -19,11 +20,11 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError, StoreError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
+from fairseq_signals.formats.common import file_missing
 
 h5py: Any = optional_library("h5py", "HDF5", "formats")
 
 FS = 400.0  # Hz
-FILE_LEADS = LEADS  # DI DII DIII AVR AVL AVF V1 ... V6 in the providers' words
 _OPEN_FILES = 32  # that a process keeps open: exams that follow each other may lie in any part
 
 
@@ -49,9 +50,7 @@ def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -
         stat = path.stat()
         padded = _tracings(str(path), stat.st_size, stat.st_mtime_ns)[index]  # (T, 12)
     except FileNotFoundError:
-        raise SignalError(
-            f"record {record_id}: {path.name} is missing. Download it again.", kind="without a signal file"
-        ) from None
+        raise file_missing(record_id, path) from None
     except StoreError as e:
         raise SignalError(f"record {record_id}: {e}") from e
     except (OSError, ValueError, IndexError) as e:  # h5py raises them for a damaged file and a row too many
@@ -66,7 +65,7 @@ def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -
             kind="without a usable lead",
         )
     leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
-    return assemble(record_id, FS, [Channel(name, values, 1.0) for name, values in zip(FILE_LEADS, leads)])
+    return assemble(record_id, FS, [Channel(name, values, 1.0) for name, values in zip(LEADS, leads)])
 
 
 def without_padding(signal: np.ndarray) -> np.ndarray:
@@ -102,7 +101,7 @@ def _checked(file: Any, path: Path) -> Any:
     """The dataset of the signals."""
     tracings = file.get("tracings")
     shape = getattr(tracings, "shape", None)
-    if shape is None or len(shape) != 3 or shape[2] != len(FILE_LEADS):
+    if shape is None or len(shape) != 3 or shape[2] != len(LEADS):
         found = "no dataset" if shape is None else f"a dataset of shape {shape}"
         raise StoreError(
             f"{path}: tracings must be a dataset of (exams, samples, 12 leads), but there is {found}. "

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -29,6 +32,41 @@ def segment_files(path: Path) -> list[Path]:
     return files
 
 
+def read_bytes(record_id: str, path: Path, n_bytes: int = -1) -> bytes:
+    """The first bytes of a file, by default all."""
+    try:
+        with path.open("rb") as file:
+            return file.read(n_bytes)
+    except OSError as error:
+        raise read_failed(record_id, path, error) from error
+
+
+@contextmanager
+def damage_refused(
+    record_id: str,
+    what: str,
+    advice: str = "Export it again.",
+    is_cut: Callable[[Exception], bool] = lambda error: False,
+) -> Iterator[None]:
+    """Make a SignalError of whatever a library raises over a damaged file, and nothing of its warnings.
+
+    Args:
+        what: what is wrong where it raises, such as "a.edf is damaged".
+        is_cut: whether an error of the library means that the file ends too early.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (MemoryError, SignalError):
+            raise
+        except Exception as error:
+            raise SignalError(
+                f"record {record_id}: {what} ({type(error).__name__}: {error}). {advice}",
+                kind="truncated" if is_cut(error) else "malformed",
+            ) from error
+
+
 def of_another_format(record_id: str, path: Path, expected: str) -> SignalError:
     """The error for a file that is something else than was expected ("a DICOM file")."""
     return SignalError(
@@ -42,6 +80,12 @@ def read_failed(record_id: str, path: Path, error: OSError) -> SignalError:
     return SignalError(
         f"record {record_id}: {path.name} cannot be read ({error.strerror or error}). Check the file."
     )
+
+
+def file_missing(record_id: str, path: Path) -> SignalError:
+    """The error for a file of a download that is not there."""
+    message = f"record {record_id}: {path.name} is missing. Download it again."
+    return SignalError(message, kind="without a signal file")
 
 
 def truncated(record_id: str, path: Path, expected: int, available: int) -> SignalError:

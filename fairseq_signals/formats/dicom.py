@@ -8,7 +8,6 @@ same time; median beats and other averages are not.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, by_canonical_lead, canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
-from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError, optional_library
-from fairseq_signals.formats.assemble import Channel, assemble, without_leads
+from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.common import (
     age_between,
+    damage_refused,
     file_name,
     malformed,
     of_another_format,
@@ -52,22 +51,14 @@ _FIELDS = (
 def read_dicom(path: Path, record_id: str | None = None) -> Record:
     """The leads of a DICOM waveform object."""
     record_id = file_name(path) if record_id is None else record_id
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about values that break a rule but are read all the same
+    what = f"{path.name} is not a whole DICOM file"
+    with damage_refused(record_id, what, is_cut=lambda error: isinstance(error, EOFError)):
         try:
             return _read(pydicom.dcmread(path), record_id, path)
-        except (MemoryError, SignalError):
-            raise
         except pydicom.errors.InvalidDicomError:
             raise of_another_format(record_id, path, "a DICOM file") from None
         except OSError as error:
             raise read_failed(record_id, path, error) from error
-        except Exception as error:  # whatever a parser can raise over a damaged file, at once or when asked
-            raise SignalError(
-                f"record {record_id}: {path.name} is not a whole DICOM file "
-                f"({type(error).__name__}: {error}). Export it again.",
-                kind="truncated" if isinstance(error, EOFError) else "malformed",
-            ) from error
 
 
 def _read(dataset: Any, record_id: str, path: Path) -> Record:
@@ -98,13 +89,12 @@ def _choose(groups: Sequence[Any], record_id: str) -> list[int]:
         leads = set(by_canonical_lead(lead_names))
         if leads and not _AVERAGE.search(str(group.get("MultiplexGroupLabel") or "")):
             leads_of[position] = leads
+    require_leads(record_id, names)
     if not leads_of:
-        if by_canonical_lead(names):
-            raise SignalError(
-                f"record {record_id}: it holds only averaged beats, no recording. Leave it out.",
-                kind="without a waveform",
-            )
-        raise without_leads(record_id, names)
+        raise SignalError(
+            f"record {record_id}: it holds only averaged beats, no recording. Leave it out.",
+            kind="without a waveform",
+        )
 
     def rank(position: int) -> tuple[bool, int, int, int]:
         original = groups[position].get("WaveformOriginality") != "DERIVED"
@@ -132,7 +122,7 @@ def _time(group: Any) -> tuple[str, ...]:
 
 def _lead_name(definition: Any) -> str:
     """The name of a channel: from its code where that is known, else its meaning or label."""
-    meaning = label = ""
+    meaning = ""
     for source in definition.get("ChannelSourceSequence") or ():
         pattern = _CODE.get(str(source.get("CodingSchemeDesignator", "")).upper())
         code = pattern.fullmatch(str(source.get("CodeValue", ""))) if pattern else None
@@ -181,23 +171,13 @@ def _channel(definition: Any, values: np.ndarray, group: Any) -> Channel:
         (str(item.get("CodeValue", "")) for item in definition.get("ChannelSensitivityUnitsSequence") or ()),
         "",
     )
-    mv_per_unit = millivolt_per(units)
-    sensitivity = definition.get("ChannelSensitivity")
-    if sensitivity is None:
-        mv_per_unit, units = None, ""
-    lsb_mv = offset_mv = 0.0
-    if mv_per_unit is not None and sensitivity is not None:
+    step = definition.get("ChannelSensitivity")
+    if step is not None:
         correction = definition.get("ChannelSensitivityCorrectionFactor")
-        lsb_mv = float(sensitivity) * (1.0 if correction is None else float(correction)) * mv_per_unit
-        offset_mv = float(definition.get("ChannelBaseline") or 0.0) * mv_per_unit
-    return Channel(
-        _lead_name(definition),
-        values,
-        None if mv_per_unit is None else lsb_mv,
-        offset_mv,
-        missing=_padding(group, values.dtype),
-        unit=units,
-    )
+        step = float(step) * (1.0 if correction is None else float(correction))
+    offset = float(definition.get("ChannelBaseline") or 0.0)
+    channel = Channel.in_unit(_lead_name(definition), values, step, units, offset)
+    return channel._replace(missing=_padding(group, values.dtype))
 
 
 def _padding(group: Any, dtype: np.dtype) -> int | None:
@@ -209,10 +189,9 @@ def _padding(group: Any, dtype: np.dtype) -> int | None:
 
 
 def _subject(dataset: Any) -> Subject:
-    age = None
     match = _AGE.fullmatch(str(dataset.get("PatientAge") or "").strip())
     if match is not None:
-        age = int(match[1]) / _PER_YEAR[match[2]]
+        age: float | None = int(match[1]) / _PER_YEAR[match[2]]
     else:
         recorded = (
             dataset.get("AcquisitionDateTime") or dataset.get("AcquisitionDate") or dataset.get("StudyDate")
@@ -227,9 +206,6 @@ def _subject(dataset: Any) -> Subject:
 
 def _report(dataset: Any) -> str | None:
     """The statements in words among the annotations, one a line."""
-    lines = []
-    for annotation in dataset.get("WaveformAnnotationSequence") or ():
-        text = " ".join(str(annotation.get("UnformattedTextValue") or "").split())
-        if text:
-            lines.append(text)
-    return "\n".join(lines) or None
+    texts = (a.get("UnformattedTextValue") for a in dataset.get("WaveformAnnotationSequence") or ())
+    lines = (" ".join(str(text or "").split()) for text in texts)
+    return "\n".join(filter(None, lines)) or None

@@ -7,21 +7,20 @@ numpy does), and reads the many files that break a rule of the header, which pye
 from __future__ import annotations
 
 import re
-import warnings
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError, optional_library
-from fairseq_signals.formats.assemble import Channel, assemble, without_leads
+from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.common import (
     age_between,
+    damage_refused,
     file_name,
     of_another_format,
-    read_failed,
+    read_bytes,
     truncated,
 )
 
@@ -38,45 +37,20 @@ def read_edf(path: Path, record_id: str | None = None) -> Record:
     Signals of other rates than that of the fastest lead are resampled to it. Annotations are not read.
     """
     record_id = file_name(path) if record_id is None else record_id
-    try:
-        with open(path, "rb") as f:
-            head = f.read(256)
-    except OSError as error:
-        raise read_failed(record_id, path, error) from error
+    head = read_bytes(record_id, path, 256)
     if head[:8] not in (_EDF, _BDF):
         raise of_another_format(record_id, path, "an EDF or BDF file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what is checked below
-        try:
-            read = edfio.read_bdf if head[:8] == _BDF else edfio.read_edf
-            edf = read(path, header_encoding="latin-1")
-            signals = list(edf.signals)
-            _require_all_records(head, edf, record_id, path)
-            _require_continuous(head, edf, record_id, path)
-            lead_signals = [
-                signals[i] for positions in _leads(signals, record_id).values() for i in positions
-            ]
-            fs = max(signal.sampling_frequency for signal in lead_signals)
-            leads = {id(signal) for signal in lead_signals}
-            channels = [_channel(signal, id(signal) in leads) for signal in signals]
-        except (MemoryError, SignalError):
-            raise
-        except Exception as error:  # whatever a parser can raise over a damaged file
-            raise SignalError(
-                f"record {record_id}: the header of {path.name} is not as EDF says ({type(error).__name__}: "
-                f"{error}). Export it again.",
-                kind="malformed",
-            ) from error
+    with damage_refused(record_id, f"the header of {path.name} is not as EDF says"):
+        read = edfio.read_bdf if head[:8] == _BDF else edfio.read_edf
+        edf = read(path, header_encoding="latin-1")
+        signals = list(edf.signals)
+        _require_all_records(head, edf, record_id, path)
+        _require_continuous(head, edf, record_id, path)
+        found = require_leads(record_id, [_name(signal) for signal in signals])
+        leads = {position for positions in found.values() for position in positions}
+        fs = max(signals[position].sampling_frequency for position in leads)
+        channels = [_channel(signal, position in leads) for position, signal in enumerate(signals)]
     return assemble(record_id, float(fs), channels, _subject(head))
-
-
-def _leads(signals: list, record_id: str) -> dict[str, list[int]]:
-    """The positions of each of the twelve leads among the signals."""
-    names = [_name(signal) for signal in signals]
-    found = by_canonical_lead(names)
-    if not found:
-        raise without_leads(record_id, names)
-    return found
 
 
 def _name(signal: Any) -> str:

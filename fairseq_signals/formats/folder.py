@@ -54,7 +54,6 @@ def iter_records(
     but for headers.
 
     Args:
-        root: the folder.
         suffixes: of the files that are records, such as ".edf", in any case; ".hea" for those of WFDB.
         accept: takes the first 4096 bytes of a file with another name and tells whether it is one too.
     """
@@ -93,11 +92,7 @@ def _list_folder(
 
 
 class _Header:
-    """What a WFDB header says of its files.
-
-    Args:
-        folder, name: where it is.
-    """
+    """What a WFDB header says of its files."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / name
@@ -221,5 +216,4 @@ def _size(path: Path) -> bytes:
 
 
 def _ends_in(name: str, *suffixes: str) -> bool:
-    """Whether a file name has one of the suffixes, in any case."""
     return name.lower().endswith(suffixes)

@@ -8,6 +8,7 @@ files, scipy alone ended the process that read them in 26.
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from typing import Any
@@ -80,9 +81,7 @@ def _check_array(content: bytes) -> None:
         raise ValueError("an array does not begin with its flags and dimensions")
     array_class, flags = parts[0][1][0], parts[0][1][1]
     dimensions = struct.unpack(f"<{len(parts[1][1]) // 4}i", parts[1][1][: len(parts[1][1]) // 4 * 4])
-    count = 1
-    for n in dimensions:
-        count *= n
+    count = math.prod(dimensions)
     n_values = 2 if flags & _COMPLEX else 1
     if len(dimensions) < 2 or min(dimensions) < 0 or len(parts) != 3 + n_values or parts[2][0] != 1:
         raise ValueError("an array has other parts than its flags say")

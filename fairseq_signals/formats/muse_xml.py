@@ -10,7 +10,6 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
-from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated
@@ -63,12 +62,8 @@ def _channel(lead: Element, record_id: str, path: Path) -> Channel:
     announced = number(text(lead, "LeadSampleCountTotal"))
     if announced is not None and announced > len(values):
         raise truncated(record_id, path, int(announced), len(values))
-    unit = text(lead, "LeadAmplitudeUnits")
-    mv_per_unit = millivolt_per(unit)
     step = number(text(lead, "LeadAmplitudeUnitsPerBit"))
-    if mv_per_unit is None or step is None:
-        return Channel(name, values, None, unit=unit if step is not None else "")
-    return Channel(name, values, step * mv_per_unit)
+    return Channel.in_unit(name, values, step, text(lead, "LeadAmplitudeUnits"))
 
 
 def _subject(root: Element) -> Subject:

@@ -8,7 +8,6 @@ decimated between beats ("bimodal") and long-term recordings (section 12) are no
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,15 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_sex
-from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.common import file_name, of_another_format, read_failed, whole_numbers
+from fairseq_signals.formats.common import (
+    damage_refused,
+    file_name,
+    of_another_format,
+    read_bytes,
+    whole_numbers,
+)
 
 _NOTE = " on Python 3.11 or later"
 _exceptions: Any = optional_library("ecgdatakit.exceptions", "SCP-ECG or Philips XML", "formats", _NOTE)
@@ -34,12 +38,7 @@ _TOO_SHORT = re.compile(
 def read_scp(path: Path, record_id: str | None = None) -> Record:
     """The leads of the rhythm data of an SCP-ECG file."""
     record_id = file_name(path) if record_id is None else record_id
-    try:
-        with open(path, "rb") as f:
-            head = f.read(4096)
-    except OSError as error:
-        raise read_failed(record_id, path, error) from error
-    if not _scp.SCPECGParser.can_parse(path, head):
+    if not _scp.SCPECGParser.can_parse(path, read_bytes(record_id, path, 4096)):
         raise of_another_format(record_id, path, "an SCP-ECG file")
     parsed = _parse(_scp.SCPECGParser(), path, record_id)
     starts = {lead.annotations.get("start_sample", "1") for lead in parsed.leads}
@@ -72,26 +71,20 @@ def read_philips_xml(path: Path, record_id: str | None = None) -> Record:
     return _assemble(parsed, float(max(rates, default=0)), record_id)
 
 
+def _is_cut(error: Exception) -> bool:
+    return _TOO_SHORT.search(str(error)) is not None
+
+
 def _parse(parser: Any, path: Path, record_id: str) -> Any:
     """What a parser of ecgdatakit finds in a file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about fields that are not used here
+    with damage_refused(record_id, f"{path.name} is damaged", is_cut=_is_cut):
         try:
             return parser.parse(path)
-        except MemoryError:
-            raise
         except _exceptions.UnsupportedFormatError as error:
-            kind, problem = "of an unsupported kind", error
-        except Exception as error:  # whatever a parser can raise over a damaged file
-            kind = "truncated" if _TOO_SHORT.search(str(error)) else "malformed"
             raise SignalError(
-                f"record {record_id}: {path.name} is damaged ({type(error).__name__}: {error}). "
-                f"Export it again.",
-                kind=kind,
-            ) from error
-    raise SignalError(
-        f"record {record_id}: {path.name}: {problem}. Export it without, or in another format.", kind=kind
-    )
+                f"record {record_id}: {path.name}: {error}. Export it without, or in another format.",
+                kind="of an unsupported kind",
+            ) from None
 
 
 def _cut_calibration(leads: list, fs: float) -> None:
@@ -110,14 +103,10 @@ def _cut_calibration(leads: list, fs: float) -> None:
 def _assemble(parsed: Any, fs: float, record_id: str) -> Record:
     channels = []
     for lead in parsed.leads:
-        values = whole_numbers(np.asarray(lead.samples))
-        mv_per_unit = millivolt_per(lead.resolution_unit)
-        if mv_per_unit is None:
-            channels.append(Channel(lead.label, values, None, unit=lead.resolution_unit))
-            continue
-        step, offset = float(lead.resolution) * mv_per_unit, float(lead.offset) * mv_per_unit
-        rate = float(lead.sampling_rate)
-        channels.append(Channel(lead.label, values, step, offset, fs=rate if abs(rate - fs) > 1 else None))
+        values, rate = whole_numbers(np.asarray(lead.samples)), float(lead.sampling_rate)
+        step, offset = float(lead.resolution), float(lead.offset)
+        channel = Channel.in_unit(lead.label, values, step, lead.resolution_unit, offset)
+        channels.append(channel._replace(fs=rate if abs(rate - fs) > 1 else None))
     person = parsed.patient
     subject = Subject(
         age=None if person.age is None else float(person.age),

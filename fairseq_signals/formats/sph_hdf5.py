@@ -11,7 +11,7 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.common import file_name
+from fairseq_signals.formats.common import file_missing, file_name
 
 h5py: Any = optional_library("h5py", "HDF5", "formats")
 
@@ -25,9 +25,7 @@ def read_sph_hdf5(path: Path, record_id: str | None = None) -> Record:
         with h5py.File(path, "r") as file:
             values = np.asarray(file["ecg"][:], dtype=np.float64)
     except FileNotFoundError:
-        raise SignalError(
-            f"record {record_id}: {path.name} is missing. Download it again.", kind="without a signal file"
-        ) from None
+        raise file_missing(record_id, path) from None
     except (OSError, KeyError, TypeError, ValueError) as e:
         raise SignalError(
             f"record {record_id}: {path.name} holds no dataset `ecg` that can be read ({e}). "

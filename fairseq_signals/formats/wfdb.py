@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.assemble import Channel, assemble, without_leads
+from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
@@ -87,10 +86,7 @@ def _voltage_leads(signals: Sequence[SignalLine], record_id: str) -> dict[str, i
     Raises:
         SignalError: none of the twelve is there, or one has no gain.
     """
-    names = [line.description for line in signals]
-    found = by_canonical_lead(names)
-    if not found:
-        raise without_leads(record_id, names)
+    found = require_leads(record_id, [line.description for line in signals])
     leads = {lead: first for lead, (first, *_) in found.items() if signals[first].mv_per_unit is not None}
     for lead, position in leads.items():
         gain = signals[position].adc_gain

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from fairseq_signals.errors import SignalError, optional_library
-from fairseq_signals.formats.common import of_another_format, read_failed
+from fairseq_signals.formats.common import of_another_format, read_bytes
 
 _etree: Any = optional_library("defusedxml.ElementTree", "XML", "formats")
 _defused: Any = optional_library("defusedxml", "XML", "formats")
@@ -33,18 +33,13 @@ def parse_xml(path: Path, record_id: str, root_name: str, expected: str) -> Elem
     in the encoding that it declares is read as Latin-1.
 
     Args:
-        path: the file.
-        record_id: for messages.
         root_name: what the root must be called, in any case.
         expected: what the file should be, for the message ("a GE MUSE XML file").
 
     Raises:
         SignalError: it cannot be read, is not well-formed, or is something else.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise read_failed(record_id, path, error) from error
+    data = read_bytes(record_id, path)
     root = _parse(data, path, record_id, expected)
     for element in root.iter():
         if isinstance(element.tag, str):

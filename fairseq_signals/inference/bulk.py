@@ -46,14 +46,12 @@ class Result:
 
     def write_npy(self) -> int:
         """Write an array (recordings, K) float32; returns K."""
-
         width = 0
         with whole_file(self.out) as path, path.open("wb") as file:
             for _, values in self.parts.blocks(self.names):
                 if not width:
                     width = values.shape[1]
-                    shape = (len(self.names), width)
-                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                    header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.names), width)}
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(values.astype("<f4").tobytes())
         return width
@@ -98,13 +96,10 @@ def run_all(
     Of an earlier run, rows stand whose files are the same; what could not be used is tried again.
 
     Args:
-        model: the model.
         recordings: all of them, also those that an earlier run has done.
         out: the file that the caller will write; call `finish` of the result after it.
         output: what the network computes: "embedding" or "logit".
         value: of a recording's outputs, (K,).
-        leads: leads to use; all by default.
-        batch_size: segments a forward pass.
         options: whatever else the values depend on.
 
     Raises:
@@ -144,9 +139,9 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
         The exit code: 1 where a library is missing, which is no fault of the recordings.
     """
     rejected = None if out is None else out.with_name(f"{out.name}.rejected.tsv")
+    if rejected is not None:
+        rejected.unlink(missing_ok=True)
     if not errors:
-        if rejected is not None:
-            rejected.unlink(missing_ok=True)
         return 0
     found = Rejections() if rejected is not None else Rejections(n_shown=len(errors))
     for name, error in errors:

@@ -53,7 +53,6 @@ def export_model(
     """Write a model's network as a program.
 
     Args:
-        model: the model.
         path: the file, which appears when it is complete and checked.
         format: "torch" or "onnx"; by default as the path's suffix says, .pt2 or .onnx.
         frames: give `frames` (B, F, D) too.

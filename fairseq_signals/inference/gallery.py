@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,7 @@ class Gallery:
             return []
         patients, whose = np.unique(self.patient_ids, return_inverse=True)
         probes = l2_normalize(embeddings, "recording", row_names=np.asarray(record_ids, dtype=object))
-        found = []
-        step = self._rows_a_block
+        found, step = [], self._rows_a_block
         for start in range(0, len(probes), step):
             similarity = probes[start : start + step] @ self.embeddings.T
             nearest, entry = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
@@ -114,14 +113,7 @@ class Gallery:
         """Write the gallery to an `.npz` file, atomically."""
         threshold = np.nan if self.threshold is None else self.threshold
         with whole_file(Path(path)) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                embeddings=self.embeddings,
-                patient_ids=self.patient_ids,
-                record_ids=np.asarray(self.record_ids, dtype=str),
-                model=self.model,
-                threshold=threshold,
-            )
+            np.savez(file, **{**vars(self), "threshold": threshold})
 
     @classmethod
     def load(cls, path: str | Path) -> Gallery:
@@ -132,21 +124,26 @@ class Gallery:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                embeddings, patient_ids, record_ids, model, threshold = (
-                    arrays[name] for name in ("embeddings", "patient_ids", "record_ids", "model", "threshold")
-                )
+                names = [field.name for field in fields(cls)]
+                embeddings, patient_ids, record_ids, model, threshold = (arrays[name] for name in names)
         except FileNotFoundError:
             raise CheckpointError(f"{path}: there is no such file") from None
         except Exception as error:  # a damaged file can raise nearly anything
             raise CheckpointError(f"{path}: not a gallery ({error})") from error
-        value = float(threshold)
-        return cls(
-            embeddings,
-            patient_ids,
-            tuple(record_ids.tolist()),
-            str(model),
-            None if np.isnan(value) else value,
-        )
+        limit = None if np.isnan(threshold) else float(threshold)
+        return cls(embeddings, patient_ids, tuple(record_ids.tolist()), str(model), limit)
+
+
+def listed_ids(patient_ids: Any) -> Any:
+    """Patient ids of any container, such as a pandas column, in a list; anything else as it is.
+
+    Raises:
+        ConfigError: there are others than texts and integers, such as blank cells of a table.
+    """
+    ids = np.asarray(patient_ids, dtype=object).tolist()
+    if isinstance(ids, list) and not all(isinstance(value, (str, int, np.integer)) for value in ids):
+        raise ConfigError("patient ids must be texts or integers, one a recording, and none may be missing")
+    return ids
 
 
 def enrolled(

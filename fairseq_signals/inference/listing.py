@@ -6,6 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,9 +51,6 @@ class ListedRecording(NamedTuple):
 
 def list_recordings(places: Iterable[str]) -> list[ListedRecording]:
     """All recordings of several places, in their order, each once; those of a folder by their names.
-
-    Args:
-        places: each as `iter_recordings` takes it.
 
     Raises:
         ConfigError: a place is empty or absent, or two recordings have one name.
@@ -172,13 +170,11 @@ def _of_file(name: str, path: Path) -> Iterator[ListedRecording]:
 
 def _exams(path: Path) -> Tracings | None:
     """What a file of many records holds; None for others, and for those that cannot be read."""
-    try:
+    with suppress(FairseqSignalsError):  # reading the recording tells why
         if detect_reader(path) in MANY_RECORDS:
             from fairseq_signals.formats.code15_hdf5 import read_contents
 
             return read_contents(path)
-    except FairseqSignalsError:
-        pass  # reading the recording tells why
     return None
 
 
@@ -270,9 +266,8 @@ def _require_one_folder(recordings: Sequence[ListedRecording]) -> None:
 def _read_patients(table: Path) -> dict[str, str]:
     """The patient of each record of a table; records with a blank one are not in it."""
     patients: dict[str, str] = {}
-    for row in read_table(table, ("record", "patient"), ConfigError, "Save a table with both as CSV UTF-8.")[
-        1
-    ]:
+    advice = "Save a table with both as CSV UTF-8."
+    for row in read_table(table, ("record", "patient"), ConfigError, advice)[1]:
         record, patient = row.cells["record"], row.cells["patient"]
         if patient and patients.setdefault(record, patient) != patient:
             raise ConfigError(

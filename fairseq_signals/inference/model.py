@@ -12,15 +12,16 @@ import numpy as np
 
 from fairseq_signals.checkpoints.input_format import input_format
 from fairseq_signals.checkpoints.loading import build_model, load_checkpoint
+from fairseq_signals.checkpoints.saved_model import write_saved_model
 from fairseq_signals.ecg.resample import rate_ratio
 from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import classes_of_checkpoint
 from fairseq_signals.inference.encoded import Encoded
-from fairseq_signals.inference.gallery import Gallery, enrolled
+from fairseq_signals.inference.gallery import Gallery, enrolled, listed_ids
 from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.provenance import provenance_of
-from fairseq_signals.inference.results import Match, Prediction
+from fairseq_signals.inference.results import Prediction
 from fairseq_signals.inference.sources import Opener, is_one, read_each
 from fairseq_signals.inference.windows import cut, frame_starts
 from fairseq_signals.modules.conv_features import conv_output_length
@@ -175,7 +176,19 @@ class ECGModel(LoadedModel):
             ConfigError: an identification model without a gallery.
         """
         if self.kind == "identification" or gallery is not None:
-            matches = self._matches(records, fs, leads, gallery, top, batch_size)
+            gallery = self.gallery if gallery is None else gallery
+            if gallery is None:
+                raise ConfigError(
+                    "there is nobody to compare with: enroll recordings first, or pass gallery="
+                )
+            if gallery.model != self.fingerprint:
+                raise CheckpointError(
+                    "the gallery was enrolled with another model; enroll its recordings again"
+                )
+            found = list(self._each(records, fs, leads, "embedding", batch_size))
+            matches = gallery.match(
+                [done.embedding for done in found], [done.record_id for done in found], top
+            )
             return matches[0] if is_one(records) else matches
         classes = self._require_classes()
         predictions = [
@@ -202,7 +215,7 @@ class ECGModel(LoadedModel):
         if is_one(records):
             records = [records]
             patient_ids = [patient_ids] if isinstance(patient_ids, (str, int)) else patient_ids
-        patient_ids = _ids(patient_ids)
+        patient_ids = listed_ids(patient_ids)
         found = list(self._each(records, fs, leads, "embedding", batch_size))
         rows = [done.embedding for done in found]
         self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
@@ -259,9 +272,10 @@ class ECGModel(LoadedModel):
             folder: where to; it appears when it is complete.
             overwrite: replace the model in a folder that has one.
         """
-        from fairseq_signals.inference.saving import save_model
+        from fairseq_signals.inference.saving import config_of, model_card
 
-        save_model(self, Path(folder), overwrite)
+        config = config_of(self)
+        write_saved_model(Path(folder), self.network.state_dict(), config, model_card(config), overwrite)
 
     def export(self, path: str | Path, format: str | None = None, **options: Any) -> None:
         """Write the network as a program that runs without this package; see `inference/export.py`."""
@@ -281,26 +295,3 @@ class ECGModel(LoadedModel):
             if isinstance(done, FairseqSignalsError):
                 raise done
             yield done
-
-    def _matches(
-        self, records: Any, fs: float | None, leads: Any, gallery: Gallery | None, top: int, batch_size: int
-    ) -> list[Match]:
-        gallery = self.gallery if gallery is None else gallery
-        if gallery is None:
-            raise ConfigError("there is nobody to compare with: enroll recordings first, or pass gallery=")
-        if gallery.model != self.fingerprint:
-            raise CheckpointError("the gallery was enrolled with another model; enroll its recordings again")
-        found = list(self._each(records, fs, leads, "embedding", batch_size))
-        return gallery.match([done.embedding for done in found], [done.record_id for done in found], top)
-
-
-def _ids(patient_ids: Any) -> Any:
-    """Patient ids of any container, such as a pandas column, in a list; anything else as it is.
-
-    Raises:
-        ConfigError: there are others than texts and integers, such as blank cells of a table.
-    """
-    ids = np.asarray(patient_ids, dtype=object).tolist()
-    if isinstance(ids, list) and not all(isinstance(value, (str, int, np.integer)) for value in ids):
-        raise ConfigError("patient ids must be texts or integers, one a recording, and none may be missing")
-    return ids

@@ -72,11 +72,8 @@ def run(
     """What the network gives for each recording, in their order; an error in place of one it cannot take.
 
     Args:
-        outputs: the network.
         recordings: recordings, and errors, which are passed on.
-        form: what the network takes.
         batch_size: segments a forward pass.
-        device: where the network is.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, but is {batch_size} instead")
@@ -87,7 +84,7 @@ def run(
             pending.append(recording)
         else:
             try:
-                begun = _begin(recording, form, outputs.network)
+                begun = begin(recording, form, outputs.network)
             except FairseqSignalsError as error:
                 pending.append(error)
             else:
@@ -101,8 +98,8 @@ def run(
     yield from _finished(pending)
 
 
-def prepared(recording: Recording, form: InputFormat, network: PooledEncoder) -> np.ndarray:
-    """What the network takes of a recording, (leads, T) float32.
+def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, np.ndarray]:
+    """A recording of which nothing is computed yet, and what the network takes of it, (leads, T) float32.
 
     Raises:
         SignalError: it is shorter than a frame, or flat in the leads that the model takes.
@@ -128,14 +125,8 @@ def prepared(recording: Recording, form: InputFormat, network: PooledEncoder) ->
             SignalWarning,
             stacklevel=2,
         )
-    return signal
-
-
-def _begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, np.ndarray]:
-    signal = prepared(recording, form, network)
-    n_samples = signal.shape[1]
     windows = cut(n_samples, form.segment_samples)
-    stride = math.prod(step for _, _, step in network.encoder.conv_layer_sizes)
+    stride = math.prod(step for _, _, step in layers)
     unit_length = isinstance(network, ECGIdentifier)
     return Encoded(recording.record_id, n_samples, windows, stride, unit_length), signal
 

@@ -89,7 +89,6 @@ def from_record(record: Record, leads: Any = None) -> Recording:
     """A recording from what a reader or a record store gives.
 
     Args:
-        record: the record.
         leads: use these leads only, as `parse_leads` takes it; by default all that there are.
 
     Raises:
@@ -107,7 +106,7 @@ def from_record(record: Record, leads: Any = None) -> Recording:
         record.damaged,
         tuple(_notes(record)),
     )
-    return recording if leads is None else select_leads(recording, leads)
+    return select_leads(recording, leads)
 
 
 def _notes(record: Record) -> Iterator[str]:
@@ -142,15 +141,15 @@ def select_leads(recording: Recording, leads: Any) -> Recording:
     Raises:
         LeadError: unknown leads, or the recording has none of them.
     """
-    rows = list(range(len(recording.leads)))
-    if leads is not None:
-        wanted = [LEADS[i] for i in parse_leads(leads)]
-        rows = [row for row in rows if recording.leads[row] in wanted]
-        if not rows:
-            raise LeadError(
-                f"record {recording.record_id} has the leads {', '.join(recording.leads)}, none of which is "
-                f"among the leads asked for: {', '.join(wanted)}"
-            )
+    if leads is None:
+        return recording
+    wanted = [LEADS[i] for i in parse_leads(leads)]
+    rows = [row for row, lead in enumerate(recording.leads) if lead in wanted]
+    if not rows:
+        raise LeadError(
+            f"record {recording.record_id} has the leads {', '.join(recording.leads)}, none of which is "
+            f"among the leads asked for: {', '.join(wanted)}"
+        )
     named = tuple(recording.leads[row] for row in rows)
     return replace(recording, signal_mv=recording.signal_mv[rows], leads=named)
 

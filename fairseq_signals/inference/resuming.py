@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,19 +21,6 @@ from fairseq_signals.files import whole_file
 
 BLOCK_ROWS = 512
 _SCHEMA = pa.schema([("record", pa.string()), ("signature", pa.string()), ("values", pa.list_(pa.float32()))])
-
-
-class Place(NamedTuple):
-    """Where a row is.
-
-    Attributes:
-        signature: of the files that it was computed from.
-        number, row: of the part, and of the row in it.
-    """
-
-    signature: str
-    number: int
-    row: int
 
 
 class Parts:
@@ -50,7 +37,8 @@ class Parts:
     def __init__(self, out: Path, job: dict[str, Any]) -> None:
         self.folder, self.job = parts_of(out), job
         self._note = self.folder / "job.json"
-        self._places: dict[str, Place] = {}
+        #: By the recording's name: the signature of its files, the number of the part, the row in it.
+        self._places: dict[str, tuple[str, int, int]] = {}
         self._next = 0
         files = sorted(self.folder.glob("part-*.parquet"))
         if not files or not self._note.is_file():
@@ -68,8 +56,7 @@ class Parts:
 
     def has(self, name: str, signature: str) -> bool:
         """Whether the row of a recording is there, of the same files."""
-        place = self._places.get(name)
-        return place is not None and place.signature == signature
+        return name in self._places and self._places[name][0] == signature
 
     def add(self, rows: dict[str, tuple[str, np.ndarray]]) -> None:
         """Write rows: the signature and the values (K,) by the recording's name."""
@@ -98,7 +85,7 @@ class Parts:
         for start in range(0, len(names), BLOCK_ROWS):
             some = names[start : start + BLOCK_ROWS]
             places = [self._places[name] for name in some]
-            yield some, np.stack([values_of(place.number)[place.row] for place in places])
+            yield some, np.stack([values_of(number)[row] for _, number, row in places])
 
     def remove(self) -> None:
         """Remove all rows."""
@@ -109,7 +96,7 @@ class Parts:
 
     def _keep(self, number: int, names: Sequence[str], signatures: Sequence[str]) -> None:
         for row, (name, signature) in enumerate(zip(names, signatures)):
-            self._places[name] = Place(signature, number, row)
+            self._places[name] = signature, number, row
 
 
 def parts_of(out: Path) -> Path:

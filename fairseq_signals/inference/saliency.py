@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,8 @@ from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError, LabelError, did_you_mean
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import Classes
-from fairseq_signals.inference.pipeline import prepared
+from fairseq_signals.inference.pipeline import begin
 from fairseq_signals.inference.recording import Recording
-from fairseq_signals.inference.windows import cut
 from fairseq_signals.modules.attention_maps import attention_maps, rollout
 from fairseq_signals.modules.heads import ECGClassifier
 
@@ -52,8 +50,6 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
     output is the mean over frames: the attention to a frame is the mean over the frames that attend.
 
     Args:
-        model: a classifier.
-        recording: the recording.
         label: the class: its label, name, or a code.
         attention: "rollout", through all layers (see `rollout`), or "last", the last layer's weights, mean
             over heads.
@@ -68,13 +64,10 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
     classes, network, form = model._require_classes(), model.network, model.form
     assert isinstance(network, ECGClassifier)
     index = find_class(classes, label)
-    signal = prepared(recording, form, network)
-    n_samples = signal.shape[1]
-    windows = cut(n_samples, form.segment_samples)
-    stride = math.prod(step for _, _, step in network.encoder.conv_layer_sizes)
-    gradient, attended = np.zeros((N_LEADS, n_samples)), np.zeros(n_samples)
+    begun, signal = begin(recording, form, network)
+    gradient, attended = np.zeros((N_LEADS, begun.n_samples)), np.zeros(begun.n_samples)
     total = 0.0
-    for window in windows:
+    for window in begun.windows:
         segment = signal[None, :, window.start : window.stop]
         segment = normalize_leads(segment) if form.normalize else segment
         source = torch.from_numpy(np.ascontiguousarray(segment)).to(model.device).requires_grad_()
@@ -86,13 +79,13 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
         new = slice(window.stop - window.new, window.stop)
         kept = slice(window.stop - window.start - window.new, None)
         gradient[list(form.leads), new] = slope[0].abs().double().cpu().numpy()[:, kept]
-        attended[new] = per_sample(weights.double().cpu().numpy(), stride, segment.shape[2])[kept]
+        attended[new] = per_sample(weights.double().cpu().numpy(), begun.stride, segment.shape[2])[kept]
         total += torch.sigmoid(logit.detach().double()).item() * window.new
     absent = [i for i, lead in enumerate(LEADS) if lead not in recording.leads]
     gradient[absent] = 0
-    starts = tuple((window.stop - window.new) / form.fs for window in windows)
+    starts = tuple((window.stop - window.new) / form.fs for window in begun.windows)
     threshold = classes.thresholds[index]
-    return Saliency(classes.labels[index], total / n_samples, threshold, gradient, attended, starts)
+    return Saliency(classes.labels[index], total / begun.n_samples, threshold, gradient, attended, starts)
 
 
 def per_sample(weights: np.ndarray, stride: int, n_samples: int) -> np.ndarray:

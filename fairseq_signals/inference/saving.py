@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
+from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
 
@@ -30,12 +29,6 @@ _TASKS = {
     "identification": "Its embeddings, of length 1, tell people apart: recordings of one person have a "
     "larger cosine similarity than recordings of different people.",
 }
-
-
-def save_model(model: LoadedModel, folder: Path, overwrite: bool = False) -> None:
-    """Write a model's folder; see `modules/saved_model.py`."""
-    config = config_of(model)
-    write_saved_model(folder, model.network.state_dict(), config, model_card(config), overwrite)
 
 
 def config_of(model: LoadedModel) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -69,22 +69,6 @@ def _first(values: Any) -> Any:
     return values[0] if isinstance(values, (list, tuple)) and len(values) else None
 
 
-def each_source(records: Any) -> Iterator[Any]:
-    """The recordings of a batch one by one: of an array (B, L, T) or of anything that can be iterated.
-
-    Raises:
-        SignalError: it cannot be.
-    """
-    if is_one(records):
-        yield records
-    elif isinstance(records, Iterable) and not isinstance(records, (dict, set, frozenset, bytes)):
-        yield from records
-    else:
-        raise SignalError(
-            f"records must be an array, a path, or a list of them, but are {type(records).__name__}"
-        )
-
-
 def read_recording(source: str | Path | StoreRecord, *, leads: Any = None) -> Recording:
     """One recording of any format that preprocessing reads, in millivolt and with what its file tells.
 
@@ -134,16 +118,10 @@ class Opener:
             source = self.record(source)
         if isinstance(source, Record):
             source = from_record(source)
-        if isinstance(source, Recording):
-            return self._of_file(checked(source, self.leads))
-        name = "array" if position is None else f"{position} of the batch"
-        return from_array(source, self.fs, self.leads, name)
-
-    def record(self, source: str | Path | StoreRecord) -> Record:
-        """The record at a place, as its reader or its store gives it; see `read`."""
-        return self._read_store(source) if isinstance(source, StoreRecord) else self._read_path(source)
-
-    def _of_file(self, recording: Recording) -> Recording:
+        if not isinstance(source, Recording):
+            name = "array" if position is None else f"{position} of the batch"
+            return from_array(source, self.fs, self.leads, name)
+        recording = checked(source, self.leads)
         if self.fs is not None and checked_rate(self.fs, recording.record_id) != recording.fs:
             raise SignalError(
                 f"record {recording.record_id} says that its sampling rate is {recording.fs:g} Hz, but "
@@ -151,34 +129,30 @@ class Opener:
             )
         return recording
 
-    def _read_path(self, source: str | Path) -> Record:
-        path, text = Path(source), str(source)
+    def record(self, source: str | Path | StoreRecord) -> Record:
+        """The record at a place, as its reader or its store gives it; see `read`."""
+        if isinstance(source, StoreRecord):
+            return self._read_store(source)
+        path = Path(source)
         if path.is_dir():
             raise SignalError(
                 f"{path} is a folder; name a record in it, or pass a list of them (of a record store: "
                 f"'{path}#RECORD_ID')"
             )
-        place, name = split_place(text)
-        if name is None:
-            return self._read_file(path)
-        if place.is_dir():
-            return self._read_store(StoreRecord(place, name))
-        return self._read_row(place, name)
-
-    def _read_file(self, path: Path, row: int | None = None) -> Record:
+        path, row = split_place(str(source))
+        if row is not None and path.is_dir():
+            return self._read_store(StoreRecord(path, row))
+        if row is not None and not row.isdecimal():
+            raise SignalError(f"{path}: after # a row is expected, 0 for the first, but there is {row!r}")
+        index = None if row is None else int(row)
+        if index is not None and path.suffix == ".arrow":
+            return self._read_store(StoreRecord(path.parent, shard=path.name, row=index))
         reader = detect_reader(path)
         if reader in MANY_RECORDS and row is None:
             raise SignalError(f"{path} holds many records; name one by its row: '{path}#0'")
-        return read_with(reader, header_of(path) or path, index=row)
-
-    def _read_row(self, path: Path, row: str) -> Record:
-        if not row.isdecimal():
-            raise SignalError(f"{path}: after # a row is expected, 0 for the first, but there is {row!r}")
-        if path.suffix == ".arrow":
-            return self._read_store(StoreRecord(path.parent, shard=path.name, row=int(row)))
-        if detect_reader(path) not in MANY_RECORDS:
+        if reader not in MANY_RECORDS and row is not None:
             raise SignalError(f"{path} is one record: leave out #{row}")
-        return self._read_file(path, int(row))
+        return read_with(reader, header_of(path) or path, index=index)
 
     def _read_store(self, source: StoreRecord) -> Record:
         from fairseq_signals.store.stored_records import StoredRecords
@@ -195,9 +169,20 @@ class Opener:
 
 
 def read_each(records: Any, opener: Opener) -> Iterator[Recording | FairseqSignalsError]:
-    """Each recording of a batch, or the error that says why it cannot be used."""
+    """Each recording of a batch, or the error that says why it cannot be used.
+
+    Args:
+        records: a recording, an array of them (B, L, T), or anything else that can be iterated.
+
+    Raises:
+        SignalError: it cannot be.
+    """
     one = is_one(records)
-    for position, source in enumerate(each_source(records)):
+    if not one and (not isinstance(records, Iterable) or isinstance(records, (dict, set, frozenset, bytes))):
+        raise SignalError(
+            f"records must be an array, a path, or a list of them, but are {type(records).__name__}"
+        )
+    for position, source in enumerate([records] if one else records):
         try:
             yield opener.read(source, None if one else position)
         except FairseqSignalsError as error:
@@ -215,11 +200,7 @@ def split_place(source: str) -> tuple[Path, str | None]:
 
 
 def signature(source: str | Path | StoreRecord) -> str:
-    """Text that is another one where the place of a recording, or size or time of one of its files, is.
-
-    Args:
-        source: as `list_recordings` gives it.
-    """
+    """Text that is another one where the place of a recording, or size or time of one of its files, is."""
     if isinstance(source, StoreRecord):
         store = os.path.abspath(str(getattr(source.store, "root", source.store)))
         place, files = f"{store}#{source.shard}#{source.row}", [Path(store, source.shard or "")]
@@ -234,12 +215,9 @@ def signature(source: str | Path | StoreRecord) -> str:
 def files_of(source: str) -> list[Path]:
     """The files that a path (or `FILE#ROW`, `STORE#RECORD_ID`) is read from."""
     place, _ = split_place(source)
-    header = header_of(place)
-    if header is not None:
+    if (header := header_of(place)) is not None:
         return _of_header(header)
-    if place.is_dir():
-        return sorted(place.glob("*.arrow"))
-    return segment_files(place)
+    return sorted(place.glob("*.arrow")) if place.is_dir() else segment_files(place)
 
 
 def _of_header(path: Path) -> list[Path]:
@@ -260,16 +238,3 @@ def _state(path: Path) -> bytes:
     except OSError:
         return b" missing"
     return b" %d %d" % (found.st_size, found.st_mtime_ns)
-
-
-def store_records(
-    store: RecordStore | str | Path, record_ids: Sequence[str] | None = None
-) -> list[StoreRecord]:
-    """All records of a store, in its order; or those with these ids."""
-    from fairseq_signals.store.reading import RecordStore
-
-    opened = store if isinstance(store, RecordStore) else RecordStore(store)
-    if record_ids is not None:
-        return [StoreRecord(opened, record_id) for record_id in record_ids]
-    columns = opened.metadata(("shard", "row")).columns
-    return [StoreRecord(opened, None, shard, row) for shard, row in zip(*(c.to_pylist() for c in columns))]

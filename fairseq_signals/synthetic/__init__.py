@@ -5,21 +5,3 @@
 
 Nothing in it was measured on a person; what is known about it is in `examples/quickstart/README.md`.
 """
-
-from fairseq_signals.synthetic.config import SNOMED_CODES, SUBSETS, CorpusConfig, Subset
-from fairseq_signals.synthetic.patient import Patient, PlannedRecord, make_patient, plan_records
-from fairseq_signals.synthetic.record import ADC_GAIN, SyntheticRecord, make_record
-
-__all__ = [
-    "ADC_GAIN",
-    "SNOMED_CODES",
-    "SUBSETS",
-    "CorpusConfig",
-    "Patient",
-    "PlannedRecord",
-    "Subset",
-    "SyntheticRecord",
-    "make_patient",
-    "make_record",
-    "plan_records",
-]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fairseq_signals.ecg.leads import complete_leads
 from fairseq_signals.ecg.vcg import DOWER
 
 ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -68,9 +69,4 @@ def to_adu(independent_mv: np.ndarray, adc_gain: float = 1000.0) -> np.ndarray:
     # at most 16382, so that differences of two limb leads fit as well
     limb = 2 * np.clip(np.rint(independent_mv[:2] * (adc_gain / 2)), -8191, 8191)
     chest = np.clip(np.rint(independent_mv[2:] * adc_gain), -32767, 32767)
-    lead_i, lead_ii = limb
-    adu = np.empty((12, independent_mv.shape[1]), dtype=np.int16)
-    adu[0], adu[1], adu[2] = lead_i, lead_ii, lead_ii - lead_i
-    adu[3], adu[4], adu[5] = -(lead_i + lead_ii) / 2, lead_i - lead_ii / 2, lead_ii - lead_i / 2
-    adu[6:] = chest
-    return adu
+    return complete_leads(np.concatenate([limb, chest])).astype(np.int16)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fairseq_signals.ecg.vcg import DOWER
+from fairseq_signals.ecg.vcg import DOWER, DOWER_12
 from fairseq_signals.synthetic.waves import Waves, rotation_about
 
 # (centre, rise, fall in ms; dipole in mV along X left, Y down, Z back). Centres of QRS waves are relative to
@@ -21,9 +21,8 @@ QRS = Waves.of(
     (5, 10, 10, (0.75, 0.62, 0.45)),  # free wall of the left ventricle
     (27, 10, 11, (-0.18, -0.18, 0.42)),  # base
 )
-_QRS_TURN = np.array(
-    [1.0, 0.5, 1.0, 1.0, 1.0]
-)  # how far each wave follows a turn of the axis; the last: a notch
+# How far each wave follows a turn of the axis; the last: a notch.
+_QRS_TURN = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
 T = Waves.of(
     (0, 52, 36, (0.25, 0.20, -0.13)),
     (-60, 50, 45, (0.04, 0.03, -0.05)),  # upsloping ST
@@ -100,9 +99,7 @@ def largest_deflection(qrs: Waves, leads: np.ndarray) -> float:
 
 def limb_voltage(qrs: Waves) -> float:
     """The largest peak-to-peak QRS voltage among the six limb leads, in mV."""
-    lead_i, lead_ii = DOWER[:2]
-    augmented = [(lead_i + lead_ii) / 2, lead_i - lead_ii / 2, lead_ii - lead_i / 2]
-    return largest_deflection(qrs, np.stack([lead_i, lead_ii, lead_ii - lead_i, *augmented]))
+    return largest_deflection(qrs, DOWER_12[:6])
 
 
 def within_limb_voltage(qrs: Waves, low_mv: float, high_mv: float) -> Waves:
@@ -164,7 +161,7 @@ def draw_morphology(rng: np.random.Generator, female: bool, spread: float = 1.0)
 def _is_healthy(qrs: Waves) -> bool:
     """Narrow, with a normal axis, down in aVR, and not so flat in the frontal plane that it has no axis."""
     x, y, z = qrs.area()
-    avr = -DOWER[:2].sum(axis=0) / 2 @ qrs.at(np.arange(-0.08, 0.1, 0.002))
+    avr = DOWER_12[3] @ qrs.at(np.arange(-0.08, 0.1, 0.002))
     return (
         0.065 < qrs.offset_s - qrs.onset_s < 0.115
         and -20 < frontal_axis(qrs) < 85
@@ -190,7 +187,7 @@ def right_bundle_branch_block(m: Morphology, gain: float) -> Morphology:
 def left_bundle_branch_block(m: Morphology, rng: np.random.Generator, gain: float) -> Morphology:
     """Slow, notched forces to the left and back without a septal wave, T opposite to them."""
     qrs = LBBB_QRS.varied(rng, 0.14).scaled(gain)
-    qrs += Waves(*(getattr(m.qrs, n)[-1:] for n in ("center_s", "rise_s", "fall_s", "vector_mv")))
+    qrs += Waves(*(values[-1:] for values in vars(m.qrs).values()))
     t = m.t.scaled(0.35) + Waves.of((0, 70, 45, (-0.30 * gain, -0.08 * gain, -0.42 * gain)))
     return replace(m, qrs=with_frontal_axis(qrs, frontal_axis(m.qrs)), t=t, qt_s=m.qt_s + 0.04)
 

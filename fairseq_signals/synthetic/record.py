@@ -162,9 +162,8 @@ def ventricular_and_sinus_dipole(m: Morphology, beats: Beats, n_samples: int, fs
     """The dipole (3, T) of P, QRS and T of all beats, in mV."""
     dipole = np.zeros((3, n_samples))
     normal, premature = beats.kind != "V", beats.kind == "A"
-    rate_rr = (
-        0.7 * beats.rr_s.mean() + 0.3 * beats.rr_s
-    )  # QT follows the mean rate, and single intervals a little
+    # QT follows the mean rate, and single intervals a little
+    rate_rr = 0.7 * beats.rr_s.mean() + 0.3 * beats.rr_s
     stretch = np.clip(rate_rr, 0.35, 1.6) ** m.qt_exponent
     pr = m.pr_s * np.clip(rate_rr, 0.35, 1.2) ** 0.2
 

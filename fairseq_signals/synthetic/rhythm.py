@@ -8,7 +8,6 @@ import numpy as np
 
 _MARGIN_S = 1.5  # beats are made this long before and after the record, so that its edges are whole
 
-SINUS_RHYTHMS = ("NSR", "SB", "STach", "SA")
 RATES_BPM = {"NSR": (61, 95), "SB": (42, 57), "STach": (103, 130), "SA": (62, 85), "AF": (65, 130)}
 
 
@@ -31,7 +30,7 @@ class Beats:
     def within(self, duration_s: float) -> Beats:
         """Only the beats of the record itself."""
         inside = (self.time_s >= 0) & (self.time_s < duration_s)
-        return Beats(self.time_s[inside], self.rr_s[inside], self.kind[inside], self.has_p[inside])
+        return Beats(*(values[inside] for values in vars(self).values()))
 
 
 def _pink(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -109,9 +108,7 @@ def add_ectopics(
         chance: probability of each further beat to be ectopic; never two in a row.
     """
     time, mean_s = beats.time_s, beats.rr_s.mean()
-    half = (
-        duration_s / 2
-    )  # keep off the borders of the halves: what is premature moves forward by up to 0.5 RR
+    half = duration_s / 2  # keep off its borders: what is premature moves forward by up to 0.5 RR
     first = np.flatnonzero((time > 0.9 * mean_s) & (time < half))
     second = np.flatnonzero((time > half + 1.2 * mean_s) & (time < duration_s - 0.1))
     chosen: set[int] = set()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_signals.ecg.vcg import rotation_matrix
+
 _EDGE = 2.0  # a wave begins and ends where its Gaussian has fallen to exp(-2) of its height
 _REACH = 4.0  # beyond 4 widths a Gaussian is below half an adu
 
@@ -36,24 +38,14 @@ class Waves:
     @classmethod
     def of(cls, *rows: tuple[float, float, float, tuple[float, float, float]]) -> Waves:
         """Waves from rows (centre, rise, fall, vector) with times in ms."""
-        center, rise, fall, vector = zip(*rows)
-        return cls(
-            np.array(center) * 1e-3,
-            np.array(rise) * 1e-3,
-            np.array(fall) * 1e-3,
-            np.array(vector, dtype=float),
-        )
+        center, rise, fall, vector = (np.array(column, dtype=float) for column in zip(*rows))
+        return cls(center * 1e-3, rise * 1e-3, fall * 1e-3, vector)
 
     def __len__(self) -> int:
         return len(self.center_s)
 
     def __add__(self, other: Waves) -> Waves:
-        return Waves(
-            *(
-                np.concatenate([getattr(self, name), getattr(other, name)])
-                for name in ("center_s", "rise_s", "fall_s", "vector_mv")
-            )
-        )
+        return Waves(*map(np.concatenate, zip(vars(self).values(), vars(other).values())))
 
     def with_vectors(self, vector_mv: np.ndarray) -> Waves:
         return Waves(self.center_s, self.rise_s, self.fall_s, vector_mv)
@@ -90,10 +82,10 @@ class Waves:
         return (self.rise_s + self.fall_s) @ self.vector_mv
 
     def at(self, time_s: np.ndarray) -> np.ndarray:
-        """The dipole (3, T) in mV at times relative to the fiducial point."""
-        delta = time_s - self.center_s[:, None]
+        """The dipole (..., 3, T) in mV at times (..., T) relative to the fiducial point."""
+        delta = time_s[..., None, :] - self.center_s[:, None]  # (..., K, T)
         width = np.where(delta < 0, self.rise_s[:, None], self.fall_s[:, None])
-        return self.vector_mv.T @ np.exp(-0.5 * (delta / width) ** 2)
+        return self.vector_mv.T @ np.exp(-0.5 * np.square(delta / width))
 
 
 def add_waves(
@@ -115,10 +107,7 @@ def add_waves(
     start = np.floor((at_s + before) * fs).astype(int)  # (B,)
     length = int(np.ceil((after - before) * fs)) + 2
     time = (start[:, None] + np.arange(length)) / fs - at_s[:, None]  # (B, L)
-    delta = (time / scale[:, None])[:, None, :] - waves.center_s[:, None]  # (B, K, L)
-    width = np.where(delta < 0, waves.rise_s[:, None], waves.fall_s[:, None])
-    shape = waves.vector_mv.T @ np.exp(-0.5 * np.square(delta / width))  # (3, K) x (B, K, L) -> (B, 3, L)
-    for first, beat in zip(start, shape):
+    for first, beat in zip(start, waves.at(time / scale[:, None])):  # (B, 3, L)
         low, high = max(first, 0), min(first + length, n)
         if low < high:
             dipole_mv[:, low:high] += beat[:, low - first : high - first]
@@ -126,9 +115,6 @@ def add_waves(
 
 def rotation_about(axis: int, degrees: float) -> np.ndarray:
     """The (3, 3) rotation about X, Y or Z (0, 1, 2); about Z it turns the frontal axis clockwise on paper."""
-    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    i, j = [k for k in range(3) if k != axis]
-    rotation = np.eye(3)
-    rotation[i, i] = rotation[j, j] = cos
-    rotation[i, j], rotation[j, i] = -sin, sin
-    return rotation
+    angles = np.zeros(3)
+    angles[axis] = -degrees if axis == 1 else degrees
+    return rotation_matrix(angles)

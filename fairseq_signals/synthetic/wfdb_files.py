@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.files import whole_file
 from fairseq_signals.synthetic.record import ADC_GAIN, SyntheticRecord
 
 NOTICE = "computed by a dipole model, not measured on any person"
@@ -43,15 +43,7 @@ def header_text(record: SyntheticRecord, record_id: str) -> str:
 
 def write_record(record: SyntheticRecord, record_id: str, folder: Path) -> None:
     """Write `<record_id>.mat`, then `<record_id>.hea`, each whole or not at all; a header means done."""
-    write_atomically(folder / f"{record_id}.mat", mat4_bytes(record.adu))
-    write_atomically(folder / f"{record_id}.hea", header_text(record, record_id).encode("ascii"))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name in the same folder, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(folder / f"{record_id}.mat", durable=False) as path:
+        path.write_bytes(mat4_bytes(record.adu))
+    with whole_file(folder / f"{record_id}.hea", durable=False) as path:
+        path.write_text(header_text(record, record_id), encoding="ascii")

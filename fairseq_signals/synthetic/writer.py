@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +14,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.files import whole_file
 from fairseq_signals.synthetic.config import CorpusConfig
 from fairseq_signals.synthetic.patient import PlannedRecord, plan_records
 from fairseq_signals.synthetic.record import make_record
-from fairseq_signals.synthetic.wfdb_files import NOTICE, write_atomically, write_record
+from fairseq_signals.synthetic.wfdb_files import NOTICE, write_record
 
 VERSION = 1  # of the model: raise it when the same arguments no longer give the same bytes
 
@@ -37,15 +37,15 @@ def describe(config: CorpusConfig) -> str:
 
 def claim(dest: Path, config: CorpusConfig) -> None:
     """Make the folder ours, or raise if it holds a corpus of other arguments."""
-    dest.mkdir(parents=True, exist_ok=True)
     marker = dest / "corpus.json"
     if marker.exists() and marker.read_text() != describe(config):
         raise ConfigError(
             f"{dest}: the folder holds a corpus of other arguments: see {marker.name}. "
             f"Choose another --dest or delete it."
         )
-    write_atomically(marker, describe(config).encode())
-    write_atomically(dest / "README.md", README.encode())
+    for path, text in ((marker, describe(config)), (dest / "README.md", README)):
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def write_planned(job: tuple[CorpusConfig, Path, PlannedRecord]) -> tuple[str, ...]:
@@ -67,15 +67,6 @@ def _run(jobs: list[tuple[CorpusConfig, Path, PlannedRecord]], workers: int) -> 
         yield from pool.map(write_planned, jobs, chunksize=32)
 
 
-def patients_csv(plan: Iterable[PlannedRecord]) -> str:
-    """The table record_id, patient_id, session of all records."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["record_id", "patient_id", "session"])
-    writer.writerows([p.record_id, p.patient_id, p.session] for p in plan)
-    return table.getvalue()
-
-
 def write_corpus(config: CorpusConfig, dest: Path, workers: int = 1) -> Counter[str]:
     """Write the corpus; how many records show each class, and under "records" how many there are.
 
@@ -89,13 +80,14 @@ def write_corpus(config: CorpusConfig, dest: Path, workers: int = 1) -> Counter[
     """
     claim(dest, config)
     plan = plan_records(config)
-    for folder in {planned.subset.folder for planned in plan}:
-        (dest / folder).mkdir(exist_ok=True)
     jobs = [(config, dest, planned) for planned in plan]
     counts: Counter[str] = Counter(records=len(plan))
     for classes in tqdm(
         _run(jobs, workers), total=len(jobs), desc="synthetic ECG", unit="record", mininterval=0.5
     ):
         counts.update(classes)
-    write_atomically(dest / "patients.csv", patients_csv(plan).encode())
+    with whole_file(dest / "patients.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["record_id", "patient_id", "session"])
+        writer.writerows([p.record_id, p.patient_id, p.session] for p in plan)
     return counts

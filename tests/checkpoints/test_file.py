@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals.checkpoints.loading import load_model, read_checkpoint_file
+from fairseq_signals.checkpoints.file import read_checkpoint_file
+from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError
 
 

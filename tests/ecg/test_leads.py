@@ -16,7 +16,6 @@ from fairseq_signals.ecg.leads import (
     complete_leads,
     configured_leads,
     derive_limb_leads,
-    lead_index,
     parse_leads,
 )
 from fairseq_signals.errors import LeadError
@@ -115,8 +114,8 @@ def test_parse_leads_inverts_writing_them_as_names_or_indices(indices):
     assert parse_leads(names) == parse_leads(",".join(names)) == parse_leads(str(indices)) == tuple(indices)
 
 
-def test_lead_index_is_the_position_on_the_lead_axis():
-    assert [lead_index(name) for name in LEADS] == list(range(12))
+def test_the_index_of_a_lead_is_its_position_on_the_lead_axis():
+    assert [parse_leads(name) for name in LEADS] == [(position,) for position in range(12)]
 
 
 def test_by_canonical_lead_orders_by_lead_and_keeps_every_position():

@@ -20,7 +20,8 @@ from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 from fairseq_signals.store.conversion import BuildOptions, Item, make_row
 from fairseq_signals.store.shards import ShardNotes, StoreRow, write_shard
-from fairseq_signals.synthetic import CorpusConfig, make_record
+from fairseq_signals.synthetic.config import CorpusConfig
+from fairseq_signals.synthetic.record import make_record
 
 LABELS = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,sinus rhythm,NSR,2|3\n2,a | b,,4\n"
 

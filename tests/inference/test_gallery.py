@@ -10,7 +10,8 @@ from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.gallery import enrolled
 from fairseq_signals.metrics.identification import rank1_accuracy
 from fairseq_signals.metrics.verification import false_match_threshold
-from fairseq_signals.synthetic import CorpusConfig, make_record
+from fairseq_signals.synthetic.config import CorpusConfig
+from fairseq_signals.synthetic.record import make_record
 
 
 @pytest.fixture(scope="module")

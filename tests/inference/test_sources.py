@@ -11,10 +11,8 @@ from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.sources import (
     Opener,
     StoreRecord,
-    each_source,
     is_one,
     read_each,
-    store_records,
 )
 from fairseq_signals.store.reading import RecordStore
 
@@ -55,7 +53,7 @@ def test_every_form_is_one_recording_and_lists_of_them_are_several(forms, record
     assert not is_one(list(forms.values()))
     assert not is_one(recording.mv[None])
     assert not is_one(iter([recording.mv]))
-    assert len(list(each_source(np.zeros((3, 12, 5))))) == 3
+    assert len(list(read_each(np.zeros((3, 12, 5)), Opener(500)))) == 3
     assert is_one([0.1, 0.2])
 
 
@@ -66,7 +64,7 @@ def test_columns_of_paths_are_several_recordings(recording):
         np.array([recording.mv, recording.mv[:, :9], None], dtype=object)[:2],
     ):
         assert not is_one(paths)
-        assert len(list(each_source(paths))) == 2
+        assert len(list(read_each(paths, Opener(500)))) == 2
     pandas = pytest.importorskip("pandas")
     column = pandas.Series([str(recording.wfdb)] * 2, index=[7, 9])
     assert [read.record_id for read in read_each(column, Opener())] == ["one", "one"]
@@ -117,7 +115,7 @@ def test_arrays_of_a_batch_are_called_by_their_place(recording):
 @pytest.mark.parametrize("records", [None, 3, {"a": 1}, b"bytes"])
 def test_what_cannot_be_a_batch_is_refused(records):
     with pytest.raises(SignalError, match="records must be an array, a path, or a list of them"):
-        list(each_source(records))
+        list(read_each(records, Opener(500)))
 
 
 def test_what_names_no_record_is_refused_with_the_next_step(recording, tmp_path):
@@ -153,9 +151,3 @@ def test_a_hash_in_the_name_of_a_folder_does_no_harm(recording, tmp_path):
     (folder / recording.shard).write_bytes((recording.store / recording.shard).read_bytes())
     for source in (folder / "one", f"{folder / recording.shard}#{recording.row}", f"{folder}#one"):
         np.testing.assert_allclose(Opener().read(source).signal_mv, recording.mv, atol=1e-12)
-
-
-def test_all_records_of_a_store_are_listed_in_order(recording):
-    listed = store_records(recording.store)
-    assert [Opener().read(source).record_id for source in listed] == ["zero", "one", "two"]
-    assert [source.record_id for source in store_records(recording.store, ["two", "one"])] == ["two", "one"]

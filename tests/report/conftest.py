@@ -15,7 +15,8 @@ from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 from fairseq_signals.store.shards import StoreRow, write_shard
-from fairseq_signals.synthetic import CorpusConfig, make_record
+from fairseq_signals.synthetic.config import CorpusConfig
+from fairseq_signals.synthetic.record import make_record
 
 N_RECORDS = 8
 NAME = '<img src=x onerror=alert(1)> & "co"'

@@ -8,14 +8,10 @@ from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from fairseq_signals.ecg.vcg import DOWER
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.synthetic import (
-    SNOMED_CODES,
-    CorpusConfig,
-    make_patient,
-    make_record,
-    plan_records,
-)
+from fairseq_signals.synthetic.config import SNOMED_CODES, CorpusConfig
 from fairseq_signals.synthetic.morphology import frontal_axis, limb_voltage
+from fairseq_signals.synthetic.patient import make_patient, plan_records
+from fairseq_signals.synthetic.record import make_record
 
 CONFIG = CorpusConfig(patients=60, sessions=(2, 2), seed=3)
 INDEPENDENT = [0, 1, 6, 7, 8, 9, 10, 11]
