@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.manifest.building import script_main, script_parser
+from fairseq_signals.manifest.building import count_line, script_main, script_parser
 from fairseq_signals.manifest.checking import check_sets
-from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, count_rows, read_set
+from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.manifest.table import STORE
 
@@ -55,8 +55,7 @@ def check(args: argparse.Namespace) -> int:
 def _print_counts(one: ManifestSet) -> None:
     print(f"{one.folder} ({one.kind})")
     for name, manifest in one.manifests.items():
-        counts = count_rows(manifest.rows())
-        print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in counts.items()))
+        print(count_line(name, manifest.counts()))
     patient_of = {r: p for manifest in one.manifests.values() for r, p in manifest.patient_of().items()}
     _, note = unknown_patients(patient_of.values())
     if note:

@@ -23,10 +23,9 @@ from fairseq_signals.manifest.record_labels import (
     require_likelihood,
 )
 from fairseq_signals.manifest.recordings import Corpus, SegmentList
-from fairseq_signals.manifest.split_table import split_by_attribute, split_by_table
+from fairseq_signals.manifest.split_table import SPLITS, split_by_attribute, split_by_table
 from fairseq_signals.manifest.splits import parse_shares, split_keys
 
-SPLITS = ("train", "valid", "test")
 TABLES = Path(__file__).resolve().parent / "labels"
 
 
@@ -104,7 +103,7 @@ def build(args: argparse.Namespace) -> None:
     extra_files = _files(labels, labels_path, args.weights)
     n_unlabelled = _require_labels(corpus, labels, labels_path or args.record_labels)
     if args.drop_unlabelled:
-        corpus.leave_out(lambda r: None if labels.targets(r.codes) else "of none of the classes")
+        corpus.leave_out(lambda r: not labels.targets(r.codes), "of none of the classes")
     if args.split_table:
         split_of = split_by_table(corpus, args.split_table)
     elif args.split_by:

@@ -15,9 +15,8 @@ from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
 from fairseq_signals.manifest.folder import IDENTIFICATION
 from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
+from fairseq_signals.manifest.split_table import SPLITS
 from fairseq_signals.manifest.splits import hash_order, split_keys
-
-SPLITS = ("train", "valid", "test")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -89,16 +88,10 @@ def build(args: argparse.Namespace) -> None:
     if n_classes < 2:
         raise ManifestError(f"{n_classes} training classes; at least 2 are needed. Give more records.")
     used = set().union(*(listing.records() for listing in splits.values()))
-
-    def reason(recording: CorpusRecord) -> str | None:
-        if recording.record_id in used:
-            return None
-        if recording.patient_id in held_out:
-            return "more of gallery and probe patients"
-        in_training = recording.source in train_sources
-        return "of patients with too little for a class" if in_training else "not of --train-sources"
-
-    corpus.leave_out(reason)
+    more, too_little = "more of gallery and probe patients", "of patients with too little for a class"
+    corpus.leave_out(lambda r: r.record_id not in used and r.patient_id in held_out, more)
+    corpus.leave_out(lambda r: r.record_id not in used and r.source in train_sources, too_little)
+    corpus.leave_out(lambda r: r.record_id not in used, "not of --train-sources")
     notes = [f"{n_classes:,} training classes; {n_small:,} patients have too little for a class"]
     within_record = {}
     for split in SPLITS[1:]:

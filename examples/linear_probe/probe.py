@@ -28,7 +28,13 @@ from fairseq_signals.errors import FairseqSignalsError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.predict import parse_lead_sets, predict
-from fairseq_signals.evaluation.results import Evaluation, result_rows, table, write_results
+from fairseq_signals.evaluation.results import (
+    Evaluation,
+    format_table,
+    result_rows,
+    table_cells,
+    write_results,
+)
 from fairseq_signals.manifest.labels import read_labels
 from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.modules.pooling import mean_over_frames
@@ -162,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     for method, outcome in outcomes.items():
         print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted}")
-        print(table(outcome))
+        print(format_table(*table_cells(outcome.values)))
         for note in outcome.notes:
             print(f"note: {note}")
         if args.json:

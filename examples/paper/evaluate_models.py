@@ -17,7 +17,7 @@ from typing import Any
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.evaluation.evaluate import evaluate
 from fairseq_signals.evaluation.predict import parse_lead_sets
-from fairseq_signals.evaluation.results import result_rows, table, write_results
+from fairseq_signals.evaluation.results import format_table, result_rows, table_cells, write_results
 
 
 def evaluate_models(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def evaluate_models(args: argparse.Namespace) -> list[dict[str, Any]]:
         model = args.models / f"{leads}.pt"
         outcome = evaluate(model, args.manifest, parse_lead_sets([leads]), device=args.device)
         print(f"{args.method}: {outcome.task} of {outcome.n} {outcome.counted}, seed {args.seed}")
-        print(table(outcome), flush=True)
+        print(format_table(*table_cells(outcome.values)), flush=True)
         about = {"pretrained_on": args.pretrained_on}
         rows += ({**row, **about} for row in result_rows(outcome, args.method, args.seed))
     return rows

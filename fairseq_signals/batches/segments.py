@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import scipy.io
 
 from fairseq_signals.ecg.leads import N_LEADS
@@ -46,7 +48,7 @@ class SegmentReader:
             StoreError, SignalError: it is absent, too short, or of another sampling rate.
         """
         if self.manifest.layout != STORE:
-            return self._mat_signal(self.load_mat(index), index)
+            return self._mat_signal(index)
         signal = np.empty((N_LEADS, int(self.manifest.n_samples[index])), dtype=np.float32)
         self.read_into(signal, index)
         return signal
@@ -60,11 +62,11 @@ class SegmentReader:
         store, name = self.shards[shard]
         store.read_into(out, name, row, start, omit)
 
-    def load_mat(self, index: int) -> dict[str, Any]:
-        """All that a `.mat` segment file holds."""
+    def _load_mat(self, index: int) -> tuple[Path, dict[str, Any]]:
+        """A `.mat` segment file, and all that it holds."""
         path = self.manifest.root / self.manifest.paths[index]
         try:
-            return scipy.io.loadmat(str(path))
+            return path, scipy.io.loadmat(str(path))
         except FileNotFoundError:
             raise SignalError(f"{path}: no such file; the manifest {self.manifest.path} names it") from None
         except (ValueError, TypeError, OSError, NotImplementedError) as error:
@@ -72,14 +74,14 @@ class SegmentReader:
 
     def mat_label(self, index: int) -> np.ndarray:
         """The multi-hot label (C,) inside a `.mat` segment file."""
-        label = self.load_mat(index).get("label")
+        path, mat = self._load_mat(index)
+        label = mat.get("label")
         if label is None:
-            path = self.manifest.root / self.manifest.paths[index]
             raise SignalError(f"{path}: has no 'label'; preprocess it again with labels")
         return np.asarray(label, dtype=np.float32).reshape(-1)
 
-    def _mat_signal(self, mat: dict[str, Any], index: int) -> np.ndarray:
-        path = self.manifest.root / self.manifest.paths[index]
+    def _mat_signal(self, index: int) -> np.ndarray:
+        path, mat = self._load_mat(index)
         if "feats" not in mat:
             raise SignalError(f"{path}: has no 'feats'; it is not a segment of the authors' preprocessing")
         fs = float(np.asarray(mat.get("curr_sample_rate", self.fs)).reshape(-1)[0])
@@ -117,12 +119,10 @@ def _places(paths: list[str]) -> tuple[list[str], np.ndarray]:
 
 def _require_rate(store: RecordStore, fs: float) -> None:
     table = store.metadata(["record_id", "fs"])
-    other = [rate for rate in table.column("fs").unique().to_pylist() if rate != fs]
-    if other:
-        record = next(
-            r for r, rate in zip(table["record_id"].to_pylist(), table["fs"].to_pylist()) if rate != fs
-        )
+    other = table.filter(pc.not_equal(table["fs"], fs))
+    if len(other):
+        first = other.slice(0, 1).to_pylist()[0]
         raise SignalError(
-            f"{store.root}: record {record} has {other[0]:g} Hz, but task.sample_rate is {fs:g} Hz; "
-            "preprocess the corpus to that rate"
+            f"{store.root}: record {first['record_id']} has {first['fs']:g} Hz, but task.sample_rate is "
+            f"{fs:g} Hz; preprocess the corpus to that rate"
         )

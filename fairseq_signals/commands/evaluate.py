@@ -11,13 +11,14 @@ from pathlib import Path
 from fairseq_signals.commands.arguments import add_batch_size, add_device, number
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.results import (
-    csv_lines,
+    format_table,
     result_rows,
-    table,
+    table_cells,
     write_atomically,
     write_results,
 )
 from fairseq_signals.manifest.people import unknown_patients
+from fairseq_signals.store.csv_table import csv_lines
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     )
     method = args.method or args.checkpoint.stem
     print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
-    print(table(outcome))
+    print(format_table(*table_cells(outcome.values)))
     for note in filter(None, (*outcome.notes, unknown_patients(outcome.patients)[1])):
         print(f"note: {note}")
     rows = list(result_rows(outcome, method, args.seed))

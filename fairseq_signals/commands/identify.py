@@ -62,11 +62,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.out is not None:
         require_out(parser, args.out)
     from fairseq_signals.ecg.leads import parse_leads
-    from fairseq_signals.evaluation.results import csv_lines, write_atomically
+    from fairseq_signals.evaluation.results import write_atomically
     from fairseq_signals.inference.bulk import note_rejected
     from fairseq_signals.inference.gallery import enrolled
     from fairseq_signals.inference.listing import list_recordings, odd_about, patients_of
     from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.store.csv_table import csv_lines
 
     parse_leads(args.leads)
     recordings, probes = list_recordings(args.gallery), list_recordings(args.probe)

@@ -14,9 +14,10 @@ from pathlib import Path
 from fairseq_signals.commands.arguments import add_batch_size, add_device, add_labels
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
+from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.inference.sources import read_recording
 from fairseq_signals.modules.device import check_device
-from fairseq_signals.report.run import CHECKPOINTS, measure, missing_results, open_run, require_results
+from fairseq_signals.report.run import CHECKPOINTS, missing_results, open_run, require_results
 from fairseq_signals.report.sections import (
     model_section,
     recordings_section,
@@ -101,8 +102,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         saved = require_results(args.results, run)
     elif args.manifest is not None and run.checkpoint is None:
         raise CheckpointError(f"{args.run}: there is no checkpoint to test on {args.manifest}")
-    elif args.manifest is not None and run.kind != "pretraining":
-        saved = measure(run, args.manifest, lead_sets, args.split, args.batch_size, args.device)
+    elif args.manifest is not None and run.checkpoint is not None and run.kind != "pretraining":
+        from fairseq_signals.evaluation.evaluate import evaluate
+
+        how = {"batch_size": args.batch_size, "device": args.device}
+        outcome = evaluate(run.checkpoint, args.manifest, lead_sets, args.split, **how)
+        saved = SavedEvaluation.of(outcome, run.name)
     sections = [
         model_section(run),
         training_section(run),

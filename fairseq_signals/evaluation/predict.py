@@ -100,9 +100,7 @@ def predict(
                 output = model(kept[:, list(form.leads)], padding_mask=None)  # (B, K)
                 per_set.append(output.float().cpu().numpy())
             outputs.append(np.stack(per_set))  # (S, B, K)
-    order, values = np.concatenate(batches), np.concatenate(outputs, axis=1)
-    result = np.empty_like(values)
-    result[:, order] = values
+    result = np.take(np.concatenate(outputs, axis=1), np.argsort(np.concatenate(batches)), axis=1)
     finite = np.isfinite(result).all(axis=(0, 2))
     if not finite.all():
         raise CheckpointError(

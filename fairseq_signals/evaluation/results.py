@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -114,17 +112,6 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> None:
         file.writelines(pieces)
 
 
-def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Each row as a line of CSV."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in rows:
-        writer.writerow(row)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-
-
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:
     """What a row measures, by which a second measurement replaces the first."""
     return tuple(row.get(key) for key in IDENTITY)
@@ -144,13 +131,11 @@ def mean_over_seeds(values: Iterable[float]) -> tuple[float, float]:
     return float(found.mean()), float(half_width)
 
 
-def table(outcome: Evaluation) -> str:
-    """One line a lead set, one column a metric, and the mean over lead sets where there are several."""
-    return format_table(*table_cells(outcome.values))
-
-
 def table_cells(measured: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
-    """The header and the lines of that table; `measured` is the metrics by lead set."""
+    """The header and the lines of a table of metrics by lead set, for `format_table`.
+
+    One line a lead set, one column a metric, and the mean over lead sets where there are several.
+    """
     metrics = list(dict.fromkeys(name for values in measured.values() for name in values))
     columns = [[values[name] for values in measured.values()] for name in metrics]
     leads = list(measured)

@@ -6,12 +6,12 @@ They say nothing about patients; a record stands in for one, or in identificatio
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 Fields = Sequence[tuple[str, ...]]
-#: paths, n_samples, record_ids, patient_ids, segments, targets
-Columns = tuple[list[str], list[int], list[str], list[str], list[int], list[str]]
+Item = tuple[Any, ...]  #: the fields of `table.Row`, numbers as they are written
 
 # a longer number is part of the record's name, as in code_15_438277.mat
 _SEGMENT_SUFFIX = re.compile(r"(.+)_(\d{1,3})")
@@ -24,45 +24,22 @@ def split_mat_name(path: str) -> tuple[str, int]:
     return (match[1], int(match[2])) if match else (stem, 0)
 
 
-def plain_columns(rows: Fields) -> Columns:
-    """Lines of `file, n_samples`."""
-    names = [split_mat_name(row[0]) for row in rows]
-    records = [record for record, _ in names]
-    segments = [segment for _, segment in names]
-    return (
-        [row[0] for row in rows],
-        [int(row[1]) for row in rows],
-        records,
-        records,
-        segments,
-        [""] * len(rows),
-    )
-
-
-def identification_columns(rows: Fields, group: str) -> Columns:
-    """Lines of `file, n_samples, class`.
+def file_items(rows: Fields, group: str) -> Iterator[Item]:
+    """Of lines of `file, n_samples`, or of `file, n_samples, class`.
 
     Args:
         group: `train` or `valid`; classes are counted anew in each, and gallery and probe share theirs.
     """
-    paths, n_samples, records, _, segments, _ = plain_columns(rows)
-    targets = [row[2] for row in rows]
-    return paths, n_samples, records, [f"{group}/{target}" for target in targets], segments, targets
+    for path, n_samples, *target in rows:
+        record, segment = split_mat_name(path)
+        patient = f"{group}/{target[0]}" if target else record
+        yield path, n_samples, record, patient, segment, "".join(target)
 
 
-def cmsc_columns(rows: Fields, extension: str) -> Columns:
-    """Lines of `record, n_samples, lead, k,k`: the segments of a line are a pair, whatever their numbers."""
-    paths: list[str] = []
-    records: list[str] = []
-    lengths: list[int] = []
-    positions: list[int] = []
-    listed: dict[str, int] = defaultdict(int)  # segments of a record so far: a record may have several lines
+def cmsc_items(rows: Fields, extension: str) -> Iterator[Item]:
+    """Of lines of `record, n_samples, lead, k,k`: segments of a line are a pair, whatever their numbers."""
+    listed: Counter[str] = Counter()  # segments of a record so far: a record may have several lines
     for stem, n_samples, _lead, segments in rows:
-        numbers = segments.split(",")
-        first = listed[stem] + listed[stem] % 2
-        listed[stem] = first + len(numbers)
-        paths += [f"{stem}_{number}.{extension}" for number in numbers]
-        records += [stem] * len(numbers)
-        lengths += [int(n_samples)] * len(numbers)
-        positions += range(first, listed[stem])
-    return paths, lengths, records, records, positions, [""] * len(paths)
+        for place, number in enumerate(segments.split(","), start=listed[stem] + listed[stem] % 2):
+            yield f"{stem}_{number}.{extension}", n_samples, stem, stem, place, ""
+        listed[stem] = place + 1

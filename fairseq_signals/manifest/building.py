@@ -79,7 +79,8 @@ def load_corpus(
     selection.keep(long_enough, f"shorter than {args.segment_seconds:g} s")
     left_out = selection.left_out
     if not len(selection.table):
-        raise ManifestError(f"no record is left of {len(table)} in {_names(stores)}: {_reasons(left_out)}")
+        names = ", ".join(map(str, stores))
+        raise ManifestError(f"no record is left of {len(table)} in {names}: {_reasons(left_out)}")
     chosen = selection.sorted_by_record()
     recordings = _recordings(chosen, people)
     texts = {name: _attribute(chosen, name) for name in attributes}
@@ -129,12 +130,10 @@ def finish(
         facts: what goes to `manifest.json` beside the counts.
     """
     counts = {name: listing.counts() for name, listing in splits.items()}
-    arguments = {
-        name: _plain(value) for name, value in vars(args).items() if name not in ("stores", "dest", "seed")
-    }
+    arguments = {name: value for name, value in vars(args).items() if name not in ("stores", "dest", "seed")}
     info = {
         "seed": args.seed,
-        "stores": [str(store) for store in corpus.stores],
+        "stores": corpus.stores,
         "fs": corpus.fs,
         "segment_samples": corpus.segment_samples,
         "arguments": arguments,
@@ -146,12 +145,17 @@ def finish(
     write_set(args.dest, kind, corpus.root, splits, extra_files or {}, info)
     print(f"{kind} manifests in {args.dest} (seed {args.seed})")
     for name, count in counts.items():
-        print(f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in count.items()))
+        print(count_line(name, count))
     kept = len(corpus.recordings)
     print(f"kept {kept:,} of {corpus.n_read:,} records; left out {_reasons(corpus.left_out)}")
     _, unknown = unknown_patients([recording.patient_id for recording in corpus.recordings])
     for note in (*corpus.notes, *([unknown] if unknown else []), *notes):
         print(note)
+
+
+def count_line(name: str, counts: Mapping[str, int]) -> str:
+    """A line of the summary: what a manifest lists."""
+    return f"  {name + '.tsv':18}" + "".join(f"{n:>10,} {what}" for what, n in counts.items())
 
 
 def tail_note(corpus: Corpus) -> str:
@@ -183,13 +187,3 @@ def _reasons(left_out: Counter[str]) -> str:
     total = sum(left_out.values())
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(left_out.items()) if n)
     return f"{total:,}: {reasons}" if reasons else "0"
-
-
-def _names(stores: Sequence[Path]) -> str:
-    return ", ".join(map(str, stores))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -24,9 +23,10 @@ from fairseq_signals.manifest.people import People, acquisition
 from fairseq_signals.manifest.selection import python_values, read_metadata
 from fairseq_signals.manifest.table import STORE, Manifest, parse_path
 
+_Places = tuple[Sequence[str], Sequence[int]]  # the record at each row of a shard, and its samples
 
-@dataclass(frozen=True)
-class Violation:
+
+class Violation(NamedTuple):
     """A promise that is broken.
 
     Args:
@@ -37,7 +37,7 @@ class Violation:
 
     where: str
     what: str
-    examples: Sequence[str] = field(default_factory=tuple)
+    examples: Sequence[str] = ()
 
     def __str__(self) -> str:
         examples = f" (such as {', '.join(self.examples[:3])})" if self.examples else ""
@@ -54,7 +54,9 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
     violations = [Violation(str(one.folder), fault) for one in sets for fault in one.faults]
     violations += _check_places(sets)
     for one in sets:
-        violations += _check_duplicates(one)
+        for manifest in one.manifests.values():
+            repeated = [path for path, n in Counter(manifest.paths).items() if n > 1]
+            violations += _report(str(manifest.path), "segments are listed more than once", repeated)
         violations += _check_splits(one, people)
         if one.kind == CLASSIFICATION:
             violations += _check_targets(one)
@@ -80,26 +82,19 @@ def _check_places(sets: Sequence[ManifestSet]) -> Iterator[Violation]:
             store = (manifest.root / shard).parent
             if store not in stores:
                 stores[store] = _read_places(store)
-            shards[shard] = stores[store].get(Path(shard).name, _Places())
-        faults: dict[str, list[str]] = {}
+            shards[shard] = stores[store].get(Path(shard).name, ((), ()))
+        faults = defaultdict(list)
         for row in manifest.rows():
             shard, place, start = parse_path(row.path)
             records, lengths = shards[shard]
             if place >= len(records):
-                faults.setdefault("paths do not exist in the store", []).append(row.path)
+                faults["paths do not exist in the store"].append(row.path)
             elif records[place] != row.record_id:
-                faults.setdefault("paths are of another record", []).append(f"{row.path} of {records[place]}")
+                faults["paths are of another record"].append(f"{row.path} of {records[place]}")
             elif start + row.n_samples > lengths[place]:
-                faults.setdefault("segments reach past the end of their record", []).append(row.path)
+                faults["segments reach past the end of their record"].append(row.path)
         for what, cases in faults.items():
             yield from _report(str(manifest.path), what, cases)
-
-
-class _Places(NamedTuple):
-    """The record at each row of a shard, and its samples."""
-
-    records: Sequence[str] = ()
-    lengths: Sequence[int] = ()
 
 
 def _read_places(store: Path) -> dict[str, _Places]:
@@ -112,15 +107,9 @@ def _read_places(store: Path) -> dict[str, _Places]:
     shards = python_values(table["shard"])
     begins = [i for i, shard in enumerate(shards) if i == 0 or shard != shards[i - 1]]  # rows are in order
     return {
-        shards[begin]: _Places(records[begin:end], lengths[begin:end])
+        shards[begin]: (records[begin:end], lengths[begin:end])
         for begin, end in zip(begins, [*begins[1:], len(shards)])
     }
-
-
-def _check_duplicates(one: ManifestSet) -> Iterator[Violation]:
-    for manifest in one.manifests.values():
-        repeated = [path for path, n in Counter(manifest.paths).items() if n > 1]
-        yield from _report(str(manifest.path), "segments are listed more than once", repeated)
 
 
 def _check_splits(one: ManifestSet, people: People) -> Iterator[Violation]:
@@ -190,10 +179,12 @@ def _check_identification(one: ManifestSet, people: People) -> Iterator[Violatio
         enrolled = {people.of_record(record) for record in gallery.record_ids}
         strangers = [r for r in probe.record_ids if people.of_record(r) not in enrolled]
         yield from _report(str(probe.path), "probes are of patients who are not in the gallery", strangers)
-        spans = _spans(gallery)
+        spans = defaultdict(list)
+        for record, begin, end in _each_span(gallery):
+            spans[record].append((begin, end))
         twice, same_record = [], []
         for path, (record, begin, end) in zip(probe.paths, _each_span(probe)):
-            others = spans.get(record, [])
+            others = spans[record]
             if any(begin < other_end and other_begin < end for other_begin, other_end in others):
                 twice.append(path)
             elif others and not within_record.get(split_of(name), default):
@@ -203,12 +194,11 @@ def _check_identification(one: ManifestSet, people: People) -> Iterator[Violatio
 
 
 def _check_classes(train: Manifest, people: People) -> Iterator[Violation]:
-    classes: dict[str, set[str]] = {}
-    members: dict[str, set[str]] = {}
+    classes, members = defaultdict(set), defaultdict(set)
     for record, target in zip(train.record_ids, train.targets):
         person = people.of_record(record)
-        classes.setdefault(person, set()).add(target)
-        members.setdefault(target, set()).add(person)
+        classes[person].add(target)
+        members[target].add(person)
     if sorted(members) != sorted(map(str, range(len(members)))):
         yield Violation(str(train.path), f"classes must be 0 to {len(members) - 1}, without gaps")
     several = [min(targets) for targets in classes.values() if len(targets) > 1]
@@ -222,13 +212,6 @@ def _each_span(manifest: Manifest) -> Iterator[tuple[str, int, int]]:
     for row in manifest.rows():
         begin = parse_path(row.path)[2] if manifest.layout == STORE else row.segment * row.n_samples
         yield acquisition(row.record_id), begin, begin + row.n_samples
-
-
-def _spans(manifest: Manifest) -> dict[str, list[tuple[int, int]]]:
-    spans: dict[str, list[tuple[int, int]]] = {}
-    for record, begin, end in _each_span(manifest):
-        spans.setdefault(record, []).append((begin, end))
-    return spans
 
 
 def _records(one: ManifestSet, split: str) -> set[str]:

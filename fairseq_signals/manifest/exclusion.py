@@ -38,13 +38,11 @@ def exclude_held_out(corpus: Corpus, folders: Sequence[Path]) -> list[str]:
     for downstream in sets:
         people = {person_of(r) for manifest in downstream.held_out().values() for r in manifest.record_ids}
         reason = f"held out by {downstream.folder}"
-        before = len(corpus.recordings)
 
-        def drop(recording: CorpusRecord, people: set[str] = people, reason: str = reason) -> str | None:
-            return reason if person_of(recording.record_id) in people else None
+        def drop(recording: CorpusRecord, people: set[str] = people) -> bool:
+            return person_of(recording.record_id) in people
 
-        corpus.leave_out(drop)
-        n_left_out = before - len(corpus.recordings)
+        n_left_out = corpus.leave_out(drop, reason)
         notes.append(f"{reason}: {n_left_out:,} records of {len(people):,} patients for validation and test")
     if not corpus.recordings:
         raise ManifestError("no record is left for pre-training: all belong to held-out patients")
@@ -72,7 +70,9 @@ def link_stores(people: People, manifests: Iterable[Manifest], known: set[Path])
         The stores that cannot be read.
     """
     unreadable = []
-    for store in sorted({store for manifest in manifests for store in stores_of(manifest)}.difference(known)):
+    of_stores = (m for m in manifests if m.layout == STORE)  # .mat files are of none
+    stores = {(m.root / shard).parent.resolve() for m in of_stores for shard in m.shards()}
+    for store in sorted(stores.difference(known)):
         known.add(store)
         try:
             table = read_metadata(store, store)
@@ -81,13 +81,6 @@ def link_stores(people: People, manifests: Iterable[Manifest], known: set[Path])
             continue
         people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
     return unreadable
-
-
-def stores_of(manifest: Manifest) -> list[Path]:
-    """The stores that a manifest's shards lie in; none for the authors' formats."""
-    if manifest.layout != STORE:
-        return []
-    return sorted({(manifest.root / shard).parent.resolve() for shard in manifest.shards()})
 
 
 def _read_downstream(folder: Path) -> ManifestSet:

@@ -101,7 +101,7 @@ def write_set(
         root: the folder that paths are relative to.
         splits: rows by file name without `.tsv`.
         extra_files: text of other files, by name.
-        info: what goes to `manifest.json` beside the kind.
+        info: what goes to `manifest.json` beside the kind; what JSON does not have, such as a path, as text.
     """
     dest = Path(dest)
     try:
@@ -113,7 +113,7 @@ def write_set(
         raise ManifestError(f"{dest} holds {present} manifests; choose another --dest for {kind}")
     files = {f"{name}.tsv": format_manifest(root, rows) for name, rows in splits.items()}
     lines: dict[str, Iterable[str]] = {**files, **{name: [text] for name, text in extra_files.items()}}
-    lines[INFO_FILE] = [json.dumps({"kind": kind, **info}, indent=2) + "\n"]
+    lines[INFO_FILE] = [json.dumps({"kind": kind, **info}, indent=2, default=str) + "\n"]
     partial = {name: dest / f".{name}.{os.getpid()}.part" for name in lines}
     try:
         for name, path in partial.items():
@@ -129,16 +129,6 @@ def write_set(
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
-
-
-def count_rows(rows: Iterable[Row]) -> dict[str, int]:
-    """How many segments, records and patients the rows name."""
-    rows = list(rows)
-    return {
-        "segments": len(rows),
-        "records": len({row.record_id for row in rows}),
-        "patients": len({row.patient_id for row in rows}),
-    }
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
+from fairseq_signals.manifest.recordings import Corpus
 from fairseq_signals.store.csv_table import TableRow, read_table
 
 PATIENT, RECORD = "patient_id", "record_id"
@@ -54,12 +54,7 @@ class KeyedTable:
             raise ManifestError(
                 f"{self.path}: its {self.key} column names none of the {n_records:,} records ({example})"
             )
-        reason = f"not in {self.path.name}"
-
-        def drop(recording: CorpusRecord) -> str | None:
-            return None if recording.record_id in found else reason
-
-        corpus.leave_out(drop)
+        corpus.leave_out(lambda recording: recording.record_id not in found, f"not in {self.path.name}")
         return found
 
 

@@ -92,24 +92,19 @@ def read_labels(path: str | os.PathLike[str]) -> LabelTable:
     if header != list(COLUMNS):
         found = ",".join(header) or "an empty file"
         raise LabelError(f"{path}:1: the header must be `{','.join(COLUMNS)}`, but is `{found}`")
-    names: list[str] = []
-    abbreviations: list[str] = []
-    codes: list[tuple[str, ...]] = []
+    rows: list[list[str]] = []
     for number, row in lines:
         if len(row) != len(COLUMNS):
             raise LabelError(f"{path}:{number}: expected {len(COLUMNS)} fields, found {len(row)}")
-        index, name, abbreviation, joined = row
-        if index != str(len(names)):
-            raise LabelError(
-                f"{path}:{number}: index must be {len(names)} (0, 1, ... in order), but is {index!r}"
-            )
-        names.append(name)
-        abbreviations.append(abbreviation)
-        codes.append(split_codes(joined))
-    if not names:
+        if row[0] != str(len(rows)):
+            found = f"must be {len(rows)} (0, 1, ... in order), but is {row[0]!r}"
+            raise LabelError(f"{path}:{number}: index {found}")
+        rows.append(row)
+    if not rows:
         raise LabelError(f"{path}: the table has no classes")
+    _, names, abbreviations, joined = zip(*rows)
     try:
-        return LabelTable(tuple(names), tuple(abbreviations), tuple(codes))
+        return LabelTable(names, abbreviations, tuple(map(split_codes, joined)))
     except LabelError as error:
         raise LabelError(f"{path}: {error}") from None
 

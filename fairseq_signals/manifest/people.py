@@ -10,9 +10,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 # PTB-XL record 42 is `HR00042` in PhysioNet 2021, `00042_hr` and `00042_lr` (500, 100 Hz) in PTB-XL itself
-_PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)", re.ASCII)
-_PTB_XL_NUMBER = re.compile(r"ptb[-_ ]?xl/(?:.*/)?0*(\d+)", re.ASCII | re.IGNORECASE)
-#: Matches every name that one of these does, and few others; for Arrow.
+_PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)|(?i:ptb[-_ ]?xl)/(?:.*/)?0*(\d+)", re.ASCII)
+#: Matches every name that this one does, and few others; for Arrow.
 MAYBE_PTB_XL = r"HR\d{5}$|\d{5}_[hl]r$|(?i:ptb[-_ ]?xl/)"
 
 
@@ -36,11 +35,7 @@ def unknown_patients(patients: Collection[str]) -> tuple[int, str]:
 def acquisition(record: str) -> str:
     """One name for all published copies of a record, given its name in a manifest."""
     match = _PTB_XL.fullmatch(record)
-    number = (match[1] or match[2]) if match else None
-    if number is None:
-        match = _PTB_XL_NUMBER.fullmatch(record)
-        number = match[1] if match else None
-    return record if number is None else f"PTB-XL/{int(number)}"
+    return f"PTB-XL/{int(next(filter(None, match.groups())))}" if match else record
 
 
 class People:
@@ -54,12 +49,8 @@ class People:
         self._patient_of: dict[str, str] = {}  # a patient of each acquisition
         self._parent: dict[str, str] = {}  # of patients that are also known by another name
 
-    def link(self, record: str, patient: str) -> None:
-        """Note that a record (its name in a manifest) is of a patient (likewise)."""
-        self.link_acquisitions([(acquisition(record), patient)])
-
     def link_all(self, facts: Iterable[tuple[str, str]]) -> None:
-        """Note many (record, patient) facts."""
+        """Note many (record, patient) facts, by their names in a manifest."""
         self.link_acquisitions((acquisition(record), patient) for record, patient in facts)
 
     def link_acquisitions(self, facts: Iterable[tuple[str, str]]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from fairseq_signals.manifest.keyed_table import PATIENT, RECORD, KeyedTable, pl
 from fairseq_signals.manifest.labels import COLUMNS, LabelTable, split_codes
 from fairseq_signals.manifest.people import stands_in
 from fairseq_signals.manifest.recordings import Corpus
-from fairseq_signals.store.csv_table import TableRow
+from fairseq_signals.store.csv_table import TableRow, csv_lines
 
 #: Columns of a table of labels that are looked for where none is named.
 LABEL_COLUMNS = ("labels", "label")
@@ -99,14 +97,8 @@ def _link_patients(corpus: Corpus, patients: Mapping[str, tuple[str, str]]) -> N
 
 def format_labels(labels: LabelTable) -> str:
     """The text of a label table's file; see `labels.read_labels`."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for index, (name, abbreviation, codes) in enumerate(
-        zip(labels.names, labels.abbreviations, labels.codes)
-    ):
-        writer.writerow([index, name, abbreviation, "|".join(codes)])
-    return file.getvalue()
+    rows = zip(range(len(labels)), labels.names, labels.abbreviations, map("|".join, labels.codes))
+    return "".join(csv_lines([COLUMNS, *rows]))
 
 
 def require_likelihood(corpus: Corpus, least: float) -> str:

@@ -101,16 +101,14 @@ class Corpus:
     notes: list[str] = field(default_factory=list)
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def leave_out(self, drop: Callable[[CorpusRecord], str | None]) -> None:
-        """Remove the recordings for which `drop` gives a reason, and count them by it."""
-        kept = []
-        for recording in self.recordings:
-            reason = drop(recording)
-            if reason is None:
-                kept.append(recording)
-            else:
-                self.left_out[reason] += 1
+    def leave_out(self, drop: Callable[[CorpusRecord], bool], reason: str) -> int:
+        """Remove the recordings for which `drop` is true, and count them by reason; gives their number."""
+        kept = [recording for recording in self.recordings if not drop(recording)]
+        n_left_out = len(self.recordings) - len(kept)
+        if n_left_out:
+            self.left_out[reason] += n_left_out
         self.recordings = kept
+        return n_left_out
 
     def name_patients(self) -> None:
         """Name the patients anew, after facts were added to `people`."""

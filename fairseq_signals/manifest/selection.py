@@ -20,10 +20,8 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.people import MAYBE_PTB_XL, acquisition
-from fairseq_signals.manifest.where import FAULTS_COLUMN, Where
+from fairseq_signals.manifest.where import FAULTS_COLUMN, Column, Where
 from fairseq_signals.store.reading import FAULTS_FILE, RecordStore
-
-Column = Any  # pa.ChunkedArray; pyarrow ships no type information
 
 
 def read_metadata(store: Path, root: Path, columns: Iterable[str] = ()) -> pa.Table:

@@ -41,7 +41,7 @@ def split_by_attribute(corpus: Corpus, name: str) -> dict[str, str]:
         ManifestError: where a value is neither a split nor a fold of PTB-XL, or a patient is divided.
     """
     values = corpus.attributes[name]
-    corpus.leave_out(lambda r: None if values.get(r.record_id) else f"without the attribute {name}")
+    corpus.leave_out(lambda r: not values.get(r.record_id), f"without the attribute {name}")
     if not corpus.recordings:
         raise ManifestError(f"--split-by: no record that is left has the attribute {name}")
     found = {}

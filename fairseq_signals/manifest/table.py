@@ -16,15 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.manifest.authors_layout import (
-    Columns,
-    cmsc_columns,
-    identification_columns,
-    plain_columns,
-)
+from fairseq_signals.manifest.authors_layout import cmsc_items, file_items
 from fairseq_signals.manifest.people import patient_key
-
-COLUMNS = ("path", "n_samples", "record_id", "patient_id", "segment", "target")
 
 # layouts: ours, and the three of the authors' scripts
 STORE = "store"
@@ -37,24 +30,21 @@ _TEXT, _COUNT, _INDEX = r"[^\t\n]+", r"[1-9]\d{0,17}", r"\d{1,18}"
 _INDICES = rf"(?:{_INDEX}(?:,{_INDEX})*)"
 
 # per layout and column: (name, pattern, what a value must be)
+_FILE, _LENGTH = ("path", _TEXT, "a file name"), ("n_samples", _COUNT, "a positive integer")
 _FIELDS = {
     STORE: (
         ("path", r"[^\t\n]+#\d{1,18}:\d{1,18}", "`<shard>#<row>:<start>`"),
-        ("n_samples", _COUNT, "a positive integer"),
+        _LENGTH,
         ("record_id", _TEXT, "a name"),
         ("patient_id", _TEXT, "a name"),
         ("segment", _INDEX, "an integer from 0"),
         ("target", f"{_INDICES}?", "empty, or class indices joined with commas"),
     ),
-    MAT: (("path", _TEXT, "a file name"), ("n_samples", _COUNT, "a positive integer")),
-    MAT_IDENTIFICATION: (
-        ("path", _TEXT, "a file name"),
-        ("n_samples", _COUNT, "a positive integer"),
-        ("class", _INDEX, "an integer from 0"),
-    ),
+    MAT: (_FILE, _LENGTH),
+    MAT_IDENTIFICATION: (_FILE, _LENGTH, ("class", _INDEX, "an integer from 0")),
     MAT_CMSC: (
         ("stem", _TEXT, "a file name without its segment number"),
-        ("n_samples", _COUNT, "a positive integer"),
+        _LENGTH,
         ("lead", _INDEX, "an integer from 0"),
         ("segments", _INDICES, "segment numbers joined with commas"),
     ),
@@ -113,6 +103,11 @@ class Manifest:
         """The manifest line by line."""
         columns = (self.paths, self.n_samples.tolist(), self.record_ids, self.patient_ids)
         return map(Row, *columns, self.segments.tolist(), self.targets)
+
+    def counts(self) -> dict[str, int]:
+        """How many segments, records and patients are listed."""
+        names = {"records": self.record_ids, "patients": self.patient_ids}
+        return {"segments": len(self), **{what: len(set(column)) for what, column in names.items()}}
 
     def patient_of(self) -> dict[str, str]:
         """The patient of each record; in the authors' plain and CMSC formats, the record stands in."""
@@ -188,19 +183,16 @@ def read_manifest(path: str | os.PathLike[str], check_files: bool = True) -> Man
     layout, extension, body, first_line = _detect_layout(path, body)
     rows = _LINE[layout].findall(body)
     if len(rows) != (body.count("\n") + 1 if body else 0):
-        raise _malformed(path, layout, body, first_line)
-    paths, n_samples, records, patients, segments, targets = _columns(path, layout, rows, extension)
-    manifest = Manifest(
-        path,
-        root,
-        layout,
-        paths,
-        np.array(n_samples, np.int64),
-        records,
-        patients,
-        np.array(segments, np.int64),
-        targets,
-    )
+        lines = enumerate(body.split("\n"), start=first_line)
+        number, line = next((n, line) for n, line in lines if not _LINE[layout].fullmatch(line))
+        raise ManifestError(f"{path}:{number}: {_fault(layout, line)}. {_REBUILD}")
+    if layout == MAT_CMSC:
+        rows = list(cmsc_items(rows, extension))
+    elif layout != STORE:
+        rows = list(file_items(rows, group=path.stem.split("_")[0]))
+    paths, n_samples, records, patients, segments, targets = map(list, zip(*rows)) if rows else [[]] * 6
+    lengths, numbers = (np.array(list(map(int, column)), np.int64) for column in (n_samples, segments))
+    manifest = Manifest(path, root, layout, paths, lengths, records, patients, numbers, targets)
     if check_files:
         _require_files(manifest)
     return manifest
@@ -262,25 +254,6 @@ def _fault(layout: str, line: str) -> str:
         if not re.fullmatch(pattern, value):
             return f"{name} must be {must_be}, but is {value!r} instead"
     raise AssertionError(f"no fault in {line!r}")
-
-
-def _malformed(path: Path, layout: str, body: str, first_line: int) -> ManifestError:
-    for number, line in enumerate(body.split("\n"), start=first_line):
-        if not _LINE[layout].fullmatch(line):
-            return ManifestError(f"{path}:{number}: {_fault(layout, line)}. {_REBUILD}")
-    raise AssertionError("a manifest that does not fit its layout must have a line at fault")
-
-
-def _columns(path: Path, layout: str, rows: list[tuple[str, ...]], extension: str) -> Columns:
-    """The columns of `Row` from the fields of each line."""
-    if layout == MAT_CMSC:
-        return cmsc_columns(rows, extension)
-    if layout == MAT_IDENTIFICATION:
-        return identification_columns(rows, group=path.stem.split("_")[0])
-    if layout == MAT:
-        return plain_columns(rows)
-    paths, n_samples, records, patients, segments, targets = map(list, zip(*rows)) if rows else [[]] * 6
-    return paths, list(map(int, n_samples)), records, patients, list(map(int, segments)), targets
 
 
 def _require_files(manifest: Manifest) -> None:

@@ -9,33 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Union
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import did_you_mean
-from fairseq_signals.manifest.where_syntax import parse_where
-from fairseq_signals.manifest.where_tree import (
-    Compare,
-    Constant,
-    Contains,
-    Every,
-    Field,
-    IsMissing,
-    Node,
-    Not,
-    OneOf,
-    Some,
-    fault,
-)
+from fairseq_signals.manifest.where_syntax import Condition, Field, Node, fault, parse_where
 
 NUMBER, TEXT, LIST, ATTRIBUTE = "number", "text", "list", "attribute"
 FAULTS_COLUMN = "n_faults"  # not in the store's tables; see `metadata.read_metadata`
 
 Column = Any  # pa.ChunkedArray; pyarrow ships no type information
-Leaf = Union[Compare, OneOf, Contains, IsMissing]
 
 
 @dataclass(frozen=True)
@@ -79,6 +65,7 @@ _OPERATIONS = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
+_JOINS = {"and": pc.and_kleene, "or": pc.or_kleene}
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
 
@@ -99,13 +86,13 @@ class Where:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tree", parse_where(self.text))
-        for leaf in _leaves(self.tree):
-            _check(leaf)
+        for condition in _conditions(self.tree):
+            _check(condition)
 
     @property
     def columns(self) -> set[str]:
         """The columns of metadata that it needs."""
-        return {name for leaf in _leaves(self.tree) for name in FIELDS[leaf.field.name].columns}
+        return {name for of, *_ in _conditions(self.tree) for name in FIELDS[of.name].columns}
 
     def evaluate(self, table: pa.Table) -> Column:
         """True, false or, where a missing value leaves it open, null for each row of a table."""
@@ -118,14 +105,13 @@ class Where:
             ConfigError: where no record is of a source or has an attribute that is named.
         """
         remarks = []
-        for leaf in _leaves(self.tree):
-            name, texts = leaf.field.name, [v for v in _constants(leaf) if isinstance(v, str)]
-            if name == "source" and not isinstance(leaf, Contains):
-                _require_known(leaf.field, texts, _distinct(table["source"]))
-            elif name == "attributes":
-                _require_known(leaf.field, [str(leaf.field.key)], attribute_names(table))
-            elif name == "codes" and isinstance(leaf, Contains) and not _occurs(table["codes"], leaf.text):
-                remarks.append(f"note: --where asks for code {leaf.text!r}, which no record has")
+        for of, op, values in _conditions(self.tree):
+            if of.name == "source" and op != "contains":
+                _require_known(of, values, _distinct(table["source"]))
+            elif of.name == "attributes":
+                _require_known(of, [str(of.key)], attribute_names(table))
+            elif of.name == "codes" and op == "contains" and not _occurs(table["codes"], values[0]):
+                remarks.append(f"note: --where asks for code {values[0]!r}, which no record has")
         return remarks
 
 
@@ -139,41 +125,28 @@ def attribute_values(table: pa.Table, name: str) -> Column:
     return pc.map_lookup(table["attributes"], pa.scalar(name, pa.string()), "first")
 
 
-def _leaves(node: Node) -> Iterator[Leaf]:
-    if isinstance(node, (Every, Some)):
-        for part in node.parts:
-            yield from _leaves(part)
-    elif isinstance(node, Not):
-        yield from _leaves(node.part)
-    else:
+def _conditions(node: Node) -> Iterator[Condition]:
+    if isinstance(node, Condition):
         yield node
-
-
-def _constants(leaf: Leaf) -> tuple[Constant, ...]:
-    if isinstance(leaf, Compare):
-        return (leaf.value,)
-    if isinstance(leaf, OneOf):
-        return leaf.values
-    return (leaf.text,) if isinstance(leaf, Contains) else ()
+    else:
+        for part in node.parts:
+            yield from _conditions(part)
 
 
 def _evaluate(node: Node, table: pa.Table) -> Column:
-    if isinstance(node, Every):
-        return reduce(pc.and_kleene, (_evaluate(part, table) for part in node.parts))
-    if isinstance(node, Some):
-        return reduce(pc.or_kleene, (_evaluate(part, table) for part in node.parts))
-    if isinstance(node, Not):
-        return pc.invert(_evaluate(node.part, table))
+    if not isinstance(node, Condition):
+        parts = (_evaluate(part, table) for part in node.parts)
+        return pc.invert(next(parts)) if node.op == "not" else reduce(_JOINS[node.op], parts)
     kind = FIELDS[node.field.name]
-    as_number = kind.type == NUMBER or isinstance(next(iter(_constants(node)), None), float)
+    as_number = kind.type == NUMBER or isinstance(next(iter(node.values), None), float)
     values = _field_values(table, node.field, as_number)
-    if isinstance(node, IsMissing):
+    if node.op == "missing":
         return pc.is_null(values)
-    if isinstance(node, Contains):
-        return (_list_contains if kind.type == LIST else pc.match_substring)(values, node.text)
+    if node.op == "contains":
+        return (_list_contains if kind.type == LIST else pc.match_substring)(values, node.values[0])
     type_ = pa.float64() if as_number else pa.string()
-    if isinstance(node, Compare):
-        return _OPERATIONS[node.op](values, pa.scalar(node.value, type_))
+    if node.op in _OPERATIONS:
+        return _OPERATIONS[node.op](values, pa.scalar(node.values[0], type_))
     found = pc.is_in(values, value_set=pa.array(node.values, type_))
     return pc.if_else(pc.is_valid(values), found, pa.scalar(None, pa.bool_()))
 
@@ -194,7 +167,7 @@ def _field_values(table: pa.Table, of: Field, as_number: bool) -> Column:
     return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
 
 
-def _list_contains(lists: Column, item: str) -> Column:
+def _list_contains(lists: Column, item: object) -> Column:
     chunks = []
     for chunk in lists.chunks:
         rows = pc.list_parent_indices(chunk).filter(pc.equal(chunk.flatten(), item))
@@ -202,45 +175,40 @@ def _list_contains(lists: Column, item: str) -> Column:
     return pa.chunked_array(chunks, pa.bool_())
 
 
-def _occurs(lists: Column, item: str) -> bool:
+def _occurs(lists: Column, item: object) -> bool:
     return any(pc.any(pc.equal(chunk.flatten(), item)).as_py() for chunk in lists.chunks)
 
 
-def _check(leaf: Leaf) -> None:
+def _check(condition: Condition) -> None:
     """Whether a comparison makes sense for its field."""
-    of = leaf.field
+    of, op, values = condition
     kind = FIELDS.get(of.name)
     if kind is None:
         raise fault(of.at, f"there is no field {of.name} among {_and_near(of.name, tuple(FIELDS))}")
     if (kind.type == ATTRIBUTE) != (of.key is not None):
         how = "name one, as in attributes['name']" if of.key is None else f"write {of.name} without brackets"
         raise fault(of.at, f"{of.name} is {'a group of values' if of.key is None else 'one value'}; {how}")
-    constants = _constants(leaf)
-    if isinstance(leaf, Contains) and kind.type == NUMBER:
+    if op == "contains" and kind.type == NUMBER:
         raise fault(of.at, f"{of} is a number and contains nothing; compare it with == or <")
-    if isinstance(leaf, (Compare, OneOf)) and kind.type == LIST:
+    if op not in ("contains", "missing") and kind.type == LIST:
         raise fault(of.at, f"{of} is a list; write 'x' in {of}")
-    for value in constants:
-        _check_constant(of, kind, value)
-    if len({type(value) for value in constants}) > 1:
-        raise fault(of.at, f"{of} is compared with texts and numbers; write all as the one or the other")
-    if isinstance(leaf, Compare) and isinstance(leaf.value, str) and leaf.op not in ("==", "!="):
-        raise fault(of.at, f"{of} is compared with a text; that goes with ==, != and in")
-    if kind.values and (not isinstance(leaf, Contains) or kind.type == LIST):
-        _require_known(of, [v for v in constants if isinstance(v, str)], kind.values)
-
-
-def _check_constant(of: Field, kind: Kind, value: Constant) -> None:
-    if kind.type == NUMBER and isinstance(value, str):
-        raise fault(of.at, f"{of} is a number, but is compared with the text {value!r}")
-    if kind.type in (TEXT, LIST) and not isinstance(value, str):
-        raise fault(of.at, f"{of} is text, but is compared with a number; write '{value:.16g}'")
-
-
-def _require_known(of: Field, values: Iterable[str], known: tuple[str, ...]) -> None:
-    """Refuse values that a field cannot have: they are slips of the pen."""
     for value in values:
-        if value not in known:
+        if kind.type == NUMBER and isinstance(value, str):
+            raise fault(of.at, f"{of} is a number, but is compared with the text {value!r}")
+        if kind.type in (TEXT, LIST) and not isinstance(value, str):
+            raise fault(of.at, f"{of} is text, but is compared with a number; write '{value:.16g}'")
+    if len({type(value) for value in values}) > 1:
+        raise fault(of.at, f"{of} is compared with texts and numbers; write all as the one or the other")
+    if op.startswith(("<", ">")) and isinstance(values[0], str):
+        raise fault(of.at, f"{of} is compared with a text; that goes with ==, != and in")
+    if kind.values and (op != "contains" or kind.type == LIST):
+        _require_known(of, values, kind.values)
+
+
+def _require_known(of: Field, values: Iterable[float | str], known: tuple[str, ...]) -> None:
+    """Refuse texts that a field cannot have: they are slips of the pen."""
+    for value in values:
+        if isinstance(value, str) and value not in known:
             raise fault(of.at, f"{of.name} has no {value!r} among {_and_near(value, known)}")
 
 

@@ -10,22 +10,9 @@ import ast
 import math
 import re
 import warnings
-from typing import Union
+from typing import NamedTuple, Union
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.manifest.where_tree import (
-    Compare,
-    Constant,
-    Contains,
-    Every,
-    Field,
-    IsMissing,
-    Node,
-    Not,
-    OneOf,
-    Some,
-    fault,
-)
 
 MAX_LENGTH = 10_000  # characters
 MAX_DEPTH = 50  # of brackets, and of `not`
@@ -39,8 +26,49 @@ _ORDER = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">"
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _HINTS = {"=": "; write ==", "&": "; write and", "|": "; write or", "!": "; write not"}
 
+Constant = Union[float, str]
 
+
+class Field(NamedTuple):
+    """A field's name, where it stands (0-based), and the key in `name['key']`."""
+
+    name: str
+    at: int
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.key is None else f"{self.name}[{self.key!r}]"
+
+
+class Condition(NamedTuple):
+    """A field compared with constants.
+
+    Args:
+        field: what is compared.
+        op: == != < <= > >= ("field op value"), "in" ("field in (value, ...)"), "contains" ("'text' in field":
+            an item of a list, or a part of a text), or "missing" ("field is None").
+        values: one constant; of "in" one or more, of "missing" none.
+    """
+
+    field: Field
+    op: str
+    values: tuple[Constant, ...] = ()
+
+
+class Join(NamedTuple):
+    """Conditions joined with "and" or "or", or with "not" the contrary of a single one."""
+
+    op: str
+    parts: tuple[Node, ...]
+
+
+Node = Union[Condition, Join]
 _Operand = Union[Field, tuple[Constant, ...]]
+
+
+def fault(at: int, message: str) -> ConfigError:
+    """An error at a position of the expression."""
+    return ConfigError(f"--where, character {at + 1}: {message}")
 
 
 def parse_where(text: str) -> Node:
@@ -105,56 +133,53 @@ class _Reader:
 
     def condition(self, node: ast.expr, depth: int = 0) -> Node:
         if isinstance(node, ast.BoolOp):
-            join = Every if isinstance(node.op, ast.And) else Some
-            return join(tuple(self.condition(part, depth) for part in node.values))
+            op = "and" if isinstance(node.op, ast.And) else "or"
+            return Join(op, tuple(self.condition(part, depth) for part in node.values))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             if depth == MAX_DEPTH:
                 raise fault(self.at(node), f"not is nested more than {MAX_DEPTH} deep")
-            return Not(self.condition(node.operand, depth + 1))
+            return Join("not", (self.condition(node.operand, depth + 1),))
         if isinstance(node, ast.Compare):
             return self.comparison(node)
         raise fault(self.at(node), "expected a condition: a comparison with == != < <= > >= in or is")
 
     def comparison(self, node: ast.Compare) -> Node:
         op, left, right = node.ops[0], node.left, node.comparators[0]
-        if len(node.ops) == 1 and isinstance(op, (ast.Is, ast.IsNot)):
-            missing = self.is_missing(left, right)
-            return missing if isinstance(op, ast.Is) else Not(missing)
-        if len(node.ops) == 1 and isinstance(op, (ast.In, ast.NotIn)):
-            member = self.membership(left, right)
-            return member if isinstance(op, ast.In) else Not(member)
+        if len(node.ops) == 1 and isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)):
+            read = self.is_missing if isinstance(op, (ast.Is, ast.IsNot)) else self.membership
+            found = read(left, right)
+            return Join("not", (found,)) if isinstance(op, (ast.IsNot, ast.NotIn)) else found
         parts: list[Node] = []
         for op, right in zip(node.ops, node.comparators):  # 18 <= age < 65 is two conditions
             if type(op) not in _ORDER:
                 raise fault(self.after(left), "in and is stand alone; join conditions with and, or")
-            parts.append(
-                _compare(self.operand(left), _ORDER[type(op)], self.operand(right), self.after(left))
-            )
+            at = self.after(left)
+            parts.append(_compare(self.operand(left), _ORDER[type(op)], self.operand(right), at))
             left = right
-        return Every(tuple(parts)) if len(parts) > 1 else parts[0]
+        return Join("and", tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def is_missing(self, left: ast.expr, right: ast.expr) -> IsMissing:
+    def is_missing(self, left: ast.expr, right: ast.expr) -> Condition:
         field = self.operand(left)
         if not isinstance(field, Field):
             raise fault(self.after(left), "before is there must be a field")
         if not isinstance(right, ast.Constant) or right.value is not None:
             raise fault(self.at(right), "after is comes None or not None")
-        return IsMissing(field)
+        return Condition(field, "missing")
 
-    def membership(self, left: ast.expr, right: ast.expr) -> Node:
+    def membership(self, left: ast.expr, right: ast.expr) -> Condition:
         item, of, at = self.operand(left), self.operand(right), self.after(left)
         if isinstance(item, Field):
             in_parentheses = self.code[: self.at(right)].rstrip().endswith("(")  # ('a') is as good as ('a',)
             if isinstance(of, Field) or not (in_parentheses or isinstance(right, (ast.Tuple, ast.List))):
                 raise fault(at, f"after `{item} in` comes a list, such as ('a', 'b')")
-            return OneOf(item, of)
+            return Condition(item, "in", of)
         if not isinstance(of, Field):
             raise fault(at, "one side of in must be a field")
         if len(item) > 1:
             raise fault(at, f"before `in {of}` comes one text; join several such conditions with or")
         if not isinstance(item[0], str):
             raise fault(at, f"before `in {of}` comes a text in quotes, but here is the number {item[0]:.16g}")
-        return Contains(of, item[0])
+        return Condition(of, "contains", item)
 
     def operand(self, node: ast.expr) -> _Operand:
         """A field, or constants: in parentheses or brackets there may be several."""
@@ -175,9 +200,8 @@ class _Reader:
         at = self.at(node)
         source = self.code[at : (node.end_col_offset or 0) + self.indent]
         text = self.texts.get(at, "")
-        if isinstance(node, ast.Constant) and len(text) == len(
-            source
-        ):  # not so with a prefix, or of several texts in a row
+        # the lengths differ with a prefix, or of several texts in a row
+        if isinstance(node, ast.Constant) and len(text) == len(source):
             return text[1:-1]
         if _NUMBER.fullmatch(source.replace(" ", "")):
             value = float(source.replace(" ", ""))
@@ -188,7 +212,7 @@ class _Reader:
         raise fault(at, "write `is None` or `is not None`" if source == "None" else wanted)
 
 
-def _compare(left: _Operand, written: str, right: _Operand, at: int) -> Node:
+def _compare(left: _Operand, written: str, right: _Operand, at: int) -> Condition:
     symbol = written
     if not isinstance(left, Field):
         left, right, symbol = right, left, _MIRRORED[symbol]
@@ -196,4 +220,4 @@ def _compare(left: _Operand, written: str, right: _Operand, at: int) -> Node:
         raise fault(at, f"{written} compares a field with a constant")
     if len(right) > 1:
         raise fault(at, f"{written} takes one constant; with several write in")
-    return Compare(left, symbol, right[0])
+    return Condition(left, symbol, right)

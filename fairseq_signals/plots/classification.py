@@ -17,7 +17,7 @@ from fairseq_signals.metrics.calibration import (
 )
 from fairseq_signals.metrics.cinc2021 import weighted_confusion
 from fairseq_signals.metrics.classification import auprc_per_class, auroc_per_class, has_both_outcomes
-from fairseq_signals.plots.axes import COLORS, GREY, label, new_figure
+from fairseq_signals.plots.axes import COLORS, GREY, draw_matrix, label, new_figure
 
 COLUMNS = 5
 _ROC, _PR = COLORS[0], COLORS[1]
@@ -37,11 +37,10 @@ def draw_curves(
     if not shown:
         return None
     auroc, auprc = auroc_per_class(labels, probabilities), auprc_per_class(labels, probabilities)
-    columns = min(COLUMNS, len(shown))
     left_out = [name for c, name in enumerate(names) if c not in shown]
     note = f"\nwithout both outcomes: {', '.join(left_out)}" if left_out else ""
     summary = f"macro AUROC {auroc[shown].mean():.3f}, macro AUPRC {auprc[shown].mean():.3f}"
-    figure, panels = new_figure(-(-len(shown) // columns), columns, (2.3, 2.4), f"{title}\n{summary}{note}")
+    figure, panels = new_figure(len(shown), COLUMNS, (2.3, 2.4), f"{title}\n{summary}{note}")
     for axes, c in zip(panels, shown):
         _draw_class(axes, labels[:, c], probabilities[:, c])
         text = f"{names[c]}  ({int(labels[:, c].sum())} of {len(labels)})\n"
@@ -51,8 +50,6 @@ def draw_curves(
         axes.title.set_fontsize(7.5)
         axes.set_xticks([0, 0.5, 1])
         axes.set_yticks([0, 0.5, 1])
-    for axes in panels[len(shown) :]:
-        axes.remove()
     lines = panels[0].lines[:3]
     figure.legend(lines, [str(line.get_label()) for line in lines], loc="outside lower left", ncols=3,
                   fontsize=8, frameon=False)  # fmt: skip
@@ -63,7 +60,7 @@ def draw_calibration(
     labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str], title: str
 ) -> Figure:
     """What was predicted against what happened: all classes together, each class thin, and how often."""
-    figure, (curve, counts) = new_figure(1, 2, (4.6, 4.0), title)
+    figure, (curve, counts) = new_figure(2, 2, (4.6, 4.0), title)
     curve.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="perfect")
     for c in np.flatnonzero(labels.any(axis=0)):
         bins = calibration_bins(labels[:, c], probabilities[:, c])
@@ -102,7 +99,7 @@ def draw_confusion(
     if not predictions.any():
         title = f"{title}: nothing"
     side = max(3.6, 0.24 * len(names) + 1.2)
-    figure, panels = new_figure(1, 1 if weights is None else 2, (side + 0.6, side), title)
+    figure, panels = new_figure(1 if weights is None else 2, 2, (side + 0.6, side), title)
     rows = confusion.sum(axis=1, keepdims=True)
     share = np.divide(confusion, rows, out=np.full_like(confusion, np.nan), where=rows > 0)
     _draw_matrix(panels[0], share, names, "confusion, as share of the row", "Blues", 0.0, 1.0)
@@ -128,8 +125,7 @@ def _draw_class(axes: Axes, truth: np.ndarray, probability: np.ndarray) -> None:
 def _draw_matrix(
     axes: Axes, values: np.ndarray, names: Sequence[str], title: str, cmap: str, low: float, high: float
 ) -> None:
-    axes.grid(False)
-    image = axes.imshow(values, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    draw_matrix(axes, values, 0.8, cmap=cmap, vmin=low, vmax=high)
     label(axes, title, "predicted", "true")
     axes.set_xticks(range(len(names)), list(names), rotation=90, fontsize=7, parse_math=False)
     axes.set_yticks(range(len(names)), list(names), fontsize=7, parse_math=False)
@@ -138,5 +134,3 @@ def _draw_matrix(
         text = f"{value:.2f}".lstrip("0") if high <= 1 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=5,
                   color="white" if value > 0.6 * high else "0.15")  # fmt: skip
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, shrink=0.8)
-    bar.ax.tick_params(labelsize=7)

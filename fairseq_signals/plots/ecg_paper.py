@@ -7,12 +7,14 @@ and a printout at 100 % has the scales that it states: hence no library that fit
 from __future__ import annotations
 
 import math
-from typing import Any, Tuple
+from collections.abc import Sequence
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -35,6 +37,35 @@ def new_page(width_mm: float, height_mm: float) -> Tuple[Figure, Axes]:
     axes.set(xlim=(0, width_mm), ylim=(0, height_mm), aspect="equal")
     axes.axis("off")
     return figure, axes
+
+
+def draw_header(
+    axes: Axes,
+    left_mm: float,
+    top_mm: float,
+    right_mm: float,
+    caption: str,
+    note: str = "",
+    legend: Sequence[Tuple[Dict[str, Any], str]] = (),
+    fontsize: float = 8,
+    linespacing: Optional[float] = None,
+) -> None:
+    """Write the caption, below it the scales and a note, and on the right what the styles of lines mean."""
+    axes.text(left_mm, top_mm, caption, fontsize=11, va="top", parse_math=False)
+    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV{note}"
+    axes.text(left_mm, top_mm - 6, scales, fontsize=fontsize, va="top", color="0.3", linespacing=linespacing)
+    if legend:
+        axes.legend(
+            handles=[Line2D([], [], label=text, **style) for style, text in legend],
+            loc="upper right",
+            bbox_to_anchor=(right_mm, top_mm + 1),
+            bbox_transform=axes.transData,
+            ncols=len(legend),
+            frameon=False,
+            fontsize=fontsize,
+            borderpad=0,
+            borderaxespad=0,
+        )
 
 
 def up_to_grid(length_mm: float) -> int:

@@ -16,7 +16,7 @@ from fairseq_signals.metrics.verification import (
     rank_k_accuracy,
     split_pairs,
 )
-from fairseq_signals.plots.axes import COLORS, GREY, label, lead_set_name, new_figure
+from fairseq_signals.plots.axes import COLORS, GREY, draw_matrix, label, lead_set_name, new_figure
 
 MOST_RANKS = 20
 #: Rows and columns of the similarity matrix that are drawn; of more, evenly spaced ones are.
@@ -37,7 +37,7 @@ def draw_identification(
     Raises:
         ValueError: no probe's patient is in the gallery, or nobody else is.
     """
-    figure, (ranks, roc, matrix, histogram) = new_figure(2, 2, (4.6, 3.9), title)
+    figure, (ranks, roc, matrix, histogram) = new_figure(4, 2, (4.6, 3.9), title)
     names = [lead_set_name(name) for name in similarity]
     rates = {}
     for i, (name, values) in enumerate(zip(names, similarity.values())):
@@ -50,7 +50,13 @@ def draw_identification(
     label(ranks, f"rank-k accuracy ({len(probe_ids)} probes, {n_patients} patients enrolled)", "k",
           "share of probes whose patient is among the first k", ylim=(0, 1.02))  # fmt: skip
     ranks.legend(fontsize=7.5, loc="lower right", frameon=False)
-    _finish_roc(roc, len(impostor))
+    lowest = 1 / max(len(impostor), 10)
+    x = np.geomspace(lowest, 1, 200)
+    roc.plot(x, 1 - x, color=GREY, linewidth=0.9, linestyle="--", label="both errors equal")
+    roc.set_xscale("log")
+    label(roc, "same patient or not: ROC", "false-match rate", "true-match rate",
+          xlim=(lowest, 1), ylim=(0, 1.02))  # fmt: skip
+    roc.legend(fontsize=7.5, loc="lower right", frameon=False)
     first = next(iter(similarity))
     _draw_matrix(matrix, similarity[first], gallery_ids, probe_ids, names[0])
     _draw_histogram(
@@ -74,30 +80,17 @@ def _draw_roc(axes: Axes, rates: ErrorRates, name: str, color: str) -> None:
     axes.plot([eer], [1 - eer], "o", color=color, markersize=5, markeredgecolor="white")
 
 
-def _finish_roc(axes: Axes, n_impostor: int) -> None:
-    lowest = 1 / max(n_impostor, 10)
-    x = np.geomspace(lowest, 1, 200)
-    axes.plot(x, 1 - x, color=GREY, linewidth=0.9, linestyle="--", label="both errors equal")
-    axes.set_xscale("log")
-    label(axes, "same patient or not: ROC", "false-match rate", "true-match rate",
-          xlim=(lowest, 1), ylim=(0, 1.02))  # fmt: skip
-    axes.legend(fontsize=7.5, loc="lower right", frameon=False)
-
-
 def _draw_matrix(
     axes: Axes, similarity: np.ndarray, gallery_ids: np.ndarray, probe_ids: np.ndarray, name: str
 ) -> None:
     """Rows and columns in the order of the patients, so that genuine pairs are on the diagonal."""
     rows, columns = np.argsort(probe_ids, kind="stable"), np.argsort(gallery_ids, kind="stable")
     rows, columns = (order[:: -(-len(order) // MOST_ROWS)] for order in (rows, columns))
-    axes.grid(False)
     low, high = float(similarity.min()), float(similarity.max())
-    image = axes.imshow(similarity[np.ix_(rows, columns)], cmap="viridis", aspect="auto", vmin=low, vmax=high,
-                        interpolation="nearest")  # fmt: skip
+    shown = similarity[np.ix_(rows, columns)]
+    draw_matrix(axes, shown, cmap="viridis", aspect="auto", vmin=low, vmax=high)
     part = "" if len(rows) == len(probe_ids) and len(columns) == len(gallery_ids) else ", evenly spaced part"
     label(axes, f"similarity, {name} (by patient{part})", "gallery entry", "probe")
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
-    bar.ax.tick_params(labelsize=7)
 
 
 def _draw_histogram(

@@ -8,12 +8,11 @@ Leads that a model was not given are grey, and those that the recording does not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from fairseq_signals.ecg.leads import LEADS
@@ -24,6 +23,7 @@ from fairseq_signals.plots.ecg_paper import (
     SPEED_MM_S,
     draw_calibration,
     draw_grid,
+    draw_header,
     draw_lead,
     new_page,
     room,
@@ -38,6 +38,7 @@ _LEAST_UP, _LEAST_DOWN, _MOST = 15, 10, 30
 _TRACE: Dict[str, Any] = {"color": "black", "linewidth": 0.65, "zorder": 3}
 _NOT_GIVEN: Dict[str, Any] = {"color": "#8f9aa5", "linewidth": 0.65, "zorder": 3}
 _ABSENT: Dict[str, Any] = {"color": "#8f9aa5", "linewidth": 0.8, "linestyle": (0, (4, 4)), "zorder": 3}
+MEDIAN_NOTE = "   each lead about its median"
 SHORT_NOTE = "   columns that it does not fill show its last 2.5 s"
 GIVEN_TEXT, NOT_GIVEN_TEXT, ABSENT_TEXT = "given to the model", "not given", "not recorded"
 
@@ -65,26 +66,32 @@ def draw_record(
     """
     page = centred(signal_mv[:, : round(PAGE_S * fs)])
     rhythm = RHYTHM if RHYTHM in present else min(present)
-    rooms = _rooms(page, fs, present, rhythm)
+    n = page.shape[1]
+    # of each row the lead, its place in seconds, how long it is, and the samples that it shows
+    rows = [[(lead, k * COLUMN_S, COLUMN_S, _span(k, fs, n)) for k, lead in enumerate(row)] for row in ROWS]
+    rows.append([(rhythm, 0.0, PAGE_S, slice(n))])
+    rooms = []
+    for row in rows:
+        shown = [page[lead, samples] for lead, _, _, samples in row if lead in present]
+        joined = np.concatenate([np.zeros(1), *shown])
+        rooms.append(room(joined * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST))
     width = _PULSE_AREA + round(PAGE_S * SPEED_MM_S) + LARGE_MM
     height = sum(up + down for up, down in rooms) + 2 * LARGE_MM
     figure, axes = new_page(width + 2 * _MARGIN, height + 2 * _MARGIN + _HEADER)
     top = height + _MARGIN
-    n = page.shape[1]
     note = SHORT_NOTE if n < round(PAGE_S * fs) else ""
-    _draw_header(axes, caption, note, top + _HEADER, width + _MARGIN, present, given)
+    legend = [] if given is None else [(_TRACE, GIVEN_TEXT), (_NOT_GIVEN, NOT_GIVEN_TEXT)]
+    if len(present) < len(LEADS):
+        legend.append((_ABSENT, ABSENT_TEXT))
+    draw_header(axes, _MARGIN, top + _HEADER, width + _MARGIN, caption, f"{MEDIAN_NOTE}{note}", legend)
     sheet = draw_grid(axes, _MARGIN, _MARGIN, width, height)
     left, top = _MARGIN + _PULSE_AREA, top - LARGE_MM
-    for i, (up, down) in enumerate(rooms):
+    for row, (up, down) in zip(rows, rooms):
         zero = top - up
         draw_calibration(axes, _MARGIN + LARGE_MM / 2, zero, **_TRACE)
-        if i < len(ROWS):
-            for column, lead in enumerate(ROWS[i]):
-                x = left + column * COLUMN_S * SPEED_MM_S
-                start, stop = _span(column, fs, n)
-                _draw_cell(axes, sheet, x, zero, lead, page[lead, start:stop], fs, present, given, COLUMN_S)
-        else:
-            _draw_cell(axes, sheet, left, zero, rhythm, page[rhythm], fs, present, given, PAGE_S)
+        for lead, begin_s, seconds, samples in row:
+            x = left + begin_s * SPEED_MM_S
+            _draw_cell(axes, sheet, x, zero, lead, page[lead, samples], fs, present, given, seconds)
         top -= up + down
     return figure
 
@@ -127,52 +134,7 @@ def _draw_cell(
         )  # fmt: skip
 
 
-def _draw_header(
-    axes: Axes,
-    caption: str,
-    note: str,
-    top: float,
-    right: float,
-    present: Sequence[int],
-    given: Optional[Sequence[int]],
-) -> None:
-    axes.text(_MARGIN, top, caption, fontsize=11, va="top", parse_math=False)
-    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median{note}"
-    axes.text(_MARGIN, top - 6, scales, fontsize=8, va="top", color="0.3")
-    entries = []
-    if given is not None:
-        entries += [(_TRACE, GIVEN_TEXT), (_NOT_GIVEN, NOT_GIVEN_TEXT)]
-    if len(present) < len(LEADS):
-        entries.append((_ABSENT, ABSENT_TEXT))
-    if entries:
-        axes.legend(
-            handles=[Line2D([], [], label=text, **style) for style, text in entries],
-            loc="upper right",
-            bbox_to_anchor=(right, top + 1),
-            bbox_transform=axes.transData,
-            ncols=len(entries),
-            frameon=False,
-            fontsize=8,
-            borderpad=0,
-            borderaxespad=0,
-        )
-
-
-def _span(column: int, fs: float, n: int) -> Tuple[int, int]:
+def _span(column: int, fs: float, n: int) -> slice:
     """The samples of a recording of n that a column shows."""
     start, stop = round(column * COLUMN_S * fs), round((column + 1) * COLUMN_S * fs)
-    return (start, stop) if stop <= n else (max(0, n - (stop - start)), n)
-
-
-def _rooms(page: np.ndarray, fs: float, present: Sequence[int], rhythm: int) -> List[Tuple[int, int]]:
-    """Room of each row and of the rhythm strip."""
-    rooms = []
-    for row in ROWS:
-        shown = [
-            page[lead, slice(*_span(column, fs, page.shape[1]))]
-            for column, lead in enumerate(row)
-            if lead in present
-        ]
-        joined = np.concatenate([np.zeros(1), *shown])
-        rooms.append(room(joined * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST))
-    return [*rooms, room(page[rhythm] * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST)]
+    return slice(start, stop) if stop <= n else slice(max(0, n - (stop - start)), n)

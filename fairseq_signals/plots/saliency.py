@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Dict, Optional
+from typing import Optional
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,12 +16,13 @@ from fairseq_signals.plots.ecg_paper import (
     LARGE_MM,
     SPEED_MM_S,
     draw_grid,
+    draw_header,
     draw_lead,
     new_page,
     room,
     up_to_grid,
 )
-from fairseq_signals.plots.record import centred, style_of
+from fairseq_signals.plots.record import MEDIAN_NOTE, centred, style_of
 
 PAGE_S = 10.0
 #: Saliency above this quantile has the darkest colour, so that one sample does not fade all others.
@@ -56,7 +57,8 @@ def draw_saliency(
         explained: a second line, on what the colours are.
     """
     n = min(signal_mv.shape[1], round(PAGE_S * fs))
-    page, heat = centred(signal_mv[:, :n]), np.where(_rows(given), gradient, 0.0)[:, :n]
+    page, heat = centred(signal_mv[:, :n]), np.zeros_like(gradient[:, :n])
+    heat[list(given)] = gradient[list(given), :n]
     total = signal_mv.shape[1] / fs
     part = f"   the first {PAGE_S:g} s of {total:g} s, of which the model saw all" if total > PAGE_S else ""
     rooms = [room(page[lead] * GAIN_MM_MV, _LEAST_UP, _LEAST_DOWN, _MOST) for lead in range(len(LEADS))]
@@ -65,10 +67,8 @@ def draw_saliency(
     height = sum(up + down for up, down in rooms) + _ATTENTION + 3 * LARGE_MM
     figure, axes = new_page(width + 2 * _MARGIN, height + 2 * _MARGIN + _HEADER)
     top = height + _MARGIN
-    axes.text(_MARGIN, top + _HEADER, caption, fontsize=11, va="top", parse_math=False)
-    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV   each lead about its median{part}"
-    small: Dict[str, Any] = {"fontsize": 7.5, "va": "top", "color": "0.3", "linespacing": 1.4}
-    axes.text(_MARGIN, top + _HEADER - 6, f"{scales}\n{explained or ''}", **small)
+    note = f"{MEDIAN_NOTE}{part}\n{explained or ''}"
+    draw_header(axes, _MARGIN, top + _HEADER, width, caption, note, fontsize=7.5, linespacing=1.4)
     sheet = draw_grid(axes, _MARGIN, _MARGIN, width, height)
     left, y = _MARGIN + _NAMES, top - LARGE_MM
     right = left + seconds * SPEED_MM_S
@@ -82,9 +82,9 @@ def draw_saliency(
         else:
             axes.plot([left, right], [zero, zero], **style)
         if lead in given:
-            _draw_heat(
-                axes, heat[lead] / scale, (left, right, zero - down, zero + up), f"gradient-{LEADS[lead]}"
-            )
+            image = axes.imshow((heat[lead] / scale)[None], extent=(left, right, zero - down, zero + up),
+                                cmap=HEAT, vmin=0, vmax=1, interpolation="nearest", zorder=1.5)  # fmt: skip
+            image.set_gid(f"gradient-{LEADS[lead]}")
         axes.text(
             _MARGIN + 1.5, zero + 1, LEADS[lead], fontsize=9, weight="bold", color=style["color"], zorder=4
         )
@@ -110,13 +110,6 @@ def smoothed(values: np.ndarray, fs: float, seconds: float = 0.05) -> np.ndarray
     return (total[..., high] - total[..., low]) / (high - low)
 
 
-def _draw_heat(axes: Axes, heat: np.ndarray, extent: tuple, name: str) -> None:
-    image = axes.imshow(
-        heat[None], extent=extent, cmap=HEAT, vmin=0, vmax=1, interpolation="nearest", zorder=1.5
-    )
-    image.set_gid(name)
-
-
 def _draw_attention(axes: Axes, attention: np.ndarray, fs: float, left: float, bottom: float) -> None:
     """The attention as a filled curve, its largest value as high as the strip."""
     x = left + np.arange(len(attention)) / fs * SPEED_MM_S
@@ -125,8 +118,3 @@ def _draw_attention(axes: Axes, attention: np.ndarray, fs: float, left: float, b
     area.set_gid("attention")
     area.set_zorder(2)
     axes.text(_MARGIN + 1.5, bottom + 1, "atten-\ntion", fontsize=8, weight="bold", color="#2f4a73", zorder=4)
-
-
-def _rows(leads: Sequence[int]) -> np.ndarray:
-    """(12, 1) bool, True for these leads."""
-    return np.isin(np.arange(len(LEADS)), list(leads))[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Dict, List, Tuple
+from typing import List, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,12 +43,9 @@ def draw_training(history: History, title: str) -> Figure:
     shown = [(name, pattern) for name, pattern in PANELS if any(_matching(history, pattern))]
     if not shown:
         raise ValueError("the log has neither losses nor scores")
-    columns = min(COLUMNS, len(shown))
-    figure, panels = new_figure(-(-len(shown) // columns), columns, (3.9, 2.9), title)
+    figure, panels = new_figure(len(shown), COLUMNS, (3.9, 2.9), title)
     for axes, (name, pattern) in zip(panels, shown):
         _draw_panel(axes, history, name, pattern)
-    for axes in panels[len(shown) :]:
-        axes.remove()
     return figure
 
 
@@ -72,8 +69,9 @@ def _draw_panel(axes: Axes, history: History, title: str, pattern: str) -> None:
             if not kept.any():
                 continue
             text = name if who == "train" else f"{name} ({who})"
-            style = _style(who == "train", int(kept.sum()), COLORS[i % len(COLORS)])
-            axes.plot(np.asarray(updates)[kept], y[kept], label=text, **style)
+            axes.plot(np.asarray(updates)[kept], y[kept], "-" if who == "train" else ":", label=text,
+                      color=COLORS[i % len(COLORS)], linewidth=1.2, markersize=3,
+                      marker="o" if kept.sum() < 40 else "")  # fmt: skip
             drawn.append(y[kept])
     all_values = np.concatenate(drawn)
     if all_values.min() > 0 and all_values.max() > LOG_FROM * all_values.min():
@@ -82,9 +80,3 @@ def _draw_panel(axes: Axes, history: History, title: str, pattern: str) -> None:
     legend = axes.legend(fontsize=7, edgecolor="none", framealpha=0.75)
     for entry in legend.get_texts():
         entry.set_parse_math(False)
-
-
-def _style(training: bool, n_points: int, color: str) -> Dict[str, Any]:
-    marker = "o" if n_points < 40 else ""
-    return {"color": color, "linewidth": 1.2, "linestyle": "-" if training else ":", "marker": marker,
-            "markersize": 3}  # fmt: skip

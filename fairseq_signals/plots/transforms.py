@@ -9,7 +9,6 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.plots.ecg_paper import (
@@ -19,6 +18,7 @@ from fairseq_signals.plots.ecg_paper import (
     SPEED_MM_S,
     draw_calibration,
     draw_grid,
+    draw_header,
     draw_lead,
     new_page,
     room,
@@ -125,7 +125,8 @@ def draw_transforms(
     layout = lay_out(signal_mv, fs, leads, panels)
     width, height = layout.page
     figure, axes = new_page(width, height)
-    _draw_header(axes, caption, _MARGIN, height - _MARGIN, width - _MARGIN)
+    legend = [(_ORIGINAL, "original"), (_CHANGED, "transformed")]
+    draw_header(axes, _MARGIN, height - _MARGIN, width - _MARGIN, caption, legend=legend, fontsize=9)
     top = height - _MARGIN - _HEADER
     for row, rooms in zip(layout.rows, layout.rooms):
         for column, panel in enumerate(row):
@@ -133,24 +134,6 @@ def draw_transforms(
             _draw_panel(axes, panel, signal_mv, fs, leads, rooms, left, top, layout.width)
         top -= _TITLE + paper_height(rooms) + _GAP
     return figure
-
-
-def _draw_header(axes: Axes, caption: str, left: float, top: float, right: float) -> None:
-    axes.text(left, top, caption, fontsize=11, va="top", parse_math=False)
-    scales = f"{SPEED_MM_S:g} mm/s   {GAIN_MM_MV:g} mm/mV"
-    axes.text(left, top - 6, scales, fontsize=9, va="top", color="0.3")
-    handles = [Line2D([], [], label="original", **_ORIGINAL), Line2D([], [], label="transformed", **_CHANGED)]
-    axes.legend(
-        handles=handles,
-        loc="upper right",
-        bbox_to_anchor=(right, top + 1),
-        bbox_transform=axes.transData,
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-        borderpad=0,
-        borderaxespad=0,
-    )
 
 
 def _draw_panel(

@@ -119,14 +119,3 @@ def require_results(path: Path, run: Run) -> SavedEvaluation:
             f"save its own: `fairseq-signals evaluate {run.checkpoint} --manifest DIR --save FILE.npz`"
         )
     return saved
-
-
-def measure(
-    run: Run, manifests: Path, lead_sets: dict[str, tuple[int, ...]], split: str, batch_size: int, device: str
-) -> SavedEvaluation:
-    """The results of `evaluate` with what else it has by default."""
-    from fairseq_signals.evaluation.evaluate import evaluate
-
-    assert run.checkpoint is not None
-    outcome = evaluate(run.checkpoint, manifests, lead_sets, split, batch_size=batch_size, device=device)
-    return SavedEvaluation.of(outcome, run.name)

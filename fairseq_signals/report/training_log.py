@@ -86,7 +86,10 @@ def read_training_log(path: Path) -> dict[str, Series]:
                 "from a checkpoint); name the log or the folder of one"
             )
         read.append(file)
-        merge(series, found)
+        for who, later in found.items():
+            for i, (update, epoch) in enumerate(zip(later.updates, later.epochs)):
+                values = {name: column[i] for name, column in later.values.items()}
+                series.setdefault(who, Series()).add(update, epoch, values)
     if not series:
         where = f"{path} (of {len(files)} .log files in it)" if path.is_dir() else str(path)
         raise ConfigError(
@@ -96,26 +99,21 @@ def read_training_log(path: Path) -> dict[str, Series]:
     return series
 
 
-def merge(series: dict[str, Series], later: dict[str, Series]) -> None:
-    """Add the series of a log to those of earlier ones."""
-    for who, found in later.items():
-        for i, (update, epoch) in enumerate(zip(found.updates, found.epochs)):
-            values = {name: column[i] for name, column in found.values.items()}
-            series.setdefault(who, Series()).add(update, epoch, values)
-
-
 def add_lines(series: dict[str, Series], lines: Iterable[str]) -> bool:
     """Add what is in the lines of a log to the series; whether its run goes on from a checkpoint."""
     goes_on = False
     for line in lines:
         goes_on = goes_on or _GOES_ON.search(line) is not None
         match = _LINE.match(line.rstrip())
-        entry = match and parse_entry(match["text"], match["hydra"] or match["plain"])
-        if match and entry:
+        if match is None:
+            continue
+        who = match["hydra"] or match["plain"]
+        entry = parse_entry(match["text"], who)
+        if entry:
             epoch, values = entry
             update = values.pop("num_updates", None)
             if update is not None and math.isfinite(update):
-                series.setdefault(match["hydra"] or match["plain"], Series()).add(int(update), epoch, values)
+                series.setdefault(who, Series()).add(int(update), epoch, values)
     return goes_on
 
 
@@ -134,14 +132,10 @@ def parse_entry(text: str, tag: str) -> tuple[int, dict[str, float]] | None:
             return None
         return epoch, _numbers((name[len(tag) + 1 :] if name.startswith(f"{tag}_") else name, value)
                                for name, value in found.items() if name != "update")  # fmt: skip
-    match = _INNER.match(text)
-    if match:
-        pairs = (part.partition("=")[::2] for part in match[2].split(", "))
-        return int(match[1]), _numbers(pairs)
-    match = _EPOCH.match(text)
-    if match:
-        pairs = (part.partition(" ")[::2] for part in match[2].split(" | "))
-        return int(match[1]), _numbers(pairs)
+    for pattern, between, within in ((_INNER, ", ", "="), (_EPOCH, " | ", " ")):
+        match = pattern.match(text)
+        if match:
+            return int(match[1]), _numbers(p.partition(within)[::2] for p in match[2].split(between))
     return None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple, TextIO, TypeVar
+from typing import Any, Callable, NamedTuple, TextIO, TypeVar
 
 from fairseq_signals.errors import FairseqSignalsError, StoreError
 
@@ -129,6 +130,17 @@ def read_lines(
         raise error(f"{path}: there is no such table. Check its name and folder.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
         raise error(f"{path}: the table cannot be read ({e}); it must be CSV in UTF-8. {step}") from e
+
+
+def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Each row as a line of CSV."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        writer.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
 
 
 def _open(path: Path) -> TextIO:

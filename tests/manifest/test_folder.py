@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.manifest.folder import count_rows, read_set, split_of, write_set
+from fairseq_signals.manifest.folder import read_set, split_of, write_set
 from fairseq_signals.manifest.table import Row
 
 ROW = Row("shard-00000.arrow#0:0", 50, "a/r", "a/p", 0, "")
@@ -75,6 +75,8 @@ def test_gallery_and_probe_are_of_one_split():
     assert [split_of(name) for name in names] == ["train", "valid", "test", "test"]
 
 
-def test_segments_records_and_patients_are_counted():
+def test_segments_records_and_patients_are_counted(tmp_path):
     rows = [ROW, ROW._replace(segment=1), ROW._replace(record_id="a/s"), ROW._replace(patient_id="a/q")]
-    assert count_rows(rows) == {"segments": 4, "records": 2, "patients": 2}
+    write_set(tmp_path, "pretrain", Path("/data"), {"train": rows}, {}, {})
+    counts = read_set(tmp_path).manifests["train"].counts()
+    assert counts == {"segments": 4, "records": 2, "patients": 2}
