@@ -1,9 +1,8 @@
 """Fixtures that several test modules share."""
 
-import importlib.util
+import importlib
 import os
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -74,15 +73,7 @@ def registered_names(dataclass_registries: dict):
 @pytest.fixture(scope="session")
 def lookalike():
     """`lookalike(name)`: tests/preprocess/lookalikes/NAME.py, which makes small files of a format."""
-
-    def load(name: str) -> ModuleType:
-        path = ROOT / "tests" / "preprocess" / "lookalikes" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(f"lookalike_{name}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    return lambda name: importlib.import_module(f"tests.preprocess.lookalikes.{name}")
 
 
 @pytest.fixture(scope="session")

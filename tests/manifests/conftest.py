@@ -1,11 +1,13 @@
 """A small record store, and the scripts in `manifests/` as functions."""
 
-import runpy
+import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.store.shards import StoreRow, write_shard
 
 FS = 10.0  # Hz; a 5 s segment is 50 samples
@@ -34,27 +36,18 @@ def make_store(tmp_path: Path):
     return make
 
 
-@pytest.fixture(scope="session")
-def script_of(repo_dir: Path):
-    """`script_of(name)`: the `main` of `manifests/<name>.py`."""
-    mains: dict = {}
-
-    def load(name: str):
-        if name not in mains:
-            mains[name] = runpy.run_path(str(repo_dir / "manifests" / f"{name}.py"), run_name="script")[
-                "main"
-            ]
-        return mains[name]
-
-    return load
-
-
 @pytest.fixture
-def run(script_of, capsys):
-    """`run(name, *arguments)`: exit code, standard output and standard error of a script."""
+def run(capsys, tmp_path):
+    """`run(name, *arguments)`: exit code, standard output and standard error of a script.
+
+    What it makes goes to `tmp_path / "m"` where the arguments do not say `--dest`.
+    """
 
     def call(name: str, *arguments: object) -> tuple:
-        code = script_of(name)([str(argument) for argument in arguments])
+        if name != "check" and "--dest" not in arguments:
+            arguments = (*arguments, "--dest", tmp_path / "m")
+        main = importlib.import_module(f"manifests.{name}").main
+        code = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -71,3 +64,33 @@ def succeed(run):
         return out
 
     return call
+
+
+@pytest.fixture
+def fails(run):
+    """Like `run`, of a script that must fail: its standard error."""
+
+    def call(name: str, *arguments: object) -> str:
+        code, _, err = run(name, *arguments)
+        assert code == 1
+        return err
+
+    return call
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """`read(folder="m")`: the manifests of a folder by name."""
+    return lambda folder="m": {path.stem: read_manifest(path) for path in (tmp_path / folder).glob("*.tsv")}
+
+
+@pytest.fixture
+def rows(read):
+    """`rows(folder="m")`: the rows of all manifests of a folder."""
+    return lambda folder="m": [row for manifest in read(folder).values() for row in manifest.rows()]
+
+
+@pytest.fixture
+def manifest_json(tmp_path: Path):
+    """`manifest_json(folder="m")`: its `manifest.json`, read."""
+    return lambda folder="m": json.loads((tmp_path / folder / "manifest.json").read_text())

@@ -31,6 +31,20 @@ def test_what_the_scripts_make_has_no_violations(sets, succeed):
     assert "train.tsv                 96 segments        48 records        24 patients" in out
 
 
+@pytest.fixture
+def violates(run):
+    """`violates(*arguments, message)`: what `check` prints, which has the message as a violation."""
+
+    def call(*arguments):
+        *arguments, message = arguments
+        code, out, _ = run("check", *arguments)
+        assert code == 1
+        assert any(message in line for line in out.splitlines() if line.startswith("VIOLATION")), out
+        return out
+
+    return call
+
+
 def _edit(path, change):
     """Rewrite a manifest with `change(rows)`."""
     manifest = read_manifest(path, check_files=False)
@@ -38,50 +52,50 @@ def _edit(path, change):
     path.write_text("".join(format_manifest(manifest.root, change(rows) or rows)))
 
 
-def _other_patient_of(sets, name):
-    return next(iter(read_manifest(sets / name).rows()))
+def _first_row(path):
+    return next(iter(read_manifest(path).rows()))
 
 
-def test_a_record_in_two_splits_is_found(sets, run):
-    row = _other_patient_of(sets, "dx/train.tsv")
+def test_a_record_in_two_splits_is_found(sets, violates):
+    row = _first_row(sets / "dx" / "train.tsv")
     _edit(sets / "dx" / "test.tsv", lambda rows: rows.append(row))
-    _violates(run, sets / "dx", "1 records of 1 patients are in both test and train; 1 are the same records")
+    violates(sets / "dx", "1 records of 1 patients are in both test and train; 1 are the same records")
 
 
-def test_another_record_of_a_patient_in_two_splits_is_found(sets, run):
+def test_another_record_of_a_patient_in_two_splits_is_found(sets, violates):
     """Each record is in one split; the patient is in two."""
-    row = _other_patient_of(sets, "dx/train.tsv")
+    row = _first_row(sets / "dx" / "train.tsv")
     _edit(sets / "dx" / "train.tsv", lambda rows: [r for r in rows if r.record_id != row.record_id])
     _edit(sets / "dx" / "test.tsv", lambda rows: rows.append(row))
-    _violates(run, sets / "dx", "of 1 patients are in both test and train; 0 are the same records")
+    violates(sets / "dx", "of 1 patients are in both test and train; 0 are the same records")
 
 
-def test_a_patient_hidden_under_a_wrong_name_is_found_through_the_store(sets, run):
-    row = _other_patient_of(sets, "dx/train.tsv")
+def test_a_patient_hidden_under_a_wrong_name_is_found_through_the_store(sets, violates):
+    row = _first_row(sets / "dx" / "train.tsv")
     hidden = row._replace(patient_id="a/somebody")
     _edit(sets / "dx" / "train.tsv", lambda rows: [r for r in rows if r.record_id != row.record_id])
     _edit(sets / "dx" / "test.tsv", lambda rows: rows.append(hidden))
-    _violates(run, sets / "dx", "of 1 patients are in both test and train")
+    violates(sets / "dx", "of 1 patients are in both test and train")
 
 
 @pytest.mark.parametrize(
     "held_out", ["dx/valid.tsv", "dx/test.tsv", "id/valid_gallery.tsv", "id/test_probe.tsv"]
 )
-def test_pre_training_on_what_is_held_out_is_found(sets, run, held_out):
-    row = _other_patient_of(sets, held_out)._replace(target="")
+def test_pre_training_on_what_is_held_out_is_found(sets, held_out, succeed, violates):
+    row = _first_row(sets / held_out)._replace(target="")
     _edit(sets / "pre" / "train.tsv", lambda rows: rows.append(row))
     folder, name = held_out.split("/")
     split = name.split("_")[0].replace(".tsv", "")
-    out = _violates(run, sets / "pre", sets / folder, f"what {sets / folder} holds out for {split}")
+    out = violates(sets / "pre", sets / folder, f"what {sets / folder} holds out for {split}")
     assert out.count("VIOLATION") == 1
     assert row.record_id in out
-    assert run("check", sets / "pre")[0] == 0  # by itself the folder is sound
+    succeed("check", sets / "pre")  # by itself the folder is sound
 
 
-def test_a_test_class_among_the_training_classes_is_found(sets, run):
-    row = _other_patient_of(sets, "id/test_probe.tsv")
+def test_a_test_class_among_the_training_classes_is_found(sets, violates):
+    row = _first_row(sets / "id" / "test_probe.tsv")
     _edit(sets / "id" / "train.tsv", lambda rows: rows.append(row._replace(target="21")))
-    out = _violates(run, sets / "id", "are in both test and train")
+    out = violates(sets / "id", "are in both test and train")
     assert "classes must be" not in out
 
 
@@ -101,21 +115,21 @@ def test_faults_of_gallery_and_probe_are_found(sets, run):
     assert "paths do not exist in the store (such as x#0:0)" in out
 
 
-def test_a_probe_of_the_gallery_record_is_found_unless_it_is_meant(sets, run):
-    gallery = _other_patient_of(sets, "id/test_gallery.tsv")
+def test_a_probe_of_the_gallery_record_is_found_unless_it_is_meant(sets, succeed, violates):
+    gallery = _first_row(sets / "id" / "test_gallery.tsv")
     shard = gallery.path.rsplit(":", 1)[0]
     later = gallery._replace(path=f"{shard}:50", segment=1)
     _edit(sets / "id" / "test_probe.tsv", lambda rows: [later, *rows[1:]])
-    _violates(run, sets / "id", "1 probes are of a record that is in the gallery too")
+    violates(sets / "id", "1 probes are of a record that is in the gallery too")
     info = json.loads((sets / "id" / "manifest.json").read_text())
     info["within_record"]["test"] = True
     (sets / "id" / "manifest.json").write_text(json.dumps(info))
-    assert run("check", sets / "id")[0] == 0
+    succeed("check", sets / "id")
 
 
-def test_a_probe_without_a_gallery_is_found(sets, run):
+def test_a_probe_without_a_gallery_is_found(sets, violates):
     (sets / "id" / "test_gallery.tsv").unlink()
-    _violates(run, sets / "id", "there is no gallery for it")
+    violates(sets / "id", "there is no gallery for it")
 
 
 def test_faults_of_classes_are_found(sets, run):
@@ -130,13 +144,13 @@ def test_faults_of_classes_are_found(sets, run):
     assert "1 classes have several patients (such as 1)" in out
 
 
-def test_targets_beyond_the_label_table_are_found(sets, run):
+def test_targets_beyond_the_label_table_are_found(sets, violates):
     _edit(sets / "dx" / "test.tsv", lambda rows: [rows[0]._replace(target="3,26"), *rows[1:]])
-    _violates(run, sets / "dx", "1 targets are beyond the 26 classes")
+    violates(sets / "dx", "1 targets are beyond the 26 classes")
     (sets / "dx" / "labels.csv").write_text("nonsense")
-    _violates(run, sets / "dx", "labels.csv:1: the header must be")
+    violates(sets / "dx", "labels.csv:1: the header must be")
     (sets / "dx" / "labels.csv").unlink()
-    _violates(run, sets / "dx", "there is no labels.csv")
+    violates(sets / "dx", "there is no labels.csv")
 
 
 def test_paths_are_compared_with_the_store(sets, run):
@@ -157,37 +171,31 @@ def test_paths_are_compared_with_the_store(sets, run):
     assert "1 segments are listed more than once" in out
 
 
-def test_a_store_that_is_gone_is_a_violation_and_not_a_traceback(sets, run):
+def test_a_store_that_is_gone_is_a_violation_and_not_a_traceback(sets, violates):
     (sets / "store").rename(sets / "moved")
-    _violates(run, sets / "pre", "paths do not exist in the store")
+    violates(sets / "pre", "paths do not exist in the store")
 
 
-def test_a_malformed_manifest_is_a_violation(sets, run):
+def test_a_malformed_manifest_is_a_violation(sets, fails, violates):
     (sets / "pre" / "valid.tsv").write_text("/data\nx\n")
-    _violates(run, sets / "pre", "valid.tsv:2: expected")
+    violates(sets / "pre", "valid.tsv:2: expected")
     (sets / "pre" / "manifest.json").write_text("{")
-    code, _, err = run("check", sets / "pre")
-    assert code == 1
-    assert "manifest.json: not valid JSON" in err
+    assert "manifest.json: not valid JSON" in fails("check", sets / "pre")
 
 
-def test_no_folder_or_one_without_manifests_is_told(run, tmp_path):
-    code, _, err = run("check")
-    assert code == 1
-    assert "name at least one folder" in err
-    code, _, err = run("check", tmp_path)
-    assert code == 1
-    assert "no manifests (*.tsv) in it" in err
+def test_no_folder_or_one_without_manifests_is_told(tmp_path, fails):
+    assert "name at least one folder" in fails("check")
+    assert "no manifests (*.tsv) in it" in fails("check", tmp_path)
 
 
-def test_one_recording_under_two_published_names_is_found(make_store, run, succeed, tmp_path):
+def test_one_recording_under_two_published_names_is_found(make_store, succeed, tmp_path, violates):
     ptbxl = make_store(
         "a", [(f"{i:05d}_hr", {"source": "ptbxl", "patient_id": str(i // 2)}) for i in range(40)]
     )
     physionet = make_store("b", [(f"HR{i:05d}", {"source": "ptb-xl"}) for i in range(40)])
     succeed("identification", ptbxl, "--dest", tmp_path / "id")
     succeed("pretrain", physionet, "--dest", tmp_path / "pre", "--no-exclusions", "--valid-fraction", 0)
-    out = _violates(run, tmp_path / "pre", tmp_path / "id", "8 records of 4 patients are of what")
+    out = violates(tmp_path / "pre", tmp_path / "id", "8 records of 4 patients are of what")
     assert "8 are the same records" in out
 
 
@@ -216,43 +224,36 @@ def _write_mats(path, root, lines):
     path.write_text("\n".join([str(root), *lines]) + "\n")
 
 
-def test_the_leak_of_splits_over_segments_is_revealed(mats, run):
+def test_the_leak_of_splits_over_segments_is_revealed(mats, violates):
     manifests = read_set(mats / "finetune").manifests
     both = set(manifests["train"].record_ids) & set(manifests["test"].record_ids)
     assert len(both) > 10
-    out = _violates(
-        run, mats / "finetune", f"{len(both)} records of {len(both)} patients are in both test and train"
-    )
+    message = f"{len(both)} records of {len(both)} patients are in both test and train"
+    out = violates(mats / "finetune", message)
     assert f"{len(both)} are the same records" in out
 
 
-def test_pre_training_on_the_authors_test_segments_is_revealed(mats, run):
+def test_pre_training_on_the_authors_test_segments_is_revealed(mats, violates):
     n_test = len(set(read_set(mats / "finetune").manifests["test"].record_ids))
     message = f"{n_test} records of {n_test} patients are of what {mats / 'finetune'} holds out for test"
-    _violates(run, mats / "cmsc", mats / "finetune", message)  # a CMSC manifest is known by its layout
-    code, out, _ = run("check", mats / "finetune", "--pretrain", mats / "pretrain")
-    assert code == 1
-    assert message in out
+    violates(mats / "cmsc", mats / "finetune", message)  # a CMSC manifest is known by its layout
+    violates(mats / "finetune", "--pretrain", mats / "pretrain", message)
 
 
-def test_one_file_named_from_two_roots_is_one_record(mats, run):
+def test_one_file_named_from_two_roots_is_one_record(mats, violates):
     _write_mats(mats / "other" / "train.tsv", mats, ["mats/A0000_0.mat\t2500", "mats/A0000_1.mat\t2500"])
     _write_mats(mats / "task" / "test.tsv", mats / "mats", ["A0000_1.mat\t2500"])
-    code, out, _ = run("check", mats / "task", "--pretrain", mats / "other")
-    assert code == 1
-    assert "1 records of 1 patients are of what" in out
+    violates(mats / "task", "--pretrain", mats / "other", "1 records of 1 patients are of what")
 
 
-def test_an_authors_identification_set_is_checked(mats, run):
+def test_an_authors_identification_set_is_checked(mats, succeed, violates):
     root = mats / "mats"
     _write_mats(mats / "who" / "train.tsv", root, ["A0000_0.mat\t2500\t0", "A0001_0.mat\t2500\t1"])
     _write_mats(mats / "who" / "valid_gallery.tsv", root, ["A0002_0.mat\t2500\t0", "A0003_0.mat\t2500\t1"])
     _write_mats(mats / "who" / "valid_probe.tsv", root, ["A0002_1.mat\t2500\t0", "A0003_1.mat\t2500\t1"])
-    code, out, _ = run("check", mats / "who")
-    assert code == 0
-    assert "(identification)" in out
+    assert "(identification)" in succeed("check", mats / "who")
     _write_mats(mats / "who" / "valid_probe.tsv", root, ["A0000_1.mat\t2500\t0", "gone_1.mat\t2500\t7"])
-    out = _violates(run, mats / "who", "are in both train and valid")
+    out = violates(mats / "who", "are in both train and valid")
     assert "1 paths do not exist (such as gone_1.mat)" in out
     assert "1 probes are of patients who are not in the gallery (such as gone)" in out
 
@@ -283,14 +284,6 @@ def test_scripts_run_by_path_without_torch_and_without_fairseq(repo_dir, sets):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-
-
-def _violates(run, *folders_and_message):
-    *folders, message = folders_and_message
-    code, out, _ = run("check", *folders)
-    assert code == 1
-    assert any(message in line for line in out.splitlines() if line.startswith("VIOLATION")), out
-    return out
 
 
 def test_a_row_is_a_plain_tuple():

@@ -1,11 +1,8 @@
 """`manifests/classification.py`: classes from codes, splits by patient or as published."""
 
-import json
-
 import pytest
 
 from fairseq_signals.manifest.labels import read_labels, read_weights
-from fairseq_signals.manifest.table import read_manifest
 
 AF, NSR, CLBBB, LBBB = "164889003", "426783006", "733534002", "164909002"
 RECORDS = [
@@ -14,51 +11,43 @@ RECORDS = [
 ]
 
 
-def test_every_segment_of_a_record_has_its_classes(make_store, succeed, tmp_path):
+def test_every_segment_of_a_record_has_its_classes(make_store, succeed, rows):
     records = [*RECORDS, ("both", {"codes": (LBBB, AF, CLBBB, "0")}), ("none", {"codes": ("0",)})]
-    out = succeed(
-        "classification", make_store("s", records), "--dest", tmp_path / "m", "--labels", "cinc2021"
-    )
-    rows = [row for name in ("train", "valid", "test") for row in _read(tmp_path / "m", name).rows()]
-    targets = {}
-    for row in rows:
+    out = succeed("classification", make_store("s", records), "--labels", "cinc2021")
+    listed, targets = rows(), {}
+    for row in listed:
         targets.setdefault(row.record_id, set()).add(row.target)
     assert targets["a/both"] == {"0,4"}
     assert targets["a/none"] == {""}
     assert targets["a/r00"] == {"14"}
     assert targets["a/r01"] == {"0"}
-    assert sum(row.record_id == "a/r01" for row in rows) == 3  # 15 s
+    assert sum(row.record_id == "a/r01" for row in listed) == 3  # 15 s
     assert "1 records of none of the classes are kept, with an empty target" in out
 
 
-def test_class_counts_are_of_records_not_of_segments(make_store, succeed, tmp_path):
-    out = succeed(
-        "classification", make_store("s", RECORDS), "--dest", tmp_path / "m", "--labels", "cinc2021"
-    )
-    info = json.loads((tmp_path / "m" / "manifest.json").read_text())
-    per_split = info["class_records"]
+def test_class_counts_are_of_records_not_of_segments(make_store, succeed, manifest_json):
+    out = succeed("classification", make_store("s", RECORDS), "--labels", "cinc2021")
+    per_split = manifest_json()["class_records"]
     assert sum(numbers["AF"] for numbers in per_split.values()) == 30
     assert sum(numbers["NSR"] for numbers in per_split.values()) == 10
     assert "no training record of 24 classes: AFL, BBB" in out
 
 
-def test_unlabelled_records_are_left_out_if_asked(make_store, succeed, tmp_path):
+def test_unlabelled_records_are_left_out_if_asked(make_store, succeed):
     store = make_store("s", [*RECORDS, ("none", {"codes": ()})])
-    out = succeed(
-        "classification", store, "--dest", tmp_path / "m", "--labels", "cinc2021", "--drop-unlabelled"
-    )
+    out = succeed("classification", store, "--labels", "cinc2021", "--drop-unlabelled")
     assert "kept 40 of 41 records; left out 1: 1 of none of the classes" in out
 
 
 def test_splits_are_eight_one_one_by_patient_and_independent_of_the_order_of_rows(
-    make_store, succeed, tmp_path
+    make_store, succeed, tmp_path, read
 ):
     """A sibling segment of a test segment, or another record of its patient, is in no other split."""
     found = []
     for name, records, shards in (("a", RECORDS, 1), ("b", RECORDS[::-1], 3)):
         store = make_store(name, records, shards)
         succeed("classification", store, "--dest", tmp_path / f"m{name}", "--labels", "cinc2021")
-        splits = {split: _read(tmp_path / f"m{name}", split) for split in ("train", "valid", "test")}
+        splits = read(f"m{name}")
         patients = {split: set(manifest.patient_ids) for split, manifest in splits.items()}
         assert [len(patients[split]) for split in ("train", "valid", "test")] == [16, 2, 2]
         assert len(set.union(*patients.values())) == 20
@@ -66,17 +55,17 @@ def test_splits_are_eight_one_one_by_patient_and_independent_of_the_order_of_row
     assert found[0] == found[1]
 
 
-def test_records_are_split_where_patients_are_not_known(make_store, succeed, tmp_path):
+def test_records_are_split_where_patients_are_not_known(make_store, succeed, read):
     store = make_store("s", [(f"r{i}", {}) for i in range(10)])
-    succeed("classification", store, "--dest", tmp_path / "m", "--labels", "cinc2021")
-    test = _read(tmp_path / "m", "test")
+    succeed("classification", store, "--labels", "cinc2021")
+    test = read()["test"]
     assert set(test.patient_ids) == {f"a/record/{record.split('/')[1]}" for record in test.record_ids}
     assert len(test) == 2
 
 
 def test_the_label_table_and_its_weights_lie_beside_the_manifests(make_store, succeed, tmp_path, repo_dir):
     store = make_store("s", RECORDS)
-    succeed("classification", store, "--dest", tmp_path / "m", "--labels", "cinc2021")
+    succeed("classification", store, "--labels", "cinc2021")
     labels = read_labels(tmp_path / "m" / "labels.csv")
     assert labels == read_labels(repo_dir / "manifests" / "labels" / "cinc2021.csv")
     assert read_weights(tmp_path / "m" / "weights.csv", labels).shape == (26, 26)
@@ -84,104 +73,84 @@ def test_the_label_table_and_its_weights_lie_beside_the_manifests(make_store, su
 
 def test_files_of_an_earlier_run_do_not_stay(make_store, succeed, tmp_path):
     store = make_store("s", [*RECORDS, ("n", {"codes": ("NORM",)})])
-    succeed("classification", store, "--dest", tmp_path / "m", "--labels", "cinc2021")
-    succeed(
-        "classification", store, "--dest", tmp_path / "m", "--labels", "ptbxl_superclass", "--split", "1:0:1"
-    )
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [
-        "labels.csv",
-        "manifest.json",
-        "test.tsv",
-        "train.tsv",
-    ]
+    succeed("classification", store, "--labels", "cinc2021")
+    succeed("classification", store, "--labels", "ptbxl_superclass", "--split", "1:0:1")
+    left = {path.name for path in (tmp_path / "m").iterdir()}
+    assert left == {"labels.csv", "manifest.json", "test.tsv", "train.tsv"}
 
 
-def test_a_folder_of_another_kind_is_not_overwritten(make_store, run, succeed, tmp_path):
+def test_a_folder_of_another_kind_is_not_overwritten(make_store, succeed, tmp_path, fails):
     store = make_store("s", RECORDS)
-    succeed("pretrain", store, "--dest", tmp_path / "m", "--no-exclusions")
+    succeed("pretrain", store, "--no-exclusions")
     before = (tmp_path / "m" / "train.tsv").read_bytes()
-    code, _, err = run("classification", store, "--dest", tmp_path / "m", "--labels", "cinc2021")
-    assert code == 1
-    assert "holds pretrain manifests; choose another --dest for classification" in err
+    assert "holds pretrain manifests; choose another --dest for classification" in fails(
+        "classification", store, "--labels", "cinc2021"
+    )
     assert (tmp_path / "m" / "train.tsv").read_bytes() == before
 
 
-def test_a_destination_that_is_a_file_is_told(make_store, run, tmp_path):
+def test_a_destination_that_is_a_file_is_told(make_store, tmp_path, fails):
     (tmp_path / "m").touch()
-    code, _, err = run(
-        "classification", make_store("s", RECORDS), "--dest", tmp_path / "m", "--labels", "cinc2021"
-    )
-    assert code == 1
+    err = fails("classification", make_store("s", RECORDS), "--labels", "cinc2021")
     assert err == f"error: cannot make the folder {tmp_path / 'm'} (File exists)\n"
 
 
-def test_records_of_another_corpus_in_the_store_change_nothing(make_store, succeed, tmp_path):
+def test_records_of_another_corpus_in_the_store_change_nothing(make_store, succeed, tmp_path, read):
     for name, more in (("alone", []), ("together", [(f"x{i}", {"source": "other"}) for i in range(30)])):
         store = make_store(name, [*RECORDS, *more])
         succeed(
             "classification", store, "--dest", tmp_path / f"m{name}", "--labels", "cinc2021", "--sources", "a"
         )
-    for split in ("train", "valid", "test"):
-        alone, together = (_read(tmp_path / f"m{name}", split) for name in ("alone", "together"))
-        assert list(alone.rows()) == list(together.rows())
+    alone, together = ({k: list(m.rows()) for k, m in read(f"m{n}").items()} for n in ("alone", "together"))
+    assert alone == together
 
 
-def test_weights_must_fit_the_table(make_store, run, tmp_path):
+def test_weights_must_fit_the_table(make_store, tmp_path, fails):
     (tmp_path / "w.csv").write_text(",1\n1,1\n")
-    code, _, err = run(
-        "classification",
-        make_store("s", RECORDS),
-        "--dest",
-        tmp_path / "m",
-        "--labels",
-        "cinc2021",
-        "--weights",
-        tmp_path / "w.csv",
+    assert "no weights for class 0 (atrial fibrillation" in fails(
+        "classification", make_store("s", RECORDS), "--labels", "cinc2021", "--weights", tmp_path / "w.csv"
     )
-    assert code == 1
-    assert "no weights for class 0 (atrial fibrillation" in err
     assert not (tmp_path / "m").exists()
 
 
-def test_a_table_of_other_codes_is_refused(make_store, run, tmp_path):
+def test_a_table_of_other_codes_is_refused(make_store, fails):
     store = make_store("s", RECORDS)
-    code, _, err = run("classification", store, "--dest", tmp_path / "m", "--labels", "ptbxl_superclass")
-    assert code == 1
-    assert f"none of the 40 records has a code of the table. Codes in the store: {AF}, {NSR}" in err
+    assert f"none of the 40 records has a code of the table. Codes in the store: {AF}, {NSR}" in fails(
+        "classification", store, "--labels", "ptbxl_superclass"
+    )
 
 
 @pytest.mark.parametrize("split", ["8:1", "a:b:c", "0:0:0"])
-def test_a_split_that_is_none_is_refused(make_store, run, tmp_path, split):
+def test_a_split_that_is_none_is_refused(make_store, split, fails):
     store = make_store("s", RECORDS)
-    code, _, err = run(
-        "classification", store, "--dest", tmp_path / "m", "--labels", "cinc2021", "--split", split
-    )
-    assert code == 1
+    err = fails("classification", store, "--labels", "cinc2021", "--split", split)
     assert "split must be 3 numbers" in err or "shares must be" in err
 
 
 # published splits
 
 
-def test_a_published_split_by_fold_is_used(make_store, succeed, tmp_path):
+def test_a_published_split_by_fold_is_used(make_store, succeed, tmp_path, read):
     """PTB-XL's own table: patients as decimal numbers, folds 1 to 8 train, 9 valid, 10 test."""
     store = make_store("s", [(f"{i:05d}_hr", {"patient_id": str(i % 10 + 1)}) for i in range(20)])
     lines = ["ecg_id,patient_id,strat_fold", *(f"{i},{i % 10 + 1}.0,{i % 10 + 1}" for i in range(30))]
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
     out = _classify(succeed, store, tmp_path)
-    assert set(_read(tmp_path / "m", "valid").patient_ids) == {"a/9"}
-    assert set(_read(tmp_path / "m", "test").patient_ids) == {"a/10"}
-    assert len(set(_read(tmp_path / "m", "train").patient_ids)) == 8
+    assert set(read()["valid"].patient_ids) == {"a/9"}
+    assert set(read()["test"].patient_ids) == {"a/10"}
+    assert len(set(read()["train"].patient_ids)) == 8
     assert "left out 0" in out
 
 
-def test_a_published_split_by_record_is_used_and_unnamed_records_are_counted(make_store, succeed, tmp_path):
+def test_a_published_split_by_record_is_used_and_unnamed_records_are_counted(
+    make_store, succeed, tmp_path, read
+):
     store = make_store("s", [("r1", {}), ("r2", {}), ("r3", {}), ("r4", {})])
     (tmp_path / "table.csv").write_text("record_id,split\nr1,train\na/r2,valid\nr3,test\nr9,test\n")
     out = _classify(succeed, store, tmp_path)
-    assert set(_read(tmp_path / "m", "train").record_ids) == {"a/r1"}
-    assert set(_read(tmp_path / "m", "valid").record_ids) == {"a/r2"}
-    assert set(_read(tmp_path / "m", "test").record_ids) == {"a/r3"}
+    assert set(read()["train"].record_ids) == {"a/r1"}
+    assert set(read()["valid"].record_ids) == {"a/r2"}
+    assert set(read()["test"].record_ids) == {"a/r3"}
     assert "kept 3 of 4 records; left out 1: 1 not in table.csv" in out
 
 
@@ -190,7 +159,7 @@ def test_a_published_split_by_record_is_used_and_unnamed_records_are_counted(mak
     [
         (
             "record,split\nr1,train\n",
-            "table.csv:1: needs a column patient_id or record_id, but has record, split",
+            "table.csv:1: needs a column patient_id or record_id, but has record, s",
         ),
         (
             "record_id,fold\nr1,1\n",
@@ -200,40 +169,26 @@ def test_a_published_split_by_record_is_used_and_unnamed_records_are_counted(mak
         ("record_id,strat_fold\nr1,11\n", "table.csv:2: strat_fold must be 1 to 10, but is '11' instead"),
         ("record_id,split\nr1,train\nr1,test\n", "table.csv:3: record_id r1 is in train and in test"),
         ("record_id,split\nr1,train\nr2,test\n", "patient a/p is in train and, with record a/r2, in test"),
-        (
-            "record_id,split\nx,train\n",
-            "its record_id column names none of the 2 records ('x' there, 'a/r1' in",
-        ),
+        ("record_id,split\nx,train\n", "record_id column names none of the 2 records ('x' there, 'a/r1' in"),
         ("", "table.csv:1: needs a column"),
     ],
 )
-def test_a_published_split_that_does_not_fit_is_refused(make_store, run, tmp_path, table, message):
+def test_a_published_split_that_does_not_fit_is_refused(make_store, tmp_path, table, message, fails):
     store = make_store("s", [("r1", {"patient_id": "p"}), ("r2", {"patient_id": "p"})])
     (tmp_path / "table.csv").write_text(table)
-    code, _, err = _classify(run, store, tmp_path)
-    assert code == 1
-    assert message in err
+    assert message in _classify(fails, store, tmp_path)
 
 
-def test_a_published_split_that_is_not_there_is_told(make_store, run, tmp_path):
-    code, _, err = _classify(run, make_store("s", [("r1", {})]), tmp_path)
-    assert code == 1
-    assert "table.csv: there is no such table" in err
+def test_a_published_split_that_is_not_there_is_told(make_store, tmp_path, fails):
+    assert "table.csv: there is no such table" in _classify(fails, make_store("s", [("r1", {})]), tmp_path)
 
 
-def test_a_name_of_two_corpora_needs_its_source(make_store, run, succeed, tmp_path):
+def test_a_name_of_two_corpora_needs_its_source(make_store, succeed, tmp_path, fails):
     store = make_store("s", [("1", {"source": "x"}), ("1", {"source": "y"})])
     (tmp_path / "table.csv").write_text("record_id,split\n1,train\n")
-    code, _, err = _classify(run, store, tmp_path)
-    assert code == 1
-    assert "record_id '1' is in two corpora (x/1, y/1)" in err
+    assert "record_id '1' is in two corpora (x/1, y/1)" in _classify(fails, store, tmp_path)
     _classify(succeed, store, tmp_path, "--sources", "x")
 
 
 def _classify(call, store, folder, *more):
-    arguments = ("--dest", folder / "m", "--labels", "cinc2021", "--split-table", folder / "table.csv")
-    return call("classification", store, *arguments, *more)
-
-
-def _read(folder, name):
-    return read_manifest(folder / f"{name}.tsv")
+    return call("classification", store, "--labels", "cinc2021", "--split-table", folder / "table.csv", *more)

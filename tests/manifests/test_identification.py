@@ -2,25 +2,22 @@
 
 import pytest
 
-from fairseq_signals.manifest.table import read_manifest
-
 #: p00-p29 with two recordings, q00-q09 with one, t with one of a single segment
 RECORDS = [
     *((f"p{i:02d}-{k}", {"patient_id": f"p{i:02d}"}) for i in range(30) for k in (1, 2)),
     *((f"q{i:02d}", {"patient_id": f"q{i:02d}"}) for i in range(10)),
     ("t", {"patient_id": "t", "seconds": 5}),
 ]
-PARTS = ("valid_gallery", "valid_probe", "test_gallery", "test_probe")
 
 
 @pytest.fixture
-def make(make_store, succeed, tmp_path):
+def make(make_store, succeed, tmp_path, read):
     """Manifests of `RECORDS` (or others) with some options, by name."""
 
     def call(*options, records=RECORDS, name="s", shards=1):
         folder = tmp_path / f"m_{name}"
         out = succeed("identification", make_store(name, records, shards), "--dest", folder, *options)
-        return {path.stem: read_manifest(path) for path in folder.glob("*.tsv")}, out
+        return read(folder), out
 
     return call
 
@@ -114,11 +111,11 @@ def test_corpus_without_repeated_recordings_is_compared_within_its_records(make)
     assert "gallery and probe are two segments of one record, not two sessions" in out
 
 
-def test_patients_of_one_segment_cannot_be_tested(make_store, run, tmp_path):
+def test_patients_of_one_segment_cannot_be_tested(make_store, fails):
     store = make_store("s", [(f"r{i}", {"seconds": 6}) for i in range(10)])
-    code, _, err = run("identification", store, "--dest", tmp_path / "m")
-    assert code == 1
-    assert "two recordings, or a record of two segments; none of the 10 patients has that" in err
+    assert "two recordings, or a record of two segments; none of the 10 patients has that" in fails(
+        "identification", store
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,10 +133,8 @@ def test_patients_of_one_segment_cannot_be_tested(make_store, run, tmp_path):
         (("--min-recordings", "3"), "0 training classes; at least 2 are needed"),
     ],
 )
-def test_options_that_cannot_work_are_refused(make_store, run, tmp_path, options, message):
-    code, _, err = run("identification", make_store("s", RECORDS), "--dest", tmp_path / "m", *options)
-    assert code == 1
-    assert message in err
+def test_options_that_cannot_work_are_refused(make_store, options, message, fails):
+    assert message in fails("identification", make_store("s", RECORDS), *options)
 
 
 def test_a_split_without_a_share_has_no_files(make):

@@ -1,10 +1,6 @@
 """Identification as in the paper: PTB-XL patients with two sessions are tested, the others are classes."""
 
-import json
-
 import pytest
-
-from fairseq_signals.manifest.table import read_manifest
 
 #: PTB-XL: patients p0-p5 with two sessions, q with three, r0-r3 with one
 PTB_XL = [
@@ -23,16 +19,14 @@ PAPER = ("--test-sources", "ptb-xl", "--test-all")
 
 
 @pytest.fixture
-def make(make_store, succeed, tmp_path):
+def make(make_store, succeed, tmp_path, read, manifest_json):
     """Manifests of stores with some options: by name, what is printed, and `manifest.json`."""
 
     def call(*options, stores=(PTB_XL, CHALLENGE), name="m"):
         folders = [tmp_path / f"s{i}" for i in range(len(stores))]
         folders = [f if f.exists() else make_store(f.name, records) for f, records in zip(folders, stores)]
-        dest = tmp_path / name
-        out = succeed("identification", *folders, "--dest", dest, *options)
-        manifests = {path.stem: read_manifest(path) for path in dest.glob("*.tsv")}
-        return manifests, out, json.loads((dest / "manifest.json").read_text())
+        out = succeed("identification", *folders, "--dest", tmp_path / name, *options)
+        return read(name), out, manifest_json(name)
 
     return call
 
@@ -49,12 +43,8 @@ def test_every_patient_with_two_sessions_is_tested_and_nobody_else(make):
 
 def test_classes_are_the_others_of_all_corpora(make):
     train = make(*PAPER, "--valid-fraction", 0)[0]["train"]
-    assert {patient.split("/")[1] for patient in train.patient_ids if patient.startswith("ptb-xl")} == {
-        "r0",
-        "r1",
-        "r2",
-        "r3",
-    }
+    of_ptb_xl = {patient.split("/")[1] for patient in train.patient_ids if patient.startswith("ptb-xl")}
+    assert of_ptb_xl == {"r0", "r1", "r2", "r3"}
     assert sum(patient.startswith("georgia/record/") for patient in set(train.patient_ids)) == 30
     assert not any("HR" in record for record in train.record_ids)  # the same recordings, with patients
 
@@ -89,12 +79,12 @@ def test_validation_has_two_sessions_where_enough_others_have(make, succeed, tmp
     assert "no violations" in succeed("check", tmp_path / "m")
 
 
-def test_pretraining_leaves_out_all_recordings_of_the_tested_under_every_name(make, succeed, tmp_path):
+def test_pretraining_leaves_out_all_recordings_of_the_tested_under_every_name(make, succeed, tmp_path, read):
     make(*PAPER, "--valid-fraction", 0)
     both = (tmp_path / "s0", tmp_path / "s1")
     options = ("--dest", tmp_path / "pre", "--valid-fraction", 0, "--exclude", tmp_path / "m")
     succeed("pretrain", *both, *options)
-    trained = {record.split("/")[1] for record in read_manifest(tmp_path / "pre" / "train.tsv").record_ids}
+    trained = {record.split("/")[1] for record in read("pre")["train"].record_ids}
     held_out = {f"{i:05d}_hr" for i in (*range(12), 20, 21, 22)} | {"HR00000", "HR00001", "HR00020"}
     assert trained.isdisjoint(held_out)
     assert {"00030_hr", "00033_hr", "E00000"} <= trained
@@ -102,7 +92,7 @@ def test_pretraining_leaves_out_all_recordings_of_the_tested_under_every_name(ma
 
     options = ("--dest", tmp_path / "pre1", "--valid-fraction", 0, "--exclude", tmp_path / "m")
     succeed("pretrain", tmp_path / "s1", *options)  # the challenge alone: its PTB-XL records have no patients
-    trained = {record.split("/")[1] for record in read_manifest(tmp_path / "pre1" / "train.tsv").record_ids}
+    trained = {record.split("/")[1] for record in read("pre1")["train"].record_ids}
     assert trained.isdisjoint(held_out)
 
 
@@ -117,25 +107,22 @@ def test_the_order_of_stores_changes_nothing_and_the_seed_does(make):
     }
 
 
-def test_stores_are_combined_in_any_order(make_store, succeed, tmp_path):
+def test_stores_are_combined_in_any_order(make_store, succeed, tmp_path, read):
     stores = [make_store(f"s{i}", records) for i, records in enumerate((PTB_XL, CHALLENGE, HOSPITAL))]
     found = []
     for name, order in (("a", stores), ("b", stores[::-1])):
         succeed("identification", *order, "--dest", tmp_path / name, *PAPER)
         found.append({path.name: path.read_text() for path in (tmp_path / name).glob("*.tsv")})
     assert found[0] == found[1]
-    train = read_manifest(tmp_path / "a" / "train.tsv")
+    train = read("a")["train"]
     assert {path.split("/")[0] for path in train.paths} == {"s0", "s1", "s2"}
 
 
 def test_only_recordings_of_the_tested_corpora_are_gallery_and_probe(make):
     """A patient whose second recording is in another corpus has one session there: a class."""
-    stores = (
-        [("1", {"source": "x", "patient_id": "p"}), ("2", {"source": "x", "patient_id": "q"})] * 1,
-        HOSPITAL,
-    )
-    stores = ([*stores[0], *((f"{i}", {"source": "x", "patient_id": "t"}) for i in (3, 4))], HOSPITAL)
-    manifests, _, _ = make("--test-sources", "x", "--test-all", "--valid-fraction", 0, stores=stores)
+    corpus = [(f"{i}", {"source": "x", "patient_id": patient}) for i, patient in enumerate("pqtt")]
+    options = ("--test-sources", "x", "--test-all", "--valid-fraction", 0)
+    manifests, _, _ = make(*options, stores=(corpus, HOSPITAL))
     assert manifests["test_probe"].patient_ids == ["x/t"]
     assert {"x/p", "x/q"} <= set(manifests["train"].patient_ids)
 
@@ -154,33 +141,23 @@ def test_only_recordings_of_the_tested_corpora_are_gallery_and_probe(make):
         ((*PAPER, "--valid-fraction", "1"), "--valid-fraction must be from 0 to below 1"),
     ],
 )
-def test_options_that_cannot_work_are_refused(make_store, run, tmp_path, options, message):
+def test_options_that_cannot_work_are_refused(make_store, options, message, fails):
     records = [record for record in PTB_XL if not record[1]["patient_id"].startswith("r")]
     stores = [make_store("s0", records), make_store("s1", CHALLENGE[:30])]
     if "--test-sources" not in options and "--test-all" in options:
         stores = stores[:1]
-    code, _, err = run("identification", *stores, "--dest", tmp_path / "m", *options)
-    assert code == 1
-    assert message in err
+    assert message in fails("identification", *stores, *options)
 
 
-def test_too_few_others_for_validation_are_told(make_store, run, tmp_path):
+def test_too_few_others_for_validation_are_told(make_store, fails):
     store = make_store("s", [*PTB_XL, *((f"s{i}", {"seconds": 5}) for i in range(5))])
-    options = ("--dest", tmp_path / "m", *PAPER, "--valid-fraction", 0.9)
-    code, _, err = run("identification", store, *options)
-    assert code == 1
-    assert "--test-all takes 7 patients, and of the others only 4 can be for validation, not 6" in err
+    options = (*PAPER, "--valid-fraction", 0.9)
+    assert "--test-all takes 7 patients, and of the others only 4 can be for validation, not 6" in fails(
+        "identification", store, *options
+    )
 
 
-def test_a_share_and_all_contradict_each_other(make_store, script_of, capsys, tmp_path):
-    arguments = [
-        str(make_store("s", PTB_XL)),
-        "--dest",
-        str(tmp_path / "m"),
-        "--test-all",
-        "--test-fraction",
-        "0.1",
-    ]
+def test_a_share_and_all_contradict_each_other(make_store, run, capsys):
     with pytest.raises(SystemExit):
-        script_of("identification")(arguments)
+        run("identification", make_store("s", PTB_XL), "--test-all", "--test-fraction", "0.1")
     assert "not allowed with argument --test-all" in capsys.readouterr().err

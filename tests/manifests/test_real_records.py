@@ -2,8 +2,7 @@
 
 import ast
 import csv
-import json
-import runpy
+import importlib
 from collections import Counter
 
 import pytest
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.shared
 
 
 @pytest.fixture(scope="module")
-def stores(shared_dir, repo_dir, tmp_path_factory):
+def stores(shared_dir, tmp_path_factory):
     """A store of the challenge's records and one of PTB-XL, with patients and superclasses."""
     challenge = next((p.parent for p in sorted(shared_dir.glob("real_ecg/*/WFDB_*"))), None)
     table = next(iter(sorted(shared_dir.glob("real_ecg/*/ptbxl_labels.csv"))), None)
@@ -34,14 +33,14 @@ def stores(shared_dir, repo_dir, tmp_path_factory):
             codes = "|".join(row["super_class"].replace(",", " ").replace(";", " ").split())
             record_id = header.relative_to(records).with_suffix("").as_posix()
             writer.writerow([record_id, row["patient_id"], codes])
-    _preprocess(repo_dir, "physionet2021", challenge, "--dest", folder / "challenge")
+    _preprocess("physionet2021", challenge, "--dest", folder / "challenge")
     metadata = ("--source", "ptbxl", "--metadata", folder / "metadata.csv")
-    _preprocess(repo_dir, "wfdb_folder", records, "--dest", folder / "ptbxl", *metadata)
+    _preprocess("wfdb_folder", records, "--dest", folder / "ptbxl", *metadata)
     return folder
 
 
-def _preprocess(repo_dir, name, *arguments):
-    main = runpy.run_path(str(repo_dir / "preprocess" / f"{name}.py"), run_name="script")["main"]
+def _preprocess(name, *arguments):
+    main = importlib.import_module(f"preprocess.{name}").main
     assert main([str(argument) for argument in (*arguments, "--workers", 1)]) == 0
 
 
@@ -69,23 +68,11 @@ def test_manifests_of_real_records_have_no_violations(stores, succeed, run, tmp_
     assert all(f"of what {folder} holds out for test" in out for folder in folders)
 
 
-def test_challenge_records_of_held_out_ptbxl_patients_are_left_out(stores, succeed, run, tmp_path):
+def test_challenge_records_of_held_out_ptbxl_patients_are_left_out(stores, succeed, run, read, tmp_path):
     """Half of PTB-XL is held out; what the challenge has of that is found by the records' numbers."""
-    succeed(
-        "classification",
-        stores / "ptbxl",
-        "--dest",
-        tmp_path / "ptbxl",
-        "--labels",
-        "ptbxl_superclass",
-        "--split",
-        "2:1:1",
-    )
-    held_out = {
-        acquisition(record)
-        for name in ("valid", "test")
-        for record in read_manifest(tmp_path / "ptbxl" / f"{name}.tsv").record_ids
-    }
+    options = ("--dest", tmp_path / "ptbxl", "--labels", "ptbxl_superclass", "--split", "2:1:1")
+    succeed("classification", stores / "ptbxl", *options)
+    held_out = {acquisition(r) for name in ("valid", "test") for r in read("ptbxl")[name].record_ids}
     succeed("pretrain", stores / "challenge", "--dest", tmp_path / "pre", "--exclude", tmp_path / "ptbxl")
     trained = {acquisition(r) for p in tmp_path.glob("pre/*.tsv") for r in read_manifest(p).record_ids}
     assert trained.isdisjoint(held_out)
@@ -98,22 +85,22 @@ def test_challenge_records_of_held_out_ptbxl_patients_are_left_out(stores, succe
 
 
 @pytest.fixture(scope="module")
-def ptbxl(shared_dir, repo_dir, tmp_path_factory):
+def ptbxl(shared_dir, tmp_path_factory):
     """PTB-XL through its own script, and the rows of its table."""
     table = next(iter(sorted(shared_dir.glob("real_ecg/*/ptbxl_database.csv"))), None)
     if table is None or not (table.parent / "records500").is_dir():
         pytest.skip("no PTB-XL with its table in the shared data")
     folder = tmp_path_factory.mktemp("ptbxl")
-    _preprocess(repo_dir, "ptbxl", table.parent, "--dest", folder / "store")
+    _preprocess("ptbxl", table.parent, "--dest", folder / "store")
     with table.open(newline="", encoding="utf-8") as file:
         return folder / "store", list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("task", ["all", "diagnostic", "subclass", "superclass", "form", "rhythm"])
-def test_classes_and_folds_of_ptbxl_are_those_of_its_table(ptbxl, succeed, repo_dir, tmp_path, task):
+def test_classes_and_folds_of_ptbxl_are_those_of_its_table(ptbxl, succeed, repo_dir, task, manifest_json):
     store, rows = ptbxl
     name = f"ptbxl_{task}"
-    succeed("classification", store, "--dest", tmp_path / "m", "--labels", name, "--split-by", "strat_fold")
+    succeed("classification", store, "--labels", name, "--split-by", "strat_fold")
     labels = read_labels(repo_dir / "manifests" / "labels" / f"{name}.csv")
     expected: dict = {split: Counter() for split in ("train", "valid", "test")}
     n_records: Counter = Counter()
@@ -122,7 +109,7 @@ def test_classes_and_folds_of_ptbxl_are_those_of_its_table(ptbxl, succeed, repo_
         n_records[split] += 1
         for i in labels.targets(ast.literal_eval(row["scp_codes"])):
             expected[split][labels.abbreviations[i]] += 1
-    info = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    info = manifest_json()
     for split, counts in info["class_records"].items():
         assert {label: n for label, n in counts.items() if n} == expected[split]
         assert info["counts"][split]["records"] == n_records[split]
@@ -137,11 +124,11 @@ def test_the_table_of_ptbxl_gives_the_split_that_the_store_gives(ptbxl, shared_d
         assert first == second
 
 
-def test_likelihoods_of_ptbxl_are_those_of_its_table(ptbxl, succeed, tmp_path):
+def test_likelihoods_of_ptbxl_are_those_of_its_table(ptbxl, succeed, manifest_json):
     store, rows = ptbxl
     options = ("--labels", "ptbxl_diagnostic", "--split", "1:0:0", "--min-likelihood", 80)
-    succeed("classification", store, "--dest", tmp_path / "m", *options)
-    info = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    succeed("classification", store, *options)
+    info = manifest_json()
     likelihoods = [ast.literal_eval(row["scp_codes"]) for row in rows]
     for code in ("NORM", "IMI", "ASMI", "LVH"):
         assert info["class_records"]["train"][code] == sum(
@@ -163,15 +150,15 @@ def test_all_patients_of_ptbxl_with_two_sessions_are_identified(ptbxl, stores, s
     assert "no violations" in succeed("check", tmp_path / "id", tmp_path / "pre")
 
 
-def test_records_of_ptbxl_are_chosen_by_age_sex_code_and_quality(ptbxl, succeed, tmp_path):
+def test_records_of_ptbxl_are_chosen_by_age_sex_code_and_quality(ptbxl, succeed, read):
     store, rows = ptbxl
     expression = (
         "18 <= age < 65 and sex == 'female' and 'NORM' in codes and n_leads == 12 "
         "and attributes['static_noise'] is None"
     )
-    options = ("--dest", tmp_path / "m", "--no-exclusions", "--valid-fraction", 0)
+    options = ("--no-exclusions", "--valid-fraction", 0)
     succeed("pretrain", store, *options, "--where", expression)
-    found = set(read_manifest(tmp_path / "m" / "train.tsv").record_ids)
+    found = set(read()["train"].record_ids)
     assert found
     assert found == {
         f"ptb-xl/{int(row['ecg_id']):05d}_hr"

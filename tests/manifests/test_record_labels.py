@@ -1,43 +1,39 @@
 """Classes from a table of one's own, from likely statements only, and splits from the store itself."""
 
-import json
 import re
 
 import pytest
 
 from fairseq_signals.manifest.labels import read_labels
-from fairseq_signals.manifest.table import read_manifest
 
 RECORDS = [(f"r{i}", {"patient_id": f"p{i // 2}"}) for i in range(20)]
 
 
 @pytest.fixture
-def classify(make_store, run, tmp_path):
-    """`classify(*options, table=, records=)`: exit code, standard output and standard error."""
+def classify(make_store, tmp_path):
+    """`classify(*options, table=, records=)`: the arguments with which `succeed` makes the manifests."""
 
     def call(*options, table=None, records=RECORDS):
         store = tmp_path / "s" if (tmp_path / "s").exists() else make_store("s", records, 2)
         if table is not None:
             (tmp_path / "mine.csv").write_text(table)
             options = ("--record-labels", tmp_path / "mine.csv", *options)
-        return run("classification", store, "--dest", tmp_path / "m", *options)
+        return "classification", store, *options
 
     return call
 
 
 @pytest.fixture
-def targets(classify, tmp_path):
+def targets(classify, tmp_path, succeed, rows):
     """The classes of each record, by abbreviation, and what is printed."""
 
     def call(*options, table=None, records=RECORDS):
-        code, out, err = classify(*options, table=table, records=records)
-        assert code == 0, err
+        out = succeed(*classify(*options, table=table, records=records))
         labels = read_labels(tmp_path / "m" / "labels.csv")
         found = {}
-        for path in (tmp_path / "m").glob("*.tsv"):
-            for row in read_manifest(path).rows():
-                classes = {labels.abbreviations[int(i)] for i in row.target.split(",") if i}
-                assert found.setdefault(row.record_id.split("/")[1], classes) == classes
+        for row in rows():
+            classes = {labels.abbreviations[int(i)] for i in row.target.split(",") if i}
+            assert found.setdefault(row.record_id.split("/")[1], classes) == classes
         return found, out
 
     return call
@@ -98,65 +94,51 @@ def test_labels_of_a_table_can_be_the_codes_of_a_label_table(targets):
     [
         (
             "record,labels\nr1,x\n",
-            (),
+            "",
             "mine.csv:1: needs a column patient_id or record_id, but has record, labels",
         ),
         (
             "record_id,lables\nr1,x\n",
-            (),
+            "",
             "mine.csv:1: no column labels among record_id, lables; did you mean lables?",
         ),
-        ("record_id,labels\nr1,\n", (), "mine.csv: its column labels is empty"),
+        ("record_id,labels\nr1,\n", "", "mine.csv: its column labels is empty"),
         (
             "record_id,labels\nx,y\n",
-            (),
+            "",
             "its record_id column names none of the 20 records ('x' there, 'a/r0' in",
         ),
         (
             "record_id,labels\nr1,x\nr1,y\n",
-            (),
+            "",
             "mine.csv:3: record_id r1 has other labels than in a line before",
         ),
         (
             "record_id,a\nr1,2\n",
-            ("--class-columns", "a"),
-            "mine.csv:2: a must be 1 or 0 (or true, false, yes, no), but",
+            "--class-columns a",
+            "mine.csv:2: a must be 1 or 0 (or true, false, yes, no)",
         ),
-        ("record_id,a\nr1,\n", ("--class-columns", "a"), "but is ''. Remove rows that are not labelled."),
-        ("record_id,a|b\nr1,1\n", ("--class-columns", "a|b"), "column 'a|b' cannot name a class"),
-        ("record_id,a\nr1,1\n", ("--class-columns", "record_id"), "no column record_id among record_id, a"),
-        (None, (), "name the classes with --labels (cinc2021, code15, ptbxl_all,"),
-        (
-            None,
-            ("--labels", "cinc2021", "--label-column", "a"),
-            "are of a table; name it with --record-labels",
-        ),
+        ("record_id,a\nr1,\n", "--class-columns a", "but is ''. Remove rows that are not labelled."),
+        ("record_id,a|b\nr1,1\n", "--class-columns a|b", "column 'a|b' cannot name a class"),
+        ("record_id,a\nr1,1\n", "--class-columns record_id", "no column record_id among record_id, a"),
+        (None, "", "name the classes with --labels (cinc2021, code15, ptbxl_all,"),
+        (None, "--labels cinc2021 --label-column a", "are of a table; name it with --record-labels"),
         (
             "record_id,labels\nr1,x\n",
-            ("--min-likelihood", 50),
+            "--min-likelihood 50",
             "--min-likelihood is about codes, but --record-labels",
         ),
+        (None, "--labels ptbxl_all --min-likelihood 101", "--min-likelihood must be from 0 to 100 percent"),
         (
             None,
-            ("--labels", "ptbxl_all", "--min-likelihood", 101),
-            "--min-likelihood must be from 0 to 100 percent",
-        ),
-        (
-            None,
-            ("--labels", "ptbxl_all", "--min-likelihood", 50),
+            "--labels ptbxl_all --min-likelihood 50",
             "no record has the attribute scp_codes; there is none",
         ),
-        (
-            None,
-            ("--labels", "cinc2021", "--split-by", "fold"),
-            "no record has the attribute fold; there is none",
-        ),
+        (None, "--labels cinc2021 --split-by fold", "no record has the attribute fold; there is none"),
     ],
 )
-def test_what_does_not_fit_is_refused(classify, tmp_path, table, options, message):
-    code, _, err = classify(*options, table=table)
-    assert code == 1
-    assert message in err
+def test_what_does_not_fit_is_refused(classify, tmp_path, table, options, message, fails):
+    assert message in fails(*classify(*options.split(), table=table))
     assert not (tmp_path / "m").exists()
 
 
@@ -193,24 +175,23 @@ def test_unlikely_statements_do_not_count_and_unknown_likelihoods_do(targets):
 
 
 @pytest.mark.parametrize("text", ["{'NORM': ", "[1]", "{'NORM': 'x'}", "__import__('os')", "(" * 500])
-def test_likelihoods_that_cannot_be_read_are_told(classify, text):
+def test_likelihoods_that_cannot_be_read_are_told(classify, text, fails):
     records = [("1", {"codes": ("NORM",), "attributes": (("scp_codes", text),)}), ("2", {})]
-    code, _, err = classify("--labels", "ptbxl_all", "--min-likelihood", 1, records=records)
-    assert code == 1
-    assert "--min-likelihood: record a/1: scp_codes must be like {'NORM': 80.0}, but is" in err
+    assert "--min-likelihood: record a/1: scp_codes must be like {'NORM': 80.0}, but is" in fails(
+        *classify("--labels", "ptbxl_all", "--min-likelihood", 1, records=records)
+    )
 
 
-def test_folds_in_the_store_are_the_published_split(classify, tmp_path):
-    code, out, err = classify("--labels", "ptbxl_all", "--split-by", "strat_fold", records=PTB_XL)
-    assert code == 0, err
-    found = {p.stem: set(read_manifest(p).record_ids) for p in (tmp_path / "m").glob("*.tsv")}
+def test_folds_in_the_store_are_the_published_split(classify, manifest_json, succeed, read):
+    out = succeed(*classify("--labels", "ptbxl_all", "--split-by", "strat_fold", records=PTB_XL))
+    found = {name: set(manifest.record_ids) for name, manifest in read().items()}
     assert found == {
         "train": {"ptb-xl/00001_hr"},
         "valid": {"ptb-xl/00002_hr"},
         "test": {"ptb-xl/00003_hr", "ptb-xl/00004_hr"},
     }
     assert "1 without the attribute strat_fold" in out
-    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["arguments"]["split_by"] == "strat_fold"
+    assert manifest_json()["arguments"]["split_by"] == "strat_fold"
 
 
 @pytest.mark.parametrize(
@@ -221,14 +202,12 @@ def test_folds_in_the_store_are_the_published_split(classify, tmp_path):
         (("1", "test"), "--split-by fold: patient a/p is in train and, with record a/1, in test"),
     ],
 )
-def test_folds_that_do_not_fit_are_refused(classify, folds, message):
+def test_folds_that_do_not_fit_are_refused(classify, folds, message, fails):
     records = [(str(i), {"patient_id": "p", "attributes": (("fold", fold),)}) for i, fold in enumerate(folds)]
-    code, _, err = classify("--labels", "cinc2021", "--split-by", "fold", records=records)
-    assert code == 1
-    assert message in err
+    assert message in fails(*classify("--labels", "cinc2021", "--split-by", "fold", records=records))
 
 
-def test_several_stores_are_one_set_of_manifests(make_store, succeed, tmp_path):
+def test_several_stores_are_one_set_of_manifests(make_store, succeed, tmp_path, rows):
     """Corpora of different codes under one label table."""
     labels = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,AF|AFIB|164889003\n"
     (tmp_path / "af.csv").write_text(labels)
@@ -240,10 +219,10 @@ def test_several_stores_are_one_set_of_manifests(make_store, succeed, tmp_path):
         succeed("classification", *order, "--dest", tmp_path / name, "--labels", tmp_path / "af.csv")
     files = [{p.name: p.read_text() for p in (tmp_path / name).glob("*.tsv")} for name in "ab"]
     assert files[0] == files[1]
-    rows = [row for p in (tmp_path / "a").glob("*.tsv") for row in read_manifest(p).rows()]
-    assert {row.target for row in rows} == {"0"}
-    assert {row.path.split("/")[0] for row in rows} == {"code15", "ptb-xl", "georgia"}
-    assert len({row.record_id for row in rows}) == 30
+    listed = rows("a")
+    assert {row.target for row in listed} == {"0"}
+    assert {row.path.split("/")[0] for row in listed} == {"code15", "ptb-xl", "georgia"}
+    assert len({row.record_id for row in listed}) == 30
     assert "no violations" in succeed("check", tmp_path / "a")
 
 
@@ -255,37 +234,34 @@ RECORDS_OF_PEOPLE = "\n".join(
 )
 
 
-def test_patients_of_the_table_are_not_divided_where_the_store_knows_none(classify, run, tmp_path):
+def test_patients_of_the_table_are_not_divided_where_the_store_knows_none(classify, run, tmp_path, succeed):
     """Neither by what the table labels, nor by a pre-training that leaves out what it holds out."""
     records = [(f"r{i}", {}) for i in range(20)]
-    code, out, err = classify(table=RECORDS_OF_PEOPLE, records=records)
-    assert code == 0, err
+    out = succeed(*classify(table=RECORDS_OF_PEOPLE, records=records))
     assert "16 records         8 patients" in out
     assert "not known" not in out
     pretrain = ("pretrain", tmp_path / "s", "--dest", tmp_path / "pre", "--exclude", tmp_path / "m")
-    code, out, err = run(*pretrain, "--valid-fraction", 0.5)
-    assert code == 0, err
+    out = succeed(*pretrain, "--valid-fraction", 0.5)
     assert "8 records         4 patients" in out
     assert run("check", tmp_path / "m", tmp_path / "pre")[1].endswith("no violations\n")
 
 
 @pytest.mark.parametrize("script", ["classification", "pretrain", "identification"])
 def test_records_of_unknown_patients_are_counted_when_made_and_when_checked(
-    make_store, succeed, tmp_path, script
+    make_store, succeed, tmp_path, script, rows
 ):
     store = make_store("s", [*RECORDS, *((f"u{i}", {}) for i in range(30))])
     options = {"classification": ["--labels", "cinc2021"], "pretrain": ["--no-exclusions"]}.get(
         script, ["--within-record", "--valid-fraction", 0.1, "--test-fraction", 0.2]
     )
-    out = succeed(script, store, "--dest", tmp_path / "m", *options)
+    out = succeed(script, store, *options)
     kept = int(re.search(r"kept (\d+) of 50", out)[1])
     said = re.search(
         r"^patients are not known for (\d+) of (\d+) records: each counts as its own$", out, re.M
     )
     assert int(said[2]) == kept
     assert f"  {said[0]}\n" in succeed("check", tmp_path / "m")
-    rows = [row for p in (tmp_path / "m").glob("*.tsv") for row in read_manifest(p).rows()]
-    assert int(said[1]) == len({row.record_id for row in rows if row.record_id.startswith("a/u")})
+    assert int(said[1]) == len({row.record_id for row in rows() if row.record_id.startswith("a/u")})
 
 
 @pytest.mark.parametrize(
@@ -302,20 +278,18 @@ def test_records_of_unknown_patients_are_counted_when_made_and_when_checked(
         ),
     ],
 )
-def test_patients_that_contradict_the_store_or_the_table_are_refused(classify, tmp_path, table, message):
-    code, _, err = classify(table=table)
-    assert code == 1
-    assert message in err
+def test_patients_that_contradict_the_store_or_the_table_are_refused(
+    classify, tmp_path, table, message, fails
+):
+    assert message in fails(*classify(table=table))
     assert not (tmp_path / "m").exists()
 
 
-def test_a_patient_that_the_store_knows_for_some_records_is_one_with_the_tables(classify, tmp_path):
+def test_a_patient_that_the_store_knows_for_some_records_is_one_with_the_tables(classify, succeed, rows):
     records = [*RECORDS, ("u", {})]
-    code, _, err = classify(
-        table="record_id,patient_id,labels\nr2,,x\nr9,p4,x\nr4,p2,y\nu,a/p4,y\n", records=records
+    succeed(
+        *classify(table="record_id,patient_id,labels\nr2,,x\nr9,p4,x\nr4,p2,y\nu,a/p4,y\n", records=records)
     )
-    assert code == 0, err
-    rows = [row for p in (tmp_path / "m").glob("*.tsv") for row in read_manifest(p).rows()]
-    assert {row.record_id: row.patient_id for row in rows} == {
+    assert {row.record_id: row.patient_id for row in rows()} == {
         "a/r2": "a/p1", "a/r9": "a/p4", "a/r4": "a/p2", "a/u": "a/p4",
     }  # fmt: skip

@@ -66,20 +66,13 @@ def test_a_code_that_no_record_has_is_mentioned(kept):
     assert "note: --where asks for code '3', which no record has" in out
 
 
-def test_faults_are_those_that_preprocessing_noted(kept, make_store, run, tmp_path):
+def test_faults_are_those_that_preprocessing_noted(kept, make_store, fails):
     store = make_store("s", RECORDS)
-    code, _, err = run(
-        "pretrain", store, "--dest", tmp_path / "m", "--no-exclusions", "--where", "n_faults == 0"
+    assert "lead_faults.tsv: there is no such file, so n_faults is not known" in fails(
+        "pretrain", store, "--no-exclusions", "--where", "n_faults == 0"
     )
-    assert code == 1
-    assert "lead_faults.tsv: there is no such file, so n_faults is not known" in err
-    noted = [
-        "record\tlead\treason",
-        "a/old\tV1\tflat",
-        "a/old\tV2\tflat",
-        "a/long\tvx\tis not one of the twelve",
-    ]
-    (store / "lead_faults.tsv").write_text("\n".join(noted) + "\n")
+    noted = "a/old\tV1\tflat\na/old\tV2\tflat\na/long\tvx\tis not one of the twelve\n"
+    (store / "lead_faults.tsv").write_text(f"record\tlead\treason\n{noted}")
     assert kept("n_faults == 2")[0] == {"old"}
     assert len(kept("n_faults == 0")[0]) == len(RECORDS) - 1
 
@@ -95,35 +88,24 @@ def test_faults_are_those_that_preprocessing_noted(kept, make_store, run, tmp_pa
         ("__import__('os')", "error: --where, character 11: there are no calls"),
     ],
 )
-def test_every_script_tells_a_mistake_in_one_line(make_store, run, tmp_path, script, expression, message):
+def test_every_script_tells_a_mistake_in_one_line(make_store, tmp_path, script, expression, message, fails):
     more = {"pretrain": ["--no-exclusions"], "classification": ["--labels", "cinc2021"], "identification": []}
     store = make_store("s", RECORDS)
-    code, _, err = run(script, store, "--dest", tmp_path / "m", "--where", expression, *more[script])
-    assert code == 1
+    err = fails(script, store, "--where", expression, *more[script])
     assert err.startswith(message)
     assert err.count("\n") == 1
     assert not (tmp_path / "m").exists()
 
 
-def test_whom_a_record_is_of_is_known_from_records_that_are_not_asked_for(make_store, succeed, tmp_path):
+def test_whom_a_record_is_of_is_known_from_records_that_are_not_asked_for(
+    make_store, succeed, tmp_path, read
+):
     """A patient's records stay together, also where only some of them pass."""
-    records = [
-        ("00001_hr", {"patient_id": "7", "source": "ptb-xl"}),
-        ("00002_hr", {"patient_id": "7", "source": "ptb-xl"}),
-    ]
+    records = [(f"0000{i}_hr", {"patient_id": "7", "source": "ptb-xl"}) for i in (1, 2)]
     copies = [(f"HR0000{i}", {"source": "challenge", "codes": ("x",)}) for i in (1, 2, 3, 4)]
     store = make_store("s", [*records, *copies])
-    options = (
-        "--dest",
-        tmp_path / "m",
-        "--no-exclusions",
-        "--where",
-        "'x' in codes",
-        "--valid-fraction",
-        0.4,
-    )
-    succeed("pretrain", store, *options)
-    manifests = [read_manifest(tmp_path / "m" / f"{name}.tsv") for name in ("train", "valid")]
+    succeed("pretrain", store, "--no-exclusions", "--where", "'x' in codes", "--valid-fraction", 0.4)
+    manifests = read().values()
     patients = [set(manifest.patient_ids) for manifest in manifests]
     together = next(m for m in manifests if "challenge/HR00001" in m.record_ids)
     assert "challenge/HR00002" in together.record_ids

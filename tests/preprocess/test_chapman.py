@@ -2,25 +2,13 @@
 
 import pytest
 
-
-@pytest.fixture(scope="module")
-def script(load_script):
-    return load_script("chapman")
+from manifests import pretrain
 
 
-@pytest.fixture
-def root(lookalike, tmp_path, write_wfdb, ecg_adu):
-    return lookalike("chapman").make(tmp_path, write_wfdb, ecg_adu)
-
-
-def run(script, root, dest, *options):
-    return script.main([str(root), "--dest", str(dest), "--workers", "1", *options])
-
-
-def test_records_carry_the_names_and_codes_of_the_challenge(script, root, tmp_path, entries, capsys):
-    assert run(script, root, tmp_path / "store") == 0
+def test_records_carry_the_names_and_codes_of_the_challenge(capsys, stored):
+    found = stored()
     keys = ("source", "patient_id", "age", "sex", "codes", "attributes")
-    assert {name: tuple(e[key] for key in keys) for name, e in entries(tmp_path / "store").items()} == {
+    assert {name: tuple(e[key] for key in keys) for name, e in found.items()} == {
         "JS00001": (
             "chapman_shaoxing", None, 85, "male", ["164889003", "59118001", "164934002"],
             {"acronyms": "AFIB|RBBB"},
@@ -33,50 +21,43 @@ def test_records_carry_the_names_and_codes_of_the_challenge(script, root, tmp_pa
     assert "warning" not in err
 
 
-def test_the_broken_headers_of_the_release_are_named(script, root, tmp_path, rejected):
-    assert run(script, root, tmp_path / "store") == 0
-    (line,) = rejected(tmp_path / "store").items()
+def test_the_broken_headers_of_the_release_are_named(rejected, stored):
+    stored()
+    (line,) = rejected().items()
     assert line[0] == "chapman_shaoxing/JS01052"
     assert "the record line 'JS01052 12 500 500000/mV 16 0" in line[1]
 
 
-def test_of_the_same_recordings_in_the_challenge_a_manifest_has_one(
-    script, load_script, load_file, repo_dir, root, tmp_path, entries, write_wfdb, ecg_adu
-):
+def test_of_the_same_recordings_in_the_challenge_a_manifest_has_one(tmp_path, write_wfdb, ecg_adu, stored):
     for name, folder in (("JS00001", "WFDB_ChapmanShaoxing"), ("JS13888", "WFDB_Ningbo")):
         write_wfdb(tmp_path / "cinc" / folder, name, ecg_adu(n_samples=5000), suffix=".mat")
-    challenge = load_script("physionet2021")
-    assert run(script, root, tmp_path / "store") == 0
-    assert run(challenge, tmp_path / "cinc", tmp_path / "challenge") == 0
-    ours = {(e["source"], e["record_id"]) for e in entries(tmp_path / "store").values()}
-    theirs = {(e["source"], e["record_id"]) for e in entries(tmp_path / "challenge").values()}
+    in_release = stored()
+    in_challenge = stored(root=tmp_path / "cinc", dest="challenge", script="physionet2021")
+    ours = {(e["source"], e["record_id"]) for e in in_release.values()}
+    theirs = {(e["source"], e["record_id"]) for e in in_challenge.values()}
     assert theirs <= ours
     stores = [str(tmp_path / "store"), str(tmp_path / "challenge")]
-    pretrain = load_file(repo_dir / "manifests" / "pretrain.py")
     arguments = ["--dest", str(tmp_path / "manifest"), "--no-exclusions", "--valid-fraction", "0"]
     assert pretrain.main([*stores, *arguments]) == 0
     lines = (tmp_path / "manifest" / "train.tsv").read_text().splitlines()[1:]
     assert sorted(line.split("\t")[2] for line in lines) == sorted(2 * ["/".join(key) for key in ours])
 
 
-def test_values_are_those_that_wfdb_reads(script, root, tmp_path, entries, assert_equal_mv, wfdb_mv):
-    assert run(script, root, tmp_path / "store") == 0
-    for name, entry in entries(tmp_path / "store").items():
-        (header,) = root.glob(f"WFDBRecords/*/*/{name}.hea")
-        assert_equal_mv(tmp_path / "store", entry, wfdb_mv(header))
+def test_values_are_those_that_wfdb_reads(root, stored, assert_equal_wfdb):
+    assert_equal_wfdb(stored(), lambda name: next(root.glob(f"WFDBRecords/*/*/{name}.hea")))
 
 
-def test_without_the_table_of_conditions_codes_have_no_acronyms(script, root, tmp_path, entries, capsys):
+def test_without_the_table_of_conditions_codes_have_no_acronyms(root, capsys, stored):
     (root / "ConditionNames_SNOMED-CT.csv").unlink()
-    assert run(script, root, tmp_path / "store") == 0
+    found = stored()
     assert "codes are stored without their acronyms" in capsys.readouterr().err
-    assert not any(entry["attributes"] for entry in entries(tmp_path / "store").values())
+    assert not any(entry["attributes"] for entry in found.values())
 
 
-def test_a_signal_file_without_a_header_is_reported(script, root, tmp_path, rejected):
+def test_a_signal_file_without_a_header_is_reported(root, rejected, stored):
     (root / "WFDBRecords" / "13" / "133" / "JS13888.hea").unlink()
-    assert run(script, root, tmp_path / "store") == 0
-    assert "no header names the signal file JS13888.mat" in rejected(tmp_path / "store")["ningbo/JS13888"]
+    stored()
+    assert "no header names the signal file JS13888.mat" in rejected()["ningbo/JS13888"]
 
 
 @pytest.mark.parametrize(
@@ -96,32 +77,24 @@ def test_a_signal_file_without_a_header_is_reported(script, root, tmp_path, reje
         ),
     ],
 )
-def test_a_folder_that_is_not_as_the_release_is_an_error(script, root, tmp_path, capsys, spoil, message):
+def test_a_folder_that_is_not_as_the_release_is_an_error(root, spoil, message, fails):
     spoil(root)
-    assert run(script, root, tmp_path / "store") == 1
-    assert message in capsys.readouterr().err.splitlines()[-1]
-    assert not list(tmp_path.glob("store/*"))
+    assert message in fails()
 
 
 @pytest.mark.shared
-def test_real_records_in_that_layout_are_read(
-    script, shared_dir, tmp_path, entries, rejected, assert_equal_mv, wfdb_mv
-):
+def test_real_records_in_that_layout_are_read(tmp_path, rejected, assert_equal_mv, wfdb_mv, stored, real):
     """The challenge's copies of the recordings, put in the folders of the release."""
-    folder = shared_dir / "real_ecg" / "cinc2021"
-    headers = {path.stem: path for path in folder.glob("**/JS*.hea")}
-    if not headers:
-        pytest.skip(f"no record of Chapman-Shaoxing or Ningbo below {folder}")
+    headers = {path.stem: path for path in real("cinc2021", "**/JS*.hea").glob("**/JS*.hea")}
     for name, path in headers.items():
         place = tmp_path / "raw" / "WFDBRecords" / name[2:4] / name[2:5]
         place.mkdir(parents=True, exist_ok=True)
         for file in path.parent.glob(f"{name}.*"):
             (place / file.name).symlink_to(file)
-    assert run(script, tmp_path / "raw", tmp_path / "store") == 0
-    found = entries(tmp_path / "store")
-    assert len(found) + len(rejected(tmp_path / "store")) == len(headers)
+    found = stored(root=tmp_path / "raw")
+    assert len(found) + len(rejected()) == len(headers)
     assert all(entry["codes"] for entry in found.values())
     for name, path in headers.items():
         if name in found:
             assert found[name]["source"].split("_")[0] in path.parent.name.lower()
-            assert_equal_mv(tmp_path / "store", found[name], wfdb_mv(path))
+            assert_equal_mv(found[name], wfdb_mv(path))

@@ -3,29 +3,10 @@
 import pytest
 
 
-@pytest.fixture(scope="module")
-def script(load_script):
-    return load_script("ludb")
-
-
-@pytest.fixture(scope="module")
-def corpus(lookalike):
-    return lookalike("ludb")
-
-
-@pytest.fixture
-def root(corpus, tmp_path, write_wfdb, ecg_adu):
-    return corpus.make(tmp_path, write_wfdb, ecg_adu)
-
-
-def run(script, root, dest, *options):
-    return script.main([str(root), "--dest", str(dest), "--workers", "1", *options])
-
-
-def test_records_carry_age_sex_and_every_diagnosis_of_the_table(script, root, tmp_path, entries, capsys):
-    assert run(script, root, tmp_path / "store") == 0
+def test_records_carry_age_sex_and_every_diagnosis_of_the_table(capsys, stored):
+    found = stored()
     keys = ("source", "patient_id", "age", "sex", "codes", "fs", "n_samples")
-    assert {name: tuple(e[key] for key in keys) for name, e in entries(tmp_path / "store").items()} == {
+    assert {name: tuple(e[key] for key in keys) for name, e in found.items()} == {
         "1": (
             "ludb", None, 51, "female",
             [
@@ -42,25 +23,21 @@ def test_records_carry_age_sex_and_every_diagnosis_of_the_table(script, root, tm
     assert "warning" not in err
 
 
-def test_values_are_those_that_wfdb_reads(script, root, tmp_path, entries, assert_equal_mv, wfdb_mv):
-    assert run(script, root, tmp_path / "store") == 0
-    for name, entry in entries(tmp_path / "store").items():
-        assert len(entry["leads"]) == 12
-        assert_equal_mv(tmp_path / "store", entry, wfdb_mv(root / "data" / f"{name}.hea"))
+def test_values_are_those_that_wfdb_reads(root, stored, assert_equal_wfdb):
+    found = stored()
+    assert all(len(entry["leads"]) == 12 for entry in found.values())
+    assert_equal_wfdb(found, lambda name: root / "data" / f"{name}.hea")
 
 
-def test_table_and_files_that_do_not_match_are_reported(
-    script, corpus, root, tmp_path, entries, rejected, capsys
-):
+def test_table_and_files_that_do_not_match_are_reported(corpus, root, rejected, capsys, stored):
     for path in (root / "data").glob("2.*"):
         path.unlink()
-    corpus.write_table(root / "ludb.csv", corpus.ROWS[:2])
-    assert run(script, root, tmp_path / "store") == 0
+    corpus.write_table(root / "ludb.csv", corpus.COLUMNS, corpus.ROWS[:2])
+    unlisted = stored()["3"]
     out, err = capsys.readouterr()
     assert out == "kept 2 of 3 records; rejected 1 not downloaded\n"
-    assert "ludb.csv lists it, but data/2.hea is not there" in rejected(tmp_path / "store")["ludb/2"]
+    assert "ludb.csv lists it, but data/2.hea is not there" in rejected()["ludb/2"]
     assert "1 records are not in" in err
-    unlisted = entries(tmp_path / "store")["3"]
     assert (unlisted["sex"], unlisted["codes"], unlisted["attributes"]) == (
         "male", [], {"Rhythm": "Sinus rhythm."},
     )  # fmt: skip
@@ -73,27 +50,20 @@ def test_table_and_files_that_do_not_match_are_reported(
         ({"ID": "1"}, "record 1 is listed already"),
     ],
 )
-def test_a_row_that_is_not_as_in_the_release_is_named(script, corpus, root, tmp_path, capsys, row, message):
-    corpus.write_table(root / "ludb.csv", [{"ID": "1"}, row])
-    assert run(script, root, tmp_path / "store") == 1
-    assert f"ludb.csv:3: {message}" in capsys.readouterr().err
+def test_a_row_that_is_not_as_in_the_release_is_named(corpus, root, row, message, fails):
+    corpus.write_table(root / "ludb.csv", corpus.COLUMNS, [{"ID": "1"}, row])
+    assert f"ludb.csv:3: {message}" in fails()
 
 
-def test_the_folder_without_its_table_is_an_error(script, root, tmp_path, capsys):
-    assert run(script, root / "data", tmp_path / "store") == 1
-    assert "ludb.csv: there is no such table" in capsys.readouterr().err
+def test_the_folder_without_its_table_is_an_error(root, fails, tmp_path):
+    assert "ludb.csv: there is no such table" in fails(root=root / "data")
     assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.shared
-def test_the_real_release_is_read(script, shared_dir, tmp_path, entries, assert_equal_mv, wfdb_mv):
-    root = shared_dir / "real_ecg" / "ludb"
-    headers = sorted((root / "data").glob("*.hea"))
-    if not headers or not (root / "ludb.csv").is_file():
-        pytest.skip(f"no LUDB at {root}")
-    assert run(script, root, tmp_path / "store", "--downloaded-only") == 0
-    found = entries(tmp_path / "store")
-    assert found.keys() == {path.stem for path in headers}
+def test_the_real_release_is_read(stored, real, assert_equal_wfdb):
+    root = real("ludb", "data/*.hea", "ludb.csv")
+    found = stored("--downloaded-only", root=root)
+    assert found.keys() == {path.stem for path in root.glob("data/*.hea")}
     assert all(entry["codes"] and entry["sex"] for entry in found.values())
-    for name in sorted(found)[:: max(1, len(found) // 20)]:
-        assert_equal_mv(tmp_path / "store", found[name], wfdb_mv(root / "data" / f"{name}.hea"))
+    assert_equal_wfdb(found, lambda name: root / "data" / f"{name}.hea")

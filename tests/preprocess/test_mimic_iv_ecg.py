@@ -10,28 +10,8 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.store.reading import RecordStore
 
 
-@pytest.fixture(scope="module")
-def script(load_script):
-    return load_script("mimic_iv_ecg")
-
-
-@pytest.fixture(scope="module")
-def corpus(lookalike):
-    return lookalike("mimic_iv_ecg")
-
-
-@pytest.fixture
-def root(corpus, tmp_path, write_wfdb, ecg_adu):
-    return corpus.make(tmp_path, write_wfdb, ecg_adu)
-
-
-def run(script, root, dest, *options):
-    return script.main([str(root), "--dest", str(dest), "--workers", "1", *options])
-
-
-def test_records_carry_their_patient_and_the_lines_of_the_report(script, root, tmp_path, entries, capsys):
-    assert run(script, root, tmp_path / "store") == 0
-    found = entries(tmp_path / "store")
+def test_records_carry_their_patient_and_the_lines_of_the_report(capsys, stored):
+    found = stored()
     keys = ("source", "patient_id", "age", "sex", "codes", "report", "fs", "n_samples")
     assert {name: tuple(entry[key] for key in keys) for name, entry in found.items()} == {
         "40689238": (
@@ -55,23 +35,21 @@ def test_records_carry_their_patient_and_the_lines_of_the_report(script, root, t
 
 
 def test_leads_are_put_in_canonical_order_by_their_names(
-    script, corpus, root, tmp_path, entries, assert_equal_mv, wfdb_mv
+    corpus, root, tmp_path, assert_equal_mv, wfdb_mv, stored
 ):
-    assert run(script, root, tmp_path / "store") == 0
-    for name, entry in entries(tmp_path / "store").items():
+    for name, entry in stored().items():
         (header,) = root.glob(f"files/*/*/*/{name}.hea")
         reference = wfdb_mv(header)
         assert list(reference) == list(corpus.LEADS) != list(LEADS)
         assert entry["leads"] == list(LEADS)
-        assert_equal_mv(tmp_path / "store", entry, reference)
+        assert_equal_mv(entry, reference)
         signal, _ = RecordStore(tmp_path / "store").read(entry["shard"], entry["row"])
         np.testing.assert_allclose(signal[LEADS.index("aVL")], reference["aVL"], atol=1e-5)
 
 
-def test_the_patients_of_mimic_iv_add_age_and_sex(script, root, tmp_path, entries):
+def test_the_patients_of_mimic_iv_add_age_and_sex(root, stored):
     options = ["--patients", str(root.parent / "patients.csv.gz")]
-    assert run(script, root, tmp_path / "store", *options) == 0
-    found = {name: (entry["age"], entry["sex"]) for name, entry in entries(tmp_path / "store").items()}
+    found = {name: (entry["age"], entry["sex"]) for name, entry in stored(*options).items()}
     assert found == {
         "40689238": (52, "female"),
         "43522917": (75, "male"),  # a year after the one in which the subject was 74
@@ -80,39 +58,35 @@ def test_the_patients_of_mimic_iv_add_age_and_sex(script, root, tmp_path, entrie
     }
 
 
-def test_records_that_were_not_downloaded_are_rejected_by_that_reason(
-    script, root, tmp_path, rejected, capsys
-):
+def test_records_that_were_not_downloaded_are_rejected_by_that_reason(root, rejected, capsys, stored):
     for path in (root / "files" / "p1000" / "p10000117").rglob("*.*"):
         path.unlink()
     next(root.glob("files/*/p10000635/*/*.dat")).unlink()
-    assert run(script, root, tmp_path / "store") == 0
-    assert capsys.readouterr().out == (
-        "kept 2 of 4 records; rejected 1 not downloaded, 1 without a signal file\n"
-    )
-    reasons = rejected(tmp_path / "store")
+    stored()
+    counts = "kept 2 of 4 records; rejected 1 not downloaded, 1 without a signal file\n"
+    assert capsys.readouterr().out == counts
+    reasons = rejected()
     missing = "files/p1000/p10000117/s45090959/45090959.hea is not there"
     assert missing in reasons["mimic-iv-ecg/45090959"]
-    assert run(script, root, tmp_path / "part", "--downloaded-only") == 0
+    stored("--downloaded-only", dest="part")
     out, err = capsys.readouterr()
     assert out == "kept 2 of 3 records; rejected 1 without a signal file\n"
     assert "1 records are in the tables and not on disk" in err
 
 
-def test_records_without_measurements_are_stored_and_counted(script, corpus, root, tmp_path, entries, capsys):
+def test_records_without_measurements_are_stored_and_counted(corpus, root, capsys, stored):
     rows = [corpus.measurement_row(*study) for study in corpus.STUDIES[1:]]
     corpus.write_table(root / "machine_measurements.csv", corpus.MEASUREMENT_COLUMNS, rows)
-    assert run(script, root, tmp_path / "store") == 0
-    entry = entries(tmp_path / "store")["40689238"]
+    entry = stored()["40689238"]
     assert (entry["report"], entry["attributes"]) == (None, {"ecg_time": "2180-07-23 08:44:00"})
     assert "1 records are not in machine_measurements.csv" in capsys.readouterr().err
 
 
-def test_the_store_does_not_depend_on_the_order_of_the_tables(script, corpus, root, tmp_path):
-    assert run(script, root, tmp_path / "store") == 0
+def test_the_store_does_not_depend_on_the_order_of_the_tables(corpus, root, tmp_path, stored):
+    stored()
     rows = [corpus.record_row(*study) for study in reversed(corpus.STUDIES)]
     corpus.write_table(root / "record_list.csv", corpus.RECORD_COLUMNS, rows)
-    assert run(script, root, tmp_path / "again") == 0
+    stored(dest="again")
     for path in (tmp_path / "store").iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
@@ -156,54 +130,44 @@ def test_listing_takes_no_more_memory_for_more_records(script, corpus, tmp_path)
         ("machine_measurements", {"study_id": "43522917"}, "study_id 43522917 is listed already"),
     ],
 )
-def test_a_row_that_is_not_as_in_the_release_is_named(
-    script, corpus, root, tmp_path, capsys, table, cells, message
-):
+def test_a_row_that_is_not_as_in_the_release_is_named(corpus, root, table, cells, message, fails):
     make, columns, studies = {
         "record_list": (corpus.record_row, corpus.RECORD_COLUMNS, corpus.STUDIES),
         "machine_measurements": (corpus.measurement_row, corpus.MEASUREMENT_COLUMNS, corpus.STUDIES[::-1]),
     }[table]
     rows = [make(*studies[0]), {**make(*studies[1]), **cells}]
     corpus.write_table(root / f"{table}.csv", columns, rows)
-    assert run(script, root, tmp_path / "store") == 1
-    assert f"{table}.csv:3: {message}" in capsys.readouterr().err
-    assert not list(tmp_path.glob("store/*"))
+    assert f"{table}.csv:3: {message}" in fails()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("table", "content", "message"),
     [
-        (lambda root: (root / "record_list.csv").unlink(), "record_list.csv: there is no such table"),
+        ("record_list", None, " there is no such table"),
+        ("machine_measurements", None, " there is no such table"),
         (
-            lambda root: (root / "machine_measurements.csv").unlink(),
-            "machine_measurements.csv: there is no such",
+            "record_list",
+            b"study_id,path\n",
+            "1: there is no column subject_id, ecg_time among study_id, path",
         ),
-        (
-            lambda root: (root / "record_list.csv").write_text("study_id,path\n"),
-            "record_list.csv:1: there is no column subject_id, ecg_time among study_id, path",
-        ),
-        (
-            lambda root: (root / "machine_measurements.csv").write_bytes(b"\xff\xfe"),
-            "machine_measurements.csv: the table cannot be read",
-        ),
+        ("machine_measurements", b"\xff\xfe", " the table cannot be read"),
     ],
 )
-def test_tables_that_are_not_as_in_the_release_are_an_error(script, root, tmp_path, capsys, spoil, message):
-    spoil(root)
-    assert run(script, root, tmp_path / "store") == 1
-    assert message in capsys.readouterr().err.splitlines()[-1]
-    assert not list(tmp_path.glob("store/*"))
+def test_tables_that_are_not_as_in_the_release_are_an_error(root, table, content, message, fails):
+    path = root / f"{table}.csv"
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    assert f"{table}.csv:{message}" in fails()
 
 
-def test_a_study_that_is_listed_twice_is_an_error(script, corpus, root, tmp_path, capsys):
+def test_a_study_that_is_listed_twice_is_an_error(corpus, root, fails):
     rows = [corpus.record_row(*study) for study in corpus.STUDIES]
     corpus.write_table(root / "record_list.csv", corpus.RECORD_COLUMNS, [*rows, rows[0]])
-    assert run(script, root, tmp_path / "store") == 1
-    assert "would both be record mimic-iv-ecg/40689238" in capsys.readouterr().err
+    assert "would both be record mimic-iv-ecg/40689238" in fails()
 
 
-def test_a_cut_off_table_of_patients_is_an_error(script, root, tmp_path, capsys):
+def test_a_cut_off_table_of_patients_is_an_error(root, fails):
     path = root.parent / "patients.csv.gz"
     path.write_bytes(path.read_bytes()[:60])
-    assert run(script, root, tmp_path / "store", "--patients", str(path)) == 1
-    assert "patients.csv.gz: the table cannot be read" in capsys.readouterr().err
+    assert "patients.csv.gz: the table cannot be read" in fails("--patients", str(path))

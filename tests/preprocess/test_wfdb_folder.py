@@ -1,6 +1,5 @@
 """preprocess/wfdb_folder.py on small folders of WFDB records."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,15 +9,7 @@ import pytest
 
 from fairseq_signals.store.reading import RecordStore
 
-
-@pytest.fixture(scope="module")
-def script(repo_dir):
-    spec = importlib.util.spec_from_file_location(
-        "preprocess_wfdb_folder", repo_dir / "preprocess" / "wfdb_folder.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+OPTIONS = ("--source", "ecg-id")
 
 
 @pytest.fixture
@@ -33,17 +24,8 @@ def root(tmp_path, write_wfdb, ecg_adu):
     return tmp_path / "raw"
 
 
-def run(script, root, dest, *options):
-    return script.main([str(root), "--dest", str(dest), "--source", "ecg-id", "--workers", "1", *options])
-
-
-def entries(dest):
-    return {entry["record_id"]: entry for entry in RecordStore(dest).metadata().to_pylist()}
-
-
-def test_every_header_below_the_folder_is_a_record_named_by_its_path(script, root, tmp_path, capsys):
-    assert run(script, root, tmp_path / "store") == 0
-    found = entries(tmp_path / "store")
+def test_every_header_below_the_folder_is_a_record_named_by_its_path(tmp_path, capsys, stored):
+    found = stored()
     assert list(found) == ["Person_01/rec_1", "Person_01/rec_2", "Person_02/rec_1", "Person_02/rec_2"]
     assert {(e["source"], e["patient_id"], *e["leads"]) for e in found.values()} == {("ecg-id", None, "I")}
     assert capsys.readouterr().out == "kept 4 of 4 records; 4 other channel(s) ignored\n"
@@ -51,10 +33,9 @@ def test_every_header_below_the_folder_is_a_record_named_by_its_path(script, roo
     assert "ecg-id/Person_01/rec_1\tECG I filtered\tnot one of the 12 leads" in faults
 
 
-def test_the_folder_can_name_the_patient(script, root, tmp_path, write_wfdb, ecg_adu):
+def test_the_folder_can_name_the_patient(root, write_wfdb, ecg_adu, stored):
     write_wfdb(root, "top", ecg_adu(1), ["I"])
-    assert run(script, root, tmp_path / "store", "--patient-from-folder") == 0
-    found = entries(tmp_path / "store")
+    found = stored("--patient-from-folder")
     assert found["Person_02/rec_1"]["patient_id"] == "Person_02"
     assert found["top"]["patient_id"] is None
 
@@ -71,11 +52,8 @@ def table(tmp_path):
     return path
 
 
-def test_a_table_adds_to_the_headers_and_what_does_not_match_is_counted(
-    script, root, tmp_path, table, capsys
-):
-    assert run(script, root, tmp_path / "store", "--metadata", str(table)) == 0
-    found = entries(tmp_path / "store")
+def test_a_table_adds_to_the_headers_and_what_does_not_match_is_counted(table, capsys, stored):
+    found = stored("--metadata", str(table))
     first = {
         key: found["Person_01/rec_1"][key]
         for key in ("patient_id", "age", "sex", "codes", "report", "source")
@@ -94,16 +72,14 @@ def test_a_table_adds_to_the_headers_and_what_does_not_match_is_counted(
     assert "Person_03/rec_1" in err
 
 
-def test_only_listed_leaves_the_others_out(script, root, tmp_path, table, capsys):
-    assert run(script, root, tmp_path / "store", "--metadata", str(table), "--only-listed") == 0
-    assert set(entries(tmp_path / "store")) == {"Person_01/rec_1", "Person_02/rec_2"}
+def test_only_listed_leaves_the_others_out(table, capsys, stored):
+    assert set(stored("--metadata", str(table), "--only-listed")) == {"Person_01/rec_1", "Person_02/rec_2"}
     assert "2 records are not in" in capsys.readouterr().err
 
 
-def test_the_table_goes_before_the_folder(script, root, tmp_path, table):
+def test_the_table_goes_before_the_folder(table, stored):
     options = ["--metadata", str(table), "--patient-from-folder"]
-    assert run(script, root, tmp_path / "store", *options) == 0
-    found = entries(tmp_path / "store")
+    found = stored(*options)
     assert (found["Person_01/rec_1"]["patient_id"], found["Person_01/rec_2"]["patient_id"]) == (
         "p7",
         "Person_01",
@@ -111,7 +87,7 @@ def test_the_table_goes_before_the_folder(script, root, tmp_path, table):
 
 
 def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
-    script, root, tmp_path, write_wfdb, ecg_adu, capsys
+    root, write_wfdb, ecg_adu, capsys, stored, rejected
 ):
     bad = root / "bad"
     write_wfdb(bad, "short", ecg_adu(2, 1000), ["I", "II"])
@@ -127,19 +103,16 @@ def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
     write_wfdb(bad, "orphan", ecg_adu(2), ["I", "II"]).unlink()
     (bad / "text.hea").write_text("this is no header\n")
     (bad / "empty.hea").write_text("")
-    assert run(script, root, tmp_path / "store") == 0
-    rejected = dict(
-        line.split("\t", 1) for line in (tmp_path / "store" / "rejected.tsv").read_text().splitlines()[1:]
-    )
+    assert len(stored()) == 4
+    reasons = rejected()
     for name, reason in {
         "short": "lasts 2 s", "gain": "gain of lead I is 0", "names": "none of its 2 signals",
         "flat": "no usable lead", "nan": "3000 of 3000 samples are missing", "rate": "sampling rate",
         "lost": "lost.dat, named in lost.hea, is missing", "cut": "truncated", "orphan": "no header names",
         "text": "the record line", "empty": "it is empty",
     }.items():  # fmt: skip
-        assert reason in rejected.pop(f"ecg-id/bad/{name}")
-    assert rejected == {}
-    assert len(RecordStore(tmp_path / "store")) == 4
+        assert reason in reasons.pop(f"ecg-id/bad/{name}")
+    assert reasons == {}
     assert capsys.readouterr().out.startswith("kept 4 of 15 records; rejected 2 with a malformed header, ")
 
 
@@ -150,29 +123,22 @@ def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
         (["--metadata", "gone.csv"], "there is no such table"),
     ],
 )
-def test_wrong_options_are_an_error_in_one_line(script, root, tmp_path, capsys, options, message):
-    assert run(script, root, tmp_path / "store", *options) == 1
-    err = capsys.readouterr().err
-    assert err.startswith("StoreError: ")
-    assert message in err
-    assert err.count("\n") == 1
-    assert not (tmp_path / "store").exists()
+def test_wrong_options_are_an_error_in_one_line(options, message, fails):
+    error = fails(*options)
+    assert error.startswith("StoreError: ")
+    assert message in error
 
 
-def test_a_table_that_lists_none_of_the_records_is_an_error(script, root, tmp_path, capsys):
+def test_a_table_that_lists_none_of_the_records_is_an_error(tmp_path, fails):
     (tmp_path / "t.csv").write_text("record_id\nrec_1\n")
     options = ["--metadata", str(tmp_path / "t.csv"), "--only-listed"]
-    assert run(script, root, tmp_path / "store", *options) == 1
-    assert "A record_id is the path below that folder" in capsys.readouterr().err
+    assert "A record_id is the path below that folder" in fails(*options)
 
 
-def test_an_empty_or_missing_folder_is_an_error_and_nothing_is_written(script, tmp_path, capsys):
+def test_an_empty_or_missing_folder_is_an_error_and_nothing_is_written(tmp_path, fails):
     (tmp_path / "empty").mkdir()
-    assert run(script, tmp_path / "empty", tmp_path / "store") == 1
-    assert "there is no WFDB record (.hea)" in capsys.readouterr().err
-    assert run(script, tmp_path / "gone", tmp_path / "store") == 1
-    assert "there is no such folder" in capsys.readouterr().err
-    assert not (tmp_path / "store").exists()
+    assert "there is no WFDB record (.hea)" in fails(root=tmp_path / "empty")
+    assert "there is no such folder" in fails(root=tmp_path / "gone")
 
 
 def test_the_command_runs_the_same_script_with_several_workers(repo_dir, root, tmp_path):
@@ -187,18 +153,15 @@ def test_the_command_runs_the_same_script_with_several_workers(repo_dir, root, t
 
 
 @pytest.mark.shared
-def test_every_real_folder_gives_a_store_or_reasons(script, shared_dir, tmp_path):
+def test_every_real_folder_gives_a_store_or_reasons(shared_dir, stored, rejected):
     folders = [path for path in sorted((shared_dir / "real_ecg").glob("*")) if any(path.rglob("*.hea"))]
     if not folders:
         pytest.skip("no WFDB record at hand")
     for folder in folders:
         if sum(1 for _ in folder.rglob("*.hea")) > 500:
             continue  # tests/formats/test_real_records.py reads those too
-        dest = tmp_path / folder.name
-        assert run(script, folder, dest, "--min-seconds", "0.5") == 0
-        rejected = (dest / "rejected.tsv").read_text()
-        assert "unforeseen" not in rejected
-        assert len(RecordStore(dest)) > 0
+        assert stored("--min-seconds", "0.5", root=folder, dest=folder.name)
+        assert "unforeseen" not in str(rejected(folder.name))
 
 
 @pytest.mark.parametrize(
@@ -212,17 +175,17 @@ def test_every_real_folder_gives_a_store_or_reasons(script, shared_dir, tmp_path
     ],
 )
 def test_a_scheduler_is_told_of_rejections_by_the_exit_code(
-    script, tmp_path, write_wfdb, ecg_adu, capsys, options, code
+    tmp_path, write_wfdb, ecg_adu, capsys, options, code, run
 ):
     """What could be kept is stored in any case; a second run says the same."""
-    write_wfdb(tmp_path / "raw", "good", ecg_adu(2), ["I", "II"])
+    raw = tmp_path / "six"
+    write_wfdb(raw, "good", ecg_adu(2), ["I", "II"])
     for name in ("s1", "s2", "s3"):
-        write_wfdb(tmp_path / "raw", name, ecg_adu(2)[:, :900], ["I", "II"])
-    write_wfdb(tmp_path / "raw", "other", ecg_adu(2), ["x", "y"])
-    (tmp_path / "raw" / "lost.dat").write_bytes(b"")
-    call = [str(tmp_path / "raw"), "--dest", str(tmp_path / "store"), "--source", "a", *options]
+        write_wfdb(raw, name, ecg_adu(2)[:, :900], ["I", "II"])
+    write_wfdb(raw, "other", ecg_adu(2), ["x", "y"])
+    (raw / "lost.dat").write_bytes(b"")
     for _ in range(2):
-        assert script.main(call) == code
+        assert run("--source", "a", *options, root=raw) == code
         assert len(RecordStore(tmp_path / "store")) == 1
         out, err = capsys.readouterr()
         assert out == (

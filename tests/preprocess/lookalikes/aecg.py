@@ -1,7 +1,5 @@
 """HL7 annotated ECG files in the layout of the implementation guide: rhythm and representative beat."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")

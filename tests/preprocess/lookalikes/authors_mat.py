@@ -1,7 +1,5 @@
 """Segments as the authors' preprocessing scripts write them: MATLAB files with their fields."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A folder in the layout of ecg-arrhythmia 1.0.0, with one of the two headers that it has broken."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 RECORDS = {

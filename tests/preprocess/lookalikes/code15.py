@@ -1,11 +1,10 @@
 """A folder in the layout of CODE-15% 1.0.0: exams.csv and parts of float32 tracings, zero-padded to 4096."""
 
-from __future__ import annotations
-
-import csv
 from pathlib import Path
 
 import numpy as np
+
+from tests.preprocess.lookalikes.tables import write_table
 
 COLUMNS = [
     "exam_id", "age", "is_male", "nn_predicted_age", "1dAVb", "RBBB", "LBBB", "SB", "ST", "AF", "patient_id",
@@ -50,14 +49,7 @@ def pad(signal: np.ndarray) -> np.ndarray:
     return np.pad(signal, ((missing // 2, missing - missing // 2), (0, 0)))
 
 
-def write_table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def make(root: Path) -> Path:
+def make(root: Path, *_) -> Path:
     """Write the corpus below `root` and return its folder."""
     import h5py
 

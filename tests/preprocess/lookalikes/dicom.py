@@ -1,7 +1,5 @@
 """DICOM waveform objects as carts and archives write them: a rhythm group and a group of median beats."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A folder in the layout of ECG-ID 1.0.0: a folder a person, two channels of lead I, annotations."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 RECORDS = {

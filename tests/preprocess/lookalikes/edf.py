@@ -1,7 +1,5 @@
 """EDF, EDF+ and BDF files written byte by byte, from https://www.edfplus.info/specs/edf.html."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

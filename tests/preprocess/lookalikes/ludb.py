@@ -1,9 +1,8 @@
 """A folder in the layout of LUDB 1.0.1: ludb.csv, whose cells may have several lines, and data/."""
 
-from __future__ import annotations
-
-import csv
 from pathlib import Path
+
+from tests.preprocess.lookalikes.tables import write_table
 
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 COLUMNS = [
@@ -25,30 +24,19 @@ ROWS = [
 ]  # fmt: skip
 
 
-def write_table(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def make(root: Path, write_wfdb, ecg_adu) -> Path:
     """Write the corpus below `root` and return its folder."""
     folder = root / "ludb"
     for row in ROWS:
         number = row["ID"]
-        comments = [
-            f"<age>: {row['Age']}",
-            f"<sex>: {row['Sex']}",
-            "<diagnoses>:",
-            f"Rhythm: {row['Rhythms']}.",
-        ]
+        person = [f"<age>: {row['Age']}", f"<sex>: {row['Sex']}"]
+        comments = [*person, "<diagnoses>:", f"Rhythm: {row['Rhythms']}."]
         gain = [1716 + 10 * i for i in range(12)]
         baseline = [6 - i for i in range(12)]
         adu = ecg_adu(n_samples=5000, seed=int(number))
         write_wfdb(folder / "data", number, adu, LEADS, gain=gain, baseline=baseline, comments=comments)
         for lead in LEADS:
             (folder / "data" / f"{number}.{lead}").write_bytes(b"\x00\x00")
-    write_table(folder / "ludb.csv", ROWS)
+    write_table(folder / "ludb.csv", COLUMNS, ROWS)
     (folder / "RECORDS").write_text("".join(f"data/{row['ID']}\n" for row in ROWS))
     return folder

@@ -1,10 +1,9 @@
 """A folder in the layout of MIMIC-IV-ECG 1.0: tables in different orders, aVF before aVL."""
 
-from __future__ import annotations
-
-import csv
 import gzip
 from pathlib import Path
+
+from tests.preprocess.lookalikes.tables import write_table
 
 LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 RECORD_COLUMNS = ["subject_id", "study_id", "file_name", "ecg_time", "path"]
@@ -46,13 +45,6 @@ def measurement_row(subject: str, study: str, time: str, reports: list[str]) -> 
     }  # fmt: skip
 
 
-def write_table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def make(root: Path, write_wfdb, ecg_adu) -> Path:
     """Write the corpus below `root` and return its folder."""
     folder = root / "mimic-iv-ecg-1.0"
@@ -61,15 +53,8 @@ def make(root: Path, write_wfdb, ecg_adu) -> Path:
         date, clock = time.split()
         line = f"{study} 12 500 5000 {clock} {'/'.join(reversed(date.split('-')))}"
         adu = ecg_adu(n_samples=5000, seed=int(study))
-        write_wfdb(
-            path.parent,
-            study,
-            adu,
-            LEADS,
-            gain="200.0",
-            record_line=line,
-            comments=[f" <subject_id>: {subject}"],
-        )
+        comments = [f" <subject_id>: {subject}"]
+        write_wfdb(path.parent, study, adu, LEADS, gain="200.0", record_line=line, comments=comments)
     write_table(folder / "record_list.csv", RECORD_COLUMNS, [record_row(*study) for study in STUDIES])
     rows = [measurement_row(*study) for study in reversed(STUDIES)]
     write_table(folder / "machine_measurements.csv", MEASUREMENT_COLUMNS, rows)

@@ -1,7 +1,5 @@
 """GE MUSE XML exports, laid out as MUSE 8 and 9 write them: median beats first, then the rhythm."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Philips XML files (PhilipsECG 1.04), their samples in base64 without compression."""
 
-from __future__ import annotations
-
 import base64
 from pathlib import Path
 

@@ -1,9 +1,8 @@
 """A folder in the layout of PTB-XL 1.0.3: tables with all their columns, records at both rates."""
 
-from __future__ import annotations
-
-import csv
 from pathlib import Path
+
+from tests.preprocess.lookalikes.tables import write_table
 
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 COLUMNS = [
@@ -20,12 +19,7 @@ STATEMENT_COLUMNS = [
 ]  # fmt: skip
 STATEMENTS = [
     {"": "NORM", "description": "normal ECG", "diagnostic": "1.0", "diagnostic_class": "NORM"},
-    {
-        "": "IMI",
-        "description": "inferior myocardial infarction",
-        "diagnostic": "1.0",
-        "diagnostic_class": "MI",
-    },
+    {"": "IMI", "description": "inferior infarction", "diagnostic": "1.0", "diagnostic_class": "MI"},
     {"": "SR", "description": "sinus rhythm", "rhythm": "1.0"},
     {"": "AFIB", "description": "atrial fibrillation", "rhythm": "1.0"},
 ]
@@ -52,13 +46,6 @@ RECORDS = [
         "strat_fold": "10",
     },
 ]  # fmt: skip
-
-
-def write_table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def names(ecg_id: str) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """A folder in the layout of SaMi-Trop: exams.csv, and exams.hdf5 whose rows have no names of their own."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -23,7 +21,7 @@ def tracing(n_samples: int, seed: int) -> np.ndarray:
     return np.cumsum(rng.normal(0, 0.05, (n_samples, 12)), axis=0).astype(np.float32)
 
 
-def make(root: Path) -> Path:
+def make(root: Path, *_) -> Path:
     """Write the corpus below `root` and return its folder."""
     import h5py
 

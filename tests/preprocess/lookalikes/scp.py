@@ -1,7 +1,5 @@
 """SCP-ECG files written byte by byte (EN 1064): sections 0, 1, 3 and 6, and 2, 4 and 5 where asked for."""
 
-from __future__ import annotations
-
 import binascii
 import struct
 from pathlib import Path

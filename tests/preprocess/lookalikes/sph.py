@@ -1,7 +1,5 @@
 """A folder in the layout of the SPH database: metadata.csv and compressed float16 records."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,7 @@ def signal(n_samples: int, seed: int) -> np.ndarray:
     return np.cumsum(steps, axis=1).astype(np.float16)
 
 
-def make(root: Path) -> Path:
+def make(root: Path, *_) -> Path:
     """Write the corpus below `root` and return its folder."""
     import h5py
 
