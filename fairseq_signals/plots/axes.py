@@ -79,8 +79,8 @@ def legend_below(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
     """One legend for all panels, below them."""
     entries = (axes.get_legend_handles_labels() for axes in panels)
     legend = {name: handle for handles, names in entries for handle, name in zip(handles, names)}
-    shown = {"ncols": min(len(legend), columns), "frameon": False}
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", **shown)
+    columns = min(len(legend), columns)
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def lead_set_name(leads: str) -> str:
