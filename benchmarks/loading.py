@@ -16,19 +16,15 @@ them; the process's own memory does not), and `runs`, all of them.
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
-import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterable, List
 
 import measure
-from process_tree import measure_tree, serve
+from process_tree import measure_tree
 
 import preprocess
 
 PAIRS = 64  # in a batch
-FORMS = ("ours", "reference")
 
 
 # --- tasks, each in a process of its own -----------------------------------------------------------------
@@ -83,63 +79,33 @@ def load(begin: Callable[[], None], dataset: Any, workers: int, batches: int) ->
 
 # --- the benchmark ---------------------------------------------------------------------------------------
 
-
-def main(argv: List[str] | None = None) -> int:
-    parser = preprocess.parser_of(__doc__, [200, 800], [0, 1, 2])
-    parser.add_argument("--batches", type=int, default=150, help="of ours (default: %(default)s)")
-    parser.add_argument(
-        "--reference-batches", type=int, default=30, help="of the reference (default: %(default)s)"
-    )
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: %(default)s)")
-    args = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="benchmark_") as scratch:
-        root = args.root or Path(scratch) / "raw"
-        if args.root is None:
-            measure_tree(preprocess.__file__, "corpus", dest=str(root), n=max(args.records))
-        runs = [run for n in sorted(args.records) for run in measure_size(root, Path(scratch), n, args)]
-    result = summary(runs)
-    measure.bar_chart(
-        args.plot, "Loading batches of 64 pairs", "times fewer CPU seconds than the reference",
-        {key: value for key, value in result.items() if key.startswith("loading_speedup")},
-    )  # fmt: skip
-    measure.report({**result, "synthetic": args.root is None, "runs": runs, **measure.machine(1)})
-    return 0
+LOADING: Dict[str, Any] = {"ours": our_loading, "reference": reference_loading}
 
 
-def measure_size(root: Path, scratch: Path, n: int, args: argparse.Namespace) -> List[Dict[str, Any]]:
+def measure_size(root: Path, scratch: Path, n: int, args: argparse.Namespace) -> Iterable[Dict[str, Any]]:
     """Every run on the first `n` records, the median of `--repeats` in turn with each other; prints them."""
-    manifests = {}
-    for form in FORMS:
-        data, manifests[form] = scratch / f"{form}_data", scratch / f"{form}_manifests"
-        arguments = {"root": str(root), "dest": str(data), "n": n, "workers": 1}
-        if form == "ours":
-            arguments["codec"] = "int16"
-        measure_tree(preprocess.__file__, form, **arguments)
-        task = "our_manifests" if form == "ours" else "reference_manifests"
-        measure_tree(preprocess.__file__, task, store=str(data), dest=str(manifests[form]))
-    runs = []
+    manifests = {form: str(scratch / f"{form}_manifests") for form in LOADING}
+    for form, folder in manifests.items():
+        preprocessing, codec, making_manifests = preprocess.FORMS[form]
+        data = str(scratch / f"{form}_data")
+        measure_tree(preprocessing, root=str(root), dest=data, n=n, workers=1, **codec)
+        measure_tree(making_manifests, store=data, dest=folder)
     for workers in args.workers:
-        made: Dict[str, List[Dict[str, Any]]] = {form: [] for form in FORMS}
-        for form in FORMS * args.repeats:
-            task = "our_loading" if form == "ours" else "reference_loading"
+        made: Dict[str, List[Dict[str, Any]]] = {form: [] for form in LOADING}
+        for form in list(LOADING) * args.repeats:
             batches = max(args.batches if form == "ours" else args.reference_batches, workers)
-            made[form].append(
-                measure_tree(__file__, task, folder=str(manifests[form]), workers=workers, batches=batches)
-            )
+            took = measure_tree(LOADING[form], folder=manifests[form], workers=workers, batches=batches)
+            made[form].append(took)
         for form, repeated in made.items():
             median = sorted(repeated, key=lambda run: run["cpu_s"])[len(repeated) // 2]
             run = {"form": form, "records": n, "workers": workers, **median}
             run["us_per_segment"] = 1e6 * run["cpu_s"] / run["segments"]
-            runs.append(run)
+            yield run
             print(
                 f"{form:10} {n:6} records {workers} workers: {run['us_per_segment']:8.1f} CPU microseconds a "
                 f"segment {run['peak_mib']:5.0f} MiB, {run['own_mib']:5.0f} MiB of them its own",
                 flush=True,
             )
-    for folder in scratch.iterdir():
-        if folder.name != "raw":
-            shutil.rmtree(folder)
-    return runs
 
 
 def summary(runs: List[Dict[str, Any]]) -> Dict[str, Any]:
@@ -166,6 +132,17 @@ def summary(runs: List[Dict[str, Any]]) -> Dict[str, Any]:
     return result
 
 
+def main() -> None:
+    parser = preprocess.parser_of(__doc__, [200, 800], [0, 1, 2])
+    parser.add_argument("--batches", type=int, default=150, help="of ours (default: %(default)s)")
+    parser.add_argument(
+        "--reference-batches", type=int, default=30, help="of the reference (default: %(default)s)"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: %(default)s)")
+    preprocess.benchmark(
+        parser.parse_args(), measure_size, summary, "Loading batches of 64 pairs", "^loading_speedup"
+    )
+
+
 if __name__ == "__main__":
-    serve({"our_loading": our_loading, "reference_loading": reference_loading})
-    sys.exit(main())
+    main()

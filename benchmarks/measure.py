@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -49,25 +51,13 @@ def timed(work: Callable[[], Any], repeats: int, warm_up: int = 1) -> Dict[str, 
     return {"cpu_s": statistics.median(cpu), "wall_s": statistics.median(wall), "peak_mib": peak}
 
 
-def _send(connection: Any, function: Callable[..., Any], arguments: Dict[str, Any]) -> None:
-    connection.send(function(**arguments))
-    connection.close()
-
-
 def in_process(function: Callable[..., Any], **arguments: Any) -> Any:
     """What a module's function returns, run in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sender, function, arguments))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        process.join()
-        raise RuntimeError(f"the process measuring {arguments} ended with code {process.exitcode}") from None
-    finally:
-        process.join()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, **arguments).result()
+        except BrokenProcessPool as error:
+            raise RuntimeError(f"the process measuring {arguments} was ended: {error}") from None
 
 
 def machine(threads: int) -> Dict[str, Any]:
@@ -89,36 +79,35 @@ def parser_of(doc: str, threads: int = 1) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=threads, help="of torch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs (default: %(default)s)")
     parser.add_argument("--plot", type=Path, help="write a picture of the figures there (PNG)")
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="measure this checkout too")
+    parser.add_argument("--against", type=_checkout, metavar="CHECKOUT", help="measure this checkout too")
     return parser
+
+
+def _checkout(text: str) -> Path:
+    if not (Path(text) / "fairseq_signals").is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is not a checkout: there is no fairseq_signals in it")
+    return Path(text).resolve()
 
 
 def report(result: Dict[str, Any]) -> None:
     """Print the last line: one JSON object, numbers to four digits."""
-    print(json.dumps(_rounded(result)))
+    print(
+        json.dumps(json.loads(json.dumps(result), parse_float=lambda digits: float(f"{float(digits):.4g}")))
+    )
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def compare_checkouts(other: Path, keys: List[str]) -> int:
+def compare_checkouts(other: Path, keys: List[str]) -> None:
     """Run the calling script on this checkout's package and on another's in turn; print both and the ratios.
 
     Args:
         other: folder of the other checkout.
         keys: numbers of the result to compare, `other / this`.
     """
-    if not (other / "fairseq_signals").is_dir():
-        print(f"{other}: is not a checkout: there is no fairseq_signals in it", file=sys.stderr)
-        return 2
-    arguments = [a for i, a in enumerate(sys.argv) if not _is_against(sys.argv, i)]
+    against = argparse.ArgumentParser(add_help=False)
+    against.add_argument("--against")
+    _, arguments = against.parse_known_args(sys.argv)
     found: Dict[str, Dict[str, Any]] = {}
-    for name, folder in (("this", CHECKOUT), ("other", other.resolve())):
+    for name, folder in (("this", CHECKOUT), ("other", other)):
         print(f"--- {name}: {folder}", flush=True)
         run = subprocess.run(
             [sys.executable, *arguments],
@@ -131,11 +120,6 @@ def compare_checkouts(other: Path, keys: List[str]) -> int:
         found[name] = json.loads(run.stdout.splitlines()[-1])
     ratios = {key: found["other"][key] / found["this"][key] for key in keys if _comparable(found, key)}
     report({**found, "ratio_other_to_this": ratios})
-    return 0
-
-
-def _is_against(arguments: List[str], i: int) -> bool:
-    return arguments[i].startswith("--against") or (i > 0 and arguments[i - 1] == "--against")
 
 
 def _comparable(found: Dict[str, Dict[str, Any]], key: str) -> bool:
@@ -146,17 +130,14 @@ def bar_chart(path: Optional[Path], title: str, unit: str, bars: Dict[str, float
     """A horizontal bar for each figure, largest first, if a path is given."""
     if path is None:
         return
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     names = sorted(bars, key=lambda name: bars[name])
-    figure, axes = plt.subplots(figsize=(7, 0.4 * len(bars) + 1.2), layout="constrained")
+    figure = Figure(figsize=(7, 0.4 * len(bars) + 1.2), layout="constrained")
+    axes = figure.subplots()
     drawn = axes.barh(names, [bars[name] for name in names], color="#4477aa")
     axes.bar_label(drawn, fmt="%.3g", padding=3)
     axes.set(title=title, xlabel=unit)
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -18,19 +18,15 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import runpy
-import shutil
-import sys
 import tempfile
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterable, List
 
 import measure
-from process_tree import measure_tree, serve
-
-FORMS = ("ours", "ours flac", "reference")
-
+from process_tree import measure_tree
 
 # --- tasks, each in a process of its own -----------------------------------------------------------------
 
@@ -91,6 +87,13 @@ def corpus(begin: Callable[[], None], dest: str, n: int) -> Dict[str, Any]:
 
 # --- the benchmark ---------------------------------------------------------------------------------------
 
+#: what preprocesses, its codec, and what makes manifests of the result
+FORMS: Dict[str, Any] = {
+    "ours": (ours, {"codec": "int16"}, our_manifests),
+    "ours flac": (ours, {"codec": "flac"}, our_manifests),
+    "reference": (reference, {}, reference_manifests),
+}
+
 
 def parser_of(doc: str | None, records: List[int], workers: List[int]) -> argparse.ArgumentParser:
     """A command line with the options of the benchmarks of the data path."""
@@ -104,58 +107,61 @@ def parser_of(doc: str | None, records: List[int], workers: List[int]) -> argpar
     return parser
 
 
-def main(argv: List[str] | None = None) -> int:
-    args = parser_of(__doc__, [500, 2500], [1, 2]).parse_args(argv)
+def benchmark(
+    args: argparse.Namespace,
+    measure_size: Callable[[Path, Path, int, argparse.Namespace], Iterable[Dict[str, Any]]],
+    summary: Callable[[List[Dict[str, Any]]], Dict[str, Any]],
+    title: str,
+    speedups: str,
+) -> None:
+    """Measure each size of corpus in a folder of its own, and report.
+
+    Args:
+        args: of the command line.
+        measure_size: the runs on the first so many records of a folder.
+        summary: the keys of the last line, of all runs.
+        title: of the picture.
+        speedups: the keys that are drawn, a regular expression.
+    """
+    runs: List[Dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="benchmark_") as scratch:
         root = args.root or Path(scratch) / "raw"
         if args.root is None:
-            measure_tree(__file__, "corpus", dest=str(root), n=max(args.records))
-        runs = [
-            run for n in sorted(args.records) for run in measure_size(root, Path(scratch), n, args.workers)
-        ]
+            measure_tree(corpus, dest=str(root), n=max(args.records))
+        for n in sorted(args.records):
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                runs += measure_size(root, Path(folder), n, args)
     result = summary(runs)
-    measure.bar_chart(
-        args.plot, "Preprocessing and manifests", "times fewer CPU seconds than the reference",
-        {key: value for key, value in result.items() if key.endswith("speedup")},
-    )  # fmt: skip
+    bars = {key: value for key, value in result.items() if re.search(speedups, key)}
+    measure.bar_chart(args.plot, title, "times fewer CPU seconds than the reference", bars)
     measure.report({**result, "synthetic": args.root is None, "runs": runs, **measure.machine(1)})
-    return 0
 
 
-def measure_size(root: Path, scratch: Path, n: int, workers: List[int]) -> List[Dict[str, Any]]:
+def measure_size(root: Path, scratch: Path, n: int, args: argparse.Namespace) -> Iterable[Dict[str, Any]]:
     """Every run on the first `n` records; prints them as they come."""
-    runs = []
-    for form in FORMS:
-        for count in workers:
-            if form == "ours flac" and count != workers[0]:
-                continue
-            data, manifests = scratch / "data", scratch / "manifests"
-            arguments = {"root": str(root), "dest": str(data), "n": n, "workers": count}
-            task = "ours" if form.startswith("ours") else "reference"
-            if task == "ours":
-                arguments["codec"] = "flac" if form == "ours flac" else "int16"
-            run = {"form": form, "workers": count, **measure_tree(__file__, task, **arguments)}
-            run["bytes_per_record"] = size_of(data) / run["records"]
-            if count == workers[0] and form != "ours flac":
-                task = "our_manifests" if task == "ours" else "reference_manifests"
+    first = args.workers[0]
+    for form, workers in product(FORMS, args.workers):
+        if form == "ours flac" and workers != first:
+            continue
+        preprocessing, codec, making_manifests = FORMS[form]
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            data, manifests = f"{folder}/data", f"{folder}/manifests"
+            took = measure_tree(preprocessing, root=str(root), dest=data, n=n, workers=workers, **codec)
+            run = {"form": form, "workers": workers, **took}
+            run["bytes_per_record"] = size_of(Path(data)) / run["records"]
+            if workers == first and form != "ours flac":
                 os.sync()  # else the manifests' own fsync pays for the store's pages
-                repeated = [
-                    measure_tree(__file__, task, store=str(data), dest=str(manifests)) for _ in range(3)
-                ]
+                repeated = [measure_tree(making_manifests, store=data, dest=manifests) for _ in range(3)]
                 made = sorted(repeated, key=lambda m: m["cpu_s"])[1]
                 run.update(manifest_cpu_s=made["cpu_s"], segments=made["segments"])
-            runs.append(run)
-            manifests_took = f"; manifests {run['manifest_cpu_s']:.3f} CPU s" if "segments" in run else ""
-            print(
-                f"{form:10} {run['records']:6} records {count} workers: {run['cpu_s']:7.2f} CPU s "
-                f"{run['wall_s']:7.2f} s {run['peak_mib']:5.0f} MiB {run['bytes_per_record']:7.0f} "
-                f"bytes/record{manifests_took}",
-                flush=True,
-            )
-            for folder in scratch.iterdir():
-                if folder.name != "raw":
-                    shutil.rmtree(folder)
-    return runs
+        yield run
+        manifests_took = f"; manifests {run['manifest_cpu_s']:.3f} CPU s" if "segments" in run else ""
+        print(
+            f"{form:10} {run['records']:6} records {workers} workers: {run['cpu_s']:7.2f} CPU s "
+            f"{run['wall_s']:7.2f} s {run['peak_mib']:5.0f} MiB {run['bytes_per_record']:7.0f} "
+            f"bytes/record{manifests_took}",
+            flush=True,
+        )
 
 
 def size_of(folder: Path) -> int:
@@ -195,12 +201,5 @@ def summary(runs: List[Dict[str, Any]]) -> Dict[str, Any]:
 
 
 if __name__ == "__main__":
-    tasks = {
-        "corpus": corpus,
-        "ours": ours,
-        "reference": reference,
-        "our_manifests": our_manifests,
-        "reference_manifests": reference_manifests,
-    }
-    serve(tasks)
-    sys.exit(main())
+    options = parser_of(__doc__, [500, 2500], [1, 2]).parse_args()
+    benchmark(options, measure_size, summary, "Preprocessing and manifests", "speedup$")

@@ -23,7 +23,6 @@ import torch
 from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
-from fairseq_signals.batches.segments import SegmentReader, normalize_leads
 from fairseq_signals.errors import FairseqSignalsError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
@@ -39,7 +38,7 @@ from fairseq_signals.manifest.labels import read_labels
 from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.modules.pooling import mean_over_frames
 
-HEADS = ("logistic", "attentive")
+HEADS = {"logistic": fit_logistic, "attentive": fit_attentive}
 LeadSets = Dict[str, Tuple[int, ...]]
 
 
@@ -60,24 +59,18 @@ class Frozen:
 
     def frames(self, manifest: Manifest, leads: tuple[int, ...], file: Path) -> np.ndarray:
         """The frames (N, F, D) as float16, in a file that is mapped into memory."""
-        form, reader = self.model.form, SegmentReader(manifest, self.model.form.fs)
         if len(set(manifest.n_samples.tolist())) != 1:
             raise ManifestError(f"{manifest.path}: the attentive head wants segments of one length")
-        stored = None
-        for start in range(0, len(manifest), self.batch_size):
-            rows = range(start, min(start + self.batch_size, len(manifest)))
-            segments = np.stack([reader.read(row)[:, : form.max_samples] for row in rows])
-            segments = normalize_leads(segments) if form.normalize else segments
-            kept = np.zeros_like(segments)
-            kept[:, list(leads)] = segments[:, list(leads)]
-            with torch.inference_mode():
-                source = torch.from_numpy(kept[:, list(form.leads)]).to(self.model.device)
-                x = self.model.network.encoder(source).x.cpu().numpy()
-            if stored is None:
-                stored = np.memmap(file, np.float16, "w+", shape=(len(manifest), *x.shape[1:]))
-            stored[start : start + len(x)] = x
-        assert stored is not None
-        return stored
+        with file.open("wb") as stored:
+
+            def store(source: torch.Tensor, padding_mask: None = None) -> torch.Tensor:
+                x = self.model.network.encoder(source).x
+                stored.write(x.cpu().numpy().astype(np.float16).tobytes())
+                return x[:, 0]  # for `predict`, which calls this in the manifest's order
+
+            device = str(self.model.device)
+            first = predict(store, manifest, {"": leads}, self.batch_size, device, self.model.form)
+        return np.memmap(file, np.float16, "r").reshape(len(manifest), -1, first.shape[2])
 
 
 def probe_classification(
@@ -87,8 +80,6 @@ def probe_classification(
     n_classes = len(read_labels(manifests / "labels.csv"))
     splits = {name: read_manifest(manifests / f"{name}.tsv") for name in ("train", "valid")}
     labels = {name: read_targets(manifest, n_classes) for name, manifest in splits.items()}
-
-    fit = {"logistic": fit_logistic, "attentive": fit_attentive}[head]
 
     def predict_all(manifest: Manifest) -> np.ndarray:
         found = []
@@ -102,7 +93,7 @@ def probe_classification(
                 else:
                     features = [frozen.pooled(part, {"": of})[0] for part, of in parts]
                 train, valid, test = features
-                fitted = fit(train, labels["train"], valid, labels["valid"], seed)
+                fitted = HEADS[head](train, labels["train"], valid, labels["valid"], seed)
                 found.append(fitted.logits(test))
         return np.stack(found)  # (S, N, C)
 
@@ -133,9 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("checkpoint", type=Path, help="checkpoint or saved model, pre-trained or fine-tuned")
     parser.add_argument("--manifest", type=Path, required=True, metavar="DIR", help="manifest folder")
-    parser.add_argument(
-        "--heads", nargs="+", choices=("logistic", "attentive"), default=["logistic", "attentive"]
-    )
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
     parser.add_argument("--leads", action="append", metavar="SETS", help="lead sets (default: 12,6,3,2,1)")
     parser.add_argument(
         "--train-leads",

@@ -25,16 +25,15 @@ def draw(parts: Mapping[str, Sequence[Line]], title: str, path: Path) -> None:
         path: the PNG file.
     """
     import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
+    from fairseq_signals.plots.axes import legend_below
 
     methods = list(dict.fromkeys(line.label for lines in parts.values() for line in lines))
-    palette = iter(plt.get_cmap("tab10" if len(methods) <= 10 else "tab20").colors)
+    palette = iter(matplotlib.colormaps["tab10" if len(methods) <= 10 else "tab20"].colors)
     colours = {label: UNTRAINED if label == "Random Init." else next(palette) for label in methods}
-    figure, panels = plt.subplots(
-        len(parts), len(SOURCES), figsize=(15, 3.1 * len(parts) + 1.2), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(15, 3.1 * len(parts) + 1.2), layout="constrained")
+    panels = figure.subplots(len(parts), len(SOURCES), squeeze=False)
     for row, (heading, lines) in zip(panels, parts.items()):
         for axis, (source, source_title) in zip(row, SOURCES.items()):
             shown = [line for line in lines if line.source == source]
@@ -43,43 +42,22 @@ def draw(parts: Mapping[str, Sequence[Line]], title: str, path: Path) -> None:
                 continue
             draw_panel(axis, shown, colours, base=0.5 if "AUROC" in heading else 0.0)
             axis.set_title(f"{heading.partition(' (')[0]}, {source_title}", fontsize=11, loc="left")
-    entries = (axis.get_legend_handles_labels() for axis in panels.flat)
-    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels)}
-    figure.legend(
-        legend.values(), legend.keys(), loc="outside lower center", ncols=min(len(legend), 8), frameon=False
-    )
+    legend_below(figure, panels.flat, columns=8)
     figure.suptitle(f"{title}\nbars: mean over seeds, with its 95 % confidence interval", fontsize=12)
     figure.savefig(path, dpi=130)
-    plt.close(figure)
 
 
 def draw_panel(axis: Any, lines: Sequence[Line], colours: Mapping[str, Any], base: float) -> None:
     """Groups of bars from `base`, one group a column of the table and one bar a method; chance is dashed."""
-    bars = [line for line in lines if line.label != CHANCE]
-    columns = list(bars[0].cells)
-    place, width = np.arange(len(columns)), 0.84 / len(bars)
-    for i, line in enumerate(bars):
-        means = np.array([line.cells[column].mean for column in columns])
-        errors = np.nan_to_num([line.cells[column].half_width for column in columns])
-        offset = (i - (len(bars) - 1) / 2) * width
-        axis.bar(
-            place + offset,
-            means - base,
-            width * 0.94,
-            bottom=base,
-            yerr=errors if errors.any() else None,
-            error_kw={"elinewidth": 0.9, "ecolor": "0.2"},
-            capsize=1.8,
-            color=colours[line.label],
-            label=line.label,
-        )
+    from fairseq_signals.plots.axes import grouped_bars
+
+    bars = {line.label: list(line.cells.values()) for line in lines if line.label != CHANCE}
+    columns = list(lines[0].cells)
+    place = np.arange(len(columns))
+    grouped_bars(axis, place, bars, colours, base)
     for line in lines:
         if line.label == CHANCE:
             level = line.cells[columns[0]].mean
             axis.axhline(level, color="0.25", linestyle="dashed", linewidth=1, label=CHANCE)
     axis.set_xticks(place, columns)
     axis.set_xlim(-0.55, len(columns) - 0.45)
-    axis.grid(axis="y", alpha=0.3)
-    axis.set_axisbelow(True)
-    axis.axhline(base, color="0.4", linewidth=0.8)
-    axis.spines[["top", "right"]].set_visible(False)

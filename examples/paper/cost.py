@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -42,20 +43,17 @@ def cost_table(
         n_cores: with a figure, how long that many cores take.
     """
     costs = experiment["cost"]
-    n_jobs: dict[str, int] = {}
-    hours: dict[str, dict[str, float]] = {}
+    found: dict[str, Counter] = {}
+    total: Counter = Counter()
     for rule, wildcards in jobs:
-        n_jobs[rule] = n_jobs.get(rule, 0) + 1
-        by_unit = hours.setdefault(rule, dict.fromkeys(UNITS, 0.0))
-        for unit, figure in job_cost(costs, rule, wildcards).items():
-            by_unit[unit] += figure
-    total = {unit: sum(by_unit[unit] for by_unit in hours.values()) for unit in UNITS}
+        job = {"jobs": 1, **job_cost(costs, rule, wildcards)}
+        found.setdefault(rule, Counter()).update(job)
+        total.update(job)
     shown = [unit for unit in UNITS if total[unit]]
     lines = [
-        [rule, f"{n_jobs[rule]:,}", *(f"{hours[rule][unit]:.2f}" for unit in shown)]
-        for rule in sorted(n_jobs)
+        [rule, f"{sums['jobs']:,}", *(f"{sums[unit]:.2f}" for unit in shown)]
+        for rule, sums in [*sorted(found.items()), ("total", total)]
     ]
-    lines.append(["total", f"{sum(n_jobs.values()):,}", *(f"{total[unit]:.2f}" for unit in shown)])
     text = [f"What is left of the {experiment['scale']} scale, and its cost ({costs['source']}):", ""]
     text.append(format_table(["rule", "jobs", *(UNITS[unit] for unit in shown)], lines))
     if n_cores and total["cpu_h"] and not total["gpu_h"]:
@@ -67,11 +65,8 @@ def show_cost(workflow: Any, experiment: Experiment) -> None:
     """Print the table for what Snakemake has found to do."""
     jobs = [(job.rule.name, dict(job.wildcards)) for job in workflow.dag.needrun_jobs(exclude_finished=False)]
     if jobs:
-        print(
-            "\n" + cost_table(experiment, jobs, getattr(workflow, "_cores", None)),
-            file=sys.stderr,
-            flush=True,
-        )
+        table = cost_table(experiment, jobs, getattr(workflow, "_cores", None))
+        print(f"\n{table}", file=sys.stderr, flush=True)
 
 
 def show_cost_of_dry_run(workflow: Any, experiment: Experiment) -> None:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.evaluation.evaluate import evaluate
 from fairseq_signals.evaluation.predict import parse_lead_sets
 from fairseq_signals.evaluation.results import format_table, result_rows, table_cells, write_results
 
 
-def evaluate_models(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The result rows of all models of a folder."""
+def evaluate_models(args: argparse.Namespace) -> None:
+    """Evaluate all models of a folder and write their result rows."""
     rows: list[dict[str, Any]] = []
     for leads in args.leads:
         model = args.models / f"{leads}.pt"
@@ -30,11 +29,12 @@ def evaluate_models(args: argparse.Namespace) -> list[dict[str, Any]]:
         print(format_table(*table_cells(outcome.values)), flush=True)
         about = {"pretrained_on": args.pretrained_on}
         rows += ({**row, **about} for row in result_rows(outcome, args.method, args.seed))
-    return rows
+    write_results(args.json, rows)
+    if args.then_remove:
+        shutil.rmtree(args.then_remove, ignore_errors=True)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The arguments of the script."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -47,21 +47,4 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="PyTorch device (default: %(default)s)")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
     parser.add_argument("--then-remove", type=Path, metavar="DIR", help="the trainings' folder")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate and write; the exit code is 1 on bad input."""
-    args = build_parser().parse_args(argv)
-    try:
-        write_results(args.json, evaluate_models(args))
-    except FairseqSignalsError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    if args.then_remove:
-        shutil.rmtree(args.then_remove, ignore_errors=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(evaluate_models, parser.parse_args()))

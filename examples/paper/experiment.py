@@ -22,17 +22,6 @@ from fairseq_signals.errors import ConfigError, did_you_mean
 PAPER = Path(__file__).resolve().parent
 EXAMPLES = PAPER.parent
 RANDOM_INIT = "random_init"
-#: Where a method's YAML files are, unless its folder has its name.
-FOLDERS = {
-    "w2v_rlm": "w2v",
-    "cmsc_rlm": "cmsc",
-    "cmlc": "clocs",
-    "cmsmlc": "clocs",
-    "simclr_rlm": "simclr",
-    "simclr_physio": "simclr",
-    "w2v_cmsc_rlm": "w2v_cmsc",
-    **{name: "w2v_cmsc" for name in METHODS.values() if "physio" in name},
-}
 FINETUNING = "w2v_cmsc/config/finetuning"
 REQUIRED = ("scale", "out", "manifests", "seeds", "pretrain", "finetune", "resources", "cost")
 OPTIONAL = {
@@ -121,8 +110,11 @@ class Experiment:
 
     def pretraining_config(self, method: str) -> str:
         """A method's YAML file, relative to the folder of the examples."""
-        folder = FOLDERS.get(method, method)
-        return f"{folder}/config/pretraining/{method}{self['pretrain'].get('suffix', '')}.yaml"
+        name = f"*/config/pretraining/{method}{self['pretrain'].get('suffix', '')}.yaml"
+        found = next(EXAMPLES.glob(name), None)
+        if found is None:
+            raise ConfigError(f"there is no {EXAMPLES / name}; see the key suffix of pretrain")
+        return str(found.relative_to(EXAMPLES))
 
     def pretrained_file(self, method: str, pretrained_on: str, seed: int | str) -> str:
         """The pre-trained model that a fine-tuning seed begins with: one for all, or one for each."""

@@ -20,6 +20,8 @@ from typing import Any
 import yaml
 from guard import only_one
 
+from fairseq_signals.files import whole_file
+
 FINAL = "final.pt"
 SETTINGS = "settings.json"
 #: What a training loads sooner or later; takes seconds.
@@ -101,11 +103,7 @@ def hydra_value(path: Path) -> str:
 
 def digest(path: Path) -> str:
     """A digest of a file's content."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def train(runs: Sequence[Run], keep_checkpoints: bool = False) -> None:
@@ -133,10 +131,8 @@ def prepare(run: Run) -> None:
         run.folder.rename(aside)
         print(f"{run.folder} was of other settings; it is now {aside}", flush=True)
     if not run.folder.is_dir():
-        run.folder.mkdir(parents=True)
-        partial = run.folder / f".{SETTINGS}.part"
-        partial.write_text(identity, encoding="utf-8")
-        partial.replace(settings)
+        with whole_file(settings) as partial:
+            partial.write_text(identity, encoding="utf-8")
 
 
 def execute(command: Sequence[str], lock: int) -> int:
@@ -174,20 +170,16 @@ def keep(run: Run, keep_checkpoints: bool) -> None:
         sys.exit(f"{run.folder}: the training has ended, but there is no checkpoint")
     content = torch.load(found[0], map_location="cpu", weights_only=True)
     content["last_optimizer_state"] = None
-    partial = run.folder / f".{FINAL}.part"
-    torch.save(content, partial)
-    partial.replace(run.final)
+    with whole_file(run.final) as partial:
+        torch.save(content, partial)
     for path in run.folder.glob("checkpoint*.pt") if not keep_checkpoints else ():
         path.unlink()
 
 
 def publish(run: Run, out: Path) -> None:
     """Put the final model where the workflow expects it; it stays in the run's folder too."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.part")
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(run.final, partial)
-    except OSError:  # a file system without links
-        shutil.copyfile(run.final, partial)
-    partial.replace(out)
+    with whole_file(out) as partial:
+        try:
+            os.link(run.final, partial)
+        except OSError:  # a file system without links
+            shutil.copyfile(run.final, partial)

@@ -23,7 +23,7 @@ import numpy as np
 from published import EXTRA_METHODS, TABLES, Cell, cells_of, columns_in_order, labels_in_order
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluation.results import mean_over_seeds, read_results, write_atomically
+from fairseq_signals.evaluation.results import Interval, mean_over_seeds, read_results, write_atomically
 
 TITLES = {
     "1": "methods, pre-trained on 12 leads, fine-tuned and tested on lead sets padded with zeros",
@@ -38,24 +38,11 @@ PARTS = {
     ("Dx", "macro_auroc"): ("Dx: macro AUROC (not in the paper)", False),
 }
 CHANCE = "chance"
-NO_VALUE = "-"
 HERE, IN_PAPER = "here", "paper"
 FIELDS = (
     *("table", "label", "method", "task", "column", "pretrained_on", "leads"),
     *("seed", "metric", "value", "n", "scale"),
 )
-
-
-class Interval(NamedTuple):
-    """A mean and the half-width of its 95 % confidence interval; NaN where there is none."""
-
-    mean: float = math.nan
-    half_width: float = math.nan
-
-    def __str__(self) -> str:
-        if math.isnan(self.mean):
-            return NO_VALUE
-        return f"{self.mean:.3f}" + ("" if math.isnan(self.half_width) else f" ± {self.half_width:.3f}")
 
 
 class Line(NamedTuple):
@@ -108,7 +95,7 @@ def lines_of(cells: Sequence[Cell], rows: Sequence[dict[str, Any]], part: tuple[
     published = {(cell.label, cell.column): cell for cell in cells if cell.task == task}
     lines = []
     for label in labels_in_order(cells):
-        here = {c: Interval(*mean_over_seeds(values.get((label, c, metric), []))) for c in columns}
+        here = {c: mean_over_seeds(values.get((label, c, metric), [])) for c in columns}
         lines.append(Line(label, HERE, here))
         if PARTS[part][1] and label not in EXTRA_METHODS:
             found = (published[label, column] for column in columns)
@@ -173,8 +160,8 @@ def update_csv(path: Path, table: str, rows: Sequence[dict[str, Any]]) -> None:
         write_atomically(path, [buffer.getvalue()])
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The arguments of the script."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write `table<N>.md`, `table<N>.png` and `results.csv`; the exit code is 1 on bad input."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -188,12 +175,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--extra-methods", nargs="+", default=[], help="rows that the paper does not have")
     parser.add_argument("--no-chart", action="store_true", help="do not write the picture")
     parser.add_argument("--other-data", action="store_true", help="say that the paper's data were others")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write `table<N>.md`, `table<N>.png` and `results.csv`; the exit code is 1 on bad input."""
-    args = build_parser().parse_args(argv)
+    args = parser.parse_args(argv)
     try:
         cells = cells_of(args.table, args.methods, args.lead_sets, args.extra_methods)
         results = [row for path in sorted(args.results.rglob("*.json")) for row in read_results(path)]

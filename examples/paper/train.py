@@ -21,8 +21,9 @@ from pathlib import Path
 import yaml
 from runs import Run, publish, train, with_overrides
 
+from fairseq_signals.commands import store_arguments
 from fairseq_signals.ecg.leads import LEAD_SETS
-from fairseq_signals.errors import ConfigError, FairseqSignalsError
+from fairseq_signals.errors import ConfigError
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 ALL_LEADS = "12"
@@ -102,8 +103,8 @@ def finetune(args: argparse.Namespace) -> None:
         publish(run, args.out / f"{run.folder.name}.pt")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The arguments of the script."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; the exit code is 1 on bad input."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -131,18 +132,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--shape-override", action="append", default=[], metavar="KEY=VALUE", help="change of that encoder"
     )
     step.set_defaults(function=finetune)
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Train; the exit code is 1 on bad input."""
-    args = build_parser().parse_args(argv)
-    try:
-        args.function(args)
-    except FairseqSignalsError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    args = parser.parse_args(argv)
+    return store_arguments.run(args.function, args)
 
 
 if __name__ == "__main__":

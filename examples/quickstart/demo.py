@@ -10,7 +10,6 @@ pre-trains on all subsets but what the two tasks hold out; identification is of 
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 from steps import ROOT, Steps, python
@@ -29,8 +28,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     out: Path = args.out.resolve()
-    if out.is_dir():
-        shutil.rmtree(out)
     seed = str(args.seed)
     raw, store, manifests = out / "raw", out / "store", out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
@@ -69,7 +66,7 @@ def main() -> None:
     pretrained = steps.pretrain(pretrain, out / "runs" / "pretrain", args.updates, f"common.seed={seed}")
     epochs = (f"optimization.max_epoch={args.epochs}",) if args.epochs else ()
     tasks = {"classification": dx, "identification": identity}
-    steps.compare(tasks, pretrained, results, args.seed, dict.fromkeys(tasks, epochs))
+    steps.compare(tasks, pretrained, results, args.seed, epochs)
     steps.table(results, "Synthetic ECG (quickstart corpus)")
     print(f"\nThese figures are of synthetic ECG. Written: {out}/results.json, results.md, results.png")
 

@@ -14,7 +14,6 @@ import argparse
 import csv
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,8 +43,6 @@ def main() -> None:
     if not (real / "ptb_xl" / "splits.csv").is_file():
         sys.exit(f"There is no {real}/ptb_xl/splits.csv. Name the folder of real recordings with --real-ecg.")
     out: Path = args.out.resolve()
-    if out.is_dir():
-        shutil.rmtree(out)
     manifests = out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
     results = out / "evaluations.json"
@@ -72,9 +69,8 @@ def main() -> None:
     steps.run("Check that nothing leaks", *check)
     pretrained = steps.pretrain(pretrain, out / "runs" / "pretrain", args.updates, *PRETRAINING)
     tasks = {"classification": dx, "identification": identity}
-    overrides = dict.fromkeys(tasks, (EPOCHS,))
     for seed in range(1, args.seeds + 1):
-        steps.compare(tasks, pretrained, results, seed, overrides, several_seeds=True)
+        steps.compare(tasks, pretrained, results, seed, [EPOCHS], several_seeds=True)
     steps.table(results, "Real recordings (PTB-XL subset)")
 
 

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.synthetic.config import SNOMED_CODES, CorpusConfig
 from fairseq_signals.synthetic.wfdb_files import NOTICE
 from fairseq_signals.synthetic.writer import write_corpus
@@ -27,6 +27,15 @@ def parse_sessions(text: str) -> tuple[int, int]:
         return int(low), int(high or low)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a number or LOW..HIGH, but is {text!r} instead") from None
+
+
+def make_corpus(args: argparse.Namespace) -> None:
+    """Write the corpus, and say what it holds."""
+    options = {key: value for key, value in vars(args).items() if key not in ("dest", "workers")}
+    counts = write_corpus(CorpusConfig(**options), args.dest, args.workers)
+    n_records = counts.pop("records")
+    print(f"Wrote {n_records:,} SYNTHETIC records of {args.patients:,} patients to {args.dest} ({NOTICE}).")
+    print("Records a class: " + ", ".join(f"{name} {counts[name]}" for name in SNOMED_CODES))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,28 +52,18 @@ def main(argv: list[str] | None = None) -> int:
         help="recordings a patient (1..4)",
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed gives other patients (%(default)s)")
-    parser.add_argument("--duration", type=float, default=10.0, help="seconds a record (%(default)s)")
+    parser.add_argument(
+        "--duration",
+        type=float,
+        default=10.0,
+        dest="duration_s",
+        metavar="DURATION",
+        help="seconds a record (%(default)s)",
+    )
     parser.add_argument("--noise", type=float, default=1.0, help="factor of all noise (%(default)s)")
     parser.add_argument("--spread", type=float, default=1.0, help="how much patients differ (%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
-    args = parser.parse_args(argv)
-    try:
-        config = CorpusConfig(
-            patients=args.patients,
-            sessions=args.sessions,
-            seed=args.seed,
-            duration_s=args.duration,
-            noise=args.noise,
-            spread=args.spread,
-        )
-        counts = write_corpus(config, args.dest, args.workers)
-    except ConfigError as error:
-        print(f"ConfigError: {error}", file=sys.stderr)
-        return 1
-    n_records = counts.pop("records")
-    print(f"Wrote {n_records:,} SYNTHETIC records of {config.patients:,} patients to {args.dest} ({NOTICE}).")
-    print("Records a class: " + ", ".join(f"{name} {counts[name]}" for name in SNOMED_CODES))
-    return 0
+    return run(make_corpus, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.ecg.leads import LEAD_SETS
 from fairseq_signals.errors import FairseqSignalsError, optional_library
 from fairseq_signals.evaluation.results import (
+    Interval,
     format_table,
     mean_over_seeds,
     read_results,
@@ -42,25 +44,12 @@ MEAN = "mean"
 NO_VALUE = "n/a"
 
 
-class Cell(NamedTuple):
-    """A value over seeds: its mean, and the half-width of its 95 % confidence interval (NaN for one seed)."""
-
-    mean: float
-    half_width: float
-
-    def __str__(self) -> str:
-        if math.isnan(self.mean):
-            return NO_VALUE
-        spread = "" if math.isnan(self.half_width) or self.half_width < 1e-12 else f" ± {self.half_width:.3f}"
-        return f"{self.mean:.3f}{spread}"
-
-
 class Line(NamedTuple):
     """One line of the table: a metric of a method on each lead set, and its mean over them."""
 
     metric: tuple[str, str]
     method: str
-    cells: dict[str, Cell]
+    cells: dict[str, Interval]
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> list[Line]:
@@ -84,13 +73,13 @@ def summarise(rows: Sequence[dict[str, Any]]) -> list[Line]:
     return lines
 
 
-def summarise_seeds(seeds: dict[Any, dict[str, float]], lead_sets: Sequence[str]) -> dict[str, Cell]:
+def summarise_seeds(seeds: dict[Any, dict[str, float]], lead_sets: Sequence[str]) -> dict[str, Interval]:
     """Cells per lead set and for their mean; the mean over lead sets is taken within each seed first."""
     # (seeds, lead sets)
     values = np.array([[found.get(leads, math.nan) for leads in lead_sets] for found in seeds.values()])
-    cells = {leads: Cell(*mean_over_seeds(column)) for leads, column in zip(lead_sets, values.T)}
+    cells = {leads: mean_over_seeds(column) for leads, column in zip(lead_sets, values.T)}
     if len(lead_sets) > 1:
-        cells[MEAN] = Cell(*mean_over_seeds(values.mean(axis=1)))
+        cells[MEAN] = mean_over_seeds(values.mean(axis=1))
     return cells
 
 
@@ -105,8 +94,15 @@ def table_cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     """Header and body of the table, as text."""
     columns = list(lines[0].cells)
     header = ["metric", "method", *map(column_name, columns)]
-    body = [[METRICS[line.metric][0], line.method, *(str(line.cells[c]) for c in columns)] for line in lines]
+    body = [[METRICS[line.metric][0], line.method, *map(shown, line.cells.values())] for line in lines]
     return header, body
+
+
+def shown(cell: Interval) -> str:
+    """A cell as text, without an interval where all seeds agree."""
+    if math.isnan(cell.mean):
+        return NO_VALUE
+    return str(cell if cell.half_width >= 1e-12 else Interval(cell.mean))
 
 
 def column_name(leads: str) -> str:
@@ -142,57 +138,59 @@ def markdown(title: str, header: Sequence[str], body: Sequence[Sequence[str]], n
 def draw(lines: Sequence[Line], title: str, path: Path) -> None:
     """Write a bar chart: one panel a metric, one group of bars a lead set, one colour a method."""
     matplotlib: Any = optional_library("matplotlib", "the chart", "plot", ", or pass --no-chart")
-    matplotlib.use("agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
+
+    from fairseq_signals.plots.axes import grouped_bars, legend_below
 
     metrics = list(dict.fromkeys(line.metric for line in lines))
     methods = list(dict.fromkeys(line.method for line in lines if not line.method.startswith(CHANCE_NAME)))
     columns = list(lines[0].cells)
     place = np.arange(len(columns)) + 0.4 * (np.array(columns) == MEAN)  # the mean stands apart
-    width = 0.8 / max(len(methods), 1)
-    palette = plt.get_cmap("tab10" if len(methods) <= 10 else "tab20")
-    figure, panels = plt.subplots(
-        len(metrics), 1, figsize=(max(7.0, 1.3 * len(columns)), 2.3 * len(metrics) + 1.3), squeeze=False
-    )
+    palette = matplotlib.colormaps["tab10" if len(methods) <= 10 else "tab20"].colors
+    figure = Figure(figsize=(max(7.0, 1.3 * len(columns)), 2.3 * len(metrics) + 1.3), layout="constrained")
+    panels = figure.subplots(len(metrics), 1, squeeze=False)
     for axis, metric in zip(panels[:, 0], metrics):
-        for line in (line for line in lines if line.metric == metric):
-            means = np.array([line.cells[c].mean for c in columns])
-            if line.method.startswith(CHANCE_NAME):
-                axis.hlines(means, place - 0.45, place + 0.45, "0.25", "dashed", label=line.method, zorder=3)
-                continue
-            offset = (methods.index(line.method) - (len(methods) - 1) / 2) * width
-            errors = np.nan_to_num([line.cells[c].half_width for c in columns])
-            axis.bar(
-                place + offset,
-                means,
-                width * 0.92,
-                yerr=errors if errors.any() else None,
-                capsize=2,
-                color=palette(methods.index(line.method)),
-                label=line.method,
-            )
+        cells = {line.method: list(line.cells.values()) for line in lines if line.metric == metric}
+        bars = {method: cells.pop(method, [Interval()] * len(columns)) for method in methods}
+        grouped_bars(axis, place, bars, dict(zip(methods, palette)))
+        for name, chance in cells.items():
+            means = [cell.mean for cell in chance]
+            axis.hlines(means, place - 0.45, place + 0.45, "0.25", "dashed", label=name, zorder=3)
         axis.set_title(METRICS[metric][0], fontsize=10, loc="left")
         axis.set_ylabel(METRICS[metric][1], fontsize=8)
         axis.set_xticks(place, [column_name(c) for c in columns], fontsize=9)
         axis.set_xlim(place[0] - 0.6, place[-1] + 0.6)
-        axis.grid(axis="y", alpha=0.3)
-        axis.set_axisbelow(True)
-        axis.axhline(0, color="0.4", linewidth=0.8)
-        axis.spines[["top", "right"]].set_visible(False)
-    entries = (axis.get_legend_handles_labels() for axis in panels[:, 0])
-    legend = {label: handle for handles, labels in entries for handle, label in zip(handles, labels)}
     has_errors = any(cell.half_width > 0 for line in lines for cell in line.cells.values())
     caption = "\nbars: mean over seeds, with its 95 % confidence interval" if has_errors else ""
     figure.suptitle(title + caption, fontsize=11)
-    figure.legend(legend.values(), legend.keys(), loc="lower center", ncols=4, fontsize=9, frameon=False)
-    legend_rows = -(-len(legend) // 4)
-    figure.tight_layout(rect=(0, (0.1 + 0.22 * legend_rows) / figure.get_figheight(), 1, 1))
+    legend_below(figure, panels[:, 0], columns=4)
     figure.savefig(path, dpi=150)
-    plt.close(figure)
+
+
+def make_table(args: argparse.Namespace) -> None:
+    """Print the table and write `results.md`, `results.json` and `results.png`."""
+    out = args.out or args.results.parent
+    rows = read_results(args.results)
+    lines = summarise(rows)
+    if not lines:
+        metrics = ", ".join(metric for _, metric in METRICS)
+        raise FairseqSignalsError(f"{args.results}: there is no row of {metrics}")
+    header, body = table_cells(lines)
+    notes = footnotes(rows, lines)
+    print(args.title, "", format_table(header, body, n_left=2), "", *notes, sep="\n")
+    write_atomically(out / "results.md", [markdown(args.title, header, body, notes)])
+    written = ["results.md"]
+    if out / "results.json" != args.results:
+        write_results(out / "results.json", [row for row in rows if (row["task"], row["metric"]) in METRICS])
+        written.append("results.json")
+    if not args.no_chart:
+        draw(lines, args.title, out / "results.png")
+        written.append("results.png")
+    print(f"wrote {' and '.join(str(out / name) for name in written)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table and write `results.md` and `results.png`; the exit code is 1 on bad input."""
+    """Make the table that the command line asks for; the exit code is 1 on bad input."""
     parser = argparse.ArgumentParser(
         description="Print results of several methods as one table; write results.md, .json and .png."
     )
@@ -200,32 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: beside the file)")
     parser.add_argument("--title", default="Results", help="heading; name the data (default: %(default)s)")
     parser.add_argument("--no-chart", action="store_true", help="do not write results.png")
-    args = parser.parse_args(argv)
-    out = args.out or args.results.parent
-    try:
-        rows = read_results(args.results)
-        lines = summarise(rows)
-        if not lines:
-            shown = ", ".join(metric for _, metric in METRICS)
-            raise FairseqSignalsError(f"{args.results}: there is no row of {shown}")
-        header, body = table_cells(lines)
-        notes = footnotes(rows, lines)
-        print(args.title, "", format_table(header, body, n_left=2), "", *notes, sep="\n")
-        write_atomically(out / "results.md", [markdown(args.title, header, body, notes)])
-        written = ["results.md"]
-        if out / "results.json" != args.results:
-            write_results(
-                out / "results.json", [row for row in rows if (row["task"], row["metric"]) in METRICS]
-            )
-            written.append("results.json")
-        if not args.no_chart:
-            draw(lines, args.title, out / "results.png")
-            written.append("results.png")
-    except FairseqSignalsError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    print(f"wrote {' and '.join(str(out / name) for name in written)}")
-    return 0
+    return run(make_table, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

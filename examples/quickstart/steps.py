@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,28 +25,24 @@ class Steps:
     """Commands with their output in one log file a step, and progress on the terminal.
 
     Args:
-        folder: for the logs, and where a command's relative paths begin.
+        folder: for the logs and all results; what is there is removed.
         total: number of steps, to show how far the run is.
     """
 
     def __init__(self, folder: Path, total: int):
         self.folder, self.total, self.done = folder, total, 0
         self.began = time.monotonic()
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        (folder / "logs").mkdir(parents=True)
 
     def run(self, title: str, *command: str) -> None:
         """Echo a command, run it from the checkout's folder, and stop with its last lines if it fails."""
         self.done += 1
         elapsed = time.monotonic() - self.began
-        print(
-            f"\n[{self.done}/{self.total}, {elapsed:.0f} s] {title}\n$ {shlex.join(command)}",
-            flush=True,
-        )
-        log = (
-            self.folder
-            / "logs"
-            / f"{self.done:02d}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.log"
-        )
+        print(f"\n[{self.done}/{self.total}, {elapsed:.0f} s] {title}\n$ {shlex.join(command)}", flush=True)
+        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+        log = self.folder / "logs" / f"{self.done:02d}-{name}.log"
         with log.open("w") as file:
             process = subprocess.Popen(
                 command,
@@ -109,7 +105,7 @@ class Steps:
         pretrained: Path,
         results: Path,
         seed: int,
-        overrides: Mapping[str, tuple[str, ...]],
+        overrides: Sequence[str],
         several_seeds: bool = False,
     ) -> None:
         """Fine-tune both tasks from a checkpoint and from random weights of its shape, and test each.
@@ -119,7 +115,7 @@ class Steps:
             pretrained: the checkpoint.
             results: file that collects the figures.
             seed: of fine-tuning.
-            overrides: what the configuration of each task is changed by.
+            overrides: what the configuration of both tasks is changed by.
             several_seeds: titles and folders name the seed.
         """
         for task, data in tasks.items():
@@ -130,7 +126,7 @@ class Steps:
                     data,
                     results.parent / "runs" / (f"{task}-{method}" + (f"-{seed}" if several_seeds else "")),
                     f"common.seed={seed}",
-                    *overrides[task],
+                    *overrides,
                     f"model.model_path={pretrained}",
                     f"model.no_pretrained_weights={from_scratch}",
                 )

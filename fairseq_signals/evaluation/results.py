@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,18 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
     patients: Sequence[str] = ()
+
+
+class Interval(NamedTuple):
+    """A mean and the half-width of its 95 % confidence interval; NaN where there is none."""
+
+    mean: float = math.nan
+    half_width: float = math.nan
+
+    def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return "-"
+        return f"{self.mean:.3f}" + ("" if math.isnan(self.half_width) else f" ± {self.half_width:.3f}")
 
 
 class ResultsError(FairseqSignalsError):
@@ -117,18 +129,18 @@ def identity(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row.get(key) for key in IDENTITY)
 
 
-def mean_over_seeds(values: Iterable[float]) -> tuple[float, float]:
+def mean_over_seeds(values: Iterable[float]) -> Interval:
     """The mean, and the half-width of its 95 % confidence interval: t(0.975, n - 1) times s / sqrt(n).
 
     Missing values (NaN) are left out; NaN where there is no mean, or no interval.
     """
     found = np.array([value for value in values if not math.isnan(value)])
     if len(found) < 2:
-        return float(found[0]) if len(found) else math.nan, math.nan
+        return Interval(*map(float, found))
     from scipy.stats import t
 
     half_width = t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
-    return float(found.mean()), float(half_width)
+    return Interval(float(found.mean()), float(half_width))
 
 
 def table_cells(measured: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:

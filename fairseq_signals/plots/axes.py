@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,6 +45,50 @@ def draw_matrix(axes: Axes, values: np.ndarray, shrink: float = 1.0, **style: An
     image = axes.imshow(values, interpolation="nearest", **style)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, shrink=shrink)
     bar.ax.tick_params(labelsize=7)
+
+
+def grouped_bars(
+    axes: Axes,
+    place: np.ndarray,
+    bars: Mapping[str, Sequence[Tuple[float, float]]],
+    colors: Mapping[str, Any],
+    base: float = 0.0,
+) -> None:
+    """A group of bars at each place, one of each name: from `base` to the mean, with the mean's interval.
+
+    Args:
+        axes: to draw on.
+        place: (N,) centres of the groups, 1 apart or more.
+        bars: by name, the mean and the half-width of its interval (NaN: none) at each place.
+        colors: of each name.
+        base: where the bars begin.
+    """
+    width = 0.8 / max(len(bars), 1)
+    for i, (name, intervals) in enumerate(bars.items()):
+        means, errors = np.array(intervals).T
+        axes.bar(
+            place + (i - (len(bars) - 1) / 2) * width,
+            means - base,
+            width * 0.92,
+            bottom=base,
+            yerr=np.nan_to_num(errors) if np.nansum(errors) else None,
+            error_kw={"elinewidth": 0.9, "ecolor": "0.2"},
+            capsize=2,
+            color=colors[name],
+            label=name,
+        )
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.axhline(base, color="0.4", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
+    """One legend for all panels, below them."""
+    entries = (axes.get_legend_handles_labels() for axes in panels)
+    legend = {name: handle for handles, names in entries for handle, name in zip(handles, names)}
+    columns = min(len(legend), columns)
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def lead_set_name(leads: str) -> str:
