@@ -95,7 +95,8 @@ def global_term(
     """The CMSC loss of a batch (over all workers, if so configured) and what to log."""
     patient_id, segment = sample["patient_id"], sample["segment"]
     if cfg.all_gather:
-        g, patient_id, segment = gather_rows(g.float()), gather_rows(patient_id), gather_rows(segment)
+        own = not sample.get("repeated", False)
+        g, patient_id, segment = (gather_rows(rows, own) for rows in (g.float(), patient_id, segment))
     loss = cmsc_loss(g, patient_id, segment, cfg.temp, str(cfg.denominator), cfg.detach_norm, cfg.eps)
     second = segment % 2 == 1
     positive = patient_id[~second][:, None] == patient_id[second][None, :]

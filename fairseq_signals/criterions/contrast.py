@@ -73,8 +73,9 @@ class ContrastCriterion(FairseqCriterion):
         rows = {key: sample[key] for key in self.keys}
         n_rows = len(z)
         if self.cfg.all_gather:
-            z = gather_rows(z)
-            rows = {key: gather_rows(value) for key, value in rows.items()}
+            own = not sample.get("repeated", False)
+            z = gather_rows(z, own)
+            rows = {key: gather_rows(value, own) for key, value in rows.items()}
         loss, positive, compared = self.contrast(z, rows)
         n = max(int((sample["view"] == 0).sum()), 1)
         loss = loss * n

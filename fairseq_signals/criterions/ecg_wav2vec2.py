@@ -30,6 +30,11 @@ class ECGWav2Vec2CriterionConfig(OpenConfig):
     )
 
 
+def masked_output(model: Any, sample: Dict[str, Any]) -> Wav2Vec2Output:
+    """The model's output, whose means over workers leave out a batch that fairseq only repeats."""
+    return model(**sample["net_input"], contribute=not sample.get("repeated", False))
+
+
 def regularisers(output: Wav2Vec2Output, loss_weights: List[float]) -> Dict[str, Tensor]:
     """Weighted regularisers by name, each a mean over frames; the diversity only with a quantizer."""
     names = ["diversity", "features_pen"]
@@ -117,7 +122,7 @@ class ECGWav2Vec2Criterion(FairseqCriterion):
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
-        loss, sample_size, log = local_term(self.cfg, model(**sample["net_input"]))
+        loss, sample_size, log = local_term(self.cfg, masked_output(model, sample))
         log.update(loss=loss.detach(), sample_size=sample_size, nsignals=len(sample["id"]))
         return loss, sample_size, log
 

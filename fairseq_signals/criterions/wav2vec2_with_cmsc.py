@@ -18,6 +18,7 @@ from fairseq_signals.criterions.ecg_wav2vec2 import (
     check_local_config,
     local_metrics,
     local_term,
+    masked_output,
     reduce_pretraining_metrics,
 )
 from fairseq_signals.models.config import check_keys
@@ -50,7 +51,7 @@ class Wav2Vec2WithCMSCCriterion(FairseqCriterion):
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
-        output = model(**sample["net_input"])
+        output = masked_output(model, sample)
         loss, sample_size, log = local_term(self.cfg, output)
         cmsc, cmsc_log = global_term(self.cfg, model.global_representation(output), sample)
         cmsc = self.cfg.cmsc_weight * cmsc * sample_size

@@ -20,7 +20,7 @@ from fairseq_signals.modules.contrastive import (
     same_codes,
     sample_distractors,
 )
-from fairseq_signals.modules.distributed import mean_over_workers, world_size
+from fairseq_signals.modules.distributed import mean_over_workers
 
 EVERY = -1  #: of `num_negatives`: all other masked frames of the segment
 
@@ -130,6 +130,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         padding_mask: Optional[Tensor] = None,
         spans: Optional[Tensor] = None,
         distractors: Optional[Tensor] = None,
+        contribute: bool = True,
     ) -> Wav2Vec2Output:
         """Contrast the masked frames of each segment.
 
@@ -138,6 +139,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
             padding_mask: (B, samples) bool, True on padding, or None.
             spans: (B, F) bool span mask, or None to draw one.
             distractors: (B, M, num_negatives) indices into each segment's candidates, or None to draw them.
+            contribute: count this batch in means over all data-parallel workers.
         """
         to_input = self._quantized_input if self.input_quantizer is not None else None
         out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, spans=spans, to_input=to_input)
@@ -157,9 +159,9 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         own = (kept.long().cumsum(dim=1) - 1).clamp(min=0).gather(1, index)  # (B, M) into a row's candidates
         targets, quantized = self._targets(self.dropout_features(out.latents)[kept])
         stats: Dict[str, Any] = {}
-        diversity = None if quantized is None else self._diversity(quantized, stats)
+        diversity = None if quantized is None else self._diversity(quantized, stats, contribute)
         logits = self._logits(prediction, targets, quantized, kept, own, distractors)
-        penalty = _mean_over_workers(out.feature_penalty, out.latents.numel())
+        penalty = mean_over_workers(out.feature_penalty, out.latents.numel(), contribute)
         return Wav2Vec2Output(logits, valid, out.x, out.padding_mask, penalty, diversity, stats)
 
     def _quantized_input(self, latents: Tensor) -> Tensor:
@@ -175,14 +177,15 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         targets = self.project_q(latents if quantized is None else quantized.x)
         return (targets if self.target_glu is None else self.target_glu(targets)), quantized
 
-    def _diversity(self, quantized: Quantized, stats: Dict[str, Any]) -> Tensor:
+    def _diversity(self, quantized: Quantized, stats: Dict[str, Any], contribute: bool) -> Tensor:
         """Code-diversity loss (wav2vec 2.0, Eq. 4, in its perplexity form) over all workers' frames."""
         assert self.quantizer is not None
         n = len(quantized.codes)
-        spread = perplexity(_mean_over_workers(quantized.avg_probs, n))
+        spread = perplexity(mean_over_workers(quantized.avg_probs, n, contribute))
         n_codes = self.quantizer.num_vars * self.quantizer.groups
         stats["prob_perplexity"] = spread.detach()
-        stats["code_perplexity"] = perplexity(_mean_over_workers(quantized.hard_probs, n)).detach()
+        hard_probs = mean_over_workers(quantized.hard_probs, n, contribute)
+        stats["code_perplexity"] = perplexity(hard_probs).detach()
         stats["temp"] = self.quantizer.curr_temp
         return (n_codes - spread) / n_codes
 
@@ -232,11 +235,6 @@ class ECGWav2Vec2Model(BaseFairseqModel):
             similarity = cosine_similarity(prediction, vectors)
             parts.append(similarity.masked_fill(same_codes(entries[None], own_codes), float("-inf")))
         return torch.cat(parts, dim=-1) / self.cfg.logit_temp
-
-
-def _mean_over_workers(mean: Tensor, count: int) -> Tensor:
-    """The mean over all data-parallel workers of what is a mean over `count` terms here."""
-    return mean if world_size() == 1 else mean_over_workers(mean * count, count)[0]
 
 
 def check_wav2vec2_config(cfg: ECGWav2Vec2Config) -> None:
