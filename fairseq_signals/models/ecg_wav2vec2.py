@@ -1,14 +1,15 @@
 """`ecg_wav2vec2`: masked contrastive pre-training of the encoder (wav2vec 2.0; Oh et al., Eq. 1-2)."""
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from fairseq.models import BaseFairseqModel, register_model
+from fairseq.models import register_model
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import check_keys
+from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.quantizer import Quantized, VectorQuantizer, perplexity
 from fairseq_signals.modules.contrastive import (
@@ -16,7 +17,6 @@ from fairseq_signals.modules.contrastive import (
     compact,
     cosine_similarity,
     distractor_logits,
-    gather_frames,
     same_codes,
     sample_distractors,
 )
@@ -80,10 +80,8 @@ class Wav2Vec2Output:
 
 
 @register_model("ecg_wav2vec2", dataclass=ECGWav2Vec2Config)
-class ECGWav2Vec2Model(BaseFairseqModel):
+class ECGWav2Vec2Model(ConfiguredModel):
     """Encoder, quantizer and the projections to the contrastive space."""
-
-    config_class = ECGWav2Vec2Config
 
     def __init__(self, cfg: ECGWav2Vec2Config):
         super().__init__()
@@ -94,35 +92,26 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         final_dim = cfg.final_dim or cfg.encoder_embed_dim
         latent_dim = self.encoder.latent_dim
         vq_dim = cfg.latent_dim or final_dim
-        self.quantizer = self._quantizer(latent_dim, vq_dim) if cfg.quantize_targets else None
+        make_quantizer = functools.partial(
+            VectorQuantizer,
+            dim=latent_dim,
+            num_vars=cfg.latent_vars,
+            temp=tuple(cfg.latent_temp),
+            groups=cfg.latent_groups,
+            combine_groups=False,
+            time_first=True,
+        )
+        self.quantizer = make_quantizer(vq_dim=vq_dim) if cfg.quantize_targets else None
         self.project_q = nn.Linear(vq_dim if cfg.quantize_targets else latent_dim, final_dim)
         self.input_quantizer: Optional[VectorQuantizer] = None
         if cfg.quantize_input:
             own_dim = cfg.latent_dim or cfg.encoder_embed_dim
             shared = cfg.same_quantizer and cfg.quantize_targets
-            self.input_quantizer = self.quantizer if shared else self._quantizer(latent_dim, own_dim)
+            self.input_quantizer = self.quantizer if shared else make_quantizer(vq_dim=own_dim)
             self.project_inp = nn.Linear(vq_dim if shared else own_dim, cfg.encoder_embed_dim)
-        self.target_glu = (
-            nn.Sequential(nn.Linear(final_dim, final_dim * 2), nn.GLU()) if cfg.target_glu else None
-        )
+        glu = (nn.Linear(final_dim, final_dim * 2), nn.GLU()) if cfg.target_glu else ()
+        self.target_glu = nn.Sequential(*glu)
         self.final_proj = nn.Linear(cfg.encoder_embed_dim, final_dim)
-
-    @classmethod
-    def build_model(cls, cfg: ECGWav2Vec2Config, task: object = None) -> "ECGWav2Vec2Model":
-        check_keys(cls.config_class, cfg, "model")
-        return cls(cfg)
-
-    def _quantizer(self, dim: int, vq_dim: int) -> VectorQuantizer:
-        cfg = self.cfg
-        return VectorQuantizer(
-            dim=dim,
-            num_vars=cfg.latent_vars,
-            temp=tuple(cfg.latent_temp),
-            groups=cfg.latent_groups,
-            combine_groups=False,
-            vq_dim=vq_dim,
-            time_first=True,
-        )
 
     def forward(
         self,
@@ -149,7 +138,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         if out.padding_mask is not None:
             masked = masked & ~out.padding_mask
         index, valid = compact(masked)
-        prediction = self.final_proj(gather_frames(out.x, index))  # (B, M, final_dim)
+        prediction = self.final_proj(out.x.take_along_dim(index[..., None], dim=1))  # (B, M, final_dim)
 
         # candidates: the frames of a segment that distractors (and the positives) come from
         if self.cfg.negatives_from_everywhere:
@@ -174,8 +163,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
     def _targets(self, latents: Tensor) -> Tuple[Tensor, Optional[Quantized]]:
         """Targets (N, final_dim) of N latent frames, and their codes where there is a quantizer."""
         quantized = None if self.quantizer is None else self.quantizer(latents)
-        targets = self.project_q(latents if quantized is None else quantized.x)
-        return (targets if self.target_glu is None else self.target_glu(targets)), quantized
+        return self.target_glu(self.project_q(latents if quantized is None else quantized.x)), quantized
 
     def _diversity(self, quantized: Quantized, stats: Dict[str, Any], contribute: bool) -> Tensor:
         """Code-diversity loss (wav2vec 2.0, Eq. 4, in its perplexity form) over all workers' frames."""
@@ -207,7 +195,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         if quantized is not None:
             codes = quantized.codes.new_full((*filled.shape, quantized.codes.shape[-1]), -1)
             codes[filled] = quantized.codes
-            own_codes = gather_frames(codes, own)
+            own_codes = codes.take_along_dim(own[..., None], dim=1)
             excluded = same_codes(codes, own_codes)
         similarity = cosine_similarity(prediction, candidates)
         count = filled.sum(dim=1)
@@ -230,9 +218,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
             assert self.quantizer is not None  # checked with the configuration
             assert own_codes is not None
             vectors, entries = self.quantizer.codebook_samples(self.cfg.codebook_negatives)
-            vectors = self.project_q(vectors)
-            vectors = vectors if self.target_glu is None else self.target_glu(vectors)
-            similarity = cosine_similarity(prediction, vectors)
+            similarity = cosine_similarity(prediction, self.target_glu(self.project_q(vectors)))
             parts.append(similarity.masked_fill(same_codes(entries[None], own_codes), float("-inf")))
         return torch.cat(parts, dim=-1) / self.cfg.logit_temp
 

@@ -92,9 +92,9 @@ class TrainingDataset(ECGDataset, FairseqDataset):
 
 
 class ECGTask(FairseqTask):
-    """Base of the tasks. A subclass sets `config_class` and says which datasets a split has."""
+    """Base of the tasks. A subclass says which datasets a split has."""
 
-    config_class = ECGTaskConfig
+    source_dictionary = target_dictionary = None  # signals have none
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
@@ -118,7 +118,7 @@ class ECGTask(FairseqTask):
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "ECGTask":
         """Check the configuration; raises ConfigError for unknown keys, LeadError for unknown leads."""
-        check_keys(cls.config_class, cfg, "task")
+        check_keys(cls, cfg, "task")
         checkpoint = own_checkpoint(cfg)
         if checkpoint is not None:
             mend_checkpoint(checkpoint)
@@ -211,14 +211,3 @@ class ECGTask(FairseqTask):
 
     def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
         """Log metrics of a whole validation set; for tasks whose criterions give outputs to collect."""
-
-    def max_positions(self) -> None:
-        """Segments have no maximal length."""
-
-    @property
-    def source_dictionary(self) -> None:
-        """Signals have no dictionary."""
-
-    @property
-    def target_dictionary(self) -> None:
-        """Signals have no dictionary."""
