@@ -7,15 +7,13 @@ RESULTS (where to save what this worker computed).
 
 # mypy: ignore-errors
 # ruff: noqa: F821
-import contextlib
-
 import torch
 import torch.distributed as dist
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
 from fairseq.models import MODEL_DATACLASS_REGISTRY, MODEL_REGISTRY
 
 import fairseq_signals  # noqa: F401
-from fairseq_signals.modules.distributed import contributing_no_rows, gather_rows
+from fairseq_signals.modules.distributed import gather_rows
 from fairseq_signals.tasks.validation import ValidationSet
 
 
@@ -33,10 +31,9 @@ def step(scenario: dict, rank: int) -> dict:
         torch.Tensor.exponential_ = lambda tensor, *_, **__: tensor.copy_(batch["noise"])
     ignored = rank in scenario["ignored"]
     try:
-        with contributing_no_rows() if ignored else contextlib.nullcontext():
-            loss, sample_size, log = criterion(model, batch)
-            loss = loss * 0 if ignored else loss
-            loss.backward()
+        loss, sample_size, log = criterion(model, {**batch, "repeated": ignored})
+        loss = loss * 0 if ignored else loss
+        loss.backward()
     finally:
         torch.Tensor.exponential_ = drawn
     size = torch.as_tensor(sample_size, dtype=torch.float) * (not ignored)

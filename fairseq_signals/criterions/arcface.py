@@ -6,12 +6,12 @@ from typing import Any, Dict, List, Tuple
 
 import torch
 import torch.nn.functional as F
-from fairseq.criterions import FairseqCriterion, register_criterion
-from fairseq.logging import metrics
+from fairseq.criterions import register_criterion
 from torch import Tensor
 
+from fairseq_signals.criterions.base import ECGCriterion, log_share
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig
 
 
 def arcface_logits(cosine: Tensor, target: Tensor, scale: float, margin: float) -> Tensor:
@@ -48,23 +48,17 @@ class ArcFaceCriterionConfig(OpenConfig):
 
 
 @register_criterion("arcface", dataclass=ArcFaceCriterionConfig)
-class ArcFaceCriterion(FairseqCriterion):
+class ArcFaceCriterion(ECGCriterion):
     """Trains on classes; in validation it only hands over embeddings, which the task compares."""
 
     logged = ("loss", "accuracy")
 
     def __init__(self, cfg: ArcFaceCriterionConfig, task: Any):
-        super().__init__(task)
+        super().__init__(cfg, task)
         if not cfg.scale > 0:
             raise ConfigError(f"criterion.scale must be > 0, but is {cfg.scale} instead")
         if not 0 <= cfg.margin <= math.pi:
             raise ConfigError(f"criterion.margin must be from 0 to pi radians, but is {cfg.margin} instead")
-        self.cfg = cfg
-
-    @classmethod
-    def build_criterion(cls, cfg: ArcFaceCriterionConfig, task: Any) -> "ArcFaceCriterion":
-        check_keys(ArcFaceCriterionConfig, cfg, "criterion")
-        return cls(cfg, task)
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss summed over segments, their number, and what to log."""
@@ -76,7 +70,7 @@ class ArcFaceCriterion(FairseqCriterion):
             correct, labelled = (cosine.argmax(dim=1) == sample["label"]).sum(), n
         else:  # also in training: fairseq repeats a validation batch on workers that have no batch left
             loss, correct, labelled = cosine.sum() * 0.0, embedding.new_zeros(()), 0
-        log: Dict[str, Any] = {"loss": loss.detach(), "correct": correct, "labelled": labelled}
+        log = {"loss": loss.detach(), "correct": correct, "labelled": labelled}
         log.update(sample_size=n, nsignals=n)
         if not model.training and "is_probe" in sample:
             log["embedding"] = self.task.compared_features(model, embedding).detach()
@@ -86,12 +80,5 @@ class ArcFaceCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
         """Training loss and class accuracy; validation is the task's."""
-        n = float(sum(log["labelled"] for log in logging_outputs))
-        if n:
-            metrics.log_scalar("loss", float(sum(log["loss"] for log in logging_outputs)) / n, n, round=3)
-            correct = float(sum(log["correct"] for log in logging_outputs))
-            metrics.log_scalar("accuracy", correct / n, n, round=5)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True
+        log_share(logging_outputs, "loss", "loss", "labelled")
+        log_share(logging_outputs, "accuracy", "correct", "labelled", digits=5)

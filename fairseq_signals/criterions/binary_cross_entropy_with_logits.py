@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch.nn.functional as F
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.dataclass import ChoiceEnum
-from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_signals.criterions.base import ECGCriterion, log_share
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig
 
 
 @dataclass
@@ -36,23 +36,15 @@ class BinaryCrossEntropyWithLogitsCriterionConfig(OpenConfig):
 
 
 @register_criterion("binary_cross_entropy_with_logits", dataclass=BinaryCrossEntropyWithLogitsCriterionConfig)
-class BinaryCrossEntropyWithLogitsCriterion(FairseqCriterion):
+class BinaryCrossEntropyWithLogitsCriterion(ECGCriterion):
     """Binary cross entropy summed over segments and classes; the sample size counts both."""
 
-    logged = ("loss", "label_accuracy")  # what validation logs, beside what the task does
+    logged = ("loss", "label_accuracy")
 
     def __init__(self, cfg: BinaryCrossEntropyWithLogitsCriterionConfig, task: Any):
-        super().__init__(task)
+        super().__init__(cfg, task)
         if not 0 < cfg.threshold < 1:
             raise ConfigError(f"criterion.threshold must be between 0 and 1, but is {cfg.threshold} instead")
-        self.cfg = cfg
-
-    @classmethod
-    def build_criterion(
-        cls, cfg: BinaryCrossEntropyWithLogitsCriterionConfig, task: Any
-    ) -> "BinaryCrossEntropyWithLogitsCriterion":
-        check_keys(BinaryCrossEntropyWithLogitsCriterionConfig, cfg, "criterion")
-        return cls(cfg, task)
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss summed over segments and classes, their number, and what to log."""
@@ -76,8 +68,7 @@ class BinaryCrossEntropyWithLogitsCriterion(FairseqCriterion):
         )
         n = label.numel()
         right = (logits.detach().sigmoid() > self.cfg.threshold) == (label > 0)
-        log: Dict[str, Any] = {"loss": loss.detach(), "correct": right.sum(), "sample_size": n}
-        log["nsignals"] = len(label)
+        log = {"loss": loss.detach(), "correct": right.sum(), "sample_size": n, "nsignals": len(label)}
         if not model.training:
             log.update(id=sample["id"], scores=logits.detach().float().sigmoid(), label=label > 0)
         return loss, n, log
@@ -85,12 +76,5 @@ class BinaryCrossEntropyWithLogitsCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
         """Loss and share of right labels; what needs the whole set is the task's."""
-        n = float(sum(log["sample_size"] for log in logging_outputs))
-        if n:
-            metrics.log_scalar("loss", float(sum(log["loss"] for log in logging_outputs)) / n, n, round=3)
-            correct = float(sum(log["correct"] for log in logging_outputs))
-            metrics.log_scalar("label_accuracy", correct / n, n, round=5)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True
+        log_share(logging_outputs, "loss", "loss", "sample_size")
+        log_share(logging_outputs, "label_accuracy", "correct", "sample_size", digits=5)

@@ -89,7 +89,6 @@ class CLOCSCriterionConfig(ContrastConfig):
 class CLOCSCriterion(ContrastCriterion):
     """CMSC, CMLC or CMSMLC; the lead views are those of task.view_leads=single."""
 
-    config_class = CLOCSCriterionConfig
     keys = ("patient_id", "segment", "view")
 
     def check_data(self, n_views: int, pairs: bool) -> None:

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
 import torch
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.dataclass import ChoiceEnum
-from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_signals.criterions.base import ECGCriterion, log_share
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig
 from fairseq_signals.modules.distributed import gather_rows
 
 DENOMINATORS = ("opposite", "other_patients")
@@ -52,21 +52,18 @@ def cmsc_loss(
     if denominator == "opposite":
         a_to_b, b_to_a = -logits.log_softmax(dim=1), -logits.log_softmax(dim=0)
     else:
-        same = a @ a.T / temperature, b @ b.T / temperature
-        others = (
-            patient_id[~second][:, None] != patient_id[~second][None, :],
-            patient_id[second][:, None] != patient_id[second][None, :],
-        )
-        a_to_b = _against_other_patients(logits, positive, same[0], others[0])
-        b_to_a = _against_other_patients(logits.T, positive.T, same[1], others[1]).T
+        a_to_b = _against_other_patients(logits, positive, a, patient_id[~second], temperature)
+        b_to_a = _against_other_patients(logits.T, positive.T, b, patient_id[second], temperature).T
     return (a_to_b[positive].mean() + b_to_a[positive].mean()) / 2
 
 
-def _against_other_patients(logits: Tensor, positive: Tensor, same: Tensor, others: Tensor) -> Tensor:
-    """-log of each pair's share of itself plus all segments of other patients: (A, B)."""
-    negatives = torch.cat(
-        [logits.masked_fill(positive, float("-inf")), same.masked_fill(~others, float("-inf"))], dim=1
-    )
+def _against_other_patients(
+    logits: Tensor, positive: Tensor, z: Tensor, patient_id: Tensor, temperature: float
+) -> Tensor:
+    """-log of each pair's share of itself plus all segments of other patients: (A, B), of rows z (A, D)."""
+    same_patient = patient_id[:, None] == patient_id
+    same_side = (z @ z.T / temperature).masked_fill(same_patient, float("-inf"))
+    negatives = torch.cat([logits.masked_fill(positive, float("-inf")), same_side], dim=1)
     total = negatives.logsumexp(dim=1, keepdim=True)
     return torch.logaddexp(logits, total.expand_as(logits)) - logits
 
@@ -95,7 +92,8 @@ def global_term(
     """The CMSC loss of a batch (over all workers, if so configured) and what to log."""
     patient_id, segment = sample["patient_id"], sample["segment"]
     if cfg.all_gather:
-        g, patient_id, segment = gather_rows(g.float()), gather_rows(patient_id), gather_rows(segment)
+        own = not sample.get("repeated", False)
+        g, patient_id, segment = (gather_rows(rows, own) for rows in (g.float(), patient_id, segment))
     loss = cmsc_loss(g, patient_id, segment, cfg.temp, str(cfg.denominator), cfg.detach_norm, cfg.eps)
     second = segment % 2 == 1
     positive = patient_id[~second][:, None] == patient_id[second][None, :]
@@ -118,21 +116,13 @@ def check_pairs(what: str, pairs: bool) -> None:
 
 
 @register_criterion("cmsc", dataclass=CMSCCriterionConfig)
-class CMSCCriterion(FairseqCriterion):
+class CMSCCriterion(ECGCriterion):
     """The global term alone, on a model with `global_representation`."""
 
-    logged = ("loss",)
-
     def __init__(self, cfg: CMSCCriterionConfig, task: Any):
-        super().__init__(task)
+        super().__init__(cfg, task)
         check_cmsc_config(cfg)
         check_pairs("criterion cmsc", getattr(task, "pairs", True))
-        self.cfg = cfg
-
-    @classmethod
-    def build_criterion(cls, cfg: CMSCCriterionConfig, task: Any) -> "CMSCCriterion":
-        check_keys(CMSCCriterionConfig, cfg, "criterion")
-        return cls(cfg, task)
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss times the number of pairs, that number, and what to log."""
@@ -144,9 +134,4 @@ class CMSCCriterion(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
-        n = float(sum(log["sample_size"] for log in logging_outputs))
-        metrics.log_scalar("loss", float(sum(log["loss"] for log in logging_outputs)) / max(n, 1), n, round=3)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True
+        log_share(logging_outputs, "loss", "loss", "sample_size")

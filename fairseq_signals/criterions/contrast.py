@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from fairseq.criterions import FairseqCriterion
 from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_signals.criterions.base import ECGCriterion
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig
 from fairseq_signals.modules.distributed import gather_rows
-from fairseq_signals.modules.nt_xent import nearest_is_positive
+from fairseq_signals.modules.nt_xent import nearest_is_positive, nt_xent_loss, without_diagonal
 
 
 @dataclass
@@ -37,35 +37,31 @@ class Contrast(NamedTuple):
     compared: Optional[Tensor] = None
 
 
-class ContrastCriterion(FairseqCriterion):
+class ContrastCriterion(ECGCriterion):
     """Base of criterions on a model with `global_representation`.
 
-    A subclass names the `keys` of the batch that say which rows belong together, and computes its `contrast`.
+    A subclass names the `keys` of the batch that say which rows belong together. With one key, rows that
+    agree in it are positives, and the contrast is NT-Xent.
     """
 
-    config_class: Any = ContrastConfig
     keys: Tuple[str, ...] = ()
     logged = ("loss", "positive_pairs", "accuracy")
 
     def __init__(self, cfg: Any, task: Any):
-        super().__init__(task)
+        super().__init__(cfg, task)
         if not cfg.temp > 0:
             raise ConfigError(f"criterion.temp must be > 0, but is {cfg.temp} instead")
-        self.cfg = cfg
         if hasattr(task, "n_views"):
             self.check_data(task.n_views, task.pairs)
-
-    @classmethod
-    def build_criterion(cls, cfg: Any, task: Any) -> "ContrastCriterion":
-        check_keys(cls.config_class, cfg, "criterion")
-        return cls(cfg, task)
 
     def check_data(self, n_views: int, pairs: bool) -> None:
         """Raise ConfigError where such batches never hold a positive pair; names the task's keys."""
 
     def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
         """The loss of vectors (N, D) float32, whose values of `keys` are `rows`, each (N,)."""
-        raise NotImplementedError
+        (key,) = rows.values()
+        positive = without_diagonal(key[:, None] == key)
+        return Contrast(nt_xent_loss(z, positive, self.cfg.temp), positive)
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss times the number of segments, that number, and what to log."""
@@ -73,8 +69,9 @@ class ContrastCriterion(FairseqCriterion):
         rows = {key: sample[key] for key in self.keys}
         n_rows = len(z)
         if self.cfg.all_gather:
-            z = gather_rows(z)
-            rows = {key: gather_rows(value) for key, value in rows.items()}
+            own = not sample.get("repeated", False)
+            z = gather_rows(z, own)
+            rows = {key: gather_rows(value, own) for key, value in rows.items()}
         loss, positive, compared = self.contrast(z, rows)
         n = max(int((sample["view"] == 0).sum()), 1)
         loss = loss * n
@@ -93,7 +90,3 @@ class ContrastCriterion(FairseqCriterion):
         metrics.log_scalar("positive_pairs", total["positive_pairs"] / batches, batches, round=1)
         if total["anchors"]:
             metrics.log_scalar("accuracy", total["correct"] / total["anchors"], total["anchors"], round=5)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_signals.criterions.base import ECGCriterion
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig
 from fairseq_signals.models.ecg_wav2vec2 import Wav2Vec2Output
 from fairseq_signals.modules.contrastive import binary_contrastive_loss, infonce_loss
 
@@ -30,16 +31,18 @@ class ECGWav2Vec2CriterionConfig(OpenConfig):
     )
 
 
+def masked_output(model: Any, sample: Dict[str, Any]) -> Wav2Vec2Output:
+    """The model's output, whose means over workers leave out a batch that fairseq only repeats."""
+    return model(**sample["net_input"], contribute=not sample.get("repeated", False))
+
+
 def regularisers(output: Wav2Vec2Output, loss_weights: List[float]) -> Dict[str, Tensor]:
     """Weighted regularisers by name, each a mean over frames; the diversity only with a quantizer."""
-    names = ["diversity", "features_pen"]
-    terms = [output.diversity_loss, output.feature_penalty]
-    weights = list(loss_weights) * 2 if len(loss_weights) == 1 else list(loss_weights)
-    return {
-        name: weight * term.float()
-        for name, weight, term in zip(names, weights, terms)
-        if term is not None and weight != 0
-    }
+    terms = (
+        ("diversity", loss_weights[0], output.diversity_loss),
+        ("features_pen", loss_weights[-1], output.feature_penalty),
+    )
+    return {name: w * term.float() for name, w, term in terms if term is not None and w != 0}
 
 
 def contrastive_accuracy(logits: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor]:
@@ -68,63 +71,41 @@ def local_term(
     return loss, sample_size, log
 
 
-def local_metrics(cfg: ECGWav2Vec2CriterionConfig) -> Tuple[str, ...]:
-    """What is logged of the local term; a model without a quantizer has no diversity and no statistics."""
-    weights = {"diversity_loss": cfg.loss_weights[0], "features_pen_loss": cfg.loss_weights[-1]}
-    regularisers = [name for name, weight in weights.items() if weight != 0]
-    return ("loss", "contrastive_loss", "accuracy", *regularisers, *cfg.log_keys)
-
-
-def check_local_config(cfg: ECGWav2Vec2CriterionConfig) -> None:
-    """Raise ConfigError unless `loss_weights` holds one or two numbers, none negative."""
-    if len(cfg.loss_weights) not in (1, 2) or min(cfg.loss_weights) < 0:
-        raise ConfigError(
-            f"criterion.loss_weights must be one or two numbers >= 0, but is {list(cfg.loss_weights)} instead"
-        )
-
-
-def reduce_pretraining_metrics(logging_outputs: List[Dict[str, Any]], own: Tuple[str, ...]) -> None:
-    """Log every loss per masked frame in nats, statistics as means, and the contrastive accuracy."""
-    n = max(float(sum(log["sample_size"] for log in logging_outputs)), 1.0)
-    totals: Dict[str, float] = {}
-    for log in logging_outputs:
-        for key, value in log.items():
-            totals[key] = totals.get(key, 0.0) + float(value)
-    for key in sorted(totals):
-        if key not in own:
-            metrics.log_scalar(key, totals[key] / n, n, round=3)
-    if totals.get("count"):
-        metrics.log_scalar("accuracy", totals["correct"] / totals["count"], totals["count"], round=5)
-
-
 NOT_MEANS = ("sample_size", "nsignals", "correct", "count", "positive_pairs")
 
 
 @register_criterion("ecg_wav2vec2", dataclass=ECGWav2Vec2CriterionConfig)
-class ECGWav2Vec2Criterion(FairseqCriterion):
+class ECGWav2Vec2Criterion(ECGCriterion):
     """The local term alone."""
 
     def __init__(self, cfg: ECGWav2Vec2CriterionConfig, task: Any):
-        super().__init__(task)
-        check_local_config(cfg)
-        self.cfg = cfg
-        self.logged = local_metrics(cfg)
-
-    @classmethod
-    def build_criterion(cls, cfg: ECGWav2Vec2CriterionConfig, task: Any) -> "ECGWav2Vec2Criterion":
-        check_keys(ECGWav2Vec2CriterionConfig, cfg, "criterion")
-        return cls(cfg, task)
+        super().__init__(cfg, task)
+        weights = cfg.loss_weights
+        if len(weights) not in (1, 2) or min(weights) < 0:
+            raise ConfigError(
+                f"criterion.loss_weights must be one or two numbers >= 0, but is {list(weights)} instead"
+            )
+        # a model without a quantizer has no diversity and no statistics
+        weighted = (("diversity_loss", weights[0]), ("features_pen_loss", weights[-1]))
+        names = [name for name, weight in weighted if weight != 0]
+        self.logged = ("loss", "contrastive_loss", "accuracy", *names, *cfg.log_keys)
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
-        loss, sample_size, log = local_term(self.cfg, model(**sample["net_input"]))
+        loss, sample_size, log = local_term(self.cfg, masked_output(model, sample))
         log.update(loss=loss.detach(), sample_size=sample_size, nsignals=len(sample["id"]))
         return loss, sample_size, log
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
-        reduce_pretraining_metrics(logging_outputs, NOT_MEANS)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True
+        """Log every loss per masked frame in nats, statistics as means, and the contrastive accuracy."""
+        n = max(float(sum(log["sample_size"] for log in logging_outputs)), 1.0)
+        totals: Dict[str, float] = {}
+        for log in logging_outputs:
+            for key, value in log.items():
+                totals[key] = totals.get(key, 0.0) + float(value)
+        for key in sorted(totals):
+            if key not in NOT_MEANS:
+                metrics.log_scalar(key, totals[key] / n, n, round=3)
+        if totals.get("count"):
+            metrics.log_scalar("accuracy", totals["correct"] / totals["count"], totals["count"], round=5)

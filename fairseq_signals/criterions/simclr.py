@@ -4,14 +4,11 @@ With task.view_leads=disjoint it is contrastive random lead coding (arXiv:2410.1
 """
 
 from dataclasses import dataclass
-from typing import Dict
 
 from fairseq.criterions import register_criterion
-from torch import Tensor
 
-from fairseq_signals.criterions.contrast import Contrast, ContrastConfig, ContrastCriterion
+from fairseq_signals.criterions.contrast import ContrastConfig, ContrastCriterion
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.nt_xent import nt_xent_loss, without_diagonal
 
 
 @dataclass
@@ -23,7 +20,6 @@ class SimCLRCriterionConfig(ContrastConfig):
 class SimCLRCriterion(ContrastCriterion):
     """NT-Xent; positive are the other views of the same segment."""
 
-    config_class = SimCLRCriterionConfig
     keys = ("segment_row",)
 
     def check_data(self, n_views: int, pairs: bool) -> None:
@@ -31,8 +27,3 @@ class SimCLRCriterion(ContrastCriterion):
             raise ConfigError(
                 "criterion simclr contrasts views of a segment, but task.views is 1; set it to 2"
             )
-
-    def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
-        row = rows["segment_row"]
-        positive = without_diagonal(row[:, None] == row[None, :])
-        return Contrast(nt_xent_loss(z, positive, self.cfg.temp), positive)

@@ -1,26 +1,18 @@
 """`wav2vec2_with_cmsc`: L = L_local + L_global (Oh et al., Eq. 5)."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from fairseq_signals.criterions.cmsc import (
-    CMSCCriterionConfig,
-    check_cmsc_config,
-    check_pairs,
-    global_term,
-)
+from fairseq_signals.criterions.cmsc import CMSCCriterionConfig, check_cmsc_config, check_pairs, global_term
 from fairseq_signals.criterions.ecg_wav2vec2 import (
-    NOT_MEANS,
+    ECGWav2Vec2Criterion,
     ECGWav2Vec2CriterionConfig,
-    check_local_config,
-    local_metrics,
     local_term,
-    reduce_pretraining_metrics,
+    masked_output,
 )
-from fairseq_signals.models.config import check_keys
 
 
 @dataclass
@@ -31,26 +23,19 @@ class Wav2Vec2WithCMSCCriterionConfig(ECGWav2Vec2CriterionConfig, CMSCCriterionC
 
 
 @register_criterion("wav2vec2_with_cmsc", dataclass=Wav2Vec2WithCMSCCriterionConfig)
-class Wav2Vec2WithCMSCCriterion(FairseqCriterion):
+class Wav2Vec2WithCMSCCriterion(ECGWav2Vec2Criterion):
     """The local term summed over masked frames, plus the global term times their number."""
 
     def __init__(self, cfg: Wav2Vec2WithCMSCCriterionConfig, task: Any):
-        super().__init__(task)
-        check_local_config(cfg)
+        super().__init__(cfg, task)
         check_cmsc_config(cfg)
         if cfg.cmsc_weight != 0:
             check_pairs("criterion wav2vec2_with_cmsc", getattr(task, "pairs", True))
-        self.cfg = cfg
-        self.logged = (*local_metrics(cfg), "cmsc_loss")
-
-    @classmethod
-    def build_criterion(cls, cfg: Wav2Vec2WithCMSCCriterionConfig, task: Any) -> "Wav2Vec2WithCMSCCriterion":
-        check_keys(Wav2Vec2WithCMSCCriterionConfig, cfg, "criterion")
-        return cls(cfg, task)
+        self.logged = (*self.logged, "cmsc_loss")
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
-        output = model(**sample["net_input"])
+        output = masked_output(model, sample)
         loss, sample_size, log = local_term(self.cfg, output)
         cmsc, cmsc_log = global_term(self.cfg, model.global_representation(output), sample)
         cmsc = self.cfg.cmsc_weight * cmsc * sample_size
@@ -58,11 +43,3 @@ class Wav2Vec2WithCMSCCriterion(FairseqCriterion):
         log.update(cmsc_log, cmsc_loss=cmsc.detach(), loss=loss.detach())
         log.update(sample_size=sample_size, nsignals=len(sample["id"]))
         return loss, sample_size, log
-
-    @staticmethod
-    def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
-        reduce_pretraining_metrics(logging_outputs, NOT_MEANS)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True

@@ -40,11 +40,7 @@ def challenge_score(
 
 
 def weighted_score(labels: ArrayLike, predictions: ArrayLike, weights: ArrayLike) -> float:
-    """The challenge score before normalisation, summed over records.
-
-    Each pair (true class, predicted class) of a record earns its weight, divided by the number of classes
-    in the union of the record's labels and predictions (at least 1).
-    """
+    """The challenge score before normalisation: the weighted sum of `weighted_confusion`."""
     confusion = weighted_confusion(labels, predictions)
     weights = np.asarray(weights, dtype=float)
     n_classes = len(confusion)

@@ -47,31 +47,29 @@ def classification_metrics(
             "pass logits through a sigmoid first"
         )
     predictions = scores > threshold
-    both = has_both_outcomes(truth)
-    per_class = {
-        "auroc": np.where(both, auroc_per_class(truth, scores), np.nan),
-        "auprc": np.where(both, auprc_per_class(truth, scores), np.nan),
-        "accuracy": _mean_or_nan(truth == predictions),
-        "f_measure": f_measure_per_class(truth, predictions),
-    }
-    if average == "macro":
-        averaged = {name: nan_mean(values) for name, values in per_class.items()}
-    else:
-        pooled, pooled_scores = truth.reshape(-1, 1), scores.reshape(-1, 1)
-        pooled_both = bool(has_both_outcomes(pooled)[0])
-        averaged = {
-            "auroc": float(auroc_per_class(pooled, pooled_scores)[0]),
-            "auprc": float(auprc_per_class(pooled, pooled_scores)[0]) if pooled_both else float("nan"),
-            "accuracy": nan_mean((truth == predictions).astype(float)),
-            "f_measure": float(f_measure_per_class(pooled, predictions.reshape(-1, 1))[0]),
-        }
+    per_class = _metrics_per_class(truth, scores, predictions)
+    averaged = per_class
+    if average == "micro":
+        averaged = _metrics_per_class(*(array.reshape(-1, 1) for array in (truth, scores, predictions)))
     return {
-        **averaged,
+        **{name: nan_mean(values) for name, values in averaged.items()},
         **{f"{name}_classes": values for name, values in per_class.items()},
         "exact_match": exact_match(truth, predictions),
         "n_records": len(truth),
         "n_classes": truth.shape[1],
-        "n_classes_scored": int(both.sum()),
+        "n_classes_scored": int(has_both_outcomes(truth).sum()),
+    }
+
+
+def _metrics_per_class(
+    truth: np.ndarray, scores: np.ndarray, predictions: np.ndarray
+) -> dict[str, np.ndarray]:
+    right = (truth == predictions).astype(float)
+    return {
+        "auroc": auroc_per_class(truth, scores),
+        "auprc": np.where(has_both_outcomes(truth), auprc_per_class(truth, scores), np.nan),
+        "accuracy": np.array([nan_mean(of_class) for of_class in right.T]),
+        "f_measure": f_measure_per_class(truth, predictions),
     }
 
 
@@ -151,7 +149,3 @@ def _per_class(
     for c in np.flatnonzero(defined):
         values[c] = metric(labels[:, c], scores[:, c])
     return values
-
-
-def _mean_or_nan(values: np.ndarray) -> np.ndarray:
-    return values.mean(axis=0) if len(values) else np.full(values.shape[1], np.nan)

@@ -132,11 +132,11 @@ def mean_by_record(
     inverse = inverse.reshape(-1)
     order = np.argsort(inverse, kind="stable")
     starts = np.searchsorted(inverse[order], np.arange(len(records)))
-    if not normalize:
-        sums = np.add.reduceat(_finite(embeddings, "segment")[order], starts, axis=0)
-        return sums / np.bincount(inverse)[:, None], records
-    sums = np.add.reduceat(l2_normalize(embeddings, "segment")[order], starts, axis=0)
-    return l2_normalize(sums, "mean of the segments of record", row_names=records), records
+    scaled = l2_normalize if normalize else _finite
+    sums = np.add.reduceat(scaled(embeddings, "segment")[order], starts, axis=0)
+    if normalize:
+        return l2_normalize(sums, "mean of the segments of record", row_names=records), records
+    return sums / np.bincount(inverse)[:, None], records
 
 
 def l2_normalize(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Dict
 
 from fairseq.dataclass import FairseqDataclass
+from fairseq.models import BaseFairseqModel
 from omegaconf import OmegaConf
 
 from fairseq_signals.errors import ConfigError, did_you_mean
@@ -24,22 +25,32 @@ def whole_config(cfg: Any) -> Any:
     return cfg._get_root() if OmegaConf.is_config(cfg) else {}
 
 
-def check_keys(dataclass: Any, cfg: Any, section: str) -> None:
+def check_keys(component: Any, cfg: Any, section: str) -> None:
     """Raise ConfigError where `cfg` has a key that is not a field of the component's dataclass.
 
     Args:
-        dataclass: the component's configuration class.
+        component: a class that is registered with its configuration class.
         cfg: the merged configuration; anything but an OmegaConf node has been checked by its constructor.
         section: where it stands in the YAML, e.g. "model".
     """
     if not OmegaConf.is_config(cfg):
         return
-    known = [f.name for f in fields(dataclass)]
+    config_class = getattr(component, "__dataclass")  # where fairseq keeps it
+    known = [f.name for f in fields(config_class)]
     unknown = [str(key) for key in cfg if key not in known]
     if not unknown:
         return
     hints = [f"{section}.{key}{did_you_mean(key, known, ' ({})', cutoff=0.6)}" for key in unknown]
     raise ConfigError(
-        f"unknown key {', '.join(hints)}. {dataclass.__name__} knows: "
+        f"unknown key {', '.join(hints)}. {config_class.__name__} knows: "
         f"{', '.join(sorted(name for name in known if not name.startswith('_')))}"
     )
+
+
+class ConfiguredModel(BaseFairseqModel):
+    """Base of models that their configuration alone makes."""
+
+    @classmethod
+    def build_model(cls, cfg: Any, task: Any = None) -> Any:
+        check_keys(cls, cfg, "model")
+        return cls(cfg)

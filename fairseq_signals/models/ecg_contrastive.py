@@ -3,15 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Optional
 
-from fairseq.models import BaseFairseqModel, register_model
+from fairseq.models import register_model
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import check_keys
+from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.modules.pooling import mean_over_frames
-
-PROJECTIONS = ("none", "linear", "mlp")
 
 
 @dataclass
@@ -44,20 +42,14 @@ class ContrastiveOutput:
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
-class ECGContrastiveModel(BaseFairseqModel):
+class ECGContrastiveModel(ConfiguredModel):
     """Mean over the frames of each segment, then a projection (SimCLR, arXiv:2002.05709, Sec. 2.1)."""
 
     def __init__(self, cfg: ECGContrastiveConfig):
         super().__init__()
-        check_contrastive_config(cfg)
         self.cfg = cfg
         self.encoder = ECGTransformerModel(cfg)
         self.projection = projection_head(cfg.projection, self.encoder.dim, cfg.final_dim)
-
-    @classmethod
-    def build_model(cls, cfg: ECGContrastiveConfig, task: object = None) -> "ECGContrastiveModel":
-        check_keys(ECGContrastiveConfig, cfg, "model")
-        return cls(cfg)
 
     def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> ContrastiveOutput:
         """Represent each segment by one vector.
@@ -78,19 +70,17 @@ class ECGContrastiveModel(BaseFairseqModel):
 
 
 def projection_head(kind: str, dim: int, final_dim: int) -> nn.Module:
-    """The projection (..., dim) -> (..., final_dim); the identity for "none"."""
+    """The projection (..., dim) -> (..., final_dim); the identity for "none".
+
+    Raises:
+        ConfigError: there is no such projection; names the key.
+    """
+    if final_dim < 1:
+        raise ConfigError(f"model.final_dim must be at least 1, but is {final_dim} instead")
     if kind == "none":
         return nn.Identity()
     if kind == "linear":
         return nn.Linear(dim, final_dim)
-    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, final_dim))
-
-
-def check_contrastive_config(cfg: ECGContrastiveConfig) -> None:
-    """Raise ConfigError for values that make no projection; the message names the key."""
-    if cfg.projection not in PROJECTIONS:
-        raise ConfigError(
-            f"model.projection must be one of {', '.join(PROJECTIONS)}, but is {cfg.projection!r} instead"
-        )
-    if cfg.final_dim < 1:
-        raise ConfigError(f"model.final_dim must be at least 1, but is {cfg.final_dim} instead")
+    if kind == "mlp":
+        return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, final_dim))
+    raise ConfigError(f"model.projection must be one of none, linear, mlp, but is {kind!r} instead")

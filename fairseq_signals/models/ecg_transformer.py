@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from fairseq.models import BaseFairseqModel, register_model
+from fairseq.models import register_model
 from fairseq.modules import GradMultiply
 from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from torch import Tensor
 
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import ConfiguredModel, OpenConfig
 from fairseq_signals.modules.compiled import compile_in_place
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
@@ -20,7 +20,7 @@ class ECGTransformerConfig(EncoderConfig, OpenConfig):
 
 
 @register_model("ecg_transformer", dataclass=ECGTransformerConfig)
-class ECGTransformerModel(ECGEncoder, BaseFairseqModel):
+class ECGTransformerModel(ECGEncoder, ConfiguredModel):
     """`ECGEncoder` whose front end trains with its gradient scaled by `feature_grad_mult`."""
 
     def __init__(self, cfg: ECGTransformerConfig):
@@ -31,11 +31,6 @@ class ECGTransformerModel(ECGEncoder, BaseFairseqModel):
         if cfg.compile:
             for module in (self.feature_extractor, self.conv_pos, self.encoder):
                 compile_in_place(module)
-
-    @classmethod
-    def build_model(cls, cfg: ECGTransformerConfig, task: object = None) -> "ECGTransformerModel":
-        check_keys(ECGTransformerConfig, cfg, "model")
-        return cls(cfg)
 
     def latent_frames(self, source: Tensor) -> Tensor:
         factor = self.cfg.feature_grad_mult

@@ -1,14 +1,15 @@
 """`ecg_wav2vec2`: masked contrastive pre-training of the encoder (wav2vec 2.0; Oh et al., Eq. 1-2)."""
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from fairseq.models import BaseFairseqModel, register_model
+from fairseq.models import register_model
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import check_keys
+from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.quantizer import Quantized, VectorQuantizer, perplexity
 from fairseq_signals.modules.contrastive import (
@@ -16,11 +17,10 @@ from fairseq_signals.modules.contrastive import (
     compact,
     cosine_similarity,
     distractor_logits,
-    gather_frames,
     same_codes,
     sample_distractors,
 )
-from fairseq_signals.modules.distributed import mean_over_workers, world_size
+from fairseq_signals.modules.distributed import mean_over_workers
 
 EVERY = -1  #: of `num_negatives`: all other masked frames of the segment
 
@@ -80,10 +80,8 @@ class Wav2Vec2Output:
 
 
 @register_model("ecg_wav2vec2", dataclass=ECGWav2Vec2Config)
-class ECGWav2Vec2Model(BaseFairseqModel):
+class ECGWav2Vec2Model(ConfiguredModel):
     """Encoder, quantizer and the projections to the contrastive space."""
-
-    config_class = ECGWav2Vec2Config
 
     def __init__(self, cfg: ECGWav2Vec2Config):
         super().__init__()
@@ -94,35 +92,26 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         final_dim = cfg.final_dim or cfg.encoder_embed_dim
         latent_dim = self.encoder.latent_dim
         vq_dim = cfg.latent_dim or final_dim
-        self.quantizer = self._quantizer(latent_dim, vq_dim) if cfg.quantize_targets else None
+        make_quantizer = functools.partial(
+            VectorQuantizer,
+            dim=latent_dim,
+            num_vars=cfg.latent_vars,
+            temp=tuple(cfg.latent_temp),
+            groups=cfg.latent_groups,
+            combine_groups=False,
+            time_first=True,
+        )
+        self.quantizer = make_quantizer(vq_dim=vq_dim) if cfg.quantize_targets else None
         self.project_q = nn.Linear(vq_dim if cfg.quantize_targets else latent_dim, final_dim)
         self.input_quantizer: Optional[VectorQuantizer] = None
         if cfg.quantize_input:
             own_dim = cfg.latent_dim or cfg.encoder_embed_dim
             shared = cfg.same_quantizer and cfg.quantize_targets
-            self.input_quantizer = self.quantizer if shared else self._quantizer(latent_dim, own_dim)
+            self.input_quantizer = self.quantizer if shared else make_quantizer(vq_dim=own_dim)
             self.project_inp = nn.Linear(vq_dim if shared else own_dim, cfg.encoder_embed_dim)
-        self.target_glu = (
-            nn.Sequential(nn.Linear(final_dim, final_dim * 2), nn.GLU()) if cfg.target_glu else None
-        )
+        glu = (nn.Linear(final_dim, final_dim * 2), nn.GLU()) if cfg.target_glu else ()
+        self.target_glu = nn.Sequential(*glu)
         self.final_proj = nn.Linear(cfg.encoder_embed_dim, final_dim)
-
-    @classmethod
-    def build_model(cls, cfg: ECGWav2Vec2Config, task: object = None) -> "ECGWav2Vec2Model":
-        check_keys(cls.config_class, cfg, "model")
-        return cls(cfg)
-
-    def _quantizer(self, dim: int, vq_dim: int) -> VectorQuantizer:
-        cfg = self.cfg
-        return VectorQuantizer(
-            dim=dim,
-            num_vars=cfg.latent_vars,
-            temp=tuple(cfg.latent_temp),
-            groups=cfg.latent_groups,
-            combine_groups=False,
-            vq_dim=vq_dim,
-            time_first=True,
-        )
 
     def forward(
         self,
@@ -130,6 +119,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         padding_mask: Optional[Tensor] = None,
         spans: Optional[Tensor] = None,
         distractors: Optional[Tensor] = None,
+        contribute: bool = True,
     ) -> Wav2Vec2Output:
         """Contrast the masked frames of each segment.
 
@@ -138,6 +128,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
             padding_mask: (B, samples) bool, True on padding, or None.
             spans: (B, F) bool span mask, or None to draw one.
             distractors: (B, M, num_negatives) indices into each segment's candidates, or None to draw them.
+            contribute: count this batch in means over all data-parallel workers.
         """
         to_input = self._quantized_input if self.input_quantizer is not None else None
         out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, spans=spans, to_input=to_input)
@@ -147,7 +138,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         if out.padding_mask is not None:
             masked = masked & ~out.padding_mask
         index, valid = compact(masked)
-        prediction = self.final_proj(gather_frames(out.x, index))  # (B, M, final_dim)
+        prediction = self.final_proj(out.x.take_along_dim(index[..., None], dim=1))  # (B, M, final_dim)
 
         # candidates: the frames of a segment that distractors (and the positives) come from
         if self.cfg.negatives_from_everywhere:
@@ -157,9 +148,9 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         own = (kept.long().cumsum(dim=1) - 1).clamp(min=0).gather(1, index)  # (B, M) into a row's candidates
         targets, quantized = self._targets(self.dropout_features(out.latents)[kept])
         stats: Dict[str, Any] = {}
-        diversity = None if quantized is None else self._diversity(quantized, stats)
+        diversity = None if quantized is None else self._diversity(quantized, stats, contribute)
         logits = self._logits(prediction, targets, quantized, kept, own, distractors)
-        penalty = _mean_over_workers(out.feature_penalty, out.latents.numel())
+        penalty = mean_over_workers(out.feature_penalty, out.latents.numel(), contribute)
         return Wav2Vec2Output(logits, valid, out.x, out.padding_mask, penalty, diversity, stats)
 
     def _quantized_input(self, latents: Tensor) -> Tensor:
@@ -172,17 +163,17 @@ class ECGWav2Vec2Model(BaseFairseqModel):
     def _targets(self, latents: Tensor) -> Tuple[Tensor, Optional[Quantized]]:
         """Targets (N, final_dim) of N latent frames, and their codes where there is a quantizer."""
         quantized = None if self.quantizer is None else self.quantizer(latents)
-        targets = self.project_q(latents if quantized is None else quantized.x)
-        return (targets if self.target_glu is None else self.target_glu(targets)), quantized
+        return self.target_glu(self.project_q(latents if quantized is None else quantized.x)), quantized
 
-    def _diversity(self, quantized: Quantized, stats: Dict[str, Any]) -> Tensor:
+    def _diversity(self, quantized: Quantized, stats: Dict[str, Any], contribute: bool) -> Tensor:
         """Code-diversity loss (wav2vec 2.0, Eq. 4, in its perplexity form) over all workers' frames."""
         assert self.quantizer is not None
         n = len(quantized.codes)
-        spread = perplexity(_mean_over_workers(quantized.avg_probs, n))
+        spread = perplexity(mean_over_workers(quantized.avg_probs, n, contribute))
         n_codes = self.quantizer.num_vars * self.quantizer.groups
         stats["prob_perplexity"] = spread.detach()
-        stats["code_perplexity"] = perplexity(_mean_over_workers(quantized.hard_probs, n)).detach()
+        hard_probs = mean_over_workers(quantized.hard_probs, n, contribute)
+        stats["code_perplexity"] = perplexity(hard_probs).detach()
         stats["temp"] = self.quantizer.curr_temp
         return (n_codes - spread) / n_codes
 
@@ -204,7 +195,7 @@ class ECGWav2Vec2Model(BaseFairseqModel):
         if quantized is not None:
             codes = quantized.codes.new_full((*filled.shape, quantized.codes.shape[-1]), -1)
             codes[filled] = quantized.codes
-            own_codes = gather_frames(codes, own)
+            own_codes = codes.take_along_dim(own[..., None], dim=1)
             excluded = same_codes(codes, own_codes)
         similarity = cosine_similarity(prediction, candidates)
         count = filled.sum(dim=1)
@@ -227,16 +218,9 @@ class ECGWav2Vec2Model(BaseFairseqModel):
             assert self.quantizer is not None  # checked with the configuration
             assert own_codes is not None
             vectors, entries = self.quantizer.codebook_samples(self.cfg.codebook_negatives)
-            vectors = self.project_q(vectors)
-            vectors = vectors if self.target_glu is None else self.target_glu(vectors)
-            similarity = cosine_similarity(prediction, vectors)
+            similarity = cosine_similarity(prediction, self.target_glu(self.project_q(vectors)))
             parts.append(similarity.masked_fill(same_codes(entries[None], own_codes), float("-inf")))
         return torch.cat(parts, dim=-1) / self.cfg.logit_temp
-
-
-def _mean_over_workers(mean: Tensor, count: int) -> Tensor:
-    """The mean over all data-parallel workers of what is a mean over `count` terms here."""
-    return mean if world_size() == 1 else mean_over_workers(mean * count, count)[0]
 
 
 def check_wav2vec2_config(cfg: ECGWav2Vec2Config) -> None:

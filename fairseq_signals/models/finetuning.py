@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fairseq_signals.checkpoints.loading import Checkpoint, load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder import ARCHITECTURE
@@ -136,10 +137,17 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
 
 
 class FreezeAtFirst:
-    """Mix-in: no gradient reaches the encoder during the first `freeze_finetune_updates` updates."""
+    """Mix-in: the encoder is pre-trained, and gets no gradient for `freeze_finetune_updates` updates."""
 
     freeze_finetune_updates = 0
     num_updates = 0
+
+    @classmethod
+    def build_model(cls, cfg: FinetuningConfig, task: Any = None) -> Any:
+        check_keys(cls, cfg, "model")
+        model = cls(build_encoder(cfg), cfg.num_labels, cfg.final_dropout)  # type: ignore[call-arg]
+        model.freeze_finetune_updates = cfg.freeze_finetune_updates
+        return model
 
     def set_num_updates(self, num_updates: int) -> None:
         """Take note of the update (fairseq calls it before every update)."""

@@ -18,8 +18,6 @@ class Wav2Vec2CMSCConfig(ECGWav2Vec2Config):
 class Wav2Vec2CMSCModel(ECGWav2Vec2Model):
     """`ecg_wav2vec2` that also gives g, the mean of the contextual frames of the masked input."""
 
-    config_class = Wav2Vec2CMSCConfig
-
     @staticmethod
     def global_representation(output: Wav2Vec2Output) -> Tensor:
         """g of each segment, (B, D)."""

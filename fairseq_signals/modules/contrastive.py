@@ -25,11 +25,6 @@ def compact(mask: Tensor) -> "tuple[Tensor, Tensor]":
     return index, valid
 
 
-def gather_frames(x: Tensor, index: Tensor) -> Tensor:
-    """Frames (B, M, D) of x (B, F, D) at index (B, M)."""
-    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
-
-
 def sample_distractors(
     own: Tensor, count: Tensor, k: int, generator: Optional[torch.Generator] = None
 ) -> Tensor:

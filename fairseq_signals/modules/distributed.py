@@ -1,8 +1,6 @@
 """Tensors across data-parallel workers, with gradients; every function is the identity in one process."""
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, Tuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -23,20 +21,6 @@ def wait_for_workers() -> None:
     """Return when all data-parallel workers have come here."""
     if world_size() > 1:
         dist.barrier()
-
-
-_own_rows_count = True
-
-
-@contextlib.contextmanager
-def contributing_no_rows() -> Iterator[None]:
-    """Within it, this worker takes part in every exchange but gives nothing to it."""
-    global _own_rows_count
-    _own_rows_count = False
-    try:
-        yield
-    finally:
-        _own_rows_count = True
 
 
 class _GatherRows(torch.autograd.Function):
@@ -62,20 +46,28 @@ class _GatherRows(torch.autograd.Function):
         return grad[ctx.start : ctx.start + ctx.rows]
 
 
-def gather_rows(x: Tensor) -> Tensor:
-    """Rows (N, ...) of every worker, concatenated by rank; differentiable."""
-    if world_size() == 1:
-        return x
-    return _GatherRows.apply(x if _own_rows_count else x[:0])
-
-
-def mean_over_workers(total: Tensor, count: Any) -> Tuple[Tensor, Tensor]:
-    """Sum of `total` over workers divided by the sum of `count`, and that count; differentiable in `total`.
+def gather_rows(x: Tensor, contribute: bool = True) -> Tensor:
+    """Rows (N, ...) of every worker, concatenated by rank; differentiable.
 
     Args:
-        total: (...) this worker's sum.
-        count: this worker's number of terms.
+        x: this worker's rows.
+        contribute: if False, this worker takes part but gives no row.
     """
-    count = torch.as_tensor(count, dtype=total.dtype, device=total.device).reshape(1)
-    count = gather_rows(count).sum()
-    return gather_rows(total[None]).sum(dim=0) / count.clamp(min=1), count
+    if world_size() == 1:
+        return x
+    return _GatherRows.apply(x if contribute else x[:0])
+
+
+def mean_over_workers(mean: Tensor, count: int, contribute: bool = True) -> Tensor:
+    """The mean over all workers' terms of what is a mean over `count` terms here; differentiable.
+
+    Args:
+        mean: (...) this worker's mean.
+        count: its number of terms.
+        contribute: as in `gather_rows`.
+    """
+    if world_size() == 1:
+        return mean
+    counts = gather_rows(mean.new_tensor([count]), contribute)
+    totals = gather_rows((mean * count)[None], contribute)
+    return totals.sum(dim=0) / counts.sum().clamp(min=1)

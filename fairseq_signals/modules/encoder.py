@@ -82,17 +82,7 @@ class ECGEncoder(nn.Module):
         if cfg.apply_mask:
             self.mask_emb = nn.Parameter(torch.empty(self.dim).uniform_())
         self.conv_pos = ConvPositionalEncoding(self.dim, cfg.conv_pos, cfg.conv_pos_groups)
-        self.encoder = TransformerEncoder(
-            self.dim,
-            cfg.encoder_layers,
-            cfg.encoder_ffn_embed_dim,
-            cfg.encoder_attention_heads,
-            cfg.dropout,
-            cfg.attention_dropout,
-            cfg.activation_dropout,
-            cfg.encoder_layerdrop,
-            cfg.layer_norm_first,
-        )
+        self.encoder = TransformerEncoder(cfg)
 
     def latent_frames(self, source: Tensor) -> Tensor:
         """Front end f: (B, leads, samples) in mV -> (B, F, C)."""

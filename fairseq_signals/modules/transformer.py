@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.fft_convolution import fft_convolution
 
 #: From this kernel on, in float32 on a CPU, the position convolution goes through Fourier space.
@@ -65,20 +66,12 @@ class SelfAttention(nn.Module):
 class TransformerLayer(nn.Module):
     """One encoder layer, norm after (`layer_norm_first=False`) or before each sub-layer."""
 
-    def __init__(
-        self,
-        dim: int,
-        ffn_dim: int,
-        heads: int,
-        dropout: float,
-        attention_dropout: float,
-        activation_dropout: float,
-        layer_norm_first: bool,
-    ):
+    def __init__(self, cfg: EncoderConfig):
         super().__init__()
-        self.layer_norm_first = layer_norm_first
-        self.dropout, self.activation_dropout = nn.Dropout(dropout), nn.Dropout(activation_dropout)
-        self.self_attn = SelfAttention(dim, heads, attention_dropout)
+        dim, ffn_dim = cfg.encoder_embed_dim, cfg.encoder_ffn_embed_dim
+        self.layer_norm_first = cfg.layer_norm_first
+        self.dropout, self.activation_dropout = nn.Dropout(cfg.dropout), nn.Dropout(cfg.activation_dropout)
+        self.self_attn = SelfAttention(dim, cfg.encoder_attention_heads, cfg.attention_dropout)
         self.self_attn_layer_norm = nn.LayerNorm(dim)
         self.fc1, self.fc2 = nn.Linear(dim, ffn_dim), nn.Linear(ffn_dim, dim)
         self.final_layer_norm = nn.LayerNorm(dim)
@@ -97,28 +90,12 @@ class TransformerLayer(nn.Module):
 class TransformerEncoder(nn.Module):
     """A stack of layers with layer drop: (B, F, D) -> (B, F, D)."""
 
-    def __init__(
-        self,
-        dim: int,
-        layers: int,
-        ffn_dim: int,
-        heads: int,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        activation_dropout: float = 0.0,
-        layerdrop: float = 0.0,
-        layer_norm_first: bool = False,
-    ):
+    def __init__(self, cfg: EncoderConfig):
         super().__init__()
-        self.layer_norm_first, self.layerdrop = layer_norm_first, layerdrop
-        self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(
-            TransformerLayer(
-                dim, ffn_dim, heads, dropout, attention_dropout, activation_dropout, layer_norm_first
-            )
-            for _ in range(layers)
-        )
-        self.layer_norm = nn.LayerNorm(dim)
+        self.layer_norm_first, self.layerdrop = cfg.layer_norm_first, cfg.encoder_layerdrop
+        self.dropout = nn.Dropout(cfg.dropout)
+        self.layers = nn.ModuleList(TransformerLayer(cfg) for _ in range(cfg.encoder_layers))
+        self.layer_norm = nn.LayerNorm(cfg.encoder_embed_dim)
         for module in self.layers.modules():
             if isinstance(module, nn.Linear):  # as in BERT
                 nn.init.normal_(module.weight, mean=0.0, std=0.02)

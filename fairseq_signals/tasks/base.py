@@ -1,6 +1,5 @@
 """What the three tasks share: options of the data, checked configurations, whole-set validation."""
 
-import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -19,7 +18,7 @@ from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.models.config import OpenConfig, check_keys
-from fairseq_signals.modules.distributed import contributing_no_rows, wait_for_workers, worker_rank
+from fairseq_signals.modules.distributed import wait_for_workers, worker_rank
 from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
@@ -93,9 +92,9 @@ class TrainingDataset(ECGDataset, FairseqDataset):
 
 
 class ECGTask(FairseqTask):
-    """Base of the tasks. A subclass sets `config_class` and says which datasets a split has."""
+    """Base of the tasks. A subclass says which datasets a split has."""
 
-    config_class = ECGTaskConfig
+    source_dictionary = target_dictionary = None  # signals have none
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
@@ -119,7 +118,7 @@ class ECGTask(FairseqTask):
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "ECGTask":
         """Check the configuration; raises ConfigError for unknown keys, LeadError for unknown leads."""
-        check_keys(cls.config_class, cfg, "task")
+        check_keys(cls, cfg, "task")
         checkpoint = own_checkpoint(cfg)
         if checkpoint is not None:
             mend_checkpoint(checkpoint)
@@ -180,10 +179,11 @@ class ECGTask(FairseqTask):
             self.seeded_update = update_num
             words = np.random.SeedSequence([self.cfg.seed, update_num, rank]).generate_state(1)
             torch.manual_seed(int(words[0]))
-        with contributing_no_rows() if ignore_grad else contextlib.nullcontext():
-            return super().train_step(
-                sample, model, criterion, optimizer, update_num, ignore_grad=ignore_grad, **kwargs
-            )
+        if ignore_grad:
+            sample = {**sample, "repeated": True}
+        return super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad=ignore_grad, **kwargs
+        )
 
     def begin_valid_epoch(self, epoch: int, model: Any) -> None:
         """Forget the validation outputs of the epoch before."""
@@ -211,14 +211,3 @@ class ECGTask(FairseqTask):
 
     def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
         """Log metrics of a whole validation set; for tasks whose criterions give outputs to collect."""
-
-    def max_positions(self) -> None:
-        """Segments have no maximal length."""
-
-    @property
-    def source_dictionary(self) -> None:
-        """Signals have no dictionary."""
-
-    @property
-    def target_dictionary(self) -> None:
-        """Signals have no dictionary."""

@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 import torch
 from fairseq.tasks import register_task
-from omegaconf import DictConfig
 
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.errors import ConfigError, LabelError, ManifestError
@@ -16,8 +15,8 @@ from fairseq_signals.manifest.labels import SINUS_RHYTHM, LabelTable, multi_hot,
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
-from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
-from fairseq_signals.tasks.finetuning import complete_finetuning
+from fairseq_signals.tasks.base import ECGTaskConfig
+from fairseq_signals.tasks.finetuning import FinetuningTask
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 
 
@@ -27,10 +26,8 @@ class ECGClassificationConfig(ECGTaskConfig):
 
 
 @register_task("ecg_classification", dataclass=ECGClassificationConfig)
-class ECGClassificationTask(ECGTask):
+class ECGClassificationTask(FinetuningTask):
     """Classes come from `labels.csv` beside the manifests (from the files, for the authors' `.mat` data)."""
-
-    config_class = ECGClassificationConfig
 
     @cached_property
     def labels(self) -> Optional[LabelTable]:
@@ -84,12 +81,6 @@ class ECGClassificationTask(ECGTask):
             reader = SegmentReader(manifest, self.cfg.sample_rate)
             return torch.from_numpy(np.stack([reader.mat_label(i) for i in range(len(manifest))]))
         return torch.from_numpy(multi_hot(manifest, self.num_labels, "labels.csv")).float()
-
-    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the classifier with as many classes as the manifest has."""
-        if isinstance(cfg, DictConfig):
-            complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
-        return super().build_model(cfg, from_checkpoint)
 
     def prepare_validation(self, criterion: Any) -> List[str]:
         """Find the weight matrix of the CinC 2021 score, where it is to be reported."""

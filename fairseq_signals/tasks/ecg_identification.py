@@ -7,13 +7,12 @@ from typing import Any, Dict, List
 import numpy as np
 import torch
 from fairseq.tasks import register_task
-from omegaconf import DictConfig
 
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.table import Manifest, concatenate
 from fairseq_signals.metrics.identification import mean_by_record, rank1_accuracy
-from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
-from fairseq_signals.tasks.finetuning import complete_finetuning
+from fairseq_signals.tasks.base import ECGTaskConfig
+from fairseq_signals.tasks.finetuning import FinetuningTask
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 
 FEATURES = ("embedding", "class_cosine")
@@ -37,15 +36,13 @@ class ECGIdentificationConfig(ECGTaskConfig):
 
 
 @register_task("ecg_identification", dataclass=ECGIdentificationConfig)
-class ECGIdentificationTask(ECGTask):
+class ECGIdentificationTask(FinetuningTask):
     """Training classes are patients; validation matches probe recordings with gallery recordings.
 
     The split `<name>` of validation is read from `<name>_gallery.tsv` and `<name>_probe.tsv`. Its `loss` is
     the share of probes that get a wrong identity, so that fairseq's default choice of the best checkpoint
     means something.
     """
-
-    config_class = ECGIdentificationConfig
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
@@ -89,12 +86,6 @@ class ECGIdentificationTask(ECGTask):
                 )
         is_probe = np.repeat([False, True], [len(gallery), len(probe)])
         self.datasets[split] = self.dataset_of(concatenate(gallery, probe), split, is_probe=is_probe)
-
-    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model with as many classes as there are training patients."""
-        if isinstance(cfg, DictConfig):
-            complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
-        return super().build_model(cfg, from_checkpoint)
 
     def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
         """Log the accuracy of identification, and its complement as the loss."""

@@ -37,8 +37,6 @@ class ECGPretrainingConfig(ECGTaskConfig):
 class ECGPretrainingTask(ECGTask):
     """Random lead masking and other transforms apply to validation too: it is the loss that is validated."""
 
-    config_class = ECGPretrainingConfig
-
     def __init__(self, cfg: Any):
         super().__init__(cfg)
         given = cfg.segment_pairs

@@ -1,12 +1,23 @@
 """The configuration of a fine-tuned model: its classes and its encoder's shape are facts, not options."""
 
-from typing import Optional
+from typing import Any, Dict, Optional
 
 from omegaconf import DictConfig, open_dict
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.finetuning import FinetuningConfig, adopt_architecture, architecture_source
+from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.resume import own_checkpoint
+
+
+class FinetuningTask(ECGTask):
+    """Base of tasks whose models have as many classes as the task's `num_labels`."""
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model with as many classes as the manifest has."""
+        if isinstance(cfg, DictConfig):
+            complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
+        return super().build_model(cfg, from_checkpoint)
 
 
 def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
@@ -26,19 +37,11 @@ def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
                 f"model.num_labels is {cfg.num_labels}, but the manifest has {num_labels} classes; "
                 "remove the key"
             )
-        with open_dict(cfg):
-            cfg.num_labels = num_labels
-        source = architecture_source(FinetuningConfig(**_paths(cfg)))
+        found: Dict[str, Any] = {"num_labels": num_labels}
+        own = own_checkpoint(cfg)
+        run: Dict[str, Any] = {} if own is None else {"save_dir": str(own.parent), "restore_file": own.name}
+        source = architecture_source(FinetuningConfig(model_path=cfg.get("model_path"), **run))
         if source is not None:
-            adopted = adopt_architecture(cfg, source)
-            with open_dict(cfg):
-                cfg.update(adopted)
-
-
-def _paths(cfg: DictConfig) -> dict:
-    """What `architecture_source` needs, with fairseq's checkpoint folder where there is one."""
-    own = own_checkpoint(cfg)
-    paths = {"model_path": cfg.get("model_path")}
-    if own is not None:
-        paths.update(save_dir=str(own.parent), restore_file=own.name)
-    return paths
+            found.update(adopt_architecture(cfg, source))
+        with open_dict(cfg):
+            cfg.update(found)

@@ -50,19 +50,15 @@ class ValidationSet:
     def add(self, outputs: Dict[str, Tensor]) -> None:
         """Add a batch of every worker: tensors (B, ...) on the model's device, one of them `id` (B,)."""
         gathered = {key: gather_rows(value).cpu() for key, value in outputs.items()}
-        new = []
-        for row, item in enumerate(gathered["id"].tolist()):
-            if item not in self.items:
-                self.items.add(item)
-                new.append(row)
+        self.items.update(gathered["id"].tolist())
         for key, value in gathered.items():
-            self.parts.setdefault(key, []).append(value[new])
+            self.parts.setdefault(key, []).append(value)
 
     def columns(self) -> Dict[str, np.ndarray]:
         """All outputs by ascending `id`, whatever the batches and workers were."""
-        columns = {key: torch.cat(parts) for key, parts in self.parts.items()}
-        order = torch.argsort(columns["id"])
-        return {key: value[order].numpy() for key, value in columns.items()}
+        columns = {key: torch.cat(parts).numpy() for key, parts in self.parts.items()}
+        first = np.unique(columns["id"], return_index=True)[1]
+        return {key: value[first] for key, value in columns.items()}
 
 
 def log_whole_set(

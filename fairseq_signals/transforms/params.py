@@ -6,12 +6,17 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from fairseq_signals.errors import ConfigError
 
 KEY = "task.perturbation_params"
-_KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
+_KINDS: Dict[type, Tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (numbers.Integral, "an integer"),
+    float: (numbers.Real, "a number"),
+    str: (str, "a word"),
+}
 
 
 def parameters_of(transform: Any) -> Dict[str, Field]:
@@ -22,19 +27,12 @@ def parameters_of(transform: Any) -> Dict[str, Field]:
 def check_types(transform: Any) -> None:
     """Raise ConfigError where a parameter is not of its default's type, or not finite."""
     for name, field in parameters_of(transform).items():
+        kind = type(field.default)
         value: Any = getattr(transform, name)
-        if not _is_of(type(field.default), value):
-            raise out_of_range(transform, name, _KINDS[type(field.default)])
-
-
-def _is_of(kind: type, value: Any) -> bool:
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    if kind is str:
-        return isinstance(value, str)
-    if kind is int:
-        return isinstance(value, numbers.Integral)
-    return isinstance(value, numbers.Real) and math.isfinite(value)
+        accepted, wanted = _KINDS[kind]
+        mistaken = isinstance(value, bool) and kind is not bool  # a bool is an integer to Python
+        if not isinstance(value, accepted) or mistaken or (kind is float and not math.isfinite(value)):
+            raise out_of_range(transform, name, wanted)
 
 
 def check_between(transform: Any, name: str, lowest: float, highest: float = math.inf) -> None:

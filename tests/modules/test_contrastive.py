@@ -14,7 +14,6 @@ from fairseq_signals.modules.contrastive import (
     compact,
     cosine_similarity,
     distractor_logits,
-    gather_frames,
     infonce_loss,
     same_codes,
     sample_distractors,
@@ -27,7 +26,7 @@ def test_compact_lists_the_true_positions_of_each_row():
     assert index.tolist() == [[1, 2, 4], [0, 0, 0], [0, 0, 0]]
     assert valid.tolist() == [[True] * 3, [True, False, False], [False] * 3]
     x = torch.randn(3, 5, 2)
-    assert torch.equal(gather_frames(x, index)[valid], x[mask])
+    assert torch.equal(x.take_along_dim(index[..., None], dim=1)[valid], x[mask])
 
 
 def test_distractors_are_uniform_over_the_other_candidates():

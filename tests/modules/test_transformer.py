@@ -8,12 +8,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.transformer import (
     ConvPositionalEncoding,
     SelfAttention,
     TransformerEncoder,
     TransformerLayer,
 )
+
+
+def shape(**options: object) -> EncoderConfig:
+    """Two layers without dropout."""
+    sizes = {"encoder_layers": 2, "encoder_embed_dim": 12, "encoder_ffn_embed_dim": 20}
+    return EncoderConfig(
+        **{**sizes, "encoder_attention_heads": 3, "dropout": 0.0, "attention_dropout": 0.0, **options}
+    )
 
 
 def slow_attention(
@@ -62,7 +71,7 @@ def test_dropout_of_attention_acts_in_training_only():
 @pytest.mark.parametrize("first", [False, True])
 def test_norms_stand_before_or_after_each_sublayer(first):
     torch.manual_seed(0)
-    layer = TransformerLayer(12, 20, 3, 0.0, 0.0, 0.0, layer_norm_first=first)
+    layer = TransformerLayer(shape(layer_norm_first=first))
     x = torch.randn(2, 9, 12)
 
     def feed(y: torch.Tensor) -> torch.Tensor:
@@ -80,7 +89,7 @@ def test_norms_stand_before_or_after_each_sublayer(first):
 @pytest.mark.parametrize("first", [False, True])
 def test_stack_has_one_more_norm_at_its_begin_or_end(first):
     torch.manual_seed(0)
-    encoder = TransformerEncoder(12, 2, 20, 3, layer_norm_first=first)
+    encoder = TransformerEncoder(shape(layer_norm_first=first))
     x = torch.randn(2, 9, 12)
     expected = x if first else encoder.layer_norm(x)
     for layer in encoder.layers:
@@ -91,7 +100,7 @@ def test_stack_has_one_more_norm_at_its_begin_or_end(first):
 
 def test_padding_changes_no_valid_frame(padding_mask):
     torch.manual_seed(0)
-    encoder = TransformerEncoder(12, 2, 20, 3).eval()
+    encoder = TransformerEncoder(shape()).eval()
     x = torch.randn(3, 11, 12)
     padded = encoder(x, padding_mask)
     for row, n_valid in enumerate((~padding_mask).sum(dim=1)):
@@ -100,7 +109,7 @@ def test_padding_changes_no_valid_frame(padding_mask):
 
 
 def test_row_of_nothing_but_padding_gives_numbers_and_gradients(padding_mask):
-    encoder = TransformerEncoder(12, 2, 20, 3)
+    encoder = TransformerEncoder(shape())
     padding_mask[1] = True
     encoder(torch.randn(3, 11, 12), padding_mask).sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in encoder.parameters())
@@ -122,11 +131,11 @@ def test_positions_are_a_weight_normed_convolution_of_as_many_frames(kernel):
 
 def test_layer_drop_skips_layers_in_training_only():
     torch.manual_seed(0)
-    encoder = TransformerEncoder(8, 20, 8, 2, layerdrop=0.4)
+    encoder = TransformerEncoder(shape(encoder_layers=20, encoder_layerdrop=0.4))
     calls: list = []
     for layer in encoder.layers:
         layer.register_forward_hook(lambda *args: calls.append(1))
-    x = torch.randn(1, 3, 8)
+    x = torch.randn(1, 3, 12)
     for _ in range(20):
         encoder(x)
     assert 180 < len(calls) < 300  # of 400, 240 are expected
