@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
+from fairseq_signals.manifest.corpus import Corpus, SegmentList
 from fairseq_signals.manifest.folder import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
 from fairseq_signals.manifest.labels import LabelTable, find_table, parse_target, read_labels, read_weights
 from fairseq_signals.manifest.record_labels import (
@@ -22,7 +23,6 @@ from fairseq_signals.manifest.record_labels import (
     label_records,
     require_likelihood,
 )
-from fairseq_signals.manifest.recordings import Corpus, SegmentList
 from fairseq_signals.manifest.split_table import SPLITS, split_by_attribute, split_by_table
 from fairseq_signals.manifest.splits import parse_shares, split_keys
 
@@ -109,16 +109,16 @@ def build(args: argparse.Namespace) -> None:
     elif args.split_by:
         split_of = split_by_attribute(corpus, args.split_by)
     else:
-        patients = {recording.patient_id for recording in corpus.recordings}
+        patients = {record.patient_id for record in corpus.records}
         split_of = split_keys(patients, parse_shares(args.split, SPLITS), args.seed)
     present = set(split_of.values())
     splits = {name: corpus.listing() for name in SPLITS if name in present}
     target_of: dict[tuple[str, ...], str] = {}  # many records have the same codes
-    for recording in corpus.recordings:
-        codes = recording.codes
+    for record in corpus.records:
+        codes = record.codes
         if codes not in target_of:
             target_of[codes] = ",".join(map(str, labels.targets(codes)))
-        splits[split_of[recording.patient_id]].add(recording, target_of[codes])
+        splits[split_of[record.patient_id]].add(record, target_of[codes])
     counts = count_classes(splits, len(labels))
     notes = [tail_note(corpus)]
     if not args.drop_unlabelled:
@@ -181,9 +181,9 @@ def class_table(counts: Mapping[str, Sequence[int]], labels: LabelTable) -> list
 
 def _require_labels(corpus: Corpus, labels: LabelTable, path: Path) -> int:
     """The number of records of no class; an error where that is all of them."""
-    n_unlabelled = sum(not labels.targets(recording.codes) for recording in corpus.recordings)
-    if n_unlabelled == len(corpus.recordings):
-        seen = sorted({code for recording in corpus.recordings for code in recording.codes})
+    n_unlabelled = sum(not labels.targets(record.codes) for record in corpus.records)
+    if n_unlabelled == len(corpus.records):
+        seen = sorted({code for record in corpus.records for code in record.codes})
         raise LabelError(
             f"{path}: none of the {n_unlabelled:,} records has a code of the table. "
             f"Codes in the store: {', '.join(seen[:10]) or 'none'}. Give the table that fits with --labels."

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
+from fairseq_signals.manifest.corpus import Corpus, CorpusRecord
 from fairseq_signals.manifest.folder import IDENTIFICATION
-from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
 from fairseq_signals.manifest.split_table import SPLITS
 from fairseq_signals.manifest.splits import hash_order, split_keys
 

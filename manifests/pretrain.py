@@ -50,11 +50,11 @@ def build(args: argparse.Namespace) -> None:
     notes = exclude_held_out(corpus, args.exclude or [])
     corpus.name_patients()  # downstream manifests may know patients that the stores do not
     shares = {"train": 1 - args.valid_fraction, "valid": args.valid_fraction}
-    split_of = split_keys({recording.patient_id for recording in corpus.recordings}, shares, args.seed)
+    split_of = split_keys({record.patient_id for record in corpus.records}, shares, args.seed)
     splits = {name: corpus.listing() for name, share in shares.items() if share > 0}
-    for recording in corpus.recordings:
-        splits[split_of[recording.patient_id]].add(recording)
-    n_segments = [recording.n_samples // corpus.segment_samples for recording in corpus.recordings]
+    for record in corpus.records:
+        splits[split_of[record.patient_id]].add(record)
+    n_segments = [record.n_samples // corpus.segment_samples for record in corpus.records]
     n_pairs, n_single = sum(n // 2 for n in n_segments), sum(n % 2 for n in n_segments)
     notes += [f"{n_pairs:,} pairs of adjacent segments; {n_single:,} single segments", tail_note(corpus)]
     finish(corpus, PRETRAIN, args, splits, notes, facts={"pairs": n_pairs, "single_segments": n_single})

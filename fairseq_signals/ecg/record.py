@@ -56,6 +56,7 @@ class Record:
         requantised: True where the values did not fit 16 bits and were rounded to 1/32767 of the peak.
         derived: leads that are not in the file and were computed from I and II.
         report: statements about the recording, or None.
+        notes: what the reader chose, joined or converted, a sentence each.
     """
 
     record_id: str
@@ -70,6 +71,7 @@ class Record:
     requantised: bool = False
     derived: tuple[str, ...] = ()
     report: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int:

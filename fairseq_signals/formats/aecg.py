@@ -49,7 +49,8 @@ def read_aecg(path: Path, record_id: str | None = None) -> Record:
     channels = [
         _channel(sequence, name, record_id, path) for sequence, name in zip(_sequences(chosen), names) if name
     ]
-    return assemble(record_id, fs, channels, _subject(root), _report(root))
+    notes = [f"read is set {sets.index(chosen) + 1} of its {len(sets)} sets of sequences"] * (len(sets) > 1)
+    return assemble(record_id, fs, channels, _subject(root), _report(root), notes)
 
 
 def _attribute(element: Element, path: str, name: str) -> str:

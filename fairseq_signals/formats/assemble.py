@@ -72,6 +72,7 @@ def assemble(
     channels: Sequence[Channel],
     subject: Subject = NOBODY,
     report: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Record:
     """The record that the channels of a file make.
 
@@ -82,6 +83,7 @@ def assemble(
     Args:
         fs: sampling rate of the record, Hz; channels of another rate are resampled to it.
         report: what the file says about the recording.
+        notes: what its reader chose or joined, a sentence each.
 
     Raises:
         SignalError: none of the twelve leads is there or can be used, one has no gain, their lengths differ,
@@ -98,12 +100,15 @@ def assemble(
     extremes = _extremes([channels[positions[0]].values for positions in found.values()])
     faults: list[LeadNote] = []
     stored: dict[str, _Stored] = {}
+    converted: list[str] = []
     for (lead, (first, *others)), (low, high) in zip(found.items(), extremes):
         for other in others:
             faults.append(LeadNote(lead, f"signal {other} has the same name; signal {first} is kept"))
         reason = _fault(channels[first], low, high, record_id, lead)
         if reason is None:
             stored[lead] = _to_int16(channels[first], low, high, fs)
+            if channels[first].fs not in (None, fs):
+                converted.append(f"{lead}: resampled from {channels[first].fs:g} Hz")
         else:
             faults.append(LeadNote(lead, reason))
     used = {p for positions in found.values() for p in positions}
@@ -127,6 +132,7 @@ def assemble(
         requantised=any(one.lossy for one in stored.values()),
         derived=tuple(derived),
         report=report or None,
+        notes=(*notes, *converted),
     )
 
 

@@ -71,7 +71,8 @@ def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
         )
     channels = [_channel(lead, mv) for lead, mv in zip(LEADS, signal_mv)]
     (fs,) = rates
-    return assemble(record_id, fs, channels, _subject(segments[0]), _text(segments[0].get("text")))
+    notes = [f"joined from {len(paths)} files, one a segment"] * (len(paths) > 1)
+    return assemble(record_id, fs, channels, _subject(segments[0]), _text(segments[0].get("text")), notes)
 
 
 def _load(path: Path, record_id: str) -> dict[str, Any]:

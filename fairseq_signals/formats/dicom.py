@@ -76,7 +76,11 @@ def _read(dataset: Any, record_id: str, path: Path) -> Record:
         definitions = groups[index].ChannelDefinitionSequence
         channels += [_channel(d, values[:, i], groups[index]) for i, d in enumerate(definitions)]
     fs = float(groups[chosen[0]].SamplingFrequency)
-    return assemble(record_id, fs, channels, _subject(dataset), _report(dataset))
+    notes = []
+    if len(groups) > 1:
+        labels = (str(groups[i].get("MultiplexGroupLabel") or "without a label") for i in chosen)
+        notes.append(f"read are {len(chosen)} of its {len(groups)} multiplex groups: {', '.join(labels)}")
+    return assemble(record_id, fs, channels, _subject(dataset), _report(dataset), notes)
 
 
 def _choose(groups: Sequence[Any], record_id: str) -> list[int]:

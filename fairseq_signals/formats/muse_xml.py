@@ -23,17 +23,18 @@ def read_muse_xml(path: Path, record_id: str | None = None) -> Record:
     """The leads of the rhythm waveform of a MUSE file; its median beats are not read."""
     record_id = file_name(path) if record_id is None else record_id
     root = parse_xml(path, record_id, "RestingECG", "a GE MUSE XML file")
-    waveform = _rhythm(root, record_id, path)
+    waveform, n_waveforms = _rhythm(root, record_id, path)
     base = number(text(waveform, "SampleBase"))
     exponent = number(text(waveform, "SampleExponent")) or 0.0
     if base is None:
         raise malformed(record_id, path, "it gives no sampling rate (SampleBase)")
     channels = [_channel(lead, record_id, path) for lead in waveform.findall("LeadData")]
-    return assemble(record_id, base * 10.0**exponent, channels, _subject(root), _report(root))
+    notes = [f"read is one of its {n_waveforms} rhythm waveforms"] * (n_waveforms > 1)
+    return assemble(record_id, base * 10.0**exponent, channels, _subject(root), _report(root), notes)
 
 
-def _rhythm(root: Element, record_id: str, path: Path) -> Element:
-    """The waveform that is not one of median beats; the longest with most leads where there are several."""
+def _rhythm(root: Element, record_id: str, path: Path) -> tuple[Element, int]:
+    """Of the waveforms that are not of median beats the longest with most leads, and how many there are."""
     waveforms = [w for w in root.findall("Waveform") if text(w, "WaveformType").lower() != "median"]
 
     def size(waveform: Element) -> tuple[int, float]:
@@ -46,7 +47,7 @@ def _rhythm(root: Element, record_id: str, path: Path) -> Element:
             f"record {record_id}: {path.name} has no rhythm waveform. Export it with waveforms.",
             kind="without a waveform",
         )
-    return max(waveforms, key=size)
+    return max(waveforms, key=size), len(waveforms)
 
 
 def _channel(lead: Element, record_id: str, path: Path) -> Channel:

@@ -35,7 +35,7 @@ class Recording:
         faults: leads of the twelve that were left out, each with the reason.
         ignored: channels that are not one of the twelve leads.
         damaged: leads that are kept although their samples disagree with the checksum in the header.
-        notes: what was converted, filled in or kept, a sentence each.
+        notes: what was chosen, converted, filled in or kept, a sentence each.
     """
 
     signal_mv: np.ndarray
@@ -110,6 +110,7 @@ def from_record(record: Record, leads: Any = None) -> Recording:
 
 
 def _notes(record: Record) -> Iterator[str]:
+    yield from record.notes
     if record.derived:
         yield f"{', '.join(record.derived)}: not in the file, computed from I and II"
     if record.requantised:

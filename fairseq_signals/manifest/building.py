@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.errors import FairseqSignalsError, ManifestError, did_you_mean
+from fairseq_signals.manifest.corpus import Corpus, CorpusRecord, SegmentList
 from fairseq_signals.manifest.folder import write_set
 from fairseq_signals.manifest.people import People, unknown_patients
-from fairseq_signals.manifest.recordings import Corpus, CorpusRecord, SegmentList
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
 
@@ -82,9 +82,9 @@ def load_corpus(
         names = ", ".join(map(str, stores))
         raise ManifestError(f"no record is left of {len(table)} in {names}: {_reasons(left_out)}")
     chosen = selection.sorted_by_record()
-    recordings = _recordings(chosen, people)
+    records = _recordings(chosen, people)
     texts = {name: _attribute(chosen, name) for name in attributes}
-    return Corpus(root, stores, recordings, people, fs, segment_samples, len(table), left_out, notes, texts)
+    return Corpus(root, stores, records, people, fs, segment_samples, len(table), left_out, notes, texts)
 
 
 def _attribute(table: pa.Table, name: str) -> dict[str, str]:
@@ -146,9 +146,9 @@ def finish(
     print(f"{kind} manifests in {args.dest} (seed {args.seed})")
     for name, count in counts.items():
         print(count_line(name, count))
-    kept = len(corpus.recordings)
+    kept = len(corpus.records)
     print(f"kept {kept:,} of {corpus.n_read:,} records; left out {_reasons(corpus.left_out)}")
-    _, unknown = unknown_patients([recording.patient_id for recording in corpus.recordings])
+    _, unknown = unknown_patients([record.patient_id for record in corpus.records])
     for note in (*corpus.notes, *([unknown] if unknown else []), *notes):
         print(note)
 
@@ -160,7 +160,7 @@ def count_line(name: str, counts: Mapping[str, int]) -> str:
 
 def tail_note(corpus: Corpus) -> str:
     """How much of the kept recordings is not in any segment."""
-    tails = [r.n_samples % corpus.segment_samples for r in corpus.recordings]
+    tails = [r.n_samples % corpus.segment_samples for r in corpus.records]
     seconds = sum(tails) / corpus.fs
     n_tails = sum(tail > 0 for tail in tails)
     return f"not used: {n_tails:,} ends of records shorter than a segment, {seconds:,.1f} s in all"

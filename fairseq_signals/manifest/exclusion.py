@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import ManifestError, StoreError
+from fairseq_signals.manifest.corpus import Corpus, CorpusRecord
 from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.manifest.people import People
-from fairseq_signals.manifest.recordings import Corpus, CorpusRecord
 from fairseq_signals.manifest.selection import python_values, read_metadata
 from fairseq_signals.manifest.table import MAT_IDENTIFICATION, STORE, Manifest
 
@@ -39,12 +39,12 @@ def exclude_held_out(corpus: Corpus, folders: Sequence[Path]) -> list[str]:
         people = {person_of(r) for manifest in downstream.held_out().values() for r in manifest.record_ids}
         reason = f"held out by {downstream.folder}"
 
-        def drop(recording: CorpusRecord, people: set[str] = people) -> bool:
-            return person_of(recording.record_id) in people
+        def drop(record: CorpusRecord, people: set[str] = people) -> bool:
+            return person_of(record.record_id) in people
 
         n_left_out = corpus.leave_out(drop, reason)
         notes.append(f"{reason}: {n_left_out:,} records of {len(people):,} patients for validation and test")
-    if not corpus.recordings:
+    if not corpus.records:
         raise ManifestError("no record is left for pre-training: all belong to held-out patients")
     return notes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.manifest.recordings import Corpus
+from fairseq_signals.manifest.corpus import Corpus
 from fairseq_signals.store.csv_table import TableRow, read_table
 
 PATIENT, RECORD = "patient_id", "record_id"
@@ -43,18 +43,18 @@ class KeyedTable:
         """
         bare = _bare_names(corpus, self.key)
         found: dict[str, T] = {}
-        for recording in corpus.recordings:
-            name = getattr(recording, self.key)
+        for record in corpus.records:
+            name = getattr(record, self.key)
             key = name if name in values else bare[name]
             if key in values:
-                found[recording.record_id] = values[key]
+                found[record.record_id] = values[key]
         if not found:
             example = f"{next(iter(values), '')!r} there, {next(iter(bare), '')!r} in the store"
-            n_records = len(corpus.recordings)
+            n_records = len(corpus.records)
             raise ManifestError(
                 f"{self.path}: its {self.key} column names none of the {n_records:,} records ({example})"
             )
-        corpus.leave_out(lambda recording: recording.record_id not in found, f"not in {self.path.name}")
+        corpus.leave_out(lambda record: record.record_id not in found, f"not in {self.path.name}")
         return found
 
 
@@ -86,7 +86,7 @@ def plain_number(value: str) -> str:
 
 def _bare_names(corpus: Corpus, key: str) -> dict[str, str]:
     """For each manifest name in use its name without the corpus, if no other corpus has the same."""
-    names = {getattr(recording, key) for recording in corpus.recordings}
+    names = {getattr(record, key) for record in corpus.records}
     bare = {name: name.split("/", 1)[1] for name in sorted(names)}
     owners: dict[str, str] = {}
     for name, short in bare.items():

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import LabelError, ManifestError, did_you_mean
+from fairseq_signals.manifest.corpus import Corpus
 from fairseq_signals.manifest.keyed_table import PATIENT, RECORD, KeyedTable, plain_number, read_keyed_table
 from fairseq_signals.manifest.labels import COLUMNS, LabelTable, split_codes
 from fairseq_signals.manifest.people import stands_in
-from fairseq_signals.manifest.recordings import Corpus
 from fairseq_signals.store.csv_table import TableRow, csv_lines
 
 #: Columns of a table of labels that are looked for where none is named.
@@ -54,7 +54,7 @@ def label_records(
         raise LabelError(f"{path}: its column {column} is empty")
     patients = _patients(table)
     of_record = table.match(corpus, {key: (found, patients.get(key)) for key, found in labels.items()})
-    corpus.recordings = [r._replace(codes=of_record[r.record_id][0]) for r in corpus.recordings]
+    corpus.records = [r._replace(codes=of_record[r.record_id][0]) for r in corpus.records]
     _link_patients(corpus, {record: patient for record, (_, patient) in of_record.items() if patient})
     return LabelTable(names, names, tuple((name,) for name in names))
 
@@ -80,15 +80,15 @@ def _link_patients(corpus: Corpus, patients: Mapping[str, tuple[str, str]]) -> N
         ManifestError: where they do, and say another.
     """
     facts = []
-    for recording in corpus.recordings:
-        patient, where = patients.get(recording.record_id, ("", ""))
-        known, source = recording.patient_id, f"{recording.source}/"
+    for record in corpus.records:
+        patient, where = patients.get(record.record_id, ("", ""))
+        known, source = record.patient_id, f"{record.source}/"
         named = patient if patient.startswith(source) else source + patient
         if patient and stands_in(known):
-            facts.append((recording.record_id, named))
+            facts.append((record.record_id, named))
         elif patient and not corpus.people.are_one(named, known):
             raise ManifestError(
-                f"{where}: {PATIENT} of record {recording.record_id} is {patient!r}, but the store "
+                f"{where}: {PATIENT} of record {record.record_id} is {patient!r}, but the store "
                 f"has {known!r}. Correct the table, or leave that column out: the store's patients are used."
             )
     corpus.people.link_all(facts)
@@ -114,19 +114,19 @@ def require_likelihood(corpus: Corpus, least: float) -> str:
     """
     texts = corpus.attributes[STATEMENTS]
     n_left_out = n_unknown = n_statements = 0
-    recordings = []
-    for recording in corpus.recordings:
-        text = texts.get(recording.record_id)
+    records = []
+    for record in corpus.records:
+        text = texts.get(record.record_id)
         if text is not None:
-            likelihoods = _likelihoods(text, recording.record_id)
+            likelihoods = _likelihoods(text, record.record_id)
             unlikely = {code for code, likelihood in likelihoods.items() if 0 < likelihood < least}
             n_statements += len(likelihoods)
             n_unknown += sum(likelihood == 0 for likelihood in likelihoods.values())
             n_left_out += len(unlikely)
             if unlikely:
-                recording = recording._replace(codes=tuple(c for c in recording.codes if c not in unlikely))
-        recordings.append(recording)
-    corpus.recordings = recordings
+                record = record._replace(codes=tuple(c for c in record.codes if c not in unlikely))
+        records.append(record)
+    corpus.records = records
     return (
         f"{n_left_out:,} of {n_statements:,} statements are less likely than {least:g} % and do not count; "
         f"{n_unknown:,} are of unknown likelihood and count"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.corpus import Corpus
 from fairseq_signals.manifest.keyed_table import plain_number, read_keyed_table
-from fairseq_signals.manifest.recordings import Corpus
 
 SPLITS = ("train", "valid", "test")
 # PTB-XL's recommendation: folds 1 to 8 for training, 9 for validation, 10 for testing
@@ -42,13 +42,13 @@ def split_by_attribute(corpus: Corpus, name: str) -> dict[str, str]:
     """
     values = corpus.attributes[name]
     corpus.leave_out(lambda r: not values.get(r.record_id), f"without the attribute {name}")
-    if not corpus.recordings:
+    if not corpus.records:
         raise ManifestError(f"--split-by: no record that is left has the attribute {name}")
     found = {}
-    for recording in corpus.recordings:
-        value = values[recording.record_id]
-        where = f"--split-by: record {recording.record_id}: {name}"
-        found[recording.record_id] = _split(value, plain_number(value) not in SPLITS, where)
+    for record in corpus.records:
+        value = values[record.record_id]
+        where = f"--split-by: record {record.record_id}: {name}"
+        found[record.record_id] = _split(value, plain_number(value) not in SPLITS, where)
     return _of_patients(corpus, found, f"--split-by {name}")
 
 
@@ -63,12 +63,12 @@ def _split(text: str, is_fold: bool, where: str) -> str:
 
 def _of_patients(corpus: Corpus, split_of_record: Mapping[str, str], where: str) -> dict[str, str]:
     split_of: dict[str, str] = {}
-    for recording in corpus.recordings:
-        chosen = split_of_record[recording.record_id]
-        before = split_of.setdefault(recording.patient_id, chosen)
+    for record in corpus.records:
+        chosen = split_of_record[record.record_id]
+        before = split_of.setdefault(record.patient_id, chosen)
         if before != chosen:
             raise ManifestError(
-                f"{where}: patient {recording.patient_id} is in {before} and, with record "
-                f"{recording.record_id}, in {chosen}; a patient must be in one split"
+                f"{where}: patient {record.patient_id} is in {before} and, with record "
+                f"{record.record_id}, in {chosen}; a patient must be in one split"
             )
     return split_of

@@ -82,6 +82,7 @@ def test_of_several_sets_the_one_with_most_leads_is_read(aecg, tmp_path, ecg_adu
         aecg.write(tmp_path / "a.xml", aecg.document(aecg.series(*sets[:2]), aecg.series(sets[2])))
     )
     assert (record.leads, record.fs) == (("I", "II", "III"), 250.0)
+    assert record.notes == ("read is set 2 of its 3 sets of sequences",)
 
 
 @pytest.mark.parametrize(

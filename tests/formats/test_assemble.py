@@ -130,6 +130,7 @@ def test_a_channel_of_another_rate_is_brought_to_that_of_the_record():
     record = assemble("r", 500, [channel("I", slow, 0.001, fs=250.0), channel("II", np.arange(1000))])
     expected = np.sin(2 * np.pi * 3 * np.arange(1000) / 500)
     assert np.abs(record.signal_mv()[0] - expected)[50:-50].max() < 2e-3
+    assert record.notes == ("I: resampled from 250 Hz",)
 
 
 @pytest.mark.parametrize(

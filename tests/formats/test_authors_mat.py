@@ -23,6 +23,7 @@ def test_segments_become_one_record_in_the_steps_of_its_adc(authors, tmp_path, e
     record = read_authors_mat(paths[0])
     assert (record.record_id, record.leads, record.fs) == ("A0001", LEADS, 500.0)
     assert record.n_samples == 10_000
+    assert record.notes == ("joined from 4 files, one a segment",)
     np.testing.assert_allclose(record.signal_mv(), values[:, :10_000] / gain, atol=1e-6)
     assert not record.requantised
 

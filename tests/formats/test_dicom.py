@@ -94,6 +94,7 @@ def test_groups_of_other_leads_over_the_same_time_are_joined(dicom, tmp_path, ec
     record = read_dicom(dicom.write(tmp_path / "a.dcm", dicom.dataset(*groups)))
     assert record.leads == LEADS
     np.testing.assert_array_equal(record.signal, values)
+    assert record.notes[0].startswith("read are 4 of its 4 multiplex groups: ")
 
 
 def test_groups_over_other_times_are_not_joined(dicom, tmp_path, ecg_adu):
@@ -105,6 +106,7 @@ def test_groups_over_other_times_are_not_joined(dicom, tmp_path, ecg_adu):
     ]
     record = read_dicom(dicom.write(tmp_path / "a.dcm", dicom.dataset(*groups)))
     assert record.leads == LEADS[:6]
+    assert record.notes[0].startswith("read are 1 of its 3 multiplex groups: ")
 
 
 def test_padding_is_missing(dicom, tmp_path, ecg_adu):

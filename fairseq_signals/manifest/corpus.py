@@ -1,4 +1,4 @@
-"""The recordings that manifests are made of, and lists of their segments."""
+"""The records that manifests are made of, and lists of their segments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CorpusRecord(NamedTuple):
 
 
 class SegmentList:
-    """The segments of some recordings as rows of a manifest; made anew whenever they are gone through.
+    """The segments of some records as rows of a manifest; made anew whenever they are gone through.
 
     Args:
         segment_samples: length of a segment.
@@ -44,32 +44,32 @@ class SegmentList:
     def __init__(self, segment_samples: int):
         self.segment_samples = segment_samples
         self.entries: list[tuple[CorpusRecord, Sequence[int], str]] = []
-        self._all: dict[int, range] = {}  # segments by length of the recording; most have the same
+        self._all: dict[int, range] = {}  # segments by length of the record; most have the same
 
-    def add(self, recording: CorpusRecord, target: str = "", segments: Sequence[int] | None = None) -> None:
-        """List segments of a recording; by default all whole ones from its start."""
+    def add(self, record: CorpusRecord, target: str = "", segments: Sequence[int] | None = None) -> None:
+        """List segments of a record; by default all whole ones from its start."""
         if segments is None:
-            n = recording.n_samples // self.segment_samples
+            n = record.n_samples // self.segment_samples
             segments = self._all.setdefault(n, range(n))
-        self.entries.append((recording, segments, target))
+        self.entries.append((record, segments, target))
 
     def __iter__(self) -> Iterator[Row]:
         n = self.segment_samples
-        for recording, segments, target in self.entries:
-            place = f"{recording.shard}#{recording.row}:"
+        for record, segments, target in self.entries:
+            place = f"{record.shard}#{record.row}:"
             for k in segments:
-                yield Row(f"{place}{k * n}", n, recording.record_id, recording.patient_id, k, target)
+                yield Row(f"{place}{k * n}", n, record.record_id, record.patient_id, k, target)
 
     def records(self) -> set[str]:
         """The records that are listed."""
-        return {recording.record_id for recording, _, _ in self.entries}
+        return {record.record_id for record, _, _ in self.entries}
 
     def counts(self) -> dict[str, int]:
         """How many segments, records and patients are listed."""
         return {
             "segments": sum(len(segments) for _, segments, _ in self.entries),
             "records": len(self.records()),
-            "patients": len({recording.patient_id for recording, _, _ in self.entries}),
+            "patients": len({record.patient_id for record, _, _ in self.entries}),
         }
 
 
@@ -82,17 +82,17 @@ class Corpus:
         stores: the stores' folders.
         recordings: in the order of their record ids.
         people: who is who, from all records of the stores (also those left out).
-        fs: sampling rate of all recordings, Hz.
+        fs: sampling rate of all records, Hz.
         segment_samples: length of a segment.
         n_read: records in the stores.
-        left_out: how many of them are not in `recordings`, by reason.
+        left_out: how many of them are not in `records`, by reason.
         notes: lines for the summary.
         attributes: by name what was asked for, by record id; records without it are not there.
     """
 
     root: Path
     stores: list[Path]
-    recordings: list[CorpusRecord]
+    records: list[CorpusRecord]
     people: People
     fs: float
     segment_samples: int
@@ -102,33 +102,33 @@ class Corpus:
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def leave_out(self, drop: Callable[[CorpusRecord], bool], reason: str) -> int:
-        """Remove the recordings for which `drop` is true, and count them by reason; gives their number."""
-        kept = [recording for recording in self.recordings if not drop(recording)]
-        n_left_out = len(self.recordings) - len(kept)
+        """Remove the records for which `drop` is true, and count them by reason; gives their number."""
+        kept = [record for record in self.records if not drop(record)]
+        n_left_out = len(self.records) - len(kept)
         if n_left_out:
             self.left_out[reason] += n_left_out
-        self.recordings = kept
+        self.records = kept
         return n_left_out
 
     def name_patients(self) -> None:
         """Name the patients anew, after facts were added to `people`."""
-        names = self.people.patient_names({r.record_id: r.patient_id for r in self.recordings})
-        self.recordings = [r._replace(patient_id=names[r.record_id]) for r in self.recordings]
+        names = self.people.patient_names({r.record_id: r.patient_id for r in self.records})
+        self.records = [r._replace(patient_id=names[r.record_id]) for r in self.records]
 
     def by_patient(self) -> dict[str, list[CorpusRecord]]:
-        """The recordings of each patient; patients and recordings in the order of their ids."""
+        """The records of each patient; patients and records in the order of their ids."""
         patients: dict[str, list[CorpusRecord]] = {}
-        for recording in self.recordings:
-            patients.setdefault(recording.patient_id, []).append(recording)
+        for record in self.records:
+            patients.setdefault(record.patient_id, []).append(record)
         return dict(sorted(patients.items()))
 
     def sources(self, names: Sequence[str] | None, option: str) -> set[str]:
         """The corpora that an option names; all where it is not given.
 
         Raises:
-            ManifestError: where no recording is of one of them.
+            ManifestError: where no record is of one of them.
         """
-        present = {recording.source for recording in self.recordings}
+        present = {record.source for record in self.records}
         wanted = {name for text in names or () for name in text.split(",") if name} or present
         if wanted - present:
             raise ManifestError(
