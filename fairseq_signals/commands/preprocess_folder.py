@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fairseq_signals.commands.absent_records import without_absent
-from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, warn
-from fairseq_signals.errors import FairseqSignalsError, StoreError
+from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
+from fairseq_signals.errors import StoreError
 from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.record_table import join_table, read_record_table
 
@@ -46,16 +45,12 @@ def corpus_script(
             parser.add_argument("--downloaded-only", action="store_true", help=_DOWNLOADED_ONLY)
         add_store_arguments(parser)
         args = parser.parse_args(argv)
-        try:
+
+        def store(args: argparse.Namespace) -> None:
             items = list_items(args)
             build_from_arguments(without_absent(items) if partial and args.downloaded_only else items, args)
-        except FairseqSignalsError as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("interrupted; run the same command again to go on", file=sys.stderr)
-            return 130
-        return 0
+
+        return run(store, args)
 
     return main
 

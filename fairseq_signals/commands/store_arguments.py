@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fairseq_signals.commands.arguments import integer_from, positive
 from fairseq_signals.ecg.record import DEFAULT_FS
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import FairseqSignalsError, StoreError
 from fairseq_signals.store.building import REJECTED_FILE, build_store
 from fairseq_signals.store.codecs import CODECS, INT16
 from fairseq_signals.store.conversion import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
@@ -97,6 +97,19 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
                 f"{args.dest}: {n:,} records are rejected, but at most {args.max_rejected:,} may be "
                 f"(--max-rejected, --strict). The others are stored; see {file}."
             )
+
+
+def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Run a command; its exit code is 1 after an error about the input, 130 when interrupted."""
+    try:
+        command(args)
+    except FairseqSignalsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
 
 
 def warn(*messages: str) -> None:
