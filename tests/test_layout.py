@@ -43,7 +43,7 @@ WITHOUT_TORCH = (
     ),
     *("preprocess/", "manifests/"),
 )
-LONGEST_FILE = 320
+LONGEST_FILE = 300
 #: Registered names that no module can have, and the modules that have them.
 MODULE_OF = {"3kg": "three_kg"}
 
