@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -30,3 +30,9 @@ def whole_file(path: Path, suffix: str | None = None, durable: bool = True) -> I
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
+    """Write the pieces of a text file in UTF-8, as a `whole_file`."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(pieces)

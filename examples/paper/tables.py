@@ -23,7 +23,8 @@ import numpy as np
 from published import EXTRA_METHODS, TABLES, Cell, cells_of, columns_in_order, labels_in_order
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluation.results import Interval, mean_over_seeds, read_results, write_atomically
+from fairseq_signals.evaluation.results import Interval, mean_over_seeds, read_results
+from fairseq_signals.files import write_text
 
 TITLES = {
     "1": "methods, pre-trained on 12 leads, fine-tuned and tested on lead sets padded with zeros",
@@ -157,7 +158,7 @@ def update_csv(path: Path, table: str, rows: Sequence[dict[str, Any]]) -> None:
         writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted([*kept, *rows], key=lambda row: row["table"]))
-        write_atomically(path, [buffer.getvalue()])
+        write_text(path, [buffer.getvalue()])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         title = f"Table {args.table}, {args.scale} scale: {TITLES[args.table]}"
         draw(parts, title, args.out / f"table{args.table}.png")
     text = page(args.table, cells, rows, args.scale, args.other_data)
-    write_atomically(args.out / f"table{args.table}.md", [text])
+    write_text(args.out / f"table{args.table}.md", [text])
     print(text)
     return 0
 

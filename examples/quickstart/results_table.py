@@ -26,9 +26,9 @@ from fairseq_signals.evaluation.results import (
     format_table,
     mean_over_seeds,
     read_results,
-    write_atomically,
     write_results,
 )
+from fairseq_signals.files import write_text
 
 #: (task, metric) in the order of the table: what people call it, and the label of its axis.
 METRICS: dict[tuple[str, str], tuple[str, str]] = {
@@ -178,7 +178,7 @@ def make_table(args: argparse.Namespace) -> None:
     header, body = table_cells(lines)
     notes = footnotes(rows, lines)
     print(args.title, "", format_table(header, body, n_left=2), "", *notes, sep="\n")
-    write_atomically(out / "results.md", [markdown(args.title, header, body, notes)])
+    write_text(out / "results.md", [markdown(args.title, header, body, notes)])
     written = ["results.md"]
     if out / "results.json" != args.results:
         write_results(out / "results.json", [row for row in rows if (row["task"], row["metric"]) in METRICS])

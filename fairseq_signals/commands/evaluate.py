@@ -14,9 +14,9 @@ from fairseq_signals.evaluation.results import (
     format_table,
     result_rows,
     table_cells,
-    write_atomically,
     write_results,
 )
+from fairseq_signals.files import write_text
 from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.store.csv_table import csv_lines
 
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         write_results(args.json, rows, args.append)
         print(f"wrote {args.json}")
     if args.predictions:
-        write_atomically(args.predictions, csv_lines(outcome.predictions()))
+        write_text(args.predictions, csv_lines(outcome.predictions()))
         print(f"wrote {args.predictions}")
     if args.save:
         write_evaluation(args.save, outcome, method)

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.out is not None:
         require_out(parser, args.out)
     from fairseq_signals.ecg.leads import parse_leads
-    from fairseq_signals.evaluation.results import write_atomically
+    from fairseq_signals.files import write_text
     from fairseq_signals.inference.bulk import note_rejected
     from fairseq_signals.inference.gallery import enrolled
     from fairseq_signals.inference.listing import list_recordings, odd_about, patients_of
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.out is None:
         sys.stdout.writelines(csv_lines(lines))
         return code
-    write_atomically(args.out, csv_lines(lines))
+    write_text(args.out, csv_lines(lines))
     print(f"wrote {args.out}")
     return code
 

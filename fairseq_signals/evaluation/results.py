@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.files import whole_file
+from fairseq_signals.files import write_text
 from fairseq_signals.manifest.people import unknown_patients
 
 METRIC_TITLES = {
@@ -39,7 +39,7 @@ class Evaluation:
         values: per lead set the metrics by name; NaN where undefined.
         predictions: the header and the lines of the CSV file, made when iterated.
         notes: what a reader of the numbers should know.
-        arrays: what the numbers were computed from, by name; see `evaluation/saved.py`.
+        arrays: what the numbers were computed from, by name; see `evaluation/saved_results.py`.
         patients: of each record; see `people.unknown_patients`.
     """
 
@@ -115,13 +115,7 @@ def write_results(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], 
         new = {identity(row) for row in rows}
         rows = [row for row in read_results(path) if identity(row) not in new] + rows
     lines = ",\n ".join(json.dumps(row, allow_nan=False) for row in rows)
-    write_atomically(path, [f"[{lines}]\n"])
-
-
-def write_atomically(path: Path, pieces: Iterable[str]) -> None:
-    """Write the pieces of a text file under a temporary name, then rename it; makes its folder if needed."""
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(pieces)
+    write_text(path, [f"[{lines}]\n"])
 
 
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from fairseq_signals import __version__
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import FairseqSignalsError, LeadError
-from fairseq_signals.evaluation.results import table_cells, write_atomically
+from fairseq_signals.evaluation.results import table_cells
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
+from fairseq_signals.files import write_text
 from fairseq_signals.inference.description import facts, headline, options
 from fairseq_signals.report.figures import (
     classification_figures,
@@ -52,7 +53,7 @@ def write_report(out: Path, run: Run, sections: Sequence[Section]) -> None:
     what = "Training" if run.model is None else headline(run.model.describe())
     now = datetime.now(timezone.utc)
     made = f"fairseq-signals {__version__}, report of {now:%Y-%m-%d %H:%M} UTC."
-    write_atomically(out, page(run.name, what[:1].upper() + what[1:], sections, made))
+    write_text(out, page(run.name, what[:1].upper() + what[1:], sections, made))
 
 
 def model_section(run: Run) -> Section:
