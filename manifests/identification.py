@@ -72,18 +72,18 @@ def build(args: argparse.Namespace) -> None:
             splits.update({f"{split}_gallery": corpus.listing(), f"{split}_probe": corpus.listing()})
     train_sources = corpus.sources(args.train_sources, "--train-sources")
     n_classes = n_small = 0
-    for patient, recordings in patients.items():  # sorted, so that a class is the rank of a training patient
+    for patient, records in patients.items():  # sorted, so that a class is the rank of a training patient
         if patient in held_out:
             pair = held_out[patient]
-            for side, (recording, segments) in zip(("gallery", "probe"), pair.choose(args)):
-                splits[f"{pair.split}_{side}"].add(recording, segments=segments)
+            for side, (record, segments) in zip(("gallery", "probe"), pair.choose(args)):
+                splits[f"{pair.split}_{side}"].add(record, segments=segments)
             continue
-        recordings = [recording for recording in recordings if recording.source in train_sources]
-        if _is_class(recordings, corpus, args):
-            for recording in recordings:
-                splits["train"].add(recording, str(n_classes))
+        records = [record for record in records if record.source in train_sources]
+        if _is_class(records, corpus, args):
+            for record in records:
+                splits["train"].add(record, str(n_classes))
             n_classes += 1
-        elif recordings:
+        elif records:
             n_small += 1
     if n_classes < 2:
         raise ManifestError(f"{n_classes} training classes; at least 2 are needed. Give more records.")
@@ -111,28 +111,28 @@ class Pair(NamedTuple):
 
     Args:
         split: "valid" or "test".
-        recordings: of whose segments gallery and probe are.
+        records: of whose segments gallery and probe are.
         segment_samples: length of a segment.
-        within_record: whether they are two segments of one recording, rather than of two.
+        within_record: whether they are two segments of one record, rather than of two.
     """
 
     split: str
-    recordings: Sequence[CorpusRecord]
+    records: Sequence[CorpusRecord]
     segment_samples: int
     within_record: bool
 
     def choose(self, args: argparse.Namespace) -> list[tuple[CorpusRecord, Sequence[int]]]:
-        """The recording and the segments of gallery and of probe, drawn by the seed."""
-        by_id = {recording.record_id: recording for recording in self.recordings}
+        """The record and the segments of gallery and of probe, drawn by the seed."""
+        by_id = {record.record_id: record for record in self.records}
         if not self.within_record:
             both = [by_id[name] for name in hash_order(by_id, args.seed)[:2]]
-            n_segments = [recording.n_samples // self.segment_samples for recording in both]
+            n_segments = [record.n_samples // self.segment_samples for record in both]
             return [(r, range(min(n, args.segments_per_recording))) for r, n in zip(both, n_segments)]
         long_enough = [name for name, r in by_id.items() if r.n_samples >= 2 * self.segment_samples]
-        recording = by_id[hash_order(long_enough, args.seed)[0]]
-        segments = range(recording.n_samples // self.segment_samples)
-        names = {f"{recording.record_id}#{k}": k for k in segments}
-        return [(recording, [names[name]]) for name in hash_order(names, args.seed)[:2]]
+        record = by_id[hash_order(long_enough, args.seed)[0]]
+        segments = range(record.n_samples // self.segment_samples)
+        names = {f"{record.record_id}#{k}": k for k in segments}
+        return [(record, [names[name]]) for name in hash_order(names, args.seed)[:2]]
 
 
 def choose_held_out(
@@ -140,14 +140,14 @@ def choose_held_out(
 ) -> dict[str, Pair]:
     """The patients for validation and test."""
     sources = corpus.sources(args.test_sources, "--test-sources")
-    of_sources = {p: [r for r in recordings if r.source in sources] for p, recordings in patients.items()}
+    of_sources = {p: [r for r in records if r.source in sources] for p, records in patients.items()}
     within_record = args.within_record
     testable = _testable(of_sources, corpus, within_record)
     if not testable and not within_record and not args.test_all:  # a corpus without sessions
         within_record = True
         testable = _testable(of_sources, corpus, within_record)
     if not testable:
-        n_patients = sum(bool(recordings) for recordings in of_sources.values())
+        n_patients = sum(bool(records) for records in of_sources.values())
         raise ManifestError(
             "gallery and probe take two recordings, or a record of two segments; "
             f"none of the {n_patients:,} patients has that"
@@ -178,11 +178,11 @@ def _all_for_test(
     These have two sessions if there are enough of them, else two segments of one record.
     """
     n = corpus.segment_samples
-    held_out = {p: Pair("test", recordings, n, args.within_record) for p, recordings in testable.items()}
+    held_out = {p: Pair("test", records, n, args.within_record) for p, records in testable.items()}
     n_valid = round(args.valid_fraction * len(testable))
     if args.valid_fraction > 0:
         n_valid = max(2, n_valid)  # of one patient every probe is right
-    others = {patient: recordings for patient, recordings in patients.items() if patient not in testable}
+    others = {patient: records for patient, records in patients.items() if patient not in testable}
     for within_record in (False, True):
         candidates = _testable(others, corpus, within_record)
         if len(candidates) >= n_valid:
@@ -222,10 +222,10 @@ def _testable(
     return {p: rs for p, rs in patients.items() if len(rs) >= 2}
 
 
-def _is_class(recordings: Sequence[CorpusRecord], corpus: Corpus, args: argparse.Namespace) -> bool:
+def _is_class(records: Sequence[CorpusRecord], corpus: Corpus, args: argparse.Namespace) -> bool:
     """Whether the patient has enough for a class: a class of one segment has nothing to be told apart by."""
-    n_segments = sum(recording.n_samples // corpus.segment_samples for recording in recordings)
-    return len(recordings) >= args.min_recordings and n_segments >= 2
+    n_segments = sum(record.n_samples // corpus.segment_samples for record in records)
+    return len(records) >= args.min_recordings and n_segments >= 2
 
 
 main = script_main(build_parser, build)

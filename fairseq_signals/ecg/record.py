@@ -1,4 +1,4 @@
-"""What a recording is: int16 leads in canonical order, their scales, whose it is, and what was left out."""
+"""What a record is: int16 leads in canonical order, their scales, whose it is, and what was left out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LeadNote(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """A recording, ready to be stored.
+    """A record, ready to be stored.
 
     Attributes:
         record_id: what the caller calls it.
@@ -55,7 +55,7 @@ class Record:
         damaged: leads of the file whose samples do not add up to the checksum in the header.
         requantised: True where the values did not fit 16 bits and were rounded to 1/32767 of the peak.
         derived: leads that are not in the file and were computed from I and II.
-        report: statements about the recording, or None.
+        report: statements about the record, or None.
         notes: what the reader chose, joined or converted, a sentence each.
     """
 

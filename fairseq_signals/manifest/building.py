@@ -53,7 +53,7 @@ def load_corpus(
     """Read the metadata of the stores and keep the records that the common arguments ask for.
 
     Args:
-        columns: what recordings need beyond where they are: "codes".
+        columns: what records need beyond where they are: "codes".
         attributes: those that `Corpus.attributes` is to have.
 
     Raises:
@@ -82,7 +82,7 @@ def load_corpus(
         names = ", ".join(map(str, stores))
         raise ManifestError(f"no record is left of {len(table)} in {names}: {_reasons(left_out)}")
     chosen = selection.sorted_by_record()
-    records = _recordings(chosen, people)
+    records = _corpus_records(chosen, people)
     texts = {name: _attribute(chosen, name) for name in attributes}
     return Corpus(root, stores, records, people, fs, segment_samples, len(table), left_out, notes, texts)
 
@@ -100,7 +100,7 @@ def _attribute(table: pa.Table, name: str) -> dict[str, str]:
     return dict(zip(python_values(table["record"].filter(there)), python_values(values.filter(there))))
 
 
-def _recordings(table: pa.Table, people: People) -> list[CorpusRecord]:
+def _corpus_records(table: pa.Table, people: People) -> list[CorpusRecord]:
     records = python_values(table["record"])
     patients = people.patient_names(dict(zip(records, python_values(table["patient"]))))
     codes: Iterable[tuple[str, ...]] = repeat(())
@@ -159,7 +159,7 @@ def count_line(name: str, counts: Mapping[str, int]) -> str:
 
 
 def tail_note(corpus: Corpus) -> str:
-    """How much of the kept recordings is not in any segment."""
+    """How much of the kept records is not in any segment."""
     tails = [r.n_samples % corpus.segment_samples for r in corpus.records]
     seconds = sum(tails) / corpus.fs
     n_tails = sum(tail > 0 for tail in tails)

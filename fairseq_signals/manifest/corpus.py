@@ -80,7 +80,7 @@ class Corpus:
     Args:
         root: the folder that shards are relative to.
         stores: the stores' folders.
-        recordings: in the order of their record ids.
+        records: in the order of their record ids.
         people: who is who, from all records of the stores (also those left out).
         fs: sampling rate of all records, Hz.
         segment_samples: length of a segment.

@@ -1,4 +1,4 @@
-"""CSV tables that say something about records or patients, and to which recordings their rows belong."""
+"""CSV tables that say something about records or patients, and to which records their rows belong."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class KeyedTable:
     rows: list[tuple[str, TableRow]]
 
     def match(self, corpus: Corpus, values: Mapping[str, T]) -> dict[str, T]:
-        """The value of each recording, by record id; recordings that the table does not name are left out.
+        """The value of each record, by its id; records that the table does not name are left out.
 
         Args:
             values: by key, which is a name as in the corpus or with its source before it, as in a manifest.
 
         Raises:
-            ManifestError: where the table names none of the recordings, or a name is of two corpora.
+            ManifestError: where the table names none of the records, or a name is of two corpora.
         """
         bare = _bare_names(corpus, self.key)
         found: dict[str, T] = {}

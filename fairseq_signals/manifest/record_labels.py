@@ -23,12 +23,12 @@ _YES, _NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 def label_records(
     corpus: Corpus, path: Path, column: str | None = None, class_columns: Sequence[str] = ()
 ) -> LabelTable:
-    """Give the recordings of a corpus the labels of a table, in place of their codes.
+    """Give the records of a corpus the labels of a table, in place of their codes.
 
     Where a table of records has a column `patient_id` too, it says whose a record is that the stores do not.
 
     Args:
-        corpus: recordings that the table does not name are left out and counted.
+        corpus: records that the table does not name are left out and counted.
         path: a CSV table with a column `record_id` or `patient_id`.
         column: holds labels joined with `|`; by default the column `labels` or `label`.
         class_columns: instead of it, columns that are a class each, of 1 and 0 (or true, false, yes, no).
@@ -37,7 +37,7 @@ def label_records(
         The labels as classes: the class columns in this order, or all labels in alphabetical order.
 
     Raises:
-        ManifestError, LabelError: where the table is malformed, names none of the recordings, or contradicts
+        ManifestError, LabelError: where the table is malformed, names none of the records, or contradicts
             the stores about a patient.
     """
     table = read_keyed_table(path, (RECORD, PATIENT))
@@ -102,7 +102,7 @@ def format_labels(labels: LabelTable) -> str:
 
 
 def require_likelihood(corpus: Corpus, least: float) -> str:
-    """Take from the recordings the PTB-XL statements that are less likely than `least` percent.
+    """Take from the records the PTB-XL statements that are less likely than `least` percent.
 
     A likelihood of 0 means that it is not known, as for most statements of form and rhythm: these stay.
 

@@ -15,7 +15,7 @@ _FOLDS = {str(fold): "train" for fold in range(1, 9)} | {"9": "valid", "10": "te
 
 
 def split_by_table(corpus: Corpus, path: Path) -> dict[str, str]:
-    """The split of each patient; recordings that the table does not name are left out and counted.
+    """The split of each patient; records that the table does not name are left out and counted.
 
     Raises:
         ManifestError: where the table is malformed, names nothing in the corpus, or divides a patient.
@@ -35,7 +35,7 @@ def split_by_table(corpus: Corpus, path: Path) -> dict[str, str]:
 
 
 def split_by_attribute(corpus: Corpus, name: str) -> dict[str, str]:
-    """The split of each patient as an attribute of their records says; recordings without it are left out.
+    """The split of each patient as an attribute of their records says; records without it are left out.
 
     Raises:
         ManifestError: where a value is neither a split nor a fold of PTB-XL, or a patient is divided.
