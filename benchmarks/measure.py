@@ -24,8 +24,6 @@ from typing import Any, Callable, Dict, List, Optional
 CHECKOUT = Path(os.environ.get("BENCHMARK_CHECKOUT", Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(CHECKOUT))
 
-MIB = 2**20
-
 
 def status_mib(key: str) -> float:
     """A line of /proc/self/status, e.g. VmRSS (memory now) or VmHWM (its peak), in MiB."""

@@ -30,10 +30,6 @@ DOWER = np.array(
     ]
 )
 
-#: (3, 8): the dipole that fits the independent leads best. L. Edenbrandt and O. Pahlm, J Electrocardiol
-#: 21:361-367, 1988, print this inverse Dower matrix to three decimals.
-INVERSE_DOWER = np.linalg.pinv(DOWER)
-
 #: (12, 3): all twelve leads of a dipole, in canonical order.
 DOWER_12 = complete_leads(DOWER)
 
@@ -42,8 +38,9 @@ DOWER_12 = complete_leads(DOWER)
 def inverse_dower_12(present: tuple[bool, ...] = (True,) * len(LEADS)) -> np.ndarray:
     """The (3, 12) matrix that gives the dipole of twelve leads of which only some were recorded.
 
-    It is the least-squares fit to the independent leads that are present (INVERSE_DOWER where all are), of
-    least norm where they are fewer than three. Columns of absent and of derived leads are zeros.
+    It is the least-squares fit to the independent leads that are present, of least norm where they are fewer
+    than three. Columns of absent and of derived leads are zeros. L. Edenbrandt and O. Pahlm, J Electrocardiol
+    21:361-367, 1988, print the one of all leads, the inverse Dower matrix, to three decimals.
     """
     matrix = np.zeros((3, len(LEADS)))
     rows = [row for row, lead in enumerate(_INDEPENDENT) if present[lead]]

@@ -18,7 +18,7 @@ from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, p
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
-DEFAULT_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
+_UNSTATED_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
 DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
 
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
@@ -124,7 +124,7 @@ def parse_header(text: str, path: Path) -> Header:
     try:
         _, _, n_segments = fields[0].partition("/")
         n_signals = int(fields[1])
-        fs = float(fields[2].partition("/")[0]) if len(fields) > 2 else DEFAULT_FS
+        fs = float(fields[2].partition("/")[0]) if len(fields) > 2 else _UNSTATED_FS
         n_samples = int(fields[3]) if len(fields) > 3 else None
         count = int(n_segments) if n_segments else n_signals
     except (IndexError, ValueError):

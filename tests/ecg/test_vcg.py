@@ -9,13 +9,13 @@ from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, LEADS, complete_leads, 
 from fairseq_signals.ecg.vcg import (
     DOWER,
     DOWER_12,
-    INVERSE_DOWER,
     inverse_dower_12,
     rotation_matrix,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
 INDEPENDENT = [LEADS.index(name) for name in INDEPENDENT_LEADS]
+INVERSE_DOWER = inverse_dower_12()[:, INDEPENDENT]
 
 
 def test_dower_matrix_implies_the_published_rows_of_the_derived_leads():
@@ -46,7 +46,6 @@ def test_inverse_dower_times_dower_is_the_identity():
 
 def test_matrices_of_twelve_leads_hold_those_of_the_independent_ones():
     np.testing.assert_array_equal(DOWER_12[INDEPENDENT], DOWER)
-    np.testing.assert_allclose(inverse_dower_12()[:, INDEPENDENT], INVERSE_DOWER, atol=1e-14)
     assert not np.delete(inverse_dower_12(), INDEPENDENT, axis=1).any()
 
 
