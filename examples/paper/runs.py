@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from guard import only_one
 
-from fairseq_signals.files import whole_file
+from fairseq_signals.files import whole_file, write_text
 
 FINAL = "final.pt"
 SETTINGS = "settings.json"
@@ -131,8 +131,7 @@ def prepare(run: Run) -> None:
         run.folder.rename(aside)
         print(f"{run.folder} was of other settings; it is now {aside}", flush=True)
     if not run.folder.is_dir():
-        with whole_file(settings) as partial:
-            partial.write_text(identity, encoding="utf-8")
+        write_text(settings, [identity])
 
 
 def execute(command: Sequence[str], lock: int) -> int:

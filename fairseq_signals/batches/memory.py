@@ -33,7 +33,7 @@ _memories: weakref.WeakValueDictionary[Key, BatchMemory] = weakref.WeakValueDict
 
 
 class ReadyBatch(Dict[str, Any]):
-    """What `collate` makes of items, made in one go by a dataset.
+    """What `collater` of a dataset makes of items.
 
     Between processes its `net_input["source"]` travels as a place in memory, not as a copy; what arrives is a
     plain `dict`.

@@ -1,4 +1,4 @@
-"""Many recordings through a model into one file; a run that was stopped goes on where it was (`parts`)."""
+"""Many recordings through a model into one file; a run that was stopped goes on where it was (`resuming`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, Rejections, SignalWarning
-from fairseq_signals.files import whole_file
+from fairseq_signals.files import whole_file, write_text
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
@@ -148,9 +148,8 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
         found.add(name, str(error), error.kind)
     print(f"warning: {len(errors)} recordings could not be used: {found}", file=sys.stderr)
     if rejected is not None:
-        lines = [f"{name}\t{' '.join(str(error).split())}\n" for name, error in errors]
-        rejected.parent.mkdir(parents=True, exist_ok=True)
-        rejected.write_text("record\treason\n" + "".join(lines), encoding="utf-8")
+        lines = (f"{name}\t{' '.join(str(error).split())}\n" for name, error in errors)
+        write_text(rejected, ["record\treason\n", *lines])
         print(f"the reason of each is in {rejected}", file=sys.stderr)
     missing = next((error for _, error in errors if isinstance(error, MissingLibraryError)), None)
     if missing is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-ARCHITECTURE = (
+#: The options of an encoder that are told; `modules.encoder.ARCHITECTURE` has all that decide its shape.
+TOLD = (
     "conv_feature_layers",
     "extractor_mode",
     "encoder_layers",
@@ -61,7 +62,7 @@ def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if metric and "best" in progress:
         progress[f"best ({metric})"] = progress.pop("best")
     tables: dict[str, dict[str, Any]] = {
-        "architecture": {key: found["encoder"].get(key) for key in ARCHITECTURE},
+        "architecture": {key: found["encoder"].get(key) for key in TOLD},
         "progress and metrics": progress,
         **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},
     }

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.files import whole_file
+from fairseq_signals.files import whole_file, write_text
 
 BLOCK_ROWS = 512
 _SCHEMA = pa.schema([("record", pa.string()), ("signature", pa.string()), ("values", pa.list_(pa.float32()))])
@@ -63,8 +63,7 @@ class Parts:
         if not rows:
             return
         if not self._note.is_file():
-            with whole_file(self._note) as path:
-                path.write_text(json.dumps(self.job), encoding="utf-8")
+            write_text(self._note, [json.dumps(self.job)])
         signatures = [signature for signature, _ in rows.values()]
         values = [np.asarray(row, np.float32) for _, row in rows.values()]
         table = pa.table([list(rows), signatures, values], schema=_SCHEMA)

@@ -19,7 +19,7 @@ from fairseq_signals.errors import did_you_mean
 from fairseq_signals.manifest.where_syntax import Condition, Field, Node, fault, parse_where
 
 NUMBER, TEXT, LIST, ATTRIBUTE = "number", "text", "list", "attribute"
-FAULTS_COLUMN = "n_faults"  # not in the store's tables; see `metadata.read_metadata`
+FAULTS_COLUMN = "n_faults"  # not in the store's tables; see `selection.read_metadata`
 
 Column = Any  # pa.ChunkedArray; pyarrow ships no type information
 

@@ -64,7 +64,7 @@ class ECGEncoder(nn.Module):
     """f and h of the paper (Sec. 3.1): 12 x 2500 samples in mV to 156 frames.
 
     Args:
-        cfg: any object with the attributes of `ECGTransformerConfig` (see `models/ecg_transformer.py`).
+        cfg: any object with the attributes of `EncoderConfig` (see `encoder_config.py`).
     """
 
     def __init__(self, cfg: Any):

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.files import whole_file
+from fairseq_signals.files import whole_file, write_text
 from fairseq_signals.synthetic.config import CorpusConfig
 from fairseq_signals.synthetic.patient import PlannedRecord, plan_records
 from fairseq_signals.synthetic.record import make_record
@@ -44,8 +44,7 @@ def claim(dest: Path, config: CorpusConfig) -> None:
             f"Choose another --dest or delete it."
         )
     for path, text in ((marker, describe(config)), (dest / "README.md", README)):
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(path, [text])
 
 
 def write_planned(job: tuple[CorpusConfig, Path, PlannedRecord]) -> tuple[str, ...]:
