@@ -20,6 +20,7 @@ import numpy as np
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
+from fairseq_signals.formats.detect import HEADER
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
@@ -42,9 +43,9 @@ def read_wfdb(path: Path, record_id: str | None = None) -> Record:
 
     Gaps between segments are missing samples.
     """
-    path = path if path.suffix.lower() == ".hea" else path.with_name(path.name + ".hea")
-    record_id = path.name[: -len(".hea")] if record_id is None else record_id
-    if path.suffix != ".hea":
+    path = path if path.suffix.lower() == HEADER else path.with_name(path.name + HEADER)
+    record_id = path.name[: -len(HEADER)] if record_id is None else record_id
+    if path.suffix != HEADER:
         raise SignalError(
             f"record {record_id}: the suffix of its header {path} must be in lower case; rename it to "
             f"{path.stem}.hea",
@@ -72,7 +73,9 @@ def read_wfdb(path: Path, record_id: str | None = None) -> Record:
 
 def _first_segment(header: Header, record_id: str) -> Header:
     """The header of the first segment, in a variable layout that of the layout; files of all are checked."""
-    segments = [read_header(header.path.parent / f"{name}.hea") for name in header.segments if name != "~"]
+    segments = [
+        read_header(header.path.parent / f"{name}{HEADER}") for name in header.segments if name != "~"
+    ]
     if not segments:
         raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
     for segment in segments:
@@ -182,7 +185,7 @@ def _physical(header: Header, record_id: str, positions: list[int]) -> list[np.n
         warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, about wfdb's use of it
         import wfdb  # here because it imports pandas
 
-    name = os.fspath(header.path)[: -len(".hea")]
+    name = os.fspath(header.path)[: -len(HEADER)]
     try:
         record: Any = wfdb.rdrecord(name, channels=positions, physical=True, smooth_frames=False)
         return [np.asarray(values, dtype=np.float64) for values in record.e_p_signal]
