@@ -17,7 +17,6 @@ from fairseq_signals.evaluation.results import (
     write_results,
 )
 from fairseq_signals.files import write_text
-from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.store.csv_table import csv_lines
 
 
@@ -109,7 +108,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     method = args.method or args.checkpoint.stem
     print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
     print(format_table(*table_cells(outcome.values)))
-    for note in filter(None, (*outcome.notes, unknown_patients(outcome.patients)[1])):
+    for note in outcome.remarks():
         print(f"note: {note}")
     rows = list(result_rows(outcome, method, args.seed))
     undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]

@@ -52,6 +52,10 @@ class Evaluation:
     arrays: dict[str, Any] = field(default_factory=dict)
     patients: Sequence[str] = ()
 
+    def remarks(self) -> list[str]:
+        """The notes, and for how many records patients are not known."""
+        return [*self.notes, *filter(None, [unknown_patients(self.patients)[1]])]
+
 
 class Interval(NamedTuple):
     """A mean and the half-width of its 95 % confidence interval; NaN where there is none."""

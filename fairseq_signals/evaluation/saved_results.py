@@ -57,7 +57,7 @@ class SavedEvaluation:
     def of(cls, outcome: Evaluation, method: str) -> SavedEvaluation:
         """What was just found, as it is read from a file."""
         arrays = {name: np.asarray(array) for name, array in outcome.arrays.items()}
-        leads, notes = tuple(outcome.values), tuple(outcome.notes)
+        leads, notes = tuple(outcome.values), tuple(outcome.remarks())
         return cls(outcome.task, method, outcome.counted, leads, arrays, outcome.values, notes)
 
     def index(self, leads: str) -> int:
@@ -90,7 +90,7 @@ def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
         "leads": np.array(list(outcome.values), dtype=str),
         "metrics": np.array(metrics, dtype=str),
         "values": np.array([[values[name] for name in metrics] for values in outcome.values.values()]),
-        "notes": np.array(outcome.notes, dtype=str),
+        "notes": np.array(outcome.remarks(), dtype=str),
         **outcome.arrays,
     }
     with whole_file(path) as partial, partial.open("wb") as file:

@@ -48,16 +48,23 @@ def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -
     record_id = f"{path.stem}/{index}" if record_id is None else record_id
     try:
         stat = path.stat()
-        padded = _tracings(str(path), stat.st_size, stat.st_mtime_ns)[index]  # (T, 12)
+        tracings = _tracings(str(path), stat.st_size, stat.st_mtime_ns)
+        n_rows = len(tracings)
+        padded = tracings[index] if index < n_rows else None  # (T, 12)
     except FileNotFoundError:
         raise file_missing(record_id, path) from None
     except StoreError as e:
         raise SignalError(f"record {record_id}: {e}") from e
-    except (OSError, ValueError, IndexError) as e:  # h5py raises them for a damaged file and a row too many
+    except (OSError, ValueError) as e:  # h5py raises them for a damaged file
         raise SignalError(
             f"record {record_id}: row {index} of {path.name} cannot be read ({e}). Download it again.",
             kind="truncated",
         ) from e
+    if padded is None:
+        raise SignalError(
+            f"record {record_id}: there is no row {index} in {path.name}, only {n_rows} rows",
+            kind="truncated",
+        )
     signal = without_padding(padded)
     if not len(signal):
         raise SignalError(

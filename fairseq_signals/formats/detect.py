@@ -59,7 +59,8 @@ def detect_reader(path: Path) -> str:
         return "wfdb"
     if not path.is_file():
         raise SignalError(
-            f"{path}: there is no such file, and no WFDB record of that name ({path.name}.hea)",
+            f"{path}: there is no such file"
+            + ("" if path.suffix == ".hea" else f", and no WFDB record of that name ({path.name}.hea)"),
             kind="without a signal file",
         )
     suffix = path.suffix.lower()

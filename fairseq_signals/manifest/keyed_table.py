@@ -45,14 +45,19 @@ class KeyedTable:
         found: dict[str, T] = {}
         for record in corpus.records:
             name = getattr(record, self.key)
-            key = name if name in values else bare[name]
-            if key in values:
-                found[record.record_id] = values[key]
+            rows = {key: values[key] for key in (name, bare[name]) if key in values}
+            if len(rows) == 2:
+                raise ManifestError(
+                    f"{self.path}: {name!r} and {bare[name]!r} are one {self.key}; name it in one way"
+                )
+            if rows:
+                found[record.record_id] = next(iter(rows.values()))
         if not found:
             example = f"{next(iter(values), '')!r} there, {next(iter(bare), '')!r} in the store"
             n_records = len(corpus.records)
             raise ManifestError(
-                f"{self.path}: its {self.key} column names none of the {n_records:,} records ({example})"
+                f"{self.path}: its {self.key} column names none of the {n_records:,} records ({example}). "
+                "Name them as the store does, by record_id where it knows no patients."
             )
         corpus.leave_out(lambda record: record.record_id not in found, f"not in {self.path.name}")
         return found

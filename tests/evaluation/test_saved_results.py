@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairseq_signals.evaluation.results import Evaluation, ResultsError
-from fairseq_signals.evaluation.saved_results import read_evaluation, write_evaluation
+from fairseq_signals.evaluation.saved_results import SavedEvaluation, read_evaluation, write_evaluation
 
 
 @pytest.fixture
@@ -59,3 +59,14 @@ def test_what_cannot_be_used_is_said(tmp_path, identification):
         read_evaluation(path, "classification")
     with pytest.raises(ResultsError, match=r"'12' was not evaluated.*I\+II"):
         read_evaluation(path).index("12")
+
+
+def test_a_file_tells_for_how_many_records_patients_are_not_known(tmp_path):
+    outcome = Evaluation(
+        "classification", 2, "records", {}, lambda: iter(()), ["a note"], {"labels": np.ones((2, 1))}
+    )
+    outcome.patients = ("x/record/a", "x/p1")
+    told = ("a note", "patients are not known for 1 of 2 records: each counts as its own")
+    write_evaluation(tmp_path / "x.npz", outcome, "m")
+    assert tuple(np.load(tmp_path / "x.npz")["notes"]) == told
+    assert SavedEvaluation.of(outcome, "m").notes == told

@@ -80,6 +80,12 @@ def test_a_row_that_cannot_be_used_is_refused_with_its_name(tmp_path, make, kind
     assert refusal.value.kind == kind
 
 
+def test_a_row_beyond_the_last_is_not_blamed_on_the_download(tmp_path):
+    write(tmp_path / "x.hdf5", np.ones((2, 50, 12)))
+    with pytest.raises(SignalError, match=r"there is no row 2 in x\.hdf5, only 2 rows$"):
+        read_code15_hdf5(tmp_path / "x.hdf5", index=2)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

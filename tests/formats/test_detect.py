@@ -73,6 +73,8 @@ def test_what_no_reader_is_for_is_refused(tmp_path, name, content, message):
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(SignalError, match=r"nothing: there is no such file, and no WFDB record of that name"):
         detect_reader(tmp_path / "nothing")
+    with pytest.raises(SignalError, match=r"nothing\.hea: there is no such file$"):
+        detect_reader(tmp_path / "nothing.hea")
 
 
 @pytest.mark.shared

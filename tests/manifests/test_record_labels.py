@@ -104,6 +104,11 @@ def test_labels_of_a_table_can_be_the_codes_of_a_label_table(targets):
         ),
         ("record_id,labels\nr1,\n", "", "mine.csv: its column labels is empty"),
         (
+            "record_id,labels,patient_id\nr0,a,p\na/r0,a,q\n",
+            "",
+            "'a/r0' and 'r0' are one record_id; name it in one way",
+        ),
+        (
             "record_id,labels\nx,y\n",
             "",
             "its record_id column names none of the 20 records ('x' there, 'a/r0' in",
