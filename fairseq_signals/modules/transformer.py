@@ -59,7 +59,13 @@ class SelfAttention(nn.Module):
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         p = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=keep, dropout_p=p)
+        if p > 0 and x.device.type == "cpu":  # without a fused kernel for dropout, PyTorch keeps more copies
+            weights = (q * (d // self.heads) ** -0.5) @ k.transpose(2, 3)
+            if keep is not None:
+                weights = weights.masked_fill(~keep, -math.inf)
+            y = F.dropout(torch.softmax(weights, dim=-1), p) @ v
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=keep, dropout_p=p)
         return self.out_proj(y.transpose(1, 2).reshape(b, f, d))
 
 
