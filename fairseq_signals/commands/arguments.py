@@ -11,6 +11,18 @@ import os
 from pathlib import Path
 from typing import Callable
 
+from fairseq_signals.ecg.lead_names import LeadNames, parse_lead_names
+from fairseq_signals.errors import LeadError
+from fairseq_signals.formats.options import (
+    FILL,
+    GAPS,
+    MAX_GAP_S,
+    MAX_SECONDS,
+    MAX_SHARE,
+    ReadOptions,
+    read_options,
+)
+
 RECORDS = (
     "a recording of any format that is read (FILE#ROW of a file with many), a folder of them, a record "
     "store, or a manifest (.tsv), of which each record is taken whole"
@@ -49,6 +61,52 @@ def number(low: float, high: float = math.inf, low_included: bool = True) -> Cal
 positive = number(0, low_included=False)
 
 
+def add_read_options(parser: argparse.ArgumentParser) -> None:
+    """How files are read, see `ReadOptions`."""
+    parser.add_argument(
+        "--lead-names",
+        type=_lead_names,
+        metavar="NAME=LEAD,...",
+        help="which leads signals are that have other names, such as ECG=II,ECG2=V5 or x=-aVR (its sign "
+        "turned); or leads in the order of the signals; or a file with one of these a line",
+    )
+    parser.add_argument(
+        "--gaps",
+        choices=GAPS,
+        default=FILL,
+        help=f"interpolate a few missing samples (gaps of up to {MAX_GAP_S * 1000:g} ms, at most "
+        f"{MAX_SHARE * 100:g} %% of a lead), or leave out a lead with any (default: fill)",
+    )
+    parser.add_argument(
+        "--amplitude-scale",
+        type=positive,
+        default=1.0,
+        metavar="FACTOR",
+        help="multiply the samples, where the amplitude in the files is known to be wrong (default: 1)",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=positive,
+        default=MAX_SECONDS,
+        metavar="S",
+        help="refuse files that say they hold more than 12 leads of this length (default: %(default)g)",
+    )
+
+
+def read_arguments(args: argparse.Namespace) -> ReadOptions:
+    """What the options of `add_read_options` say."""
+    return read_options(
+        args.lead_names, args.gaps, amplitude_scale=args.amplitude_scale, max_seconds=args.max_seconds
+    )
+
+
+def _lead_names(text: str) -> LeadNames:
+    try:
+        return parse_lead_names(text)
+    except LeadError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_out(parser: argparse.ArgumentParser, default: str) -> None:
     """`--out FILE` of a picture."""
     parser.add_argument(
@@ -67,12 +125,13 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_use(parser: argparse.ArgumentParser) -> None:
-    """`--leads`, `--batch-size` and `--device`."""
+    """`--leads`, `--batch-size`, `--device`, and how files are read."""
     parser.add_argument(
         "--leads", metavar="LEADS", help="use these leads only, such as I,II or a lead set, such as 3"
     )
     add_batch_size(parser, 16)
     add_device(parser)
+    add_read_options(parser)
 
 
 def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import RECORDS, add_model, add_use, require_out
+from fairseq_signals.commands.arguments import RECORDS, add_model, add_use, read_arguments, require_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     recordings = list_recordings(args.records)
     model = ECGModel.load(args.checkpoint, device=args.device)
     result = run_all(
-        model, recordings, args.out, "embedding", lambda done: done.embedding, args.leads, args.batch_size
+        model,
+        recordings,
+        args.out,
+        "embedding",
+        lambda done: done.embedding,
+        args.leads,
+        args.batch_size,
+        reading=read_arguments(args),
     )
     dim = 0
     if result.names and args.out.suffix.lower() == ".npy":

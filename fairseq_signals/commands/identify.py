@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import RECORDS, add_model, add_use, integer_from, number, require_out
+from fairseq_signals.commands.arguments import (
+    RECORDS,
+    add_model,
+    add_use,
+    integer_from,
+    number,
+    read_arguments,
+    require_out,
+)
 from fairseq_signals.errors import CheckpointError, FairseqSignalsError
 
 if TYPE_CHECKING:
@@ -117,7 +125,9 @@ def _embeddings(
     from fairseq_signals.inference.bulk import stream_named
 
     names, rows = [], []
-    for name, found in stream_named(model, recordings, args.leads, "embedding", args.batch_size):
+    for name, found in stream_named(
+        model, recordings, args.leads, "embedding", args.batch_size, read_arguments(args)
+    ):
         if isinstance(found, FairseqSignalsError):
             rejected.append((name, found))
         else:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairseq_signals.commands.arguments import read_arguments
 from fairseq_signals.commands.plot_arguments import build_parser
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.evaluation.saved_results import read_evaluation
-from fairseq_signals.inference.sources import Opener, read_recording
+from fairseq_signals.inference.recording import Recording, from_record
+from fairseq_signals.inference.sources import Opener
 from fairseq_signals.report.figures import (
     classification_figures,
     identification_figure,
@@ -43,6 +45,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     return 0
 
 
+def _record(args: argparse.Namespace) -> Recording:
+    return from_record(Opener(options=read_arguments(args)).record(args.record))
+
+
 def _figures(args: argparse.Namespace) -> dict[str, Figure]:
     """The pictures that were asked for, by what their file's name has at its end."""
     if args.picture == "training":
@@ -54,12 +60,12 @@ def _figures(args: argparse.Namespace) -> dict[str, Figure]:
         return classification_figures(saved, args.leads, args.threshold)
     if args.picture == "record":
         given = None if args.leads is None else parse_leads(args.leads)
-        return {"": record_figure(read_recording(args.record), given, args.start)}
+        return {"": record_figure(_record(args), given, args.start)}
     if args.picture == "transforms":
-        return {"": transforms_figure(read_recording(args.record), args.seed, args.leads, args.seconds)}
+        return {"": transforms_figure(_record(args), args.seed, args.leads, args.seconds)}
     from fairseq_signals.inference.model import ECGModel
 
     model = ECGModel.load(args.checkpoint, labels=args.labels, device=args.device)
-    record = read_recording(args.record)
+    record = _record(args)
     recording = Opener(leads=args.leads).read(record)
     return {"": saliency_figure(model, record, recording, args.label, args.attention)}

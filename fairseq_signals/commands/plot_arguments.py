@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 
 from fairseq_signals.checkpoints.input_format import SEGMENT_S
-from fairseq_signals.commands.arguments import add_device, add_labels, add_out, integer_from, number
+from fairseq_signals.commands.arguments import (
+    add_device,
+    add_labels,
+    add_out,
+    add_read_options,
+    integer_from,
+    number,
+)
 
 MAX_SECONDS = 30.0
 
@@ -36,6 +43,7 @@ def _add_record(pictures: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("record", type=Path, metavar="RECORD", help="a recording; resampled to 500 Hz")
     add_out(parser, "RECORD's name with _record.png")
+    add_read_options(parser)
     parser.add_argument(
         "--leads",
         metavar="LEADS",
@@ -55,6 +63,7 @@ def _add_transforms(pictures: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("record", type=Path, metavar="RECORD", help="a recording; resampled to 500 Hz")
     add_out(parser, "RECORD's name with _transforms.png")
+    add_read_options(parser)
     parser.add_argument(
         "--seed",
         type=integer_from(0),
@@ -92,6 +101,7 @@ def _add_saliency(pictures: argparse._SubParsersAction) -> None:
         "--label", required=True, metavar="NAME", help="the class, as `info CHECKPOINT` lists it"
     )
     add_out(parser, "RECORD's name with _saliency.png")
+    add_read_options(parser)
     parser.add_argument("--leads", metavar="LEADS", help="leads to give to the model (default: all)")
     add_labels(parser)
     parser.add_argument(

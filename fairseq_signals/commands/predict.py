@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import RECORDS, add_labels, add_model, add_use, require_out
+from fairseq_signals.commands.arguments import (
+    RECORDS,
+    add_labels,
+    add_model,
+    add_use,
+    read_arguments,
+    require_out,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +76,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             )
     result = run_all(
         model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
-        args.batch_size, {"aggregate": args.aggregate},
+        args.batch_size, {"aggregate": args.aggregate}, read_arguments(args),
     )  # fmt: skip
     if result.names:
         result.write_table(table)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fairseq_signals.commands.arguments import integer_from, positive
+from fairseq_signals.commands.arguments import add_read_options, integer_from, positive, read_arguments
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import FairseqSignalsError, StoreError
 from fairseq_signals.store.building import REJECTED_FILE, build_store
@@ -51,6 +51,7 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         default=CHECKSUMS[0],
         help="reject records whose samples disagree with the checksums in their header, or keep them",
     )
+    add_read_options(parser)
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
@@ -85,7 +86,10 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
     """
     if args.scheduler is not None and args.workers is not None:
         raise StoreError("--workers is for this machine: leave it out with --scheduler, which has its own")
-    options = BuildOptions(args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums)
+    reading = read_arguments(args)
+    options = BuildOptions(
+        args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums, reading
+    )
     summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
     print(summary)
     if summary.rejections:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import LeadError, did_you_mean
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -31,29 +33,133 @@ LEAD_SETS: dict[str, tuple[str, ...]] = {
     "1": ("I",),
 }
 
-# Other spellings of the twelve, in lower case and without blanks, dashes and underscores. "lead", "ecg" and
-# "ekg" in front of a name are taken off first ("ECG I", "lead_aVR"). Anything else is not one of the twelve.
-_ALIASES: dict[str, str] = {
-    # "ml" are the modified limb leads of ambulatory recorders (MIT-BIH)
-    **{before + name.lower(): name for before in ("d", "l", "ml") for name in ("I", "II", "III")},
-    **{f"l{number}": name for number, name in enumerate(("I", "II", "III"), 1)},
-    **{f"c{number}": f"V{number}" for number in range(1, 7)},  # IEC names of the chest electrodes
+# What stands before or after a lead's name and says no more than that it is one.
+_WORD = r"(?:ecg|ekg|mdc|leads?|abl(?:eitung)?|d[e\u00e9]rivation|derivaci[o\u00f3]n)"
+_WORD_BEFORE = re.compile(_WORD + r"(?=[^a-z0-9]|[ivac]|$)(?:[\s_:./]+|-\s*)?(?:-\s+)?")
+_WORD_AFTER = re.compile(r"[\s_]+(?:ecg|ekg|lead)$")
+_IN_BRACKETS = re.compile(r"(.*?)[\s_]*[(\[]\s*([^()\[\]]*?)\s*[)\]]")
+_UNIT_AFTER = re.compile(r"(.+?)[\s,/_]+([munk]?v|\u03bcv)")
+_NEGATIVE = re.compile(
+    r"(?:neg(?:ative)?|inv(?:erted)?|minus)[\s_]+(.+)|(.+?)[\s_]*(?:neg(?:ative)?|inverted)"
+)
+_REFERENCE = re.compile(r"\s*[-:]\s*(?:ref(?:erence)?|wct|g\d|0)$")  # what electrode it is against
+_SEPARATORS = re.compile(r"[\s_\-.:/]+")
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+_INTEGER = re.compile(r"[+-]?\d+")
+
+# Spellings of the twelve in lower case, without blanks, dashes and underscores; all others are none of them.
+_BY_KEY: dict[str, str] = {
+    **{name.lower(): name for name in LEADS},
+    # "d" and "l" are of Romance and German devices, "ml" the modified limb leads of ambulatory recorders
+    **{
+        before + number: name
+        for before in ("d", "l", "ml")
+        for name, arabic in (("I", "1"), ("II", "2"), ("III", "3"))
+        for number in (name.lower(), arabic)
+    },
     **{f"mv{number}": f"V{number}" for number in (1, 2, 5)},
 }
-_BY_KEY: dict[str, str] = {**_ALIASES, **{name.lower(): name for name in LEADS}}
-_PREFIX = re.compile(r"^(?:lead|ecg|ekg)(?=[^a-z0-9]|[ivac])[\s_:.\-]*")
-_SEPARATORS = re.compile(r"[\s_\-]+")
-_INTEGER = re.compile(r"[+-]?\d+")
+#: IEC names of the chest electrodes, which electrodes of an EEG have too.
+_IEC = {f"c{number}": f"V{number}" for number in range(1, 7)}
+#: Limb leads as differences of electrodes. The other way round some write the same leads, so it is not read.
+_BIPOLAR = {"la-ra": "I", "ll-ra": "II", "lf-ra": "II", "ll-la": "III", "lf-la": "III"}
+_ELECTRODES = {"ra", "la", "rl", "ll", "lf", "rf"}
+# Electrodes of the 10-20 system and its extensions, references, eyes; a bank C of a multichannel amplifier.
+_EEG = re.compile(
+    r"(?:eeg|eog|emg)\b.*|(?:fp|af|f|ft|fc|t|tp|cp|p|po|o|c|i)z?(?:\d+h?|z)(?![a-z0-9]).*"
+    r"|(?:a[12]|e[12]|m[12]|loc|roc|nz)(?![a-z0-9]).*"
+)
+
+
+class LeadName(NamedTuple):
+    """Which of the twelve leads a channel is.
+
+    Attributes:
+        lead: its canonical name.
+        sign: -1 where the channel is the lead negated, such as "-aVR".
+    """
+
+    lead: str
+    sign: int = 1
 
 
 @lru_cache(maxsize=1024)  # every record of a corpus spells them alike
-def canonical_lead(name: str) -> str | None:
-    """The canonical name of a lead however a file spells it, or None if it is not one of the twelve.
+def lead_of(name: str) -> LeadName | None:
+    """The lead that a name says however a file spells it, or None if it is not one of the twelve.
 
-    Case, blanks and the prefixes "lead" and "ECG" do not matter; other spellings are listed explicitly.
+    Case, blanks, a unit behind it and words such as "lead" and "ECG" do not matter. A minus in front turns
+    the sign. A dash between two leads or electrodes is their difference, which is one of the twelve only
+    where Einthoven's triangle says so. "C1" to "C6" are none of them here, see `leads_of`.
     """
-    key = _PREFIX.sub("", name.strip().lower())
-    return _BY_KEY.get(_SEPARATORS.sub("", key))
+    return _lead_of(name)[0]
+
+
+def leads_of(names: Sequence[str]) -> list[LeadName | None]:
+    """The lead that each channel of one recording is, or None.
+
+    "C1" to "C6" are V1 to V6 where there are limb leads and no electrode of an EEG among the names.
+    """
+    read = [_lead_of(name) for name in names]
+    if any(iec for _, iec in read):
+        limb = any(one is not None and one.lead in LIMB_LEADS for one, _ in read)
+        if limb and not any(_is_of_eeg(name) for name in names):
+            return [one or iec for one, iec in read]
+    return [one for one, _ in read]
+
+
+@lru_cache(maxsize=1024)
+def _lead_of(name: str) -> tuple[LeadName | None, LeadName | None]:
+    """What a name says by itself, and what it says if "C" stands for the chest."""
+    text = unicodedata.normalize("NFKC", name).translate(_DASHES).strip().lower()
+    says_ecg = False
+    if (unit := _UNIT_AFTER.fullmatch(text)) is not None:
+        text = unit[1]
+    if (bracket := _IN_BRACKETS.fullmatch(text)) is not None:
+        outside, inside = bracket[1], bracket[2]
+        if not inside or millivolt_per(inside) is not None:
+            text = outside
+        elif _NEGATIVE.fullmatch(f"{inside} x"):
+            text = f"-{outside}"
+        elif _WORD_BEFORE.sub("", outside) == "":
+            text, says_ecg = inside, True
+    sign, rest = _sign(text)
+    while (word := _WORD_BEFORE.match(rest)) is not None and word.end() < len(rest):
+        says_ecg |= word[0].startswith(("ecg", "ekg", "mdc"))
+        rest = rest[word.end() :]
+    rest = _REFERENCE.sub("", _WORD_AFTER.sub("", rest))
+    inner, rest = _sign(rest)
+    lead = _plain(rest)
+    key = _SEPARATORS.sub("", rest)
+    if lead is None and key in _IEC and not rest.endswith("-"):
+        iec = LeadName(_IEC[key], sign * inner)
+        return (iec, None) if says_ecg else (None, iec)
+    return (None if lead is None else LeadName(lead, sign * inner)), None
+
+
+def _sign(text: str) -> tuple[int, str]:
+    """1 or -1, and the text without what says so."""
+    if text[:1] in ("-", "+"):
+        return (-1 if text[0] == "-" else 1), text[1:].lstrip()
+    negative = _NEGATIVE.fullmatch(text)
+    return (1, text) if negative is None else (-1, negative[1] or negative[2])
+
+
+def _plain(text: str) -> str | None:
+    """The lead that a name without words and sign says."""
+    if text.startswith("-") or text.endswith("-"):
+        return None  # whether that is a sign is not clear
+    parts = [_SEPARATORS.sub("", part) for part in text.split("-")]
+    if len(parts) > 1 and all(part in _BY_KEY or part in _ELECTRODES for part in parts):
+        return _BIPOLAR.get("-".join(parts))
+    return _BY_KEY.get("".join(parts))
+
+
+def _is_of_eeg(name: str) -> bool:
+    text = name.strip().lower()
+    number = re.fullmatch(r"c(\d+)", text)
+    if number is not None:
+        return int(number[1]) not in range(1, 7)
+    return _EEG.fullmatch(text) is not None and _lead_of(name) == (None, None)
 
 
 def parse_leads(spec: Any = None) -> tuple[int, ...]:
@@ -65,14 +171,32 @@ def parse_leads(spec: Any = None) -> tuple[int, ...]:
             A bare number in a string is a lead set; an int, or a number in a list, is an index.
 
     Raises:
+        LeadError: a name or index that does not exist, a lead negated or given twice, or nothing selected.
+    """
+    selected = signed_leads(spec)
+    negated = [LEADS[index] for index, sign in selected if sign < 0]
+    if negated:
+        raise LeadError(
+            f"leads {spec!r}: -{negated[0]} says what a channel is; to select the lead, name {negated[0]}"
+        )
+    return tuple(index for index, _ in selected)
+
+
+def signed_leads(spec: Any = None) -> list[tuple[int, int]]:
+    """The index of the lead that each row of an array is, and -1 where the row is the lead negated, else 1.
+
+    Args:
+        spec: as for `parse_leads`; "-aVR" is aVR negated.
+
+    Raises:
         LeadError: a name or index that does not exist, a lead given twice, or nothing selected.
     """
     if spec is None:
-        return tuple(range(N_LEADS))
+        spec = "12"
     if isinstance(spec, str):
         text = spec.strip()
         if text in LEAD_SETS:
-            return tuple(LEADS.index(name) for name in LEAD_SETS[text])
+            return [(LEADS.index(name), 1) for name in LEAD_SETS[text]]
         if _INTEGER.fullmatch(text):
             raise LeadError(
                 f"there is no lead set {text!r}: they are {', '.join(LEAD_SETS)}. "
@@ -85,13 +209,15 @@ def parse_leads(spec: Any = None) -> tuple[int, ...]:
         items = list(spec)
     else:
         raise LeadError(f"leads must be names, indices or a lead set, but are {spec!r}")
-    indices = tuple(_item_index(item, spec) for item in items)
-    if not indices:
+    named = leads_of([item if isinstance(item, str) else "" for item in items])
+    selected = [_item_index(item, lead, spec) for item, lead in zip(items, named)]
+    if not selected:
         raise LeadError(f"no lead is selected by {spec!r}. Name at least one of {', '.join(LEADS)}.")
+    indices = [index for index, _ in selected]
     repeated = sorted({LEADS[i] for i in indices if indices.count(i) > 1}, key=LEADS.index)
     if repeated:
         raise LeadError(f"lead {', '.join(repeated)} is given more than once in {spec!r}")
-    return indices
+    return selected
 
 
 def configured_leads(spec: Any = None) -> tuple[int, ...]:
@@ -117,13 +243,11 @@ def _split(text: str) -> list[Any]:
     return [part.strip().strip("'\"") for part in text.split(",") if part.strip()]
 
 
-def _item_index(item: Any, spec: Any) -> int:
+def _item_index(item: Any, lead: LeadName | None, spec: Any) -> tuple[int, int]:
     if isinstance(item, str) and not _INTEGER.fullmatch(item.strip()):
-        lead = canonical_lead(item)
         if lead is None:
-            hint = did_you_mean(_SEPARATORS.sub("", item), LEADS) or "."
-            raise LeadError(f"unknown lead {item!r}{hint} The leads are {', '.join(LEADS)}.")
-        return LEADS.index(lead)
+            raise LeadError(f"unknown lead {item!r}{_hint(item)} The leads are {', '.join(LEADS)}.")
+        return LEADS.index(lead.lead), lead.sign
     item = int(item) if isinstance(item, str) else item
     if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
         raise LeadError(f"leads {spec!r}: {item!r} is neither a lead name nor an index")
@@ -132,7 +256,15 @@ def _item_index(item: Any, spec: Any) -> int:
             f"leads {spec!r}: index {item} is outside 0-{N_LEADS - 1}. "
             f'Lead sets ({", ".join(LEAD_SETS)}) are given as a string on their own, such as "2".'
         )
-    return int(item)
+    return int(item), 1
+
+
+def _hint(name: str) -> str:
+    """What the lead may be meant to be, with the end of the sentence."""
+    iec = _lead_of(name)[1]
+    if iec is not None:
+        return f": an electrode of an EEG or of the chest, unless limb leads are beside it. Name {iec.lead}."
+    return did_you_mean(_SEPARATORS.sub("", name), LEADS) or "."
 
 
 def derive_limb_leads(lead_i: np.ndarray, lead_ii: np.ndarray) -> np.ndarray:
@@ -158,13 +290,3 @@ def complete_leads(independent: np.ndarray) -> np.ndarray:
     Anything that reaches the leads through the electrodes obeys this: the heart's signal and electrode noise.
     """
     return np.concatenate([derive_limb_leads(independent[0], independent[1]), independent[2:]])
-
-
-def by_canonical_lead(names: Sequence[str]) -> dict[str, list[int]]:
-    """For each of the twelve leads that occur in `names`, the positions where it occurs, in lead order."""
-    found: dict[str, list[int]] = {}
-    for position, name in enumerate(names):
-        lead = canonical_lead(name)
-        if lead is not None:
-            found.setdefault(lead, []).append(position)
-    return {lead: found[lead] for lead in LEADS if lead in found}

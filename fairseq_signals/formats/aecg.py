@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.common import age_between, file_name, malformed, whole_numbers
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.xml import Element, number, parse_xml, text
 
 _LEAD = "_ECG_LEAD_"  # MDC_ECG_LEAD_aVR, MINDRAY_ECG_LEAD_V1, ...
@@ -24,7 +24,7 @@ _SUBJECT = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/tri
 _STATEMENTS = ("MDC_ECG_INTERPRETATION_STATEMENT", "MDC_ECG_INTERPRETATION_SUMMARY")
 
 
-def read_aecg(path: Path, record_id: str | None = None) -> Record:
+def read_aecg(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of the rhythm series of an aECG file; its representative beats are not read.
 
     Where there are several sets of sequences, the one with the most leads is read, the longest of these.
@@ -42,15 +42,15 @@ def read_aecg(path: Path, record_id: str | None = None) -> Record:
             f"record {record_id}: {path.name} has no rhythm series with sequences. Leave it out.",
             kind="without a waveform",
         )
-    chosen = max(sets, key=_size)
+    chosen = max(sets, key=lambda one: _size(one, options))
     names = [_lead_name(sequence) for sequence in _sequences(chosen)]
-    require_leads(record_id, [name for name in names if name])
+    require_leads(record_id, [name for name in names if name], options)
     fs = _sampling_rate(chosen, record_id, path)
     channels = [
         _channel(sequence, name, record_id, path) for sequence, name in zip(_sequences(chosen), names) if name
     ]
     notes = [f"read is set {sets.index(chosen) + 1} of its {len(sets)} sets of sequences"] * (len(sets) > 1)
-    return assemble(record_id, fs, channels, _subject(root), _report(root), notes)
+    return assemble(record_id, fs, channels, _subject(root), _report(root), notes, options)
 
 
 def _attribute(element: Element, path: str, name: str) -> str:
@@ -71,11 +71,11 @@ def _lead_name(sequence: Element) -> str:
     return code if position < 0 else code[position + len(_LEAD) :]
 
 
-def _size(sequence_set: Element) -> tuple[int, int]:
+def _size(sequence_set: Element, options: ReadOptions) -> tuple[int, int]:
     sequences = _sequences(sequence_set)
     digits = [sequence.find("value/digits") for sequence in sequences]
     longest = max((len(d.text or "") for d in digits if d is not None), default=0)
-    return len(by_canonical_lead([_lead_name(sequence) for sequence in sequences])), longest
+    return len(options.lead_names.find([_lead_name(sequence) for sequence in sequences])), longest
 
 
 def _sampling_rate(sequence_set: Element, record_id: str, path: Path) -> float:

@@ -8,20 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseq_signals.ecg.leads import (
-    INDEPENDENT_LEADS,
-    LEADS,
-    LIMB_LEADS,
-    by_canonical_lead,
-    derive_limb_leads,
-)
+from fairseq_signals.ecg.lead_names import FoundLead
+from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, LEADS, LIMB_LEADS, derive_limb_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import resample
 from fairseq_signals.ecg.units import INT16_MAX, millivolt_per, quantise
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import LeadError, SignalError
+from fairseq_signals.formats.gaps import Lead, may_be_missing, mend
+from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, REFUSE, ReadOptions
 
 MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
-_LARGEST = 1e30  # of a float that can be a sample; damaged files have larger ones
+NOT_A_LEAD = "not one of the 12 leads"
+NO_GAIN = "the file gives it no gain, so its millivolts are unknown"
 
 
 class Channel(NamedTuple):
@@ -73,79 +71,127 @@ def assemble(
     subject: Subject = NOBODY,
     report: str | None = None,
     notes: Sequence[str] = (),
+    options: ReadOptions = DEFAULTS,
 ) -> Record:
     """The record that the channels of a file make.
 
-    Leads are found by name; one that has missing samples, is constant or has no unit is left out and noted.
-    Where a file names the eight independent leads (I, II, V1-V6), the other limb leads that it does not name
-    are computed from I and II.
+    Leads are found by name; one that lacks samples (see `mend`), is constant or has no unit or gain is left
+    out and noted. Where a file names the eight independent leads (I, II, V1-V6), the other limb leads that it
+    does not name are computed from I and II.
 
     Args:
         fs: sampling rate of the record, Hz; channels of another rate are resampled to it.
         report: what the file says about the recording.
         notes: what its reader chose or joined, a sentence each.
+        options: what the user says of names, gaps and amplitude.
 
     Raises:
-        SignalError: none of the twelve leads is there or can be used, one has no gain, their lengths differ,
-            or the sampling rate cannot be right.
+        SignalError: none of the twelve leads is there or can be used, their lengths differ, or the sampling
+            rate cannot be right.
     """
     names = [channel.name for channel in channels]
-    found = require_leads(record_id, names)
+    found = require_leads(record_id, names, options)
     if not MIN_FS <= fs <= MAX_FS:
         raise SignalError(
             f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "
             f"{MIN_FS:g}-{MAX_FS:g} Hz. Correct the header if it is wrong.",
             kind="with an unexpected sampling rate",
         )
-    extremes = _extremes([channels[positions[0]].values for positions in found.values()])
+    said = list(notes)
     faults: list[LeadNote] = []
-    stored: dict[str, _Stored] = {}
-    converted: list[str] = []
-    for (lead, (first, *others)), (low, high) in zip(found.items(), extremes):
-        for other in others:
-            faults.append(LeadNote(lead, f"signal {other} has the same name; signal {first} is kept"))
-        reason = _fault(channels[first], low, high, record_id, lead)
-        if reason is None:
-            stored[lead] = _to_int16(channels[first], low, high, fs)
-            if channels[first].fs not in (None, fs):
-                converted.append(f"{lead}: resampled from {channels[first].fs:g} Hz")
-        else:
-            faults.append(LeadNote(lead, reason))
-    used = {p for positions in found.values() for p in positions}
-    ignored = tuple(
-        LeadNote(name, "not one of the 12 leads") for p, name in enumerate(names) if p not in used
-    )
-    _require_one_length(record_id, stored)
+    leads: dict[str, Channel] = {}
+    for lead, (first, *others) in found.items():
+        faults += (
+            LeadNote(lead, f"signal {o.position} has the same name; signal {first.position} is kept")
+            for o in others
+        )
+        channel = channels[first.position]
+        leads[lead] = _scaled(channel, first.sign * options.amplitude_scale)
+        if first.sign < 0:
+            said.append(f"{lead}: read from the signal {channel.name!r}, its sign turned")
+        elif first.said:
+            said.append(f"{lead}: the signal {channel.name!r}, as lead_names says")
+    stored = _usable(leads, fs, options, faults, said)
+    _require_one_length(record_id, fs, stored, said)
     derived = _derive(stored, found.keys(), faults)
     stored.update(derived)
-    leads = tuple(lead for lead in LEADS if lead in stored)
-    _require_leads(record_id, {lead: stored[lead].scale for lead in leads}, faults)
+    used = {one.position for those in found.values() for one in those}
+    kept = [lead for lead in LEADS if lead in stored]
+    if not kept:
+        raise _no_usable_lead(record_id, faults)
     return Record(
         record_id,
         fs,
-        leads,
-        signal=np.array([stored[lead].values for lead in leads]),
-        scale=np.array([stored[lead].scale for lead in leads]),
+        tuple(kept),
+        signal=np.array([stored[lead].values for lead in kept]),
+        scale=np.array([stored[lead].scale for lead in kept]),
         subject=subject,
         faults=tuple(faults),
-        ignored=ignored,
+        ignored=tuple(LeadNote(name, NOT_A_LEAD) for p, name in enumerate(names) if p not in used),
         requantised=any(one.lossy for one in stored.values()),
         derived=tuple(derived),
         report=report or None,
-        notes=(*notes, *converted),
+        notes=tuple(said),
     )
 
 
-def require_leads(record_id: str, names: Sequence[str]) -> dict[str, list[int]]:
-    """The positions of each of the twelve leads among the channels of a file; refused where there is none."""
-    if found := by_canonical_lead(names):
+def require_leads(
+    record_id: str, names: Sequence[str], options: ReadOptions = DEFAULTS
+) -> dict[str, list[FoundLead]]:
+    """Where each of the twelve leads is among the channels of a file; refused where there is none."""
+    try:
+        found = options.lead_names.find(names)
+    except LeadError as error:
+        raise SignalError(f"record {record_id}: {error}", kind="without any of the 12 leads") from error
+    if found:
         return found
     listed = ", ".join(repr(name) for name in names[:15]) or "none"
     raise SignalError(
-        f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}). "
-        f"Correct the lead names in the header, or add the spelling to the aliases in ecg/leads.py.",
+        f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}). Say which "
+        f"they are with --lead-names (lead_names= in Python), such as '{names[0] if names else 'ECG'}=II'.",
         kind="without any of the 12 leads",
     )
+
+
+def _scaled(channel: Channel, factor: float) -> Channel:
+    if factor == 1 or channel.mv_per_unit is None:
+        return channel
+    return channel._replace(mv_per_unit=channel.mv_per_unit * factor, offset_mv=channel.offset_mv * factor)
+
+
+def _usable(
+    leads: dict[str, Channel], fs: float, options: ReadOptions, faults: list[LeadNote], said: list[str]
+) -> dict[str, _Stored]:
+    """The leads that can be used; why others cannot is added to `faults`, what was done to them to `said`."""
+    reasons = {lead: reason for lead, channel in leads.items() if (reason := _fault(channel))}
+    used = {lead: channel for lead, channel in leads.items() if lead not in reasons}
+    extremes = dict(zip(used, _extremes([channel.values for channel in used.values()])))
+    if any(may_be_missing(channel.missing, *extremes[lead]) for lead, channel in used.items()):
+        mended = mend(
+            {lead: Lead(one.values, one.missing, one.fs or fs) for lead, one in used.items()},
+            options.gaps == REFUSE,
+        )
+        reasons.update(mended.reasons)
+        said += mended.notes
+        used = {lead: used[lead]._replace(values=values) for lead, values in mended.values.items()}
+        extremes = dict(zip(used, _extremes([channel.values for channel in used.values()])))
+    stored: dict[str, _Stored] = {}
+    for lead, channel in used.items():
+        low, high = extremes[lead]
+        assert channel.mv_per_unit is not None
+        if low == high:
+            mv = low / channel.adc_gain * channel.mv_per_unit + channel.offset_mv
+            reasons[lead] = f"constant at {mv:g} mV"
+            continue
+        one = _to_int16(channel, low, high, fs)
+        if not MIN_STEP_MV <= abs(one.scale) <= MAX_STEP_MV:
+            reasons[lead] = f"one unit of it would be {abs(one.scale):g} mV, which no ECG has"
+            continue
+        stored[lead] = one
+        if channel.fs not in (None, fs):
+            said.append(f"{lead}: resampled from {channel.fs:g} Hz")
+    faults += (LeadNote(lead, reasons[lead]) for lead in leads if lead in reasons)
+    return stored
 
 
 def _extremes(rows: list[np.ndarray]) -> list[tuple[float, float]]:
@@ -161,34 +207,14 @@ def _extremes(rows: list[np.ndarray]) -> list[tuple[float, float]]:
     return found
 
 
-def _fault(channel: Channel, low: float, high: float, record_id: str, lead: str) -> str | None:
-    """Why a channel, whose values are from `low` to `high`, cannot be used, or None."""
+def _fault(channel: Channel) -> str | None:
+    """Why a channel cannot be used whatever its samples are, or None."""
     if channel.mv_per_unit is None:
         return f"its unit {channel.unit!r} is not a voltage" if channel.unit else "its unit is not known"
-    if not math.isfinite(channel.mv_per_unit) or channel.mv_per_unit == 0:
-        raise SignalError(
-            f"record {record_id}: one unit of lead {lead} is {channel.mv_per_unit:g} mV in the file, so its "
-            f"millivolts are unknown. Correct the file or leave it out.",
-            kind="with zero gain",
-        )
-    if len(channel.values) == 0:
-        return "no sample"
-    n_missing = _n_missing(channel, low, high)
-    if n_missing:
-        return f"{n_missing} of {len(channel.values)} samples are missing (NaN)"
-    if low == high:
-        return f"constant at {low / channel.adc_gain * channel.mv_per_unit + channel.offset_mv:g} mV"
-    return None
-
-
-def _n_missing(channel: Channel, low: float, high: float) -> int:
-    missing = channel.missing
-    if low > -_LARGEST and high < _LARGEST and (missing is None or not low <= missing <= high):
-        return 0
-    invalid = ~(np.abs(channel.values) < _LARGEST)  # NaN is not below anything
-    if missing is not None:
-        invalid |= channel.values == missing
-    return int(invalid.sum())
+    step = channel.mv_per_unit / channel.adc_gain if channel.adc_gain else math.inf
+    if not math.isfinite(step) or step == 0:
+        return NO_GAIN
+    return None if len(channel.values) else "no sample"
 
 
 def _to_int16(channel: Channel, low: float, high: float, fs: float) -> _Stored:
@@ -213,14 +239,21 @@ def _in_steps(mv: np.ndarray, step_mv: float) -> _Stored:
     return _Stored(*(quantise(mv, step_mv / 2) if whole[2] and step_mv else whole))
 
 
-def _require_one_length(record_id: str, stored: dict[str, _Stored]) -> None:
-    if len({len(one.values) for one in stored.values()}) > 1:
+def _require_one_length(record_id: str, fs: float, stored: dict[str, _Stored], said: list[str]) -> None:
+    """Cut leads that are a few samples longer than others; refuse more than that."""
+    lengths = [len(one.values) for one in stored.values()]
+    if len(set(lengths)) <= 1:
+        return
+    if max(lengths) - min(lengths) > MAX_GAP_S * fs:
         listed = ", ".join(f"{lead} {len(one.values)}" for lead, one in stored.items())
         raise SignalError(
             f"record {record_id}: its leads have different numbers of samples ({listed}), so they were not "
             f"recorded at the same time. Export it with simultaneous leads.",
             kind="with leads of different lengths",
         )
+    said.append(f"leads of {max(lengths)} samples are cut to {min(lengths)}, the length of the shortest")
+    for lead, one in stored.items():
+        stored[lead] = one._replace(values=one.values[: min(lengths)])
 
 
 def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[LeadNote]) -> dict[str, _Stored]:
@@ -246,16 +279,9 @@ def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[Lea
     return derived
 
 
-def _require_leads(record_id: str, scales: dict[str, float], faults: list[LeadNote]) -> None:
-    """Refuse a record of which nothing can be used, or a gain cannot be right."""
-    if not scales:
-        why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
-        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind="without a usable lead")
-    for lead, step in scales.items():
-        if not MIN_STEP_MV <= abs(step) <= MAX_STEP_MV:
-            raise SignalError(
-                f"record {record_id}: one unit of lead {lead} would be {abs(step):g} mV, which no ECG has. "
-                f"Correct its gain or unit.",
-                kind="with an impossible gain",
-            )
+def _no_usable_lead(record_id: str, faults: list[LeadNote]) -> SignalError:
+    why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
+    more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+    no_gain = all(fault.reason == NO_GAIN for fault in faults)
+    kind = "with zero gain" if no_gain else "without a usable lead"
+    return SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind=kind)

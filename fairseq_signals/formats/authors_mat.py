@@ -23,6 +23,7 @@ from fairseq_signals.formats.common import (
     segment_files,
 )
 from fairseq_signals.formats.mat5 import OtherArraysError, load_mat5
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 #: What stands for the classes of a label of 26, in the order of the challenge's weights.csv, which the
 #: scripts read: the first code of each in manifests/labels/cinc2021.csv.
@@ -39,7 +40,7 @@ _LARGEST_MV = 50.0  # whole numbers above it are ADC units
 _SEX: dict[float | None, str] = {0.0: "male", 1.0: "female"}
 
 
-def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
+def read_authors_mat(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """A record whose first segment, or all of which, is in a `.mat` file.
 
     Where it is segment 0, the segments that follow are put behind it, and the default name has no number.
@@ -72,7 +73,8 @@ def read_authors_mat(path: Path, record_id: str | None = None) -> Record:
     channels = [_channel(lead, mv) for lead, mv in zip(LEADS, signal_mv)]
     (fs,) = rates
     notes = [f"joined from {len(paths)} files, one a segment"] * (len(paths) > 1)
-    return assemble(record_id, fs, channels, _subject(segments[0]), _text(segments[0].get("text")), notes)
+    subject, report = _subject(segments[0]), _text(segments[0].get("text"))
+    return assemble(record_id, fs, channels, subject, report, notes, options)
 
 
 def _load(path: Path, record_id: str) -> dict[str, Any]:

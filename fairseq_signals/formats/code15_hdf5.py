@@ -21,6 +21,7 @@ from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError, StoreError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import file_missing
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 h5py: Any = optional_library("h5py", "HDF5", "formats")
 
@@ -43,7 +44,9 @@ class Tracings:
     digest: str
 
 
-def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -> Record:
+def read_code15_hdf5(
+    path: Path, record_id: str | None = None, index: int = 0, options: ReadOptions = DEFAULTS
+) -> Record:
     """The exam of row `index`, without its padding; floats become int16 at 1/32767 of each lead's peak."""
     record_id = f"{path.stem}/{index}" if record_id is None else record_id
     try:
@@ -72,7 +75,8 @@ def read_code15_hdf5(path: Path, record_id: str | None = None, index: int = 0) -
             kind="without a usable lead",
         )
     leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
-    return assemble(record_id, FS, [Channel(name, values, 1.0) for name, values in zip(LEADS, leads)])
+    channels = [Channel(name, values, 1.0) for name, values in zip(LEADS, leads)]
+    return assemble(record_id, FS, channels, options=options)
 
 
 def without_padding(signal: np.ndarray) -> np.ndarray:

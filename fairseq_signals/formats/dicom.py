@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.leads import LEADS, by_canonical_lead, canonical_lead
+from fairseq_signals.ecg.leads import LEADS, lead_of
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
@@ -27,6 +27,7 @@ from fairseq_signals.formats.common import (
     read_failed,
     truncated,
 )
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 pydicom: Any = optional_library("pydicom", "DICOM", "formats")
 
@@ -48,20 +49,20 @@ _FIELDS = (
 )
 
 
-def read_dicom(path: Path, record_id: str | None = None) -> Record:
+def read_dicom(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of a DICOM waveform object."""
     record_id = file_name(path) if record_id is None else record_id
     what = f"{path.name} is not a whole DICOM file"
     with damage_refused(record_id, what, is_cut=lambda error: isinstance(error, EOFError)):
         try:
-            return _read(pydicom.dcmread(path), record_id, path)
+            return _read(pydicom.dcmread(path), record_id, path, options)
         except pydicom.errors.InvalidDicomError:
             raise of_another_format(record_id, path, "a DICOM file") from None
         except OSError as error:
             raise read_failed(record_id, path, error) from error
 
 
-def _read(dataset: Any, record_id: str, path: Path) -> Record:
+def _read(dataset: Any, record_id: str, path: Path, options: ReadOptions) -> Record:
     groups = list(dataset.get("WaveformSequence") or ())
     if not groups:
         modality = dataset.get("Modality", "unknown")
@@ -69,7 +70,7 @@ def _read(dataset: Any, record_id: str, path: Path) -> Record:
             f"record {record_id}: {path.name} has no waveform (modality {modality}). Leave it out.",
             kind="without a waveform",
         )
-    chosen = _choose(groups, record_id)
+    chosen = _choose(groups, record_id, options)
     channels = []
     for index in chosen:
         values = _values(dataset, index, groups[index], record_id, path)
@@ -80,20 +81,20 @@ def _read(dataset: Any, record_id: str, path: Path) -> Record:
     if len(groups) > 1:
         labels = (str(groups[i].get("MultiplexGroupLabel") or "without a label") for i in chosen)
         notes.append(f"read are {len(chosen)} of its {len(groups)} multiplex groups: {', '.join(labels)}")
-    return assemble(record_id, fs, channels, _subject(dataset), _report(dataset), notes)
+    return assemble(record_id, fs, channels, _subject(dataset), _report(dataset), notes, options)
 
 
-def _choose(groups: Sequence[Any], record_id: str) -> list[int]:
+def _choose(groups: Sequence[Any], record_id: str, options: ReadOptions) -> list[int]:
     """The positions of the multiplex groups that are the recording."""
     leads_of: dict[int, set[str]] = {}
     names: list[str] = []
     for position, group in enumerate(groups):
         lead_names = [_lead_name(definition) for definition in group.get("ChannelDefinitionSequence") or ()]
         names += lead_names
-        leads = set(by_canonical_lead(lead_names))
+        leads = set(options.lead_names.find(lead_names))
         if leads and not _AVERAGE.search(str(group.get("MultiplexGroupLabel") or "")):
             leads_of[position] = leads
-    require_leads(record_id, names)
+    require_leads(record_id, names, options)
     if not leads_of:
         raise SignalError(
             f"record {record_id}: it holds only averaged beats, no recording. Leave it out.",
@@ -135,7 +136,7 @@ def _lead_name(definition: Any) -> str:
         meaning = str(source.get("CodeMeaning", ""))
     label = str(definition.get("ChannelLabel") or "")
     plain = re.split(r"[(,]", meaning)[0].strip()  # "Lead I (Einthoven)", "aVR, augmented voltage, right"
-    return next((name for name in (plain, label) if canonical_lead(name)), meaning or label)
+    return next((name for name in (plain, label) if lead_of(name)), meaning or label)
 
 
 def _values(dataset: Any, index: int, group: Any, record_id: str, path: Path) -> np.ndarray:

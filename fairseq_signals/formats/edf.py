@@ -23,6 +23,7 @@ from fairseq_signals.formats.common import (
     read_bytes,
     truncated,
 )
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 edfio: Any = optional_library("edfio", "EDF", "formats")
 
@@ -31,7 +32,7 @@ _SEX = re.compile(r"[MFX]")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
-def read_edf(path: Path, record_id: str | None = None) -> Record:
+def read_edf(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of an EDF, EDF+ or BDF file.
 
     Signals of other rates than that of the fastest lead are resampled to it. Annotations are not read.
@@ -46,16 +47,11 @@ def read_edf(path: Path, record_id: str | None = None) -> Record:
         signals = list(edf.signals)
         _require_all_records(head, edf, record_id, path)
         _require_continuous(head, edf, record_id, path)
-        found = require_leads(record_id, [_name(signal) for signal in signals])
-        leads = {position for positions in found.values() for position in positions}
+        found = require_leads(record_id, [signal.label for signal in signals], options)
+        leads = {one.position for those in found.values() for one in those}
         fs = max(signals[position].sampling_frequency for position in leads)
         channels = [_channel(signal, position in leads) for position, signal in enumerate(signals)]
-    return assemble(record_id, float(fs), channels, _subject(head))
-
-
-def _name(signal: Any) -> str:
-    """The label without the reference electrode that some writers add ("ECG V1-Ref", "I-0")."""
-    return re.sub(r"[-:](?:ref|g\d|0|a\d)\s*$", "", signal.label, flags=re.IGNORECASE)
+    return assemble(record_id, float(fs), channels, _subject(head), options=options)
 
 
 def _channel(signal: Any, is_lead: bool) -> Channel:
@@ -64,15 +60,15 @@ def _channel(signal: Any, is_lead: bool) -> Channel:
     digital_range = signal.digital_max - signal.digital_min
     physical_range = signal.physical_max - signal.physical_min
     if mv_per_unit is None or not is_lead:  # only leads are loaded
-        return Channel(_name(signal), signal.digital[:0] if not is_lead else signal.digital, None, unit=unit)
+        return Channel(signal.label, signal.digital[:0] if not is_lead else signal.digital, None, unit=unit)
     if digital_range == 0:
-        return Channel(_name(signal), signal.digital, 0.0)
+        return Channel(signal.label, signal.digital, 0.0)
     lsb_mv = physical_range / digital_range * mv_per_unit
     # physical_min is what digital_min stands for: EDF, "The additional specifications", 3
     offset_mv = signal.physical_min * mv_per_unit - signal.digital_min * lsb_mv
     if abs(offset_mv) < abs(lsb_mv) * 1e-6:  # symmetric ranges, up to rounding
         offset_mv = 0.0
-    return Channel(_name(signal), signal.digital, lsb_mv, offset_mv, fs=float(signal.sampling_frequency))
+    return Channel(signal.label, signal.digital, lsb_mv, offset_mv, fs=float(signal.sampling_frequency))
 
 
 def _require_all_records(head: bytes, edf: Any, record_id: str, path: Path) -> None:

@@ -8,38 +8,38 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_signals.ecg.leads import by_canonical_lead
 from fairseq_signals.ecg.record import Record, Subject, parse_sex
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.xml import Element, number, parse_xml, text
 
 _PER_YEAR = {"": 1.0, "YEARS": 1.0, "MONTHS": 12.0, "WEEKS": 365.25 / 7, "DAYS": 365.25, "HOURS": 8766.0}
 _TYPES = {1: "<i1", 2: "<i2", 4: "<i4"}
 
 
-def read_muse_xml(path: Path, record_id: str | None = None) -> Record:
+def read_muse_xml(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of the rhythm waveform of a MUSE file; its median beats are not read."""
     record_id = file_name(path) if record_id is None else record_id
     root = parse_xml(path, record_id, "RestingECG", "a GE MUSE XML file")
-    waveform, n_waveforms = _rhythm(root, record_id, path)
+    waveform, n_waveforms = _rhythm(root, record_id, path, options)
     base = number(text(waveform, "SampleBase"))
     exponent = number(text(waveform, "SampleExponent")) or 0.0
     if base is None:
         raise malformed(record_id, path, "it gives no sampling rate (SampleBase)")
     channels = [_channel(lead, record_id, path) for lead in waveform.findall("LeadData")]
     notes = [f"read is one of its {n_waveforms} rhythm waveforms"] * (n_waveforms > 1)
-    return assemble(record_id, base * 10.0**exponent, channels, _subject(root), _report(root), notes)
+    return assemble(record_id, base * 10.0**exponent, channels, _subject(root), _report(root), notes, options)
 
 
-def _rhythm(root: Element, record_id: str, path: Path) -> tuple[Element, int]:
+def _rhythm(root: Element, record_id: str, path: Path, options: ReadOptions) -> tuple[Element, int]:
     """Of the waveforms that are not of median beats the longest with most leads, and how many there are."""
     waveforms = [w for w in root.findall("Waveform") if text(w, "WaveformType").lower() != "median"]
 
     def size(waveform: Element) -> tuple[int, float]:
         leads = waveform.findall("LeadData")
-        names = by_canonical_lead([text(lead, "LeadID") for lead in leads])
+        names = options.lead_names.find([text(lead, "LeadID") for lead in leads])
         return len(names), number(text(waveform, "LeadData/LeadSampleCountTotal")) or 0.0
 
     if not waveforms:

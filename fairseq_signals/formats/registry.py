@@ -1,10 +1,10 @@
 """Readers of recordings by name: each gives a `Record`, whatever format its files have.
 
-A reader is a function `read(path, record_id=None) -> Record`, or for files that hold many records
-`read(path, record_id=None, index=0) -> Record`. `record_id` is the name for messages and for the result, by
-default that of the file without its suffix. Where the record cannot be used, a reader raises SignalError; the
-message names it, the reason and what to do. A reader's module is imported when it is first asked for, so that
-an optional library is needed for its own format only.
+A reader is a function `read(path, record_id=None, options=DEFAULTS) -> Record`, or for files that hold many
+records `read(path, record_id=None, index=0, options=DEFAULTS) -> Record`. `record_id` is the name for
+messages and for the result, by default that of the file without its suffix. Where the record cannot be used,
+a reader raises SignalError; the message names it, the reason and what to do. A reader's module is imported
+when it is first asked for, so that an optional library is needed for its own format only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError, StoreError, did_you_mean, missing_library
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 #: Name of each reader, as in `Item.reader`: "module:function".
 READERS = {
@@ -46,7 +47,13 @@ def load_reader(name: str) -> Callable[..., Record]:
     return getattr(import_module(module), function)
 
 
-def read_with(name: str, path: Any, record_id: str | None = None, index: int | None = None) -> Record:
+def read_with(
+    name: str,
+    path: Any,
+    record_id: str | None = None,
+    index: int | None = None,
+    options: ReadOptions = DEFAULTS,
+) -> Record:
     """The record that the reader of that name finds at `path`, see `load_reader`.
 
     Args:
@@ -54,6 +61,7 @@ def read_with(name: str, path: Any, record_id: str | None = None, index: int | N
         path: `pathlib.Path` of the file.
         record_id: name for messages and for the result.
         index: row in a file that holds many records; None for a file that is one record.
+        options: what the user says about files.
 
     Raises:
         SignalError: the record cannot be used.
@@ -61,7 +69,8 @@ def read_with(name: str, path: Any, record_id: str | None = None, index: int | N
     """
     reader = load_reader(name)
     try:
-        return reader(path, record_id) if index is None else reader(path, record_id, index)
+        row = () if index is None else (index,)
+        return reader(path, record_id, *row, options=options)
     except (ImportError, SignalError) as error:  # a library may ask for another one when it meets a variant
         cause = error if isinstance(error, ImportError) else error.__cause__
         if isinstance(cause, ImportError):

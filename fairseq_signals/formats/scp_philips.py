@@ -24,6 +24,7 @@ from fairseq_signals.formats.common import (
     read_bytes,
     whole_numbers,
 )
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 _NOTE = " on Python 3.11 or later"
 _exceptions: Any = optional_library("ecgdatakit.exceptions", "SCP-ECG or Philips XML", "formats", _NOTE)
@@ -35,7 +36,7 @@ _TOO_SHORT = re.compile(
 )
 
 
-def read_scp(path: Path, record_id: str | None = None) -> Record:
+def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of the rhythm data of an SCP-ECG file."""
     record_id = file_name(path) if record_id is None else record_id
     if not _scp.SCPECGParser.can_parse(path, read_bytes(record_id, path, 4096)):
@@ -49,14 +50,14 @@ def read_scp(path: Path, record_id: str | None = None) -> Record:
             kind="with leads of different lengths",
         )
     fs = 1e6 / parsed.raw_metadata["rhythm_sample_interval_us"]
-    record = _assemble(parsed, float(np.round(fs, 6)), record_id)
+    record = _assemble(parsed, float(np.round(fs, 6)), record_id, options)
     if parsed.raw_metadata.get("checksum_valid") is False:
         wrong = "the checksum of a section does not agree"
         return replace(record, damaged=tuple(LeadNote(lead, wrong) for lead in record.leads))
     return record
 
 
-def read_philips_xml(path: Path, record_id: str | None = None) -> Record:
+def read_philips_xml(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of a Philips XML file (SierraECG 1.03, PhilipsECG 1.04), compressed or not.
 
     The calibration pulse that carts put at the end, the same in all leads, is cut off.
@@ -68,7 +69,7 @@ def read_philips_xml(path: Path, record_id: str | None = None) -> Record:
     parsed = _parse(_philips.SierraXMLParser(), path, record_id)
     rates = [lead.sampling_rate for lead in parsed.leads]
     _cut_calibration(parsed.leads, float(max(rates, default=0)))
-    return _assemble(parsed, float(max(rates, default=0)), record_id)
+    return _assemble(parsed, float(max(rates, default=0)), record_id, options)
 
 
 def _is_cut(error: Exception) -> bool:
@@ -100,7 +101,7 @@ def _cut_calibration(leads: list, fs: float) -> None:
             lead.samples = lead.samples[:n_kept]
 
 
-def _assemble(parsed: Any, fs: float, record_id: str) -> Record:
+def _assemble(parsed: Any, fs: float, record_id: str, options: ReadOptions) -> Record:
     channels = []
     for lead in parsed.leads:
         values, rate = whole_numbers(np.asarray(lead.samples)), float(lead.sampling_rate)
@@ -114,4 +115,4 @@ def _assemble(parsed: Any, fs: float, record_id: str) -> Record:
         patient_id=(person.patient_id or "").strip() or None,
     )
     lines = [" ".join(str(statement[0]).split()) for statement in parsed.interpretation.statements]
-    return assemble(record_id, fs, channels, subject, "\n".join(filter(None, lines)) or None)
+    return assemble(record_id, fs, channels, subject, "\n".join(filter(None, lines)), options=options)

@@ -12,13 +12,14 @@ from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import file_missing, file_name
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 h5py: Any = optional_library("h5py", "HDF5", "formats")
 
 FS = 500.0  # Hz, of every record
 
 
-def read_sph_hdf5(path: Path, record_id: str | None = None) -> Record:
+def read_sph_hdf5(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The record of a file; its floats become int16 at 1/32767 of each lead's peak."""
     record_id = file_name(path) if record_id is None else record_id
     try:
@@ -36,4 +37,5 @@ def read_sph_hdf5(path: Path, record_id: str | None = None) -> Record:
             f"record {record_id}: ecg must have the shape (12, samples), but has {values.shape}. "
             f"Download {path.name} again."
         )
-    return assemble(record_id, FS, [Channel(name, lead, 1.0) for name, lead in zip(LEADS, values)])
+    channels = [Channel(name, lead, 1.0) for name, lead in zip(LEADS, values)]
+    return assemble(record_id, FS, channels, options=options)

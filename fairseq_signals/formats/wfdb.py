@@ -7,7 +7,6 @@ frames, skew, several segments) go through the library, imported when needed.
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.detect import HEADER
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
@@ -38,7 +38,7 @@ _BITS_PER_SAMPLE = {
 _NO_SAMPLE = np.zeros(0, np.int16)
 
 
-def read_wfdb(path: Path, record_id: str | None = None) -> Record:
+def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The usable leads of a WFDB record, named by its header with or without ".hea".
 
     Gaps between segments are missing samples.
@@ -53,7 +53,7 @@ def read_wfdb(path: Path, record_id: str | None = None) -> Record:
         )
     header = read_header(path)
     reference = _first_segment(header, record_id) if header.segments else header  # it names the signals
-    leads = _voltage_leads(reference.signals, record_id)
+    leads = _voltage_leads(reference.signals, record_id, options)
     fs = header.fs
     read: list[Channel] = []
     damaged: tuple[LeadNote, ...] = ()
@@ -67,7 +67,7 @@ def read_wfdb(path: Path, record_id: str | None = None) -> Record:
         for p, line in enumerate(reference.signals)
     ]
     comments = header.comments if reference is header else (*header.comments, *reference.comments)
-    record = assemble(record_id, fs, channels, parse_comments(comments))
+    record = assemble(record_id, fs, channels, parse_comments(comments), options=options)
     return replace(record, damaged=damaged) if damaged else record
 
 
@@ -83,23 +83,15 @@ def _first_segment(header: Header, record_id: str) -> Header:
     return segments[0]
 
 
-def _voltage_leads(signals: Sequence[SignalLine], record_id: str) -> dict[str, int]:
+def _voltage_leads(signals: Sequence[SignalLine], record_id: str, options: ReadOptions) -> dict[str, int]:
     """Where each lead is among the signals, in lead order, without those whose unit is not a voltage.
 
     Raises:
-        SignalError: none of the twelve is there, or one has no gain.
+        SignalError: none of the twelve is there.
     """
-    found = require_leads(record_id, [line.description for line in signals])
-    leads = {lead: first for lead, (first, *_) in found.items() if signals[first].mv_per_unit is not None}
-    for lead, position in leads.items():
-        gain = signals[position].adc_gain
-        if gain == 0 or not math.isfinite(gain) or not math.isfinite(1 / gain):
-            raise SignalError(
-                f"record {record_id}: the gain of lead {lead} is {gain:g} in the header, so its millivolts "
-                f"are unknown. Write the gain (adu/mV) into the header.",
-                kind="with zero gain",
-            )
-    return leads
+    found = require_leads(record_id, [line.description for line in signals], options)
+    first = {lead: positions[0].position for lead, positions in found.items()}
+    return {lead: position for lead, position in first.items() if signals[position].mv_per_unit is not None}
 
 
 def _channel(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from fairseq_signals.checkpoints.input_format import InputFormat
-from fairseq_signals.checkpoints.loading import Checkpoint, build_model
+from fairseq_signals.checkpoints.input_format import InputFormat, input_format
+from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import CheckpointError
-from fairseq_signals.inference.classes import Classes
-from fairseq_signals.inference.provenance import fingerprint, to_share
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
+from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
+from fairseq_signals.modules.conv_features import conv_output_length
+from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import PooledEncoder
+
+Model = TypeVar("Model", bound="LoadedModel")
 
 
 class LoadedModel:
@@ -40,6 +46,53 @@ class LoadedModel:
     ):
         self.network, self.kind, self.form, self.classes = network.eval(), kind, form, classes
         self.provenance: dict[str, Any] = dict(provenance or {})
+
+    @classmethod
+    def load(
+        cls: type[Model],
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        labels: Any = None,
+        pretrained: str | Path | None = None,
+        normalize: bool | None = None,
+        segment_s: float | None = None,
+    ) -> Model:
+        """The model in a checkpoint of ours or of the authors' code, or in a folder that `save` wrote.
+
+        Args:
+            path: the file or folder. It is read, never executed.
+            device: a PyTorch device.
+            labels: what the classes are called, if the checkpoint does not say: `labels.csv`, its manifest
+                folder, or a list of names.
+            pretrained: the pre-trained checkpoint that a fine-tuned one of the authors' code was made from,
+                if it is neither where that says nor beside it.
+            normalize: scale each lead of a segment to mean 0 and standard deviation 1, in place of what the
+                checkpoint says: for models whose recordings were scaled before training.
+            segment_s: length of segments in seconds, in place of 5.
+
+        Raises:
+            CheckpointError: not a checkpoint that can be used; the message says why.
+            LabelError: the labels do not fit.
+            ConfigError: PyTorch cannot use the device, or segments are less than one frame.
+        """
+        check_device(device)
+        checkpoint = load_checkpoint(path, origin=pretrained)
+        form = input_format(checkpoint)
+        if normalize is not None:
+            form = replace(form, normalize=normalize)
+        if segment_s is not None:
+            if not 0 < segment_s < math.inf:
+                raise ConfigError(f"segment_s must be above 0, but is {segment_s}")
+            form = replace(form, segment_s=segment_s, max_samples=None)
+        network = build_model(checkpoint, device)
+        if conv_output_length(form.segment_samples, network.encoder.conv_layer_sizes) < 1:
+            raise ConfigError(
+                f"{checkpoint.path}: segments of {form.segment_samples} samples at {form.fs:g} Hz are less "
+                "than one frame of the model; pass a larger segment_s"
+            )
+        classes = classes_of_checkpoint(checkpoint, labels)
+        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint))
 
     @property
     def fs(self) -> float:

@@ -6,7 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, Rejections, SignalWarning
 from fairseq_signals.files import whole_file, write_text
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
@@ -90,6 +91,7 @@ def run_all(
     leads: str | None = None,
     batch_size: int = 16,
     options: dict[str, Any] | None = None,
+    reading: ReadOptions = DEFAULTS,
 ) -> Result:
     """The values of each recording, and the recordings that could not be used with the reason.
 
@@ -101,6 +103,7 @@ def run_all(
         output: what the network computes: "embedding" or "logit".
         value: of a recording's outputs, (K,).
         options: whatever else the values depend on.
+        reading: how files are read.
 
     Raises:
         LeadError: there is no such lead.
@@ -108,7 +111,13 @@ def run_all(
         ConfigError: an unfinished run of this result had other options.
     """
     parse_leads(leads)
-    job = {"model": model.fingerprint, "form": repr(model.form), "output": output, "leads": leads}
+    job = {
+        "model": model.fingerprint,
+        "form": repr(model.form),
+        "output": output,
+        "leads": leads,
+        "reading": asdict(reading),
+    }
     parts = Parts(out, {**job, **(options or {})})
     signatures = {named.name: signature(named.source) for named in recordings}
     left = [named for named in recordings if not parts.has(named.name, signatures[named.name])]
@@ -119,7 +128,7 @@ def run_all(
     reasons: dict[str, FairseqSignalsError] = {}
     written = time.monotonic()
     try:
-        for name, found in stream_named(model, left, leads, output, batch_size):
+        for name, found in stream_named(model, left, leads, output, batch_size, reading):
             if isinstance(found, FairseqSignalsError):
                 reasons[name] = found
                 continue
@@ -158,7 +167,12 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
 
 
 def stream_named(
-    model: ECGModel, recordings: Sequence[ListedRecording], leads: str | None, output: str, batch_size: int
+    model: ECGModel,
+    recordings: Sequence[ListedRecording],
+    leads: str | None,
+    output: str,
+    batch_size: int,
+    reading: ReadOptions,
 ) -> Iterator[tuple[str, Encoded | FairseqSignalsError]]:
     """Each recording's name with what the network gives for it, or why it cannot be used.
 
@@ -181,7 +195,9 @@ def stream_named(
     with warnings.catch_warnings(), tqdm(total=len(recordings), unit="record", disable=None) as bar:
         warnings.simplefilter("always", SignalWarning)
         warnings.showwarning = lambda message, *_: notes.append(str(message))
-        stream = model.stream(sources(), leads=leads, outputs=(output,), batch_size=batch_size)
+        stream = model.stream(
+            sources(), leads=leads, reading=reading, outputs=(output,), batch_size=batch_size
+        )
         for named, found in zip(recordings, stream):
             bar.update()
             yield named.name, found

@@ -22,6 +22,7 @@ from fairseq_signals.formats.detect import (
     is_dicom,
 )
 from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
+from fairseq_signals.formats.options import ReadOptions, read_options
 from fairseq_signals.inference.recording import Recording, from_record
 from fairseq_signals.inference.sources import Opener, StoreRecord, split_place
 from fairseq_signals.store.csv_table import read_table
@@ -91,7 +92,9 @@ def iter_recordings(place: str) -> Iterator[ListedRecording]:
         yield from _of_folder(place)
 
 
-def read_recordings(place: str | Path, *, leads: Any = None, on_error: str = "warn") -> Iterator[Recording]:
+def read_recordings(
+    place: str | Path, *, leads: Any = None, on_error: str = "warn", **reading: Any
+) -> Iterator[Recording]:
     """The recordings of a place, read one at a time; each is called as in the results of `embed`.
 
     They come as they are found, folder by folder and by name: memory does not grow with their number.
@@ -101,6 +104,7 @@ def read_recordings(place: str | Path, *, leads: Any = None, on_error: str = "wa
         leads: see `read_recording`.
         on_error: what to do about a recording that cannot be read: "warn", tell why in a `SignalWarning` and
             go on with the next one; or "raise" its error.
+        reading: how files are read: lead_names and what else `read_recording` takes.
 
     Raises:
         ConfigError: there is no such place or no recording in it, or `on_error` is neither.
@@ -112,11 +116,11 @@ def read_recordings(place: str | Path, *, leads: Any = None, on_error: str = "wa
     path, _ = split_place(str(place))
     if not path.exists() and header_of(path) is None:
         raise ConfigError(f"{place}: there is no such folder, file, record store or manifest")
-    return _read_each(str(place), leads, on_error == "raise")
+    return _read_each(str(place), leads, on_error == "raise", read_options(**reading))
 
 
-def _read_each(place: str, leads: Any, strict: bool) -> Iterator[Recording]:
-    opener, listed = Opener(), None
+def _read_each(place: str, leads: Any, strict: bool, options: ReadOptions) -> Iterator[Recording]:
+    opener, listed = Opener(options=options), None
     for listed in iter_recordings(place):
         try:
             recording = from_record(opener.record(listed.source), leads)

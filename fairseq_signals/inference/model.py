@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fairseq_signals.checkpoints.input_format import input_format
-from fairseq_signals.checkpoints.loading import build_model, load_checkpoint
 from fairseq_signals.checkpoints.saved_model import write_saved_model
 from fairseq_signals.ecg.resample import rate_ratio
 from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
 from fairseq_signals.inference.base import LoadedModel
-from fairseq_signals.inference.classes import classes_of_checkpoint
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.gallery import Gallery, enrolled, listed_ids
 from fairseq_signals.inference.pipeline import Outputs, run
-from fairseq_signals.inference.provenance import provenance_of
 from fairseq_signals.inference.results import Prediction
 from fairseq_signals.inference.sources import Opener, is_one, read_each
 from fairseq_signals.inference.windows import cut, frame_starts
 from fairseq_signals.modules.conv_features import conv_output_length
-from fairseq_signals.modules.device import check_device
 
 BATCH_SIZE = 16
 #: What `ECGModel.stream` can give.
@@ -46,59 +41,13 @@ class ECGModel(LoadedModel):
 
     gallery: Gallery | None = None
 
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "cpu",
-        labels: Any = None,
-        pretrained: str | Path | None = None,
-        normalize: bool | None = None,
-        segment_s: float | None = None,
-    ) -> ECGModel:
-        """The model in a checkpoint of ours or of the authors' code, or in a folder that `save` wrote.
-
-        Args:
-            path: the file or folder. It is read, never executed.
-            device: a PyTorch device.
-            labels: what the classes are called, if the checkpoint does not say: `labels.csv`, its manifest
-                folder, or a list of names.
-            pretrained: the pre-trained checkpoint that a fine-tuned one of the authors' code was made from,
-                if it is neither where that says nor beside it.
-            normalize: scale each lead of a segment to mean 0 and standard deviation 1, in place of what the
-                checkpoint says: for models whose recordings were scaled before training.
-            segment_s: length of segments in seconds, in place of 5.
-
-        Raises:
-            CheckpointError: not a checkpoint that can be used; the message says why.
-            LabelError: the labels do not fit.
-            ConfigError: PyTorch cannot use the device, or segments are less than one frame.
-        """
-        check_device(device)
-        checkpoint = load_checkpoint(path, origin=pretrained)
-        form = input_format(checkpoint)
-        if normalize is not None:
-            form = replace(form, normalize=normalize)
-        if segment_s is not None:
-            if not 0 < segment_s < math.inf:
-                raise ConfigError(f"segment_s must be above 0, but is {segment_s}")
-            form = replace(form, segment_s=segment_s, max_samples=None)
-        network = build_model(checkpoint, device)
-        if conv_output_length(form.segment_samples, network.encoder.conv_layer_sizes) < 1:
-            raise ConfigError(
-                f"{checkpoint.path}: segments of {form.segment_samples} samples at {form.fs:g} Hz are less "
-                "than one frame of the model; pass a larger segment_s"
-            )
-        classes = classes_of_checkpoint(checkpoint, labels)
-        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint))
-
     def embed(
         self,
         records: Any,
         fs: float | None = None,
         leads: Any = None,
         *,
+        lead_names: Any = None,
         frames: bool = False,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
@@ -112,6 +61,7 @@ class ECGModel(LoadedModel):
             fs: sampling rate of arrays, Hz.
             leads: which lead each row of an array is: names, or a lead set such as "12" or "2"; all twelve by
                 default. Of files, which leads to use; all by default.
+            lead_names: of files, which leads channels are that they call otherwise, such as {"ECG": "II"}.
             frames: give the local representations in place of the global one.
             batch_size: segments a forward pass.
 
@@ -123,7 +73,9 @@ class ECGModel(LoadedModel):
             FairseqSignalsError: a recording that cannot be read or used.
         """
         wanted = "frames" if frames else "embedding"
-        rows = [getattr(done, wanted) for done in self._each(records, fs, leads, wanted, batch_size)]
+        rows = [
+            getattr(done, wanted) for done in self._each(records, fs, leads, lead_names, wanted, batch_size)
+        ]
         if is_one(records):
             return rows[0]
         if frames:
@@ -136,17 +88,19 @@ class ECGModel(LoadedModel):
         fs: float | None = None,
         leads: Any = None,
         *,
+        lead_names: Any = None,
         aggregate: str = "mean",
         batch_size: int = BATCH_SIZE,
     ) -> np.ndarray:
         """The probability of each class, (C,) float64 of one recording, (N, C) of a batch.
 
         Args:
-            records, fs, leads, batch_size: as for `embed`.
+            records, fs, leads, lead_names, batch_size: as for `embed`.
             aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max".
         """
         found = [
-            done.probabilities(aggregate) for done in self._each(records, fs, leads, "logit", batch_size)
+            done.probabilities(aggregate)
+            for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
         ]
         if is_one(records):
             return found[0]
@@ -158,6 +112,7 @@ class ECGModel(LoadedModel):
         fs: float | None = None,
         leads: Any = None,
         *,
+        lead_names: Any = None,
         aggregate: str = "mean",
         gallery: Gallery | None = None,
         top: int = 5,
@@ -166,7 +121,7 @@ class ECGModel(LoadedModel):
         """What the model says of each recording: a `Prediction`, or a `Match`; a list of them for a batch.
 
         Args:
-            records, fs, leads, batch_size: as for `embed`.
+            records, fs, leads, lead_names, batch_size: as for `embed`.
             aggregate: of a classifier, see `predict_proba`.
             gallery: compare with these recordings in place of those last enrolled; of any kind of model.
             top: how many patients of the gallery are ranked.
@@ -185,7 +140,7 @@ class ECGModel(LoadedModel):
                 raise CheckpointError(
                     "the gallery was enrolled with another model; enroll its recordings again"
                 )
-            found = list(self._each(records, fs, leads, "embedding", batch_size))
+            found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
             matches = gallery.match(
                 [done.embedding for done in found], [done.record_id for done in found], top
             )
@@ -193,7 +148,7 @@ class ECGModel(LoadedModel):
         classes = self._require_classes()
         predictions = [
             Prediction(done.record_id, classes, done.probabilities(aggregate))
-            for done in self._each(records, fs, leads, "logit", batch_size)
+            for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
         ]
         return predictions[0] if is_one(records) else predictions
 
@@ -204,19 +159,20 @@ class ECGModel(LoadedModel):
         fs: float | None = None,
         leads: Any = None,
         *,
+        lead_names: Any = None,
         batch_size: int = BATCH_SIZE,
     ) -> Gallery:
         """A gallery of recordings whose patients are known, which `predict` then compares with.
 
         Args:
-            records, fs, leads, batch_size: as for `embed`.
+            records, fs, leads, lead_names, batch_size: as for `embed`.
             patient_ids: whose recording each is: texts or integers.
         """
         if is_one(records):
             records = [records]
             patient_ids = [patient_ids] if isinstance(patient_ids, (str, int)) else patient_ids
         patient_ids = listed_ids(patient_ids)
-        found = list(self._each(records, fs, leads, "embedding", batch_size))
+        found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
         rows = [done.embedding for done in found]
         self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
         return self.gallery
@@ -227,6 +183,7 @@ class ECGModel(LoadedModel):
         fs: float | None = None,
         leads: Any = None,
         *,
+        reading: ReadOptions = DEFAULTS,
         outputs: Sequence[str] = ("embedding",),
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Encoded | FairseqSignalsError]:
@@ -235,6 +192,7 @@ class ECGModel(LoadedModel):
         Args:
             records: as for `embed`; an iterator is read as the results are asked for.
             fs, leads, batch_size: as for `embed`.
+            reading: how files are read.
             outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
                 `Encoded.probabilities` makes probabilities.
 
@@ -248,7 +206,8 @@ class ECGModel(LoadedModel):
         if "logit" in outputs:
             self._require_classes()
         network = Outputs(self.network, outputs)
-        yield from run(network, read_each(records, Opener(fs, leads)), self.form, batch_size, self.device)
+        read = read_each(records, Opener(fs, leads, reading))
+        yield from run(network, read, self.form, batch_size, self.device)
 
     def frame_times(self, n_samples: int, fs: float | None = None) -> np.ndarray:
         """When each frame of `embed(..., frames=True)` begins, (F,) seconds.
@@ -288,10 +247,13 @@ class ECGModel(LoadedModel):
         return self
 
     def _each(
-        self, records: Any, fs: float | None, leads: Any, output: str, batch_size: int
+        self, records: Any, fs: float | None, leads: Any, lead_names: Any, output: str, batch_size: int
     ) -> Iterator[Encoded]:
         """As `stream`, but an error is raised."""
-        for done in self.stream(records, fs, leads, outputs=(output,), batch_size=batch_size):
+        reading = read_options(lead_names)
+        for done in self.stream(
+            records, fs, leads, reading=reading, outputs=(output,), batch_size=batch_size
+        ):
             if isinstance(done, FairseqSignalsError):
                 raise done
             yield done

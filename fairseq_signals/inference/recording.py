@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.checkpoints.input_format import InputFormat
-from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
+from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads, signed_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import rate_ratio, resample
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
@@ -62,7 +62,7 @@ def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str 
     Args:
         signal: (L, T) numbers, or (T,) of one lead; numpy array, torch tensor or nested lists.
         fs: sampling rate, Hz.
-        leads: which lead each row is, as `parse_leads` takes it; by default all twelve in canonical order.
+        leads: which lead each row is, as `signed_leads` takes it; by default all twelve in canonical order.
         record_id: name for messages and results.
 
     Raises:
@@ -75,13 +75,16 @@ def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str 
             f"record {record_id}: an array does not say its sampling rate; pass it in Hz, such as fs=500"
         )
     rate = checked_rate(fs, record_id)
-    named = tuple(LEADS[i] for i in parse_leads(leads))
+    rows = signed_leads(leads)
+    named = tuple(LEADS[i] for i, _ in rows)
     if array.ndim == 1 and len(named) == 1:
         array = array[None]
     if array.ndim != 2 or len(array) != len(named):
         raise _wrong_shape(array.shape, named, leads is not None, record_id)
     if not array.shape[1]:
         raise SignalError(f"record {record_id}: the array has no samples", kind="too short")
+    if any(sign < 0 for _, sign in rows):
+        array = array * np.array([sign for _, sign in rows], array.dtype)[:, None]
     return Recording(_checked(array, named, record_id), rate, named, record_id)
 
 

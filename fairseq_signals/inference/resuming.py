@@ -35,7 +35,7 @@ class Parts:
     """
 
     def __init__(self, out: Path, job: dict[str, Any]) -> None:
-        self.folder, self.job = parts_of(out), job
+        self.folder, self.job = parts_of(out), json.loads(json.dumps(job))
         self._note = self.folder / "job.json"
         #: By the recording's name: the signature of its files, the number of the part, the row in it.
         self._places: dict[str, tuple[str, int, int]] = {}
@@ -44,7 +44,7 @@ class Parts:
         if not files or not self._note.is_file():
             self.remove()
             return
-        if json.loads(self._note.read_text(encoding="utf-8")) != job:
+        if json.loads(self._note.read_text(encoding="utf-8")) != self.job:
             raise ConfigError(
                 f"{self.folder} holds rows of another model or with other options; finish that run with the "
                 "same command, remove the folder, or choose another --out"

@@ -14,6 +14,7 @@ from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
 from fairseq_signals.formats.common import segment_files
 from fairseq_signals.formats.detect import MANY_RECORDS, detect_reader, header_of
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
 from fairseq_signals.formats.registry import read_with
 from fairseq_signals.formats.wfdb_header import read_header
 from fairseq_signals.inference.recording import (
@@ -69,7 +70,9 @@ def _first(values: Any) -> Any:
     return values[0] if isinstance(values, (list, tuple)) and len(values) else None
 
 
-def read_recording(source: str | Path | StoreRecord, *, leads: Any = None) -> Recording:
+def read_recording(
+    source: str | Path | StoreRecord, *, leads: Any = None, lead_names: Any = None, **reading: Any
+) -> Recording:
     """One recording of any format that preprocessing reads, in millivolt and with what its file tells.
 
     Models and preprocessing read with the same function underneath. What it left out, `faults` and `ignored`
@@ -78,6 +81,9 @@ def read_recording(source: str | Path | StoreRecord, *, leads: Any = None) -> Re
     Args:
         source: a path, or a `StoreRecord`, as `Opener.read` takes it.
         leads: read these leads only: names, or a lead set such as "12" or "2"; by default all that there are.
+        lead_names: which leads channels of a file are that it calls otherwise, such as {"ECG": "II"}, see
+            `parse_lead_names`.
+        reading: further options of files, see `ReadOptions`: gaps, amplitude_scale, max_seconds, fs, unit.
 
     Raises:
         FairseqSignalsError: it cannot be read; the message says why.
@@ -87,7 +93,7 @@ def read_recording(source: str | Path | StoreRecord, *, leads: Any = None) -> Re
             f"a recording is read from a path or a StoreRecord, but this is {type(source).__name__}; of an "
             "array, make a Recording(signal_mv, fs, leads)"
         )
-    return from_record(Opener().record(source), leads)
+    return from_record(Opener(options=read_options(lead_names, **reading)).record(source), leads)
 
 
 class Opener:
@@ -96,10 +102,11 @@ class Opener:
     Args:
         fs: sampling rate of arrays, Hz. A file says its own: where it is another one, that is an error.
         leads: which lead each row of an array is; of a file or store, which leads to use.
+        options: how files are read.
     """
 
-    def __init__(self, fs: float | None = None, leads: Any = None) -> None:
-        self.fs, self.leads = fs, leads
+    def __init__(self, fs: float | None = None, leads: Any = None, options: ReadOptions = DEFAULTS) -> None:
+        self.fs, self.leads, self.options = fs, leads, options
         self._stores: dict[str, StoredRecords] = {}
 
     def read(self, source: Any, position: int | None = None) -> Recording:
@@ -152,7 +159,7 @@ class Opener:
             raise SignalError(f"{path} holds many records; name one by its row: '{path}#0'")
         if reader not in MANY_RECORDS and row is not None:
             raise SignalError(f"{path} is one record: leave out #{row}")
-        return read_with(reader, header_of(path) or path, index=index)
+        return read_with(reader, header_of(path) or path, index=index, options=self.options)
 
     def _read_store(self, source: StoreRecord) -> Record:
         from fairseq_signals.store.stored_records import StoredRecords

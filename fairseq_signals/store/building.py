@@ -206,6 +206,7 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
         "shards": len(spool.chunks),
         "fingerprint": spool.fingerprint,
     }
+    plan = json.loads(json.dumps(plan))  # as the file has it
     path = dest / STATE_FILE
     if path.is_file() and not overwrite:
         found = json.loads(path.read_text())

@@ -11,6 +11,7 @@ from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import UNFORESEEN, MissingLibraryError, SignalError, StoreError
 from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.store.codecs import INT16
 from fairseq_signals.store.shards import LeadFault, Rejection, ShardNotes, StoreRow
@@ -68,6 +69,7 @@ class BuildOptions:
         codec: how signals are stored, see `fairseq_signals.store.codecs`.
         checksums: whether a record whose samples disagree with the checksums in its header is rejected
             ("check") or kept and counted ("ignore").
+        reading: how files are read.
     """
 
     fs: float = DEFAULT_FS
@@ -75,6 +77,7 @@ class BuildOptions:
     records_per_shard: int = RECORDS_PER_SHARD
     codec: str = INT16
     checksums: str = "check"
+    reading: ReadOptions = DEFAULTS
 
 
 def iter_folder(
@@ -127,7 +130,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
     """
     if item.rejected is not None:
         raise SignalError(item.rejected, item.rejected_kind)
-    record = read_with(item.reader, Path(item.path), item.record_id, item.index)
+    record = read_with(item.reader, Path(item.path), item.record_id, item.index, options.reading)
     if record.duration_s < options.min_seconds:
         raise SignalError(
             f"record {item.record_id}: it lasts {record.duration_s:.4g} s, less than the "

@@ -11,12 +11,14 @@ from fairseq_signals.ecg.leads import (
     LEAD_SETS,
     LEADS,
     LIMB_LEADS,
-    by_canonical_lead,
-    canonical_lead,
+    LeadName,
     complete_leads,
     configured_leads,
     derive_limb_leads,
+    lead_of,
+    leads_of,
     parse_leads,
+    signed_leads,
 )
 from fairseq_signals.errors import LeadError
 
@@ -34,25 +36,62 @@ def test_lead_sets_are_those_of_the_paper():
 @given(
     st.sampled_from(LEADS), st.sampled_from([str.lower, str.upper, str.title, str]), st.sampled_from("  \t")
 )
-def test_canonical_lead_does_not_mind_case_and_blanks(lead, case, blank):
-    assert canonical_lead(f"{blank}{case(lead)}{blank}") == lead
+def test_case_and_blanks_of_a_name_do_not_matter(lead, case, blank):
+    assert lead_of(f"{blank}{case(lead)}{blank}") == LeadName(lead)
 
 
 @pytest.mark.parametrize(
     ("spelling", "lead"),
     [("MLII", "II"), ("ECG I", "I"), ("lead I", "I"), ("Lead aVR", "aVR"), ("LEAD_V2", "V2"), ("DII", "II"),
-     ("v 3", "V3"), ("a-V-F", "aVF"), ("ecg lead II", None), ("c1", "V1")],
+     ("v 3", "V3"), ("a-V-F", "aVF"), ("ecg lead II", "II"), ("ECG C1", "V1"), ("D1", "I"), ("L3", "III"),
+     ("I (mV)", "I"), ("V5 [µV]", "V5"), ("aVL, uV", "aVL"), ("MDC_ECG_LEAD_AVF", "aVF"), ("ECG-aVR", "aVR"),
+     ("ECG - V4", "V4"), ("V1-Ref", "V1"), ("ECG (II)", "II"), ("Ableitung III", "III"), ("Ⅱ", "II"),
+     ("LA-RA", "I"), ("LL-RA", "II"), ("LL-LA", "III"), ("ECG LA-RA", "I"), ("V6 lead", "V6"), ("+II", "II")],
 )  # fmt: skip
-def test_canonical_lead_knows_the_listed_spellings(spelling, lead):
-    assert canonical_lead(spelling) == lead
+def test_common_spellings_are_understood(spelling, lead):
+    assert lead_of(spelling) == LeadName(lead)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["-aVR", "\u2212aVR", "ECG -aVR", "- avr", "neg aVR", "aVR (inverted)", "aVR_neg"]
+)
+def test_a_minus_in_front_turns_the_sign(spelling):
+    assert lead_of(spelling) == LeadName("aVR", -1)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["vx", "V", "V7", "ECG I filtered", "ECG 1", "ECG", "PLETH", "ABP", "sig 0, fmt 16", "", "IV", "aVX"],
+    ["vx", "V", "V7", "ECG I filtered", "ECG 1", "ECG1", "ECG", "PLETH", "ABP", "sig 0, fmt 16", "", "IV",
+     "aVX", "I-II", "II-I",
+     "V1-V2", "RA-LA", "aVR-", "I-", "C3", "C3-A2", "C4-M1", "EEG C3-Ref", "lead", "-", "mV"],
+)  # fmt: skip
+def test_what_is_not_one_of_the_twelve_or_not_clear_is_no_lead(name):
+    assert lead_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "leads"),
+    [
+        (["I", "II", "C1", "C2"], ["I", "II", "V1", "V2"]),
+        (["C1", "C2", "C3"], [None] * 3),
+        (["ECG II", "C3", "C4", "F3"], ["II", None, None, None]),
+        (["I", "C3-M2", "C4", "LOC"], ["I", None, None, None]),
+        (["II", *(f"C{n}" for n in range(1, 9))], ["II"] + [None] * 8),
+        (["EEG Fpz-Cz", "C3", "ECG I"], [None, None, "I"]),
+        (["I", "-C1"], ["I", "V1"]),
+    ],
 )
-def test_canonical_lead_is_none_for_what_is_not_one_of_the_twelve(name):
-    assert canonical_lead(name) is None
+def test_c_electrodes_are_of_the_chest_only_where_the_other_names_say_so(names, leads):
+    assert [lead and lead.lead for lead in leads_of(names)] == leads
+
+
+def test_rows_of_an_array_may_be_leads_negated_but_no_selection_can():
+    assert signed_leads("I,-aVR") == [(0, 1), (3, -1)]
+    assert signed_leads(["II", "C1"]) == [(1, 1), (6, 1)]
+    with pytest.raises(LeadError, match="to select the lead, name aVR"):
+        parse_leads("I,-aVR")
+    with pytest.raises(LeadError, match=r"electrode of an EEG or of the chest.*Name V3"):
+        parse_leads("C3")
 
 
 @pytest.mark.parametrize(
@@ -116,10 +155,6 @@ def test_parse_leads_inverts_writing_them_as_names_or_indices(indices):
 
 def test_the_index_of_a_lead_is_its_position_on_the_lead_axis():
     assert [parse_leads(name) for name in LEADS] == [(position,) for position in range(12)]
-
-
-def test_by_canonical_lead_orders_by_lead_and_keeps_every_position():
-    assert by_canonical_lead(["V1", "vx", "ii", "MLII", "I"]) == {"I": [4], "II": [2, 3], "V1": [0]}
 
 
 @given(st.integers(0, 2**32 - 1))

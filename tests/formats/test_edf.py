@@ -4,7 +4,7 @@ import edfio
 import numpy as np
 import pytest
 
-from fairseq_signals.ecg.leads import LEADS, canonical_lead
+from fairseq_signals.ecg.leads import LEADS, leads_of
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.edf import read_edf
 
@@ -17,7 +17,8 @@ def edf(lookalike):
 def reference_mv(path, mv_per_unit=1e-3):
     """Millivolt of each lead by edfio's own calibration."""
     signals = edfio.read_edf(path, header_encoding="latin-1").signals
-    return {canonical_lead(signal.label): signal.data * mv_per_unit for signal in signals}
+    leads = leads_of([signal.label for signal in signals])
+    return {lead and lead.lead: signal.data * mv_per_unit for lead, signal in zip(leads, signals)}
 
 
 def test_leads_equal_what_edfio_and_the_formula_give(edf, tmp_path, ecg_adu):

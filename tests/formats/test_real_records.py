@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from fairseq_signals.ecg.leads import LEADS, canonical_lead
+from fairseq_signals.ecg.leads import LEADS, leads_of
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.folder import iter_records
 from fairseq_signals.formats.wfdb import read_wfdb
@@ -37,8 +37,8 @@ def reference_mv(header_path: Path) -> "dict[str, np.ndarray]":
     """Physical values of the first signal of each lead, by the wfdb library."""
     record = wfdb.rdrecord(str(header_path)[: -len(".hea")], smooth_frames=False)
     leads: dict[str, np.ndarray] = {}
-    for name, values in zip(record.sig_name, record.e_p_signal):
-        leads.setdefault(canonical_lead(name), values)
+    for lead, values in zip(leads_of(record.sig_name), record.e_p_signal):
+        leads.setdefault(lead and lead.lead, values)
     return leads
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from fairseq_signals.ecg.leads import LEADS, canonical_lead
+from fairseq_signals.ecg.leads import LEADS, leads_of
 from fairseq_signals.store.reading import RecordStore
 
 PROGRESS = "record/s"
@@ -154,8 +154,8 @@ def wfdb_mv():
     def read(header: Path) -> dict[str, np.ndarray]:
         record = wfdb.rdrecord(str(header)[: -len(".hea")])
         leads: dict[str, np.ndarray] = {}
-        for name, values in zip(record.sig_name, record.p_signal.T):
-            leads.setdefault(canonical_lead(name), values)
+        for lead, values in zip(leads_of(record.sig_name), record.p_signal.T):
+            leads.setdefault(lead and lead.lead, values)
         return leads
 
     return read

@@ -18,14 +18,14 @@ def root(corpus, tmp_path, ecg_adu):
 def test_files_become_records_equal_to_edfio(root, rejected, assert_equal_mv, stored):
     import edfio
 
-    from fairseq_signals.ecg.leads import canonical_lead
+    from fairseq_signals.ecg.leads import lead_of
 
     (root / "p1" / "b.EDF").unlink()
     (entry,) = stored().values()
     assert (entry["record_id"], entry["source"], entry["patient_id"]) == ("p1/a", "clinic", "MCH-0234567")
     assert (entry["sex"], round(entry["age"], 1), entry["fs"]) == ("female", 50.8, 500)
     signals = edfio.read_edf(root / "p1" / "a.edf").signals
-    assert_equal_mv(entry, {canonical_lead(s.label): s.data / 1000 for s in signals})
+    assert_equal_mv(entry, {lead_of(s.label).lead: s.data / 1000 for s in signals})
     assert list(rejected()) == ["clinic/p2/c"]
 
 
