@@ -111,11 +111,11 @@ def test_groups_over_other_times_are_not_joined(dicom, tmp_path, ecg_adu):
 
 def test_padding_is_missing(dicom, tmp_path, ecg_adu):
     values = ecg_adu()
-    values[4, :7] = -32768
+    values[4, :70] = -32768
     made = dicom.group(values)
     made.add_new(0x5400100A, "OW", np.int16(-32768).tobytes())
     record = read_dicom(dicom.write(tmp_path / "a.dcm", dicom.dataset(made)))
-    assert record.faults == (("aVL", "7 of 3000 samples are missing (NaN)"),)
+    assert record.faults[0].reason.startswith("70 of 3000 samples are missing (NaN), up to 140 ms at once")
 
 
 @pytest.mark.parametrize(

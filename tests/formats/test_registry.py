@@ -8,6 +8,7 @@ import pytest
 
 from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
 from fairseq_signals.formats import registry as readers
+from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import READERS, load_reader, read_with
 from fairseq_signals.formats.wfdb import read_wfdb
 
@@ -24,7 +25,7 @@ def test_every_reader_is_a_function_that_takes_a_path_and_an_id(name):
         pytest.skip(str(error))
     parameters = list(inspect.signature(reader).parameters)
     assert parameters[:2] == ["path", "record_id"]
-    assert parameters[2:] in ([], ["index"])
+    assert parameters[2:] in (["options"], ["index", "options"])
 
 
 def test_the_registry_imports_no_reader_and_no_library(repo_dir):
@@ -50,11 +51,12 @@ def test_a_record_is_read_as_by_the_reader_itself(tmp_path, write_wfdb, ecg_adu)
     assert (record.signal == read_wfdb(header).signal).all()
 
 
-def test_an_index_is_handed_to_the_reader(monkeypatch, tmp_path):
-    monkeypatch.setattr(readers, "load_reader", lambda name: lambda *arguments: (name, *arguments))
-    assert read_with("many", tmp_path, "r", 3) == ("many", tmp_path, "r", 3)
-    assert read_with("many", tmp_path, "r", 0) == ("many", tmp_path, "r", 0)
-    assert read_with("many", tmp_path, "r") == ("many", tmp_path, "r")
+def test_index_and_options_are_handed_to_the_reader(monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "load_reader", lambda name: lambda *where, options: (*where, options))
+    assert read_with("many", tmp_path, "r", 3) == (tmp_path, "r", 3, DEFAULTS)
+    assert read_with("many", tmp_path, "r", 0) == (tmp_path, "r", 0, DEFAULTS)
+    options = ReadOptions(gaps="refuse")
+    assert read_with("many", tmp_path, "r", options=options) == (tmp_path, "r", options)
 
 
 @pytest.mark.parametrize("is_cause", [False, True])
@@ -63,7 +65,7 @@ def test_a_library_that_a_variant_of_the_format_needs_is_not_a_fault_of_the_file
 ):
     """As wfdb asks for soundfile where signals are FLAC."""
 
-    def read(*_):
+    def read(*_, **__):
         try:
             import_module("notaflaclib")
         except ImportError as error:

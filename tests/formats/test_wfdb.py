@@ -63,13 +63,14 @@ def test_a_second_signal_of_the_same_lead_is_left_out_and_noted(tmp_path, write_
 def test_constant_leads_and_leads_with_missing_samples_are_left_out(tmp_path, write_wfdb, ecg_adu):
     adu = ecg_adu(3)
     adu[0] = 250
-    adu[1, 7] = -32768
+    adu[1, 7:40] = -32768
     record = read_wfdb(write_wfdb(tmp_path, "r", adu, ["I", "II", "III"]))
     assert record.leads == ("III",)
     np.testing.assert_array_equal(record.signal, adu[2:])
     assert dict(record.faults) == {
         "I": "constant at 0.25 mV",
-        "II": "1 of 3000 samples are missing (NaN)",
+        "II": "33 of 3000 samples are missing (NaN), up to 66 ms at once; only gaps of up to 40 ms, 0.5% in "
+        "all, are interpolated",
     }
 
 
@@ -180,9 +181,10 @@ def test_a_matlab_file_of_another_kind_is_refused(tmp_path, write_wfdb, ecg_adu)
     refused(header, "not the MATLAB version 4 matrix", "unreadable")
 
 
-def test_zero_gain_is_refused(tmp_path, write_wfdb, ecg_adu):
-    header = write_wfdb(tmp_path, "r", ecg_adu(), gain=[1000] * 4 + [0] + [1000] * 7)
-    refused(header, "the gain of lead aVL is 0 in the header", "with zero gain")
+def test_a_lead_without_gain_is_left_out_alone(tmp_path, write_wfdb, ecg_adu):
+    record = read_wfdb(write_wfdb(tmp_path, "r", ecg_adu(), gain=[1000] * 4 + [0] + [1000] * 7))
+    assert record.faults == (("aVL", "the file gives it no gain, so its millivolts are unknown"),)
+    assert len(record.leads) == 11
 
 
 def test_zero_gain_of_a_signal_that_is_not_used_does_not_matter(tmp_path, write_wfdb, ecg_adu):
@@ -239,4 +241,4 @@ def test_reading_format_16_imports_neither_torch_nor_fairseq_nor_wfdb(tmp_path, 
 @pytest.mark.parametrize("gain", ["1e-320", "inf", "nan"])
 def test_a_gain_without_a_finite_millivolt_is_refused(tmp_path, write_wfdb, ecg_adu, gain):
     header = write_wfdb(tmp_path, "r", ecg_adu(1), ["I"], gain=gain)
-    refused(header, "the gain of lead I is", "with zero gain")
+    refused(header, "I: the file gives it no gain", "with zero gain")

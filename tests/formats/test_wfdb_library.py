@@ -116,11 +116,11 @@ def test_segments_are_joined(multi_segment):
 
 def test_a_gap_between_segments_is_missing_samples(multi_segment):
     header, _ = multi_segment
-    header.write_text("r/4 2 500 3010\nr_layout 0\nr_1 1200\n~ 10\nr_2 1800\n")
+    header.write_text("r/4 2 500 3040\nr_layout 0\nr_1 1200\n~ 40\nr_2 1800\n")
     header.with_name("r_layout.hea").write_text(
         "r_layout 2 500 0\n~ 0 1000(0)/mV 16 0 0 0 0 V1\n~ 0 1000(0)/mV 16 0 0 0 0 II\n"
     )
-    with pytest.raises(SignalError, match="10 of 3010 samples are missing"):
+    with pytest.raises(SignalError, match="40 of 3040 samples are missing"):
         read_wfdb(header)
 
 

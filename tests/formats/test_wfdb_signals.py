@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals.errors import SignalError
+from fairseq_signals.formats.options import ReadOptions
 from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.formats.wfdb_header import read_header
 from fairseq_signals.formats.wfdb_signals import is_direct, missing_value, read_adu
@@ -49,7 +50,7 @@ def test_a_missing_sample_is_what_the_library_reads_as_nan(tmp_path, fmt):
     adu[1, 7] = missing_value(fmt)
     header = write(tmp_path, "r", adu, fmt)
     assert np.isnan(wfdb.rdrecord(str(tmp_path / "r")).p_signal.T).sum() == 1
-    record = read_wfdb(header)
+    record = read_wfdb(header, options=ReadOptions(gaps="refuse"))
     assert record.faults == (("II", "1 of 60 samples are missing (NaN)"),)
 
 
