@@ -23,7 +23,7 @@ from fairseq_signals.store.csv_table import read_rows
 TABLE = "exams.csv"
 SIGNALS = "exams.hdf5"
 SOURCE = "sami-trop"
-READER = "code15_hdf5"
+READER = "sami_trop_hdf5"
 SEX = {True: "male", False: "female", None: None}  # of is_male
 USED = ("exam_id", "age", "is_male")
 

@@ -12,7 +12,14 @@ from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import FairseqSignalsError, StoreError
 from fairseq_signals.store.building import REJECTED_FILE, build_store
 from fairseq_signals.store.codecs import CODECS, INT16
-from fairseq_signals.store.conversion import CHECKSUMS, RECORDS_PER_SHARD, BuildOptions, Item
+from fairseq_signals.store.conversion import (
+    CHECKSUMS,
+    ODD_AMPLITUDE,
+    RECORDS_PER_SHARD,
+    BuildOptions,
+    Item,
+)
+from fairseq_signals.store.reading import FAULTS_FILE
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +99,8 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
     )
     summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
     print(summary)
+    odd = ((key, n) for key, n in summary.counts.items() if key.startswith(ODD_AMPLITUDE))
+    warn(*(f"{n:,} {key} (--amplitude-scale); see {FAULTS_FILE}" for key, n in odd))
     if summary.rejections:
         n, file = len(summary.rejections), args.dest / REJECTED_FILE
         told = f"rejected {n:,} of {summary.n_items:,} records: {summary.rejections}"

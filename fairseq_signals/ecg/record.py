@@ -47,7 +47,7 @@ class Record:
         record_id: what the caller calls it.
         fs: sampling rate in Hz.
         leads: canonical names of the usable leads, in canonical order.
-        signal: (L, T) int16; millivolt = signal * scale[:, None].
+        signal: (L, T) int16; millivolt = signal * scale[:, None] + offset[:, None].
         scale: (L,) float64, mV per stored unit.
         subject: age, sex, codes and patient number, where the file has them.
         faults: leads of the twelve that were left out (constant, missing samples, ...).
@@ -56,7 +56,9 @@ class Record:
         requantised: True where the values did not fit 16 bits and were rounded to 1/32767 of the peak.
         derived: leads that are not in the file and were computed from I and II.
         report: statements about the record, or None.
+        amplitude_factor: what the samples of the file were multiplied with.
         notes: what the reader chose, joined or converted, a sentence each.
+        offset: (L,) float64, mV of the value 0; None where that is 0 in all leads.
     """
 
     record_id: str
@@ -71,7 +73,9 @@ class Record:
     requantised: bool = False
     derived: tuple[str, ...] = ()
     report: str | None = None
+    amplitude_factor: float = 1.0
     notes: tuple[str, ...] = ()
+    offset: np.ndarray | None = None
 
     @property
     def n_samples(self) -> int:
@@ -83,7 +87,8 @@ class Record:
 
     def signal_mv(self) -> np.ndarray:
         """The leads in millivolt, (L, T) float64."""
-        return self.signal * self.scale[:, None]
+        scaled = self.signal * self.scale[:, None]
+        return scaled if self.offset is None else scaled + self.offset[:, None]
 
 
 # --- what files and tables write of a subject ------------------------------------------------------------

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.ecg.units import quantise
+from fairseq_signals.ecg.units import offsets, quantise
 
 _MAX_FACTOR = 1000  # largest up- or down-sampling factor; the rate is then right to 1 in a million
 
@@ -58,6 +58,7 @@ def resample_record(record: Record, fs: float) -> Record:
     return replace(
         record,
         fs=float(fs),
-        signal=np.stack([values for values, _, _ in stored]),
-        scale=np.array([scale for _, scale, _ in stored]),
+        signal=np.stack([lead.values for lead in stored]),
+        scale=np.array([lead.scale for lead in stored]),
+        offset=offsets(stored),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,16 +24,58 @@ def millivolt_per(unit: str) -> float | None:
     return _MILLIVOLT.get(unit.strip().lower())
 
 
-def quantise(mv: np.ndarray, lsb_mv: float) -> tuple[np.ndarray, float, bool]:
-    """A lead (T,) in mV as int16, its mV per unit, and whether it lost precision.
+class Stored(NamedTuple):
+    """A lead (T,) in 16 bits: millivolt = values * scale + offset.
+
+    Attributes:
+        values: (T,) int16.
+        scale: mV per unit.
+        offset: mV of the value 0; 0 unless it saves resolution.
+        lossy: whether values were rounded.
+    """
+
+    values: np.ndarray
+    scale: float
+    offset: float = 0.0
+    lossy: bool = False
+
+    def mv(self) -> np.ndarray:
+        """The lead in mV, (T,) float64."""
+        return self.values * self.scale + self.offset
+
+
+def quantise(mv: np.ndarray, lsb_mv: float) -> Stored:
+    """A lead (T,) in mV as int16.
 
     Multiples of `lsb_mv`, the step of the ADC, that fit 16 bits are kept exactly; anything else is rounded to
-    1/32767 of the peak.
+    1/32767 of the peak. The median is taken off first where that at least halves the step, as of a recording
+    whose electrode offset is larger than its ECG.
     """
+    if lsb_mv and (whole := _whole(mv, lsb_mv)) is not None:
+        return Stored(whole, lsb_mv)
+    low, high = float(mv.min()), float(mv.max())
+    peak = max(-low, high)
+    centre = float(np.median(mv)) if low < high and high - low <= peak else 0.0
+    if max(centre - low, high - centre) > peak / 2:
+        scale = peak / INT16_MAX
+        return Stored(np.rint(mv / scale).astype(np.int16), scale, lossy=True)
     if lsb_mv:
-        units = mv / lsb_mv
-        rounded = np.rint(units)
-        if np.abs(rounded).max() <= INT16_MAX and np.abs(units - rounded).max() < 1e-3:
-            return rounded.astype(np.int16), lsb_mv, False
-    scale = float(np.abs(mv).max()) / INT16_MAX
-    return np.rint(mv / scale).astype(np.int16), scale, True
+        offset = round(centre / lsb_mv) * lsb_mv
+        if (whole := _whole(mv - offset, lsb_mv)) is not None:
+            return Stored(whole, lsb_mv, offset)
+    scale = max(centre - low, high - centre) / INT16_MAX
+    return Stored(np.rint((mv - centre) / scale).astype(np.int16), scale, centre, lossy=True)
+
+
+def _whole(mv: np.ndarray, lsb_mv: float) -> np.ndarray | None:
+    """The values as multiples of `lsb_mv` in int16, or None where they are not or do not fit."""
+    units = mv / lsb_mv
+    rounded = np.rint(units)
+    fit = np.abs(rounded).max() <= INT16_MAX and np.abs(units - rounded).max() < 1e-3
+    return rounded.astype(np.int16) if fit else None
+
+
+def offsets(leads: Iterable[Stored]) -> np.ndarray | None:
+    """The offset of each lead in mV, (L,); None where all are 0."""
+    found = np.array([lead.offset for lead in leads])
+    return found if found.any() else None

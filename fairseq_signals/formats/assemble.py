@@ -12,13 +12,14 @@ from fairseq_signals.ecg.lead_names import FoundLead
 from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, LEADS, LIMB_LEADS, derive_limb_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.ecg.units import INT16_MAX, millivolt_per, quantise
+from fairseq_signals.ecg.units import INT16_MAX, Stored, millivolt_per, offsets, quantise
 from fairseq_signals.errors import LeadError, SignalError
 from fairseq_signals.formats.gaps import Lead, may_be_missing, mend
 from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, REFUSE, ReadOptions
 
 MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
 NOT_A_LEAD = "not one of the 12 leads"
+IMPOSSIBLE = "which no ECG has"
 NO_GAIN = "the file gives it no gain, so its millivolts are unknown"
 
 
@@ -54,14 +55,6 @@ class Channel(NamedTuple):
         if mv_per_unit is None or step is None:
             return cls(name, values, None, unit=unit if step is not None else "")
         return cls(name, values, step * mv_per_unit, offset * mv_per_unit)
-
-
-class _Stored(NamedTuple):
-    """A lead as int16, its mV per unit, and whether it lost precision."""
-
-    values: np.ndarray
-    scale: float
-    lossy: bool
 
 
 def assemble(
@@ -125,12 +118,14 @@ def assemble(
         tuple(kept),
         signal=np.array([stored[lead].values for lead in kept]),
         scale=np.array([stored[lead].scale for lead in kept]),
+        offset=offsets(stored[lead] for lead in kept),
         subject=subject,
         faults=tuple(faults),
         ignored=tuple(LeadNote(name, NOT_A_LEAD) for p, name in enumerate(names) if p not in used),
         requantised=any(one.lossy for one in stored.values()),
         derived=tuple(derived),
         report=report or None,
+        amplitude_factor=options.amplitude_scale,
         notes=tuple(said),
     )
 
@@ -161,7 +156,7 @@ def _scaled(channel: Channel, factor: float) -> Channel:
 
 def _usable(
     leads: dict[str, Channel], fs: float, options: ReadOptions, faults: list[LeadNote], said: list[str]
-) -> dict[str, _Stored]:
+) -> dict[str, Stored]:
     """The leads that can be used; why others cannot is added to `faults`, what was done to them to `said`."""
     reasons = {lead: reason for lead, channel in leads.items() if (reason := _fault(channel))}
     used = {lead: channel for lead, channel in leads.items() if lead not in reasons}
@@ -175,7 +170,7 @@ def _usable(
         said += mended.notes
         used = {lead: used[lead]._replace(values=values) for lead, values in mended.values.items()}
         extremes = dict(zip(used, _extremes([channel.values for channel in used.values()])))
-    stored: dict[str, _Stored] = {}
+    stored: dict[str, Stored] = {}
     for lead, channel in used.items():
         low, high = extremes[lead]
         assert channel.mv_per_unit is not None
@@ -185,7 +180,7 @@ def _usable(
             continue
         one = _to_int16(channel, low, high, fs)
         if not MIN_STEP_MV <= abs(one.scale) <= MAX_STEP_MV:
-            reasons[lead] = f"one unit of it would be {abs(one.scale):g} mV, which no ECG has"
+            reasons[lead] = f"one unit of it would be {abs(one.scale):g} mV, {IMPOSSIBLE}"
             continue
         stored[lead] = one
         if channel.fs not in (None, fs):
@@ -217,29 +212,30 @@ def _fault(channel: Channel) -> str | None:
     return None if len(channel.values) else "no sample"
 
 
-def _to_int16(channel: Channel, low: float, high: float, fs: float) -> _Stored:
+def _to_int16(channel: Channel, low: float, high: float, fs: float) -> Stored:
     """A usable channel, whose values are from `low` to `high`, at the sampling rate `fs`."""
     values, gain, mv_per_unit = channel.values, channel.adc_gain, channel.mv_per_unit
     assert mv_per_unit is not None
     own_fs = fs if channel.fs is None else channel.fs
     if own_fs == fs and channel.offset_mv == 0 and values.dtype.kind in "iu":
         if low >= -INT16_MAX and high <= INT16_MAX:
-            return _Stored(values.astype(np.int16, copy=False), mv_per_unit / gain, False)
-        factor = max(-low, high) / INT16_MAX
-        return _Stored(np.rint(values / factor).astype(np.int16), factor * mv_per_unit / gain, True)
+            return Stored(values.astype(np.int16, copy=False), mv_per_unit / gain)
+        if high - low > max(-low, high):  # around 0
+            factor = max(-low, high) / INT16_MAX
+            return Stored(np.rint(values / factor).astype(np.int16), factor * mv_per_unit / gain, lossy=True)
     mv = values.astype(np.float64) / gain * mv_per_unit + channel.offset_mv
     if own_fs == fs:
         return _in_steps(mv, mv_per_unit / gain)
-    return _Stored(*quantise(resample(mv, own_fs, fs), 0.0))
+    return quantise(resample(mv, own_fs, fs), 0.0)
 
 
-def _in_steps(mv: np.ndarray, step_mv: float) -> _Stored:
+def _in_steps(mv: np.ndarray, step_mv: float) -> Stored:
     """A lead in steps of the ADC, or half of them: the even ranges of EDF put the zero between two values."""
     whole = quantise(mv, step_mv)
-    return _Stored(*(quantise(mv, step_mv / 2) if whole[2] and step_mv else whole))
+    return quantise(mv, step_mv / 2) if whole.lossy and step_mv else whole
 
 
-def _require_one_length(record_id: str, fs: float, stored: dict[str, _Stored], said: list[str]) -> None:
+def _require_one_length(record_id: str, fs: float, stored: dict[str, Stored], said: list[str]) -> None:
     """Cut leads that are a few samples longer than others; refuse more than that."""
     lengths = [len(one.values) for one in stored.values()]
     if len(set(lengths)) <= 1:
@@ -256,7 +252,7 @@ def _require_one_length(record_id: str, fs: float, stored: dict[str, _Stored], s
         stored[lead] = one._replace(values=one.values[: min(lengths)])
 
 
-def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[LeadNote]) -> dict[str, _Stored]:
+def _derive(stored: dict[str, Stored], named: Collection[str], faults: list[LeadNote]) -> dict[str, Stored]:
     """Those of III, aVR, aVL and aVF that follow from I and II and that the file does not name.
 
     Where I and II have the same step, III has it too and the others half of it, without loss where that fits
@@ -266,7 +262,7 @@ def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[Lea
     if not absent or "I" not in stored or "II" not in stored or not set(INDEPENDENT_LEADS) <= set(named):
         return {}
     i, ii = stored["I"], stored["II"]
-    limb_mv = dict(zip(LIMB_LEADS, derive_limb_leads(i.values * i.scale, ii.values * ii.scale)))
+    limb_mv = dict(zip(LIMB_LEADS, derive_limb_leads(i.mv(), ii.mv())))
     derived = {}
     for lead in absent:
         mv = limb_mv[lead]
@@ -274,7 +270,7 @@ def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[Lea
         if one is not None and one.values.min() < one.values.max():
             derived[lead] = one
         else:
-            value_mv = float(mv[0]) + 0.0 if one is None else float(one.values[0]) * one.scale
+            value_mv = float(mv[0]) + 0.0 if one is None else float(one.mv()[0])
             faults.append(LeadNote(lead, f"constant at {value_mv:g} mV"))
     return derived
 
@@ -282,6 +278,7 @@ def _derive(stored: dict[str, _Stored], named: Collection[str], faults: list[Lea
 def _no_usable_lead(record_id: str, faults: list[LeadNote]) -> SignalError:
     why = "; ".join(f"{fault.lead}: {fault.reason}" for fault in faults[:3])
     more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-    no_gain = all(fault.reason == NO_GAIN for fault in faults)
-    kind = "with zero gain" if no_gain else "without a usable lead"
+    kinds = {NO_GAIN: "with zero gain", IMPOSSIBLE: "with an impossible gain"}
+    shared = (kind for end, kind in kinds.items() if all(one.reason.endswith(end) for one in faults))
+    kind = next(shared, "without a usable lead")
     return SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind=kind)

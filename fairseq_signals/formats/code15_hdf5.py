@@ -1,8 +1,8 @@
 """HDF5 files of CODE-15% and SaMi-Trop: many exams as rows of one array, zero-padded to one length.
 
 Layout as their providers describe it (https://zenodo.org/records/4916206, https://zenodo.org/records/4905618):
-`tracings` (exams, 4096 samples, 12 leads), millivolt at 400 Hz, shorter exams with zeros on both sides, leads
-in the usual order (DI DII DIII AVR AVL AVF V1 ... V6).
+`tracings` (exams, 4096 samples, 12 leads), twice the millivolt (`formats/published.py`), at 400 Hz, shorter
+exams with zeros on both sides, leads in the usual order (DI DII DIII AVR AVL AVF V1 ... V6).
 CODE-15% also has `exam_id` (exams,), whose last entry is 0 and stands for no exam.
 """
 
@@ -22,6 +22,7 @@ from fairseq_signals.errors import SignalError, StoreError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import file_missing
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
+from fairseq_signals.formats.published import MAY_BE_DOUBLED, NOTE, halving
 
 h5py: Any = optional_library("h5py", "HDF5", "formats")
 
@@ -45,9 +46,16 @@ class Tracings:
 
 
 def read_code15_hdf5(
-    path: Path, record_id: str | None = None, index: int = 0, options: ReadOptions = DEFAULTS
+    path: Path,
+    record_id: str | None = None,
+    index: int = 0,
+    options: ReadOptions = DEFAULTS,
+    doubled: bool = False,
 ) -> Record:
-    """The exam of row `index`, without its padding; floats become int16 at 1/32767 of each lead's peak."""
+    """The exam of row `index`, without its padding; floats become int16 at 1/32767 of each lead's peak.
+
+    Those of a file that names its exams, and where `doubled`, are halved, see `formats/published.py`.
+    """
     record_id = f"{path.stem}/{index}" if record_id is None else record_id
     try:
         stat = path.stat()
@@ -74,9 +82,19 @@ def read_code15_hdf5(
             f"record {record_id}: all samples of row {index} of {path.name} are zero.",
             kind="without a usable lead",
         )
+    notes = [MAY_BE_DOUBLED]
+    if doubled or "exam_id" in tracings.parent:  # of the two, CODE-15% names its exams
+        options, notes = halving(options), [NOTE]
     leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
     channels = [Channel(name, values, 1.0) for name, values in zip(LEADS, leads)]
-    return assemble(record_id, FS, channels, options=options)
+    return assemble(record_id, FS, channels, notes=notes, options=options)
+
+
+def read_sami_trop_hdf5(
+    path: Path, record_id: str | None = None, index: int = 0, options: ReadOptions = DEFAULTS
+) -> Record:
+    """An exam of SaMi-Trop, whose file does not say what it is."""
+    return read_code15_hdf5(path, record_id, index, options, doubled=True)
 
 
 def without_padding(signal: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ READERS = {
     "muse_xml": "fairseq_signals.formats.muse_xml:read_muse_xml",
     "authors_mat": "fairseq_signals.formats.authors_mat:read_authors_mat",
     "code15_hdf5": "fairseq_signals.formats.code15_hdf5:read_code15_hdf5",
+    "sami_trop_hdf5": "fairseq_signals.formats.code15_hdf5:read_sami_trop_hdf5",
     "sph_hdf5": "fairseq_signals.formats.sph_hdf5:read_sph_hdf5",
 }
 

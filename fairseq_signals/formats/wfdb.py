@@ -21,6 +21,7 @@ from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.detect import HEADER
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
+from fairseq_signals.formats.published import NOTE, halving, is_doubled
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
@@ -67,7 +68,10 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
         for p, line in enumerate(reference.signals)
     ]
     comments = header.comments if reference is header else (*header.comments, *reference.comments)
-    record = assemble(record_id, fs, channels, parse_comments(comments), options=options)
+    subject, notes = parse_comments(comments), []
+    if is_doubled(fs, subject):
+        options, notes = halving(options), [NOTE]
+    record = assemble(record_id, fs, channels, subject, notes=notes, options=options)
     return replace(record, damaged=damaged) if damaged else record
 
 

@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.ecg.amplitude import odd_amplitude
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads, signed_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import rate_ratio, resample
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
-
-#: Amplitudes (mV) that no ECG has: beyond them it is likely that the unit is another one.
-LARGEST_MV, SMALLEST_MV = 20.0, 0.005
-#: An amplitude is judged without this share of the samples, so that a short artefact does not count.
-ARTEFACTS = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +110,8 @@ def from_record(record: Record, leads: Any = None) -> Recording:
 
 def _notes(record: Record) -> Iterator[str]:
     yield from record.notes
+    if record.amplitude_factor != 1:
+        yield f"samples are multiplied by {record.amplitude_factor:g}"
     if record.derived:
         yield f"{', '.join(record.derived)}: not in the file, computed from I and II"
     if record.requantised:
@@ -269,24 +267,10 @@ def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.n
         listed = ", ".join(f"{leads[i]} ({low[i]:g} mV)" for i in np.flatnonzero(unconnected))
         _warn(f"record {record_id}: constant leads are taken as absent: {listed}")
         signal = np.where(unconnected[:, None], signal.dtype.type(0), signal)
-    _check_unit(signal, float((high.astype(float) - low).max()) / 2, record_id)
+    odd = odd_amplitude(signal)
+    if odd is not None:
+        _warn(f"record {record_id}: {odd}")
     return signal
-
-
-def _check_unit(signal: np.ndarray, amplitude: float, record_id: str) -> None:
-    if amplitude < SMALLEST_MV:
-        _warn(
-            f"record {record_id}: its amplitude is {amplitude:.2g} mV, less than any ECG has. Samples must "
-            "be in mV: multiply V by 1000."
-        )
-    elif amplitude > LARGEST_MV:
-        around = np.abs(signal - np.median(signal, axis=1, keepdims=True))
-        typical = float(np.quantile(around.max(axis=0), 1 - ARTEFACTS))
-        if typical > LARGEST_MV:
-            _warn(
-                f"record {record_id}: its amplitude is {typical:.4g} mV, more than any ECG has. Samples must "
-                "be in mV: divide µV by 1000, and ADC units by their gain (adu/mV)."
-            )
 
 
 def _warn(message: str) -> None:

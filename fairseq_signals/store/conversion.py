@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from fairseq_signals.ecg.amplitude import odd_amplitude
 from fairseq_signals.ecg.record import DEFAULT_FS, Record
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import UNFORESEEN, MissingLibraryError, SignalError, StoreError
@@ -18,6 +19,7 @@ from fairseq_signals.store.shards import LeadFault, Rejection, ShardNotes, Store
 
 RECORDS_PER_SHARD = 500
 CHECKSUMS = ("check", "ignore")
+ODD_AMPLITUDE = "of an amplitude that no ECG has: "
 REJECTED = "rejected "  #: prefix of the counts of rejections by kind
 
 
@@ -155,13 +157,21 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
         leads=stored.leads,
         scale=stored.scale,
         signal=stored.signal,
+        offset=stored.offset,
         patient_id=subject.patient_id if item.patient_id is None else item.patient_id,
         age=subject.age if item.age is None else item.age,
         sex=subject.sex if item.sex is None else item.sex,
         codes=subject.codes if item.codes is None else item.codes,
         report=record.report if item.report is None else item.report,
-        attributes=(subject.other or None) if item.attributes is None else item.attributes,
+        attributes=_attributes(record, item),
     )
+
+
+def _attributes(record: Record, item: Item) -> tuple[tuple[str, str], ...] | None:
+    """What else is known of a record, and the factor of its amplitude where that is not 1."""
+    known = record.subject.other if item.attributes is None else item.attributes
+    factor = record.amplitude_factor
+    return (*known, *((("amplitude_factor", f"{factor:g}"),) if factor != 1 else ())) or None
 
 
 def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:
@@ -175,6 +185,12 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
         notes.counts["with limb leads computed from I and II"] += 1
     if record.damaged:
         notes.counts["kept with a wrong checksum"] += 1
+    odd = odd_amplitude(record.signal, record.scale[:, None])
+    if odd is not None:
+        notes.faults.append(LeadFault(item.key, "all leads", f"kept, but {odd}"))
+        notes.counts[f"{ODD_AMPLITUDE}{item.source}, {odd.advice()}"] += 1
+    if record.amplitude_factor != 1:
+        notes.counts[f"with samples multiplied by {record.amplitude_factor:g}"] += 1
     if stored is not record:
         notes.counts[f"resampled from {record.fs:g} Hz"] += 1
     elif record.requantised:

@@ -103,7 +103,7 @@ class RecordStore:
         if not 0 <= start <= stop <= batch.n_samples[i]:
             self._check_stretch(shard, row, start, stop, batch.n_samples[i])
         first, last = batch.lead_begin[i], batch.lead_begin[i + 1]
-        scale = batch.scale[first:last]  # (L, 1)
+        scale, offset = batch.scale[first:last], batch.offset(i)  # (L, 1)
         try:
             stored = batch.samples(i, last - first, start, stop)
         except StoreError as e:
@@ -116,10 +116,14 @@ class RecordStore:
 
             out[...] = stored  # in two steps: quicker than one that converts through buffers
             torch.from_numpy(out).mul_(torch.from_numpy(scale))  # in half of numpy's time
+            if offset is not None:
+                out += offset if omit is None else offset * ~omit[:, None]
             return _ALL_LEADS
         leads = batch.lead_positions[first:last].astype(np.int64)
         out.fill(0)
         out[leads] = np.multiply(stored, scale, dtype=np.float32)
+        if offset is not None:
+            out[leads] += offset
         if omit is not None:
             out[omit] = 0.0
         return leads
@@ -197,6 +201,15 @@ class _Batch:
         self.lead_begin = memoryview(leads.offsets.to_numpy().astype(np.int64))
         self.lead_positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).to_numpy().astype(np.int8)
         self.scale = scale.values.to_numpy().astype(np.float32)[:, None]
+        place = batch.schema.get_field_index("offset")  # -1 where the shard is older
+        offsets = None if place < 0 else batch.column(place)
+        self._offsets = None if offsets is None or offsets.null_count == len(batch) else offsets
+
+    def offset(self, i: int) -> np.ndarray | None:
+        """Millivolt of the stored value 0 of each lead of record `i`, (L, 1) float32; None: 0."""
+        if self._offsets is None or not self._offsets[i].is_valid:
+            return None
+        return np.array(self._offsets[i].as_py(), np.float32)[:, None]
 
     def samples(self, i: int, n_leads: int, start: int, stop: int) -> np.ndarray:
         """Samples `start` to `stop` of record `i` as stored, (L, stop - start) int16."""

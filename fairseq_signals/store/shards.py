@@ -1,8 +1,9 @@
 """Shards of the record store: Arrow files, one row a record; their schema, and how they are written.
 
 The format is described in preprocess/README.md. A record's signal is int16, lead-major, with one factor per
-lead, raw or compressed by a codec; millivolt = stored value x `scale`. Rejections and lead faults travel in
-the metadata of the shard that was being made, so that one rename makes a shard and its bookkeeping final.
+lead, raw or compressed by a codec; millivolt = stored value x `scale` + `offset`. Rejections and lead faults
+travel in the metadata of the shard that was being made, so that one rename makes a shard and its bookkeeping
+final.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+READABLE_VERSIONS = ("1", SCHEMA_VERSION)  #: version 1 has no column `offset`
 SHARD_PATTERN = "shard-*.arrow"
 
 SCHEMA = pa.schema(
@@ -36,6 +38,7 @@ SCHEMA = pa.schema(
         pa.field("leads", pa.list_(pa.string()), nullable=False),  # present leads, canonical order
         pa.field("n_samples", pa.int64(), nullable=False),  # per lead
         pa.field("scale", pa.list_(pa.float64()), nullable=False),  # mV per stored unit, per present lead
+        pa.field("offset", pa.list_(pa.float64())),  # mV of the stored value 0, per present lead; null: all 0
         pa.field("age", pa.float32()),  # years
         pa.field("sex", pa.string()),  # "female" or "male"
         pa.field("codes", pa.list_(pa.string()), nullable=False),
@@ -64,6 +67,7 @@ class StoreRow:
         leads: canonical names of the leads present, in canonical order.
         scale: (L,) millivolt per stored unit.
         signal: (L, T) int16.
+        offset: (L,) millivolt of the stored value 0; None where that is 0 in all leads.
         patient_id, age, sex, report: None where the corpus does not tell.
         codes: diagnosis codes as in the source.
         attributes: what else the corpus tells, as (name, text); None where that is nothing.
@@ -75,6 +79,7 @@ class StoreRow:
     leads: Sequence[str]
     scale: np.ndarray
     signal: np.ndarray
+    offset: np.ndarray | None = None
     patient_id: str | None = None
     age: float | None = None
     sex: str | None = None
@@ -227,6 +232,10 @@ def _check_row(row: StoreRow) -> None:
         raise StoreError(
             f"record {row.record_id}: scale must be one finite number per lead, but is {row.scale}"
         )
+    if row.offset is not None and (len(row.offset) != len(positions) or not np.isfinite(row.offset).all()):
+        raise StoreError(
+            f"record {row.record_id}: offset must be one finite number per lead, but is {row.offset}"
+        )
 
 
 # --- reading ---------------------------------------------------------------------------------------------
@@ -243,10 +252,11 @@ def open_shard(path: PathLike) -> pa.ipc.RecordBatchFileReader:
         raise StoreError(f"{path}: not a complete Arrow file ({e}). Delete it and preprocess again.") from e
     metadata = reader.schema.metadata or {}
     version, codec = (metadata.get(key, b"none").decode() for key in (_VERSION_KEY, _CODEC_KEY))
-    if version != SCHEMA_VERSION or codec not in CODECS:
+    if version not in READABLE_VERSIONS or codec not in CODECS:
+        versions = " and ".join(READABLE_VERSIONS)
         raise StoreError(
-            f"{path}: schema version {version} with codec {codec}, but this version reads "
-            f"{SCHEMA_VERSION} with {' or '.join(CODECS)}. Preprocess again with this version."
+            f"{path}: schema version {version} with codec {codec}, but this version reads {versions} "
+            f"with {' or '.join(CODECS)}. Preprocess again with this version."
         )
     return reader
 

@@ -46,7 +46,10 @@ class StoredRecords:
             raise StoreError(f"{path}: row {row}: {e}. Preprocess again with --overwrite.") from e
         other = tuple(tells.get("attributes") or ())
         subject = Subject(tells["age"], tells["sex"], tuple(tells["codes"]), tells["patient_id"], other)
-        return Record(tells["record_id"], fs, leads, signal, scale, subject, report=tells["report"])
+        given = tells.get("offset")
+        offset = None if given is None else np.array(given, np.float64)
+        known = {"report": tells["report"], "offset": offset}
+        return Record(tells["record_id"], fs, leads, signal, scale, subject, **known)
 
     def find(self, record_id: str) -> tuple[str, int]:
         """Shard and row of the record with this id, or with this `<source>/<id>`.

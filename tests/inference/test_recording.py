@@ -23,15 +23,18 @@ def record_of(adu, leads=LEADS, **options):
 # --- what is wrong with it -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("factor", "unit"), [(1000, "divide µV by 1000"), (0.001, "multiply V by 1000")])
+@pytest.mark.parametrize(
+    ("factor", "unit"),
+    [(1000, "µV taken .* by 0.001"), (0.001, " V taken .* by 1000")],
+)
 def test_another_unit_than_millivolt_is_suspected(signal, factor, unit):
     with pytest.warns(SignalWarning, match=rf"record x: its amplitude is .*{unit}"):
         from_array(signal * factor, 500, record_id="x")
 
 
 def test_adc_units_are_suspected_too(recording):
-    with pytest.warns(SignalWarning, match="ADC units by their gain"):
-        from_array(recording.adu, 500)
+    with pytest.warns(SignalWarning, match="ADC units, of which the gain"):
+        from_array(recording.adu / 20.0, 500)
 
 
 def test_a_short_artefact_or_an_offset_is_no_wrong_unit(signal):

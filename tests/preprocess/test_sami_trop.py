@@ -18,8 +18,10 @@ def test_exams_carry_age_and_sex_and_the_rest_of_the_table(capsys, stored):
     }
     assert found["291209"]["attributes"] == {
         "normal_ecg": "True", "death": "True", "timey": "1.5", "nn_predicted_age": "44.08",
+        "amplitude_factor": "0.5",
     }  # fmt: skip
-    assert capsys.readouterr().out == "kept 3 of 3 records; 3 resampled from 400 Hz\n"
+    told = "kept 3 of 3 records; 3 resampled from 400 Hz; 3 with samples multiplied by 0.5\n"
+    assert capsys.readouterr().out == told
 
 
 def test_rows_of_the_table_and_of_the_signals_belong_together(corpus, root, assert_equal_mv, stored):
@@ -28,7 +30,7 @@ def test_rows_of_the_table_and_of_the_signals_belong_together(corpus, root, asse
         for (n_samples, (exam_id, *_)), padded in zip(corpus.EXAMS, file["tracings"]):
             before = (4096 - n_samples) // 2
             signal = padded[before : before + n_samples].astype(np.float64)
-            assert_equal_mv(found[exam_id], dict(zip(LEADS, signal.T)))
+            assert_equal_mv(found[exam_id], dict(zip(LEADS, signal.T / 2)))
 
 
 def test_names_in_the_signal_file_are_checked(root, stored, fails):

@@ -106,7 +106,7 @@ def test_bad_records_are_rejected_with_their_reasons_and_the_rest_is_kept(
     assert len(stored()) == 4
     reasons = rejected()
     for name, reason in {
-        "short": "lasts 2 s", "gain": "gain of lead I is 0", "names": "none of its 2 signals",
+        "short": "lasts 2 s", "gain": "I: the file gives it no gain", "names": "none of its 2 signals",
         "flat": "no usable lead", "nan": "3000 of 3000 samples are missing", "rate": "sampling rate",
         "lost": "lost.dat, named in lost.hea, is missing", "cut": "truncated", "orphan": "no header names",
         "text": "the record line", "empty": "it is empty",

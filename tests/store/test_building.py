@@ -238,7 +238,7 @@ def test_what_is_known_of_a_record_goes_before_its_header(corpus, tmp_path):
 def test_an_unforeseen_error_in_one_record_is_reported_and_does_not_end_the_run(
     corpus, tmp_path, monkeypatch
 ):
-    def fail_on_r4(reader, path, record_id, index):
+    def fail_on_r4(reader, path, record_id, index, options):
         if record_id == "r4":
             raise ZeroDivisionError("oops")
         return read_wfdb(path, record_id)

@@ -13,7 +13,7 @@ from fairseq_signals.store.conversion import BuildOptions, Item, iter_folder, ma
 from fairseq_signals.store.shards import ShardNotes
 
 
-def read_lines(path, record_id=None, index=0):
+def read_lines(path, record_id=None, index=0, options=None):
     """A reader of a made-up format: every line of a text file is a record of lead I."""
     values = np.array(path.read_text().splitlines()[index].split(), dtype=np.int16)
     if not len(values):
@@ -21,7 +21,7 @@ def read_lines(path, record_id=None, index=0):
     return Record(record_id, 500.0, ("I",), values[None], np.array([0.001]), Subject(age=50.0, sex="male"))
 
 
-def need_library(path, record_id=None):
+def need_library(path, record_id=None, options=None):
     raise MissingLibraryError("Tape needs the library notapelib")
 
 
@@ -52,13 +52,32 @@ def test_a_record_that_the_reader_refuses_is_rejected_and_the_next_one_is_read(t
     items = [Item("x", f"r{i}", str(path), reader="lines", index=i) for i in range(2)]
     assert [row.record_id for row in make_rows(items, OPTIONS, notes)] == ["r1"]
     assert [(r.record_id, r.reason) for r in notes.rejected] == [("x/r0", "it is empty")]
-    assert notes.counts == {"rejected truncated": 1}
+    assert notes.counts["rejected truncated"] == 1
 
 
 @pytest.mark.usefixtures("lines_reader")
 def test_a_missing_library_ends_the_run_instead_of_rejecting_every_record(tmp_path):
     with pytest.raises(MissingLibraryError):
         list(make_rows([Item("x", "r", str(tmp_path / "r.tape"), reader="tape")], OPTIONS, ShardNotes()))
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [(50.0, "1500 mV, more than any ECG has: µV taken for mV? multiply by 0.001"),
+     (5e-5, "0.0015 mV, less than any ECG has: V taken for mV? multiply by 1000")],
+)  # fmt: skip
+def test_an_amplitude_that_no_ecg_has_is_told_of_with_the_factor(tmp_path, monkeypatch, scale, told):
+    path = tmp_path / "many.txt"
+    path.write_text(" ".join(str(30 * (-1) ** k) for k in range(500)))
+
+    def read(*where, options):
+        return replace(read_lines(*where), scale=np.array([scale]))
+
+    monkeypatch.setattr(readers, "load_reader", lambda _: read)
+    notes = ShardNotes()
+    make_row(Item("x", "r", str(path), index=0), OPTIONS, notes)
+    assert notes.faults == [("x/r", "all leads", f"kept, but its amplitude is {told}")]
+    assert [key for key in notes.counts if key.startswith("of an amplitude that no ECG has: x, ")]
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import json
 import pickle
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.reading import RecordStore
 from fairseq_signals.store.shards import StoreRow, write_shard
+from fairseq_signals.store.stored_records import StoredRecords
 
 
 @pytest.fixture
@@ -43,6 +45,38 @@ def test_a_record_is_read_in_millivolt_on_twelve_leads(store_dir, rows):
     assert not signal[~present].any()
 
 
+def test_the_offset_of_a_lead_is_added_unless_the_lead_is_absent_or_omitted(tmp_path, rows):
+    rows[0].offset = np.arange(12.0)
+    rows[1].offset = np.array([187.0, 0.0])
+    write_shard(tmp_path / "shard-00000.arrow", rows[:3])
+    store = RecordStore(tmp_path)
+    for row, made in enumerate(rows[:3]):
+        signal, present = store.read("shard-00000.arrow", row)
+        offset = np.zeros(len(made.leads)) if made.offset is None else made.offset
+        np.testing.assert_allclose(
+            signal[present], made.signal * made.scale[:, None] + offset[:, None], rtol=1e-6, atol=1e-5
+        )
+        omitted = np.empty_like(signal)
+        omit = np.arange(12) % 2 == 1
+        store.read_into(omitted, "shard-00000.arrow", row, omit=omit)
+        np.testing.assert_array_equal(omitted, np.where(omit[:, None], 0, signal))
+        whole = StoredRecords(store).read("shard-00000.arrow", row)
+        np.testing.assert_allclose(whole.signal_mv(), signal[present], rtol=1e-6, atol=1e-5)
+
+
+def test_a_shard_of_version_1_which_has_no_offsets_is_read_as_before(store_dir, rows):
+    new, _ = RecordStore(store_dir).read("shard-00000.arrow", 1)
+    path = store_dir / "shard-00000.arrow"
+    table = pa.ipc.open_file(str(path)).read_all().drop_columns(["offset"])
+    metadata = {**table.schema.metadata, b"fairseq_signals.schema": b"1"}
+    with pa.ipc.new_file(str(path), table.schema.with_metadata(metadata)) as writer:
+        writer.write_table(table.replace_schema_metadata(metadata))
+    store = RecordStore(store_dir)
+    np.testing.assert_array_equal(store.read("shard-00000.arrow", 1)[0], new)
+    assert StoredRecords(store).read("shard-00000.arrow", 1).offset is None
+    assert store.metadata(("offset",))["offset"].null_count == len(rows)
+
+
 def test_a_stretch_equals_that_part_of_the_whole(store_dir):
     store = RecordStore(store_dir)
     whole, _ = store.read("shard-00001.arrow", 1)
@@ -56,8 +90,8 @@ def test_metadata_has_every_column_but_the_signal_and_tells_where_records_are(st
     table = store.metadata()
     assert len(store) == len(table) == 5
     assert table.column_names == [
-        "record_id", "patient_id", "source", "fs", "leads", "n_samples", "scale", "age", "sex", "codes",
-        "report", "attributes", "shard", "row",
+        "record_id", "patient_id", "source", "fs", "leads", "n_samples", "scale", "offset", "age", "sex",
+        "codes", "report", "attributes", "shard", "row",
     ]  # fmt: skip
     for entry, made in zip(table.to_pylist(), rows):
         assert (entry["record_id"], entry["patient_id"]) == (made.record_id, made.patient_id)

@@ -38,12 +38,12 @@ def test_any_arrow_tool_can_read_a_shard(tmp_path):
     ]  # fmt: skip
     assert write_shard(tmp_path / "s.arrow", rows) == 2
     table = pa.ipc.open_file(str(tmp_path / "s.arrow")).read_all()
-    assert table.schema.metadata == {b"fairseq_signals.schema": b"1", b"fairseq_signals.codec": b"int16"}
+    assert table.schema.metadata == {b"fairseq_signals.schema": b"2", b"fairseq_signals.codec": b"int16"}
     first, second = table.drop_columns(["signal"]).to_pylist()
     assert first == {
         "record_id": "a", "patient_id": "p1", "source": "corpus", "fs": 500.0, "leads": list(LEADS),
-        "n_samples": 50, "scale": [1e-3] * 12, "age": 61.5, "sex": "female", "codes": ["1", "2"],
-        "report": "normal", "attributes": [("fold", "3"), ("noise", "")],
+        "n_samples": 50, "scale": [1e-3] * 12, "offset": None, "age": 61.5, "sex": "female",
+        "codes": ["1", "2"], "report": "normal", "attributes": [("fold", "3"), ("noise", "")],
     }  # fmt: skip
     assert second["leads"] == ["I", "V2"]
     assert [second[name] for name in ("patient_id", "age", "sex", "report", "attributes")] == [None] * 5
@@ -132,7 +132,7 @@ def test_a_file_of_another_schema_is_refused(tmp_path):
     with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
     with pytest.raises(
-        StoreError, match=r"shard-00000\.arrow: schema version none .* reads 1 with int16 or flac"
+        StoreError, match=r"shard-00000\.arrow: schema version none .* reads 1 and 2 with int16 or flac"
     ):
         open_shard(path)
 
