@@ -95,6 +95,10 @@ class StoreError(FairseqSignalsError):
     """A record store that is missing, damaged or of another schema."""
 
 
+class OutputError(FairseqSignalsError):
+    """A file that cannot be written, or that another process is writing."""
+
+
 class ManifestError(FairseqSignalsError):
     """A manifest that is missing or malformed."""
 

@@ -1,15 +1,44 @@
-"""Files that appear when they are complete."""
+"""Files that appear when they are complete, and folders in which one process works at a time.
+
+Locks are `flock`s: they end with the process that has them, however it ends. A file is written under a
+temporary name that is locked meanwhile, so that what a killed process left is known by its being free.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
-from collections.abc import Iterable, Iterator
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+
+from fairseq_signals.errors import FairseqSignalsError, OutputError
+
+#: The temporary name of a file: process, random digits, and `.part`, or `.tmp` of earlier versions.
+_TEMPORARY = r"\.{}\.\d+(-[0-9a-f]{{8}})?\.(part|tmp)([.-].*)?"
+_STEPS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room"),
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Choose a folder that you may write to"),
+    errno.ENOENT: "Bring back its folder, which is gone,",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG), "Choose another name"),
+}
+_ELSE = "Make room, or see what ails the disk,"
+_ONLY_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_held: set[int] = set()  # descriptors of locks
+
+
+# --- files -----------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, suffix: str | None = None, durable: bool = True) -> Iterator[Path]:
+def whole_file(
+    path: Path, suffix: str | None = None, durable: bool = True, prepared: bool = False
+) -> Iterator[Path]:
     """A temporary name beside `path`; what is written to it gets its own name at the end of the block.
 
     The folder is made if needed. After an error nothing is left behind, and an older file stays.
@@ -18,21 +47,196 @@ def whole_file(path: Path, suffix: str | None = None, durable: bool = True) -> I
         path: the file.
         suffix: of the temporary name; that of the file by default.
         durable: wait until it is on the disk; not for thousands of small files that can be made again.
+        prepared: the folder is there and free of left-overs, or must not be made.
+
+    Raises:
+        OutputError: the disk is full, the folder gone, or the file cannot be written for another reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ending = path.suffix if suffix is None else suffix
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part{ending}")
-    try:
+    with _whole_files([path], None, suffix, durable, prepared) as partials:
+        yield partials[0]
+
+
+@contextlib.contextmanager
+def whole_files(paths: Sequence[Path], retire: Callable[[], object]) -> Iterator[list[Path]]:
+    """`whole_file` of several that belong together: when all are on the disk, they get their names in order.
+
+    Args:
+        paths: the last one tells that the others are there.
+        retire: called before the first one gets its name: makes known, for readers meanwhile or after a kill,
+            that the files are not to be taken together.
+    """
+    with _whole_files(paths, retire) as partials:
+        yield partials
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """`whole_file` of a folder that is not there yet."""
+    with _telling_of([path]) as partials, contextlib.ExitStack() as stack:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_overs(path.parent, path.name)
+        partial = temporary_path(path)
+        partials.append(partial)
+        partial.mkdir()
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+        stack.callback(_release, _lock(partial, os.O_RDONLY))
         yield partial
-        if durable:
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        for file in partial.iterdir():
+            sync(file)
+        partial.rename(path)
+
+
+@contextlib.contextmanager
+def _whole_files(
+    paths: Sequence[Path],
+    retire: Callable[[], object] | None,
+    suffix: str | None = None,
+    durable: bool = True,
+    prepared: bool = False,
+) -> Iterator[list[Path]]:
+    with _telling_of(paths) as partials, contextlib.ExitStack() as stack:
+        for path in paths:
+            if not prepared:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                remove_left_overs(path.parent, path.name)
+            partials.append(temporary_path(path, path.suffix if suffix is None else suffix))
+            stack.callback(partials[-1].unlink, missing_ok=True)
+            stack.callback(_release, _lock(partials[-1], os.O_RDWR | os.O_CREAT))
+        yield partials
+        for partial in partials if durable else ():
+            sync(partial)
+        if retire is not None:
+            retire()
+        for partial, path in zip(partials, paths):
+            partial.replace(path)
+
+
+@contextlib.contextmanager
+def _telling_of(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Turn errors of the operating system into such that name the files; their temporary names go in."""
+    partials: list[Path] = []
+    try:
+        yield partials
+    except OSError as error:
+        names = {str(name) for path in paths for name in (path, *path.parents)}.union(map(str, partials))
+        named = {error.filename, error.filename2}
+        if error.filename is not None and not named & names and error.errno not in _ONLY_OF_WRITING:
+            raise  # of a file that was read
+        raise cannot_write(", ".join(map(str, paths)), error) from error
 
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:
     """Write the pieces of a text file in UTF-8, as a `whole_file`."""
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         file.writelines(pieces)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def cannot_write(what: object, error: OSError) -> OutputError:
+    """The error for a file that the operating system does not take, with the next step."""
+    number = error.errno
+    why = str(error) if number is None else os.strerror(number)
+    step = _ELSE if number is None else _STEPS.get(number, _ELSE)
+    return OutputError(f"{what}: cannot be written ({why}). {step} and try again.")
+
+
+# --- what killed processes left --------------------------------------------------------------------------
+
+
+def temporary_path(path: Path, suffix: str = "") -> Path:
+    """A temporary name beside `path`, known by `remove_left_overs`; another one each time, on any machine."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part{suffix}")
+
+
+def remove_left_overs(folder: Path, name: str | None = None) -> None:
+    """Remove what processes that are gone left under temporary names in a folder.
+
+    Args:
+        name: only those of this file; else those of all.
+    """
+    temporary = re.compile(_TEMPORARY.format(".+" if name is None else re.escape(name)), re.DOTALL)
+    with os.scandir(folder) as entries:
+        found = [folder / entry.name for entry in entries if temporary.fullmatch(entry.name)]
+    for path in found:
+        is_folder = path.is_dir() and not path.is_symlink()
+        with contextlib.suppress(OSError):  # being written, gone meanwhile, or another user's
+            descriptor = _lock(path, os.O_RDONLY if is_folder else os.O_RDWR)
+            if descriptor is not None:  # else nothing tells whether its process is gone
+                shutil.rmtree(path) if is_folder else path.unlink()
+                _release(descriptor)
+
+
+# --- locks -----------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def one_process(folder: Path, busy: FairseqSignalsError) -> Iterator[None]:
+    """Keep other processes that ask likewise from working in a folder meanwhile; it is made if needed.
+
+    Raises:
+        FairseqSignalsError: another process works there: `busy`, which says so.
+    """
+    descriptor = claim(folder, busy)
+    try:
+        yield
+    finally:
+        _release(descriptor)
+
+
+def claim(folder: Path, busy: FairseqSignalsError) -> int | None:
+    """`one_process` until this one ends; gives the descriptor of the lock, None where there are no locks.
+
+    A process that is forked from this one does not have the lock.
+    """
+    try:
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # it was taken away in between
+                return _lock(folder, os.O_RDONLY)
+    except BlockingIOError:
+        raise busy from None
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _lock(path: Path, flags: int) -> int | None:
+    """Open and lock a file or folder; None on a file system without locks, where there is none to wait for.
+
+    Raises:
+        BlockingIOError: another process has the lock.
+    """
+    while True:
+        descriptor = os.open(path, flags, 0o666)
+        _held.add(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            _release(descriptor)
+            raise
+        except OSError:
+            _release(descriptor)
+            return None
+        _release(descriptor)  # it was removed, or another took its place, before it was locked
+
+
+def _release(descriptor: int | None) -> None:
+    if descriptor in _held:
+        _held.remove(descriptor)
+        os.close(descriptor)
+
+
+def _release_all() -> None:
+    for descriptor in list(_held):
+        _release(descriptor)
+
+
+os.register_at_fork(after_in_child=_release_all)  # else a child would keep a lock when this process is gone

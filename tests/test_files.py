@@ -1,8 +1,43 @@
-"""A file is there when it is complete, or as it was before."""
+"""A file is there when it is complete, or as it was before; a folder is locked while its process lives."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 
-from fairseq_signals.files import whole_file, write_text
+from fairseq_signals.errors import FairseqSignalsError, OutputError
+from fairseq_signals.files import one_process, remove_left_overs, whole_file, whole_files, write_text
+
+BUSY = FairseqSignalsError("busy")
+LEFT_OVERS = (
+    ".a.csv.123.part.csv",
+    ".a.csv.123.part",
+    ".a.csv.12-0123abcd.part.csv",
+    ".a.csv.1-89abcdef.tmp",
+)
+OTHERS = (
+    ".a.csv.parts",
+    ".a.csv.1.parts",
+    ".b.csv.123.part.csv",
+    "a.csv.123.part",
+    ".a.csv",
+    ".a.csv.x.part",
+)
+#: Takes the lock of a folder, forks a process that lives on, and is killed.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.files import claim, temporary_path, whole_file
+claim(Path(sys.argv[1]), FairseqSignalsError(""))
+with whole_file(Path(sys.argv[1], "a.csv")) as partial:
+    if os.fork() == 0:
+        print(partial, flush=True)
+        os.kill(os.getppid(), signal.SIGKILL)
+        sys.stdin.read()
+    signal.pause()
+"""
 
 
 def test_a_file_appears_at_the_end_of_the_block(tmp_path):
@@ -35,3 +70,93 @@ def test_the_pieces_of_a_text_are_written_in_utf_8_with_their_own_ends_of_lines(
     path = tmp_path / "new" / "a.csv"
     write_text(path, iter(["50 µV\n", "one,two\r\n"]))
     assert path.read_bytes() == "50 µV\none,two\r\n".encode()
+
+
+def test_what_killed_processes_left_of_a_file_is_removed_when_it_is_written_again(tmp_path):
+    for name in (*LEFT_OVERS, *OTHERS):
+        (tmp_path / name).touch()
+    (tmp_path / ".a.csv.77.part").mkdir()
+    with whole_file(tmp_path / "a.csv") as first:
+        write_text(tmp_path / "a.csv", ["second"])  # a process that lives: another descriptor
+        assert first.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", *OTHERS}
+    remove_left_overs(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", *set(OTHERS) - {".b.csv.123.part.csv"}}
+
+
+def test_files_that_belong_together_get_their_names_when_all_are_on_the_disk(tmp_path):
+    listing = tmp_path / "a.csv"
+    paths = tmp_path / "a.npy", listing
+    for path in paths:
+        path.write_text("old")
+
+    def write(retire, *texts):
+        with whole_files(paths, retire) as partials:
+            for partial, text in zip(partials, texts, strict=True):
+                partial.write_text(text)
+
+    with pytest.raises(ValueError, match="shorter"):
+        write(listing.unlink, "new")
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    before_switching = []
+    write(lambda: before_switching.extend(path.read_text() for path in paths), "new", "list")
+    assert before_switching == ["old", "old"]
+    assert [path.read_text() for path in paths] == ["new", "list"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "x"), r"No space left on device\)\. Make room and try again"),
+        (OSError(28, "x", "/read/from"), "No space left on device"),  # as `shutil.copyfile` says it
+        (OSError(27, "x"), r"File too large\)\. Raise the limit on the size of files \(ulimit -f\)"),
+        (
+            OSError("the library's own words"),
+            r"the library's own words\)\. Make room, or see",
+        ),
+    ],
+)
+def test_what_the_disk_does_not_take_is_named(tmp_path, error, message):
+    with (
+        pytest.raises(OutputError, match=rf"a\.csv: cannot be written \({message}"),
+        whole_file(tmp_path / "a.csv"),
+    ):
+        raise error
+
+
+def test_a_folder_that_was_removed_is_said_to_be_gone(tmp_path):
+    def write():
+        with whole_file(tmp_path / "b" / "a.csv") as partial:
+            partial.unlink()
+            partial.parent.rmdir()
+
+    with pytest.raises(OutputError, match=r"b/a\.csv: .*\. Bring back its folder, which is gone, and"):
+        write()
+
+
+def test_an_error_of_another_file_is_not_said_to_be_of_the_one_that_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match="input"), whole_file(tmp_path / "a.csv"):
+        (tmp_path / "input").read_text()
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+    first, second, third = (one_process(tmp_path / "new", BUSY) for _ in range(3))
+    with first, pytest.raises(FairseqSignalsError, match="busy"):
+        second.__enter__()
+    with third:
+        pass
+
+
+def test_the_locks_of_a_process_end_with_it_whatever_it_has_forked(tmp_path, repo_dir):
+    environment = {**os.environ, "PYTHONPATH": str(repo_dir)}
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        partial = killed.stdout.readline().strip()
+        killed.wait()
+        with one_process(tmp_path, BUSY):
+            assert os.listdir(tmp_path) == [os.path.basename(partial)]
+            remove_left_overs(tmp_path)
+        assert os.listdir(tmp_path) == []

@@ -13,7 +13,8 @@ import scipy.io
 from fairseq_signals.ecg.leads import N_LEADS
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import SignalError
-from fairseq_signals.manifest.table import STORE, Manifest, parse_path
+from fairseq_signals.manifest.places import parse_paths
+from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.store.reading import RecordStore
 
 
@@ -31,7 +32,7 @@ class SegmentReader:
         self.stores: dict[str, RecordStore] = {}
         self.shards: list[tuple[RecordStore, str]] = []  # store, file name
         if manifest.layout == STORE:
-            names, self.places = _places(manifest.paths)
+            names, self.places = parse_paths(manifest.paths)
             for folder, name in map(os.path.split, names):
                 if folder not in self.stores:
                     self.stores[folder] = RecordStore(manifest.root / folder)
@@ -105,16 +106,6 @@ def normalize_leads(signal: np.ndarray) -> np.ndarray:
     """Each lead (..., samples) with mean 0 and standard deviation 1; a constant lead becomes zeros."""
     spread = signal.std(axis=-1, keepdims=True)
     return (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
-
-
-def _places(paths: list[str]) -> tuple[list[str], np.ndarray]:
-    """The distinct shards relative to the root, and of each path (N, 3): which of them, row, first sample."""
-    number: dict[str, int] = {}
-    places = np.empty((len(paths), 3), dtype=np.int64)
-    for i, path in enumerate(paths):
-        shard, row, start = parse_path(path)
-        places[i] = number.setdefault(shard, len(number)), row, start
-    return list(number), places
 
 
 def _require_rate(store: RecordStore, fs: float) -> None:

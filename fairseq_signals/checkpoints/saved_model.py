@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
+from fairseq_signals.files import whole_files, whole_folder
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT, FORMAT_VERSION = "fairseq_signals.model", 1
@@ -75,34 +75,32 @@ def write_saved_model(
 
     Raises:
         ConfigError: the folder is not empty, and `overwrite` is not given.
+        OutputError: it cannot be written, for example because the disk is full.
         MissingLibraryError: safetensors is not installed.
     """
     library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     folder = Path(os.path.abspath(folder))
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
         raise ConfigError(f"{folder}: is there already; name another folder, or pass overwrite=True")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-        library.save_file(tensors, str(partial / WEIGHTS), metadata={"format": "pt"})
-        (partial / CARD).write_text(card, encoding="utf-8")
-        (partial / CONFIG).write_text(
-            json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        for name in (WEIGHTS, CARD, CONFIG):
-            with (partial / name).open("rb") as file:
-                os.fsync(file.fileno())
-        if not folder.is_dir():
-            partial.rename(folder)
-            return
-        (folder / CONFIG).unlink(missing_ok=True)
-        for name in (WEIGHTS, CARD, CONFIG):
-            (partial / name).replace(folder / name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+    def write(weights: Path, card_file: Path, config_file: Path) -> None:
+        try:
+            library.save_file(tensors, str(weights), metadata={"format": "pt"})
+        except optional_library("safetensors", "a saved model", "hub").SafetensorError as error:
+            raise OSError(str(error)) from error
+        card_file.write_text(card, encoding="utf-8")
+        config_file.write_text(text, encoding="utf-8")
+
+    names = (WEIGHTS, CARD, CONFIG)
+    if folder.is_dir():
+        files = [folder / name for name in names]
+        with whole_files(files, lambda: (folder / CONFIG).unlink(missing_ok=True)) as partials:
+            write(*partials)
+    else:
+        with whole_folder(folder) as partial:
+            write(*(partial / name for name in names))
 
 
 def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -37,12 +37,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parser.parse_args(argv)
     require_out(parser, args.out, SUFFIXES)
     import pyarrow as pa
-    import pyarrow.csv
 
-    from fairseq_signals.files import whole_file
     from fairseq_signals.inference.bulk import run_all
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.resuming import only_run
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
@@ -51,26 +50,23 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
     recordings = list_recordings(args.records)
     model = ECGModel.load(args.checkpoint, device=args.device)
-    result = run_all(
-        model,
-        recordings,
-        args.out,
-        "embedding",
-        lambda done: done.embedding,
-        args.leads,
-        args.batch_size,
-        reading=read_arguments(args),
-    )
-    dim = 0
-    if result.names and args.out.suffix.lower() == ".npy":
-        listed = pa.table({"record": result.names})
-        of_records = args.out.with_name(f"{args.out.name}.records.csv")
-        with whole_file(of_records) as path:
-            pa.csv.write_csv(listed, path)
-        dim = result.write_npy()
-    elif result.names:
-        dim = result.write_table(table)
-    code = result.finish()
+    with only_run(args.out):
+        result = run_all(
+            model,
+            recordings,
+            args.out,
+            "embedding",
+            lambda done: done.embedding,
+            args.leads,
+            args.batch_size,
+            reading=read_arguments(args),
+        )
+        dim = 0
+        if result.names and args.out.suffix.lower() == ".npy":
+            dim = result.write_npy()
+        elif result.names:
+            dim = result.write_table(table)
+        code = result.finish()
     if result.names:
         print(f"wrote {args.out}: {len(result.names)} recordings, {dim} dimensions")
     return code

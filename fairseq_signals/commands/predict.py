@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.bulk import run_all
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.resuming import only_run
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         limits = list(model.thresholds.values())
@@ -74,13 +75,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
                 f"{args.checkpoint}: a class is called {label!r}, but so is another column of the result; "
                 "pass --labels, a labels.csv with another name for it"
             )
-    result = run_all(
-        model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
-        args.batch_size, {"aggregate": args.aggregate}, read_arguments(args),
-    )  # fmt: skip
-    if result.names:
-        result.write_table(table)
-    code = result.finish()
+    with only_run(args.out):
+        result = run_all(
+            model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
+            args.batch_size, {"aggregate": args.aggregate}, read_arguments(args),
+        )  # fmt: skip
+        if result.names:
+            result.write_table(table)
+        code = result.finish()
     if result.names:
         print(f"wrote {args.out}: {len(result.names)} recordings, {len(model.labels)} classes")
     return code

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, Rejections, SignalWarning
-from fairseq_signals.files import whole_file, write_text
+from fairseq_signals.files import whole_file, whole_files, write_text
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import ListedRecording
@@ -46,15 +46,18 @@ class Result:
     parts: Parts
 
     def write_npy(self) -> int:
-        """Write an array (recordings, K) float32; returns K."""
-        width = 0
-        with whole_file(self.out) as path, path.open("wb") as file:
-            for _, values in self.parts.blocks(self.names):
-                if not width:
-                    width = values.shape[1]
-                    header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.names), width)}
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(values.astype("<f4").tobytes())
+        """Write an array (recordings, K) float32, and `NAME.records.csv` with their names; returns K."""
+        width, listing = 0, self.out.with_name(f"{self.out.name}.records.csv")
+        # an array without its list is not finished
+        with whole_files([self.out, listing], lambda: listing.unlink(missing_ok=True)) as (path, names):
+            pa.csv.write_csv(pa.table({"record": self.names}), names)
+            with path.open("wb") as file:
+                for _, values in self.parts.blocks(self.names):
+                    if not width:
+                        width = values.shape[1]
+                        header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.names), width)}
+                        np.lib.format.write_array_header_1_0(file, header)
+                    file.write(values.astype("<f4").tobytes())
         return width
 
     def write_table(self, table: Callable[[Sequence[str], np.ndarray], pa.Table]) -> int:
@@ -75,8 +78,8 @@ class Result:
 
     def finish(self) -> int:
         """Note what was left out in `NAME.rejected.tsv`, and remove the parts; gives the exit code."""
-        self.parts.remove()
         code = note_rejected(self.out, list(self.reasons.items()))
+        self.parts.remove()
         if not self.names:
             print("no recording could be used, nothing was written", file=sys.stderr)
         return code if self.names else 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import json
 import logging
 import warnings
@@ -179,7 +180,9 @@ def _example(model: LoadedModel, batch: int) -> Tensor:
 def _write_torch(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
     dynamic = {"source": {0: torch.export.Dim("batch", max=LARGEST_BATCH)}}
     exported = torch.export.export(program, (example,), dynamic_shapes=dynamic)
-    torch.export.save(exported, str(path), extra_files={DESCRIPTION: description})
+    written = io.BytesIO()  # where the disk is full, PyTorch's own writing ends the process
+    torch.export.save(exported, written, extra_files={DESCRIPTION: description})
+    path.write_bytes(written.getbuffer())
 
 
 def _load_torch(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:

@@ -198,7 +198,8 @@ def _of_manifest(path: Path) -> Iterator[ListedRecording]:
 
     Of `.mat` files of the authors' scripts, the first segment that is listed stands for its recording.
     """
-    from fairseq_signals.manifest.table import STORE, parse_path, read_manifest
+    from fairseq_signals.manifest.places import parse_path
+    from fairseq_signals.manifest.table import STORE, read_manifest
 
     manifest, seen = read_manifest(path), set()
     for place, record_id, patient_id in zip(manifest.paths, manifest.record_ids, manifest.patient_ids):

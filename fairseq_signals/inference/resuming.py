@@ -1,10 +1,12 @@
 """The rows of a result that is being computed, in files beside it, so that a stopped run can go on.
 
-They are in numbered Parquet files in the folder `.NAME.parts`, with what they depend on in `job.json`.
+They are in numbered Parquet files in the folder `.NAME.parts`, with what they depend on in `job.json`. The
+folder is locked meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,11 +18,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fairseq_signals.errors import ConfigError
-from fairseq_signals.files import whole_file, write_text
+from fairseq_signals.errors import ConfigError, OutputError
+from fairseq_signals.files import one_process, remove_left_overs, whole_file, write_text
 
 BLOCK_ROWS = 512
 _SCHEMA = pa.schema([("record", pa.string()), ("signature", pa.string()), ("values", pa.list_(pa.float32()))])
+
+
+@contextlib.contextmanager
+def only_run(out: Path) -> Iterator[None]:
+    """Keep other processes from computing the same result meanwhile.
+
+    Raises:
+        OutputError: one is doing so.
+    """
+    busy = f"{out}: another process is writing this file. Wait for it, end it, or choose another --out."
+    folder = parts_of(out)
+    with one_process(folder, OutputError(busy)):
+        remove_left_overs(folder)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # there are rows in it, or it is removed already
+                folder.rmdir()
 
 
 class Parts:
@@ -41,8 +61,9 @@ class Parts:
         self._places: dict[str, tuple[str, int, int]] = {}
         self._next = 0
         files = sorted(self.folder.glob("part-*.parquet"))
-        if not files or not self._note.is_file():
-            self.remove()
+        if not self._note.is_file():  # it is written first
+            for file in files:
+                file.unlink()
             return
         if json.loads(self._note.read_text(encoding="utf-8")) != self.job:
             raise ConfigError(
@@ -51,8 +72,7 @@ class Parts:
             )
         for file in files:
             self._next = int(file.stem.partition("-")[2]) + 1
-            table = pq.read_table(file, columns=["record", "signature"])
-            self._keep(self._next - 1, *(column.to_pylist() for column in table.columns))
+            self._keep(self._next - 1, *(_read(file, name).to_pylist() for name in ("record", "signature")))
 
     def has(self, name: str, signature: str) -> bool:
         """Whether the row of a recording is there, of the same files."""
@@ -73,18 +93,28 @@ class Parts:
         self._next += 1
 
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray]]:
-        """The values of recordings, in this order: names and (n, K) float32 of some at a time."""
+        """The values of recordings, in this order: names and (n, K) float32 of some at a time.
+
+        Raises:
+            OutputError: a row is not of the recording that it was written for.
+        """
 
         @lru_cache(maxsize=4)
-        def values_of(number: int) -> np.ndarray:
-            column = pq.read_table(self._file(number), columns=["values"])["values"]
+        def rows_of(number: int) -> tuple[list[str], np.ndarray]:
+            records, column = (_read(self._file(number), name) for name in ("record", "values"))
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-            return np.concatenate(flat).reshape(len(column), -1)
+            return records.to_pylist(), np.concatenate(flat).reshape(len(column), -1)
+
+        def values_of(name: str) -> np.ndarray:
+            _, number, row = self._places[name]
+            records, values = rows_of(number)
+            if records[row : row + 1] != [name]:
+                raise _changed(self._file(number), f"row {row} is no longer of {name}")
+            return values[row]
 
         for start in range(0, len(names), BLOCK_ROWS):
             some = names[start : start + BLOCK_ROWS]
-            places = [self._places[name] for name in some]
-            yield some, np.stack([values_of(number)[row] for _, number, row in places])
+            yield some, np.stack([values_of(name) for name in some])
 
     def remove(self) -> None:
         """Remove all rows."""
@@ -96,6 +126,17 @@ class Parts:
     def _keep(self, number: int, names: Sequence[str], signatures: Sequence[str]) -> None:
         for row, (name, signature) in enumerate(zip(names, signatures)):
             self._places[name] = signature, number, row
+
+
+def _read(file: Path, column: str) -> pa.ChunkedArray:
+    try:
+        return pq.read_table(file, columns=[column])[column]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise _changed(file, f"it cannot be read ({error})") from error
+
+
+def _changed(file: Path, what: str) -> OutputError:
+    return OutputError(f"{file}: {what}: it was changed or damaged. Remove {file.parent} and run again.")
 
 
 def parts_of(out: Path) -> Path:

@@ -8,7 +8,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_signals.errors import LabelError, StoreError
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairseq_signals.errors import LabelError
 from fairseq_signals.manifest.exclusion import link_manifests, link_stores
 from fairseq_signals.manifest.folder import (
     CLASSIFICATION,
@@ -20,10 +24,8 @@ from fairseq_signals.manifest.folder import (
 )
 from fairseq_signals.manifest.labels import parse_target, read_labels
 from fairseq_signals.manifest.people import People, acquisition
-from fairseq_signals.manifest.selection import python_values, read_metadata
-from fairseq_signals.manifest.table import STORE, Manifest, parse_path
-
-_Places = tuple[Sequence[str], Sequence[int]]  # the record at each row of a shard, and its samples
+from fairseq_signals.manifest.places import PlacesInStores, parse_path, parse_paths
+from fairseq_signals.manifest.table import STORE, Manifest
 
 
 class Violation(NamedTuple):
@@ -71,45 +73,28 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
 
 def _check_places(sets: Sequence[ManifestSet]) -> Iterator[Violation]:
     """Every path exists, is the record it is said to be, and is long enough."""
-    stores: dict[Path, dict[str, _Places]] = {}
+    places = PlacesInStores(missing_ok=True)
     for manifest in (manifest for one in sets for manifest in one.manifests.values()):
         if manifest.layout != STORE:
             absent = [path for path in manifest.paths if not (manifest.root / path).is_file()]
             yield from _report(str(manifest.path), "paths do not exist", absent)
             continue
-        shards: dict[str, _Places] = {}
-        for shard in manifest.shards():
-            store = (manifest.root / shard).parent
-            if store not in stores:
-                stores[store] = _read_places(store)
-            shards[shard] = stores[store].get(Path(shard).name, ((), ()))
-        faults = defaultdict(list)
-        for row in manifest.rows():
-            shard, place, start = parse_path(row.path)
-            records, lengths = shards[shard]
-            if place >= len(records):
-                faults["paths do not exist in the store"].append(row.path)
-            elif records[place] != row.record_id:
-                faults["paths are of another record"].append(f"{row.path} of {records[place]}")
-            elif start + row.n_samples > lengths[place]:
-                faults["segments reach past the end of their record"].append(row.path)
-        for what, cases in faults.items():
-            yield from _report(str(manifest.path), what, cases)
+        records, lengths = places.find(manifest.root, manifest.paths)
+        starts = parse_paths(manifest.paths)[1][:, 2]
+        absent = records.is_null().to_numpy()
+        other = pc.not_equal(records, pa.array(manifest.record_ids, pa.string()))
+        other = pc.fill_null(other, False).to_numpy()
+        past = (starts + manifest.n_samples > lengths) & ~absent & ~other
+        where = str(manifest.path)
+        yield from _report(where, "paths do not exist in the store", _where(absent, manifest.paths))
+        of_others = [f"{manifest.paths[i]} of {records[i]}" for i in np.flatnonzero(other).tolist()]
+        yield from _report(where, "paths are of another record", of_others)
+        too_long = _where(past, manifest.paths)
+        yield from _report(where, "segments reach past the end of their record", too_long)
 
 
-def _read_places(store: Path) -> dict[str, _Places]:
-    """What is in each shard of a store; nothing where the store cannot be read."""
-    try:
-        table = read_metadata(store, store)
-    except StoreError:
-        return {}
-    records, lengths = python_values(table["record"]), python_values(table["n_samples"])
-    shards = python_values(table["shard"])
-    begins = [i for i, shard in enumerate(shards) if i == 0 or shard != shards[i - 1]]  # rows are in order
-    return {
-        shards[begin]: (records[begin:end], lengths[begin:end])
-        for begin, end in zip(begins, [*begins[1:], len(shards)])
-    }
+def _where(mask: np.ndarray, values: Sequence[str]) -> list[str]:
+    return [values[i] for i in np.flatnonzero(mask).tolist()]
 
 
 def _check_splits(one: ManifestSet, people: People) -> Iterator[Violation]:

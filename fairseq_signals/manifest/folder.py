@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import ManifestError
+from fairseq_signals.files import one_process, whole_files, write_text
+from fairseq_signals.manifest.info import INFO_FILE, UNFINISHED, read_info, require_complete
 from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manifest, read_manifest
 
 PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
-INFO_FILE = "manifest.json"
 LABELS_FILE, WEIGHTS_FILE = "labels.csv", "weights.csv"
 FILES = {
     PRETRAIN: ("train.tsv", "valid.tsv"),
@@ -65,12 +66,14 @@ def read_set(folder: str | os.PathLike[str], kind: str | None = None) -> Manifes
         kind: what it is; by default as `manifest.json` says, or else as the file names suggest.
 
     Raises:
-        ManifestError: where the folder has no manifests. Single files at fault are listed in `faults`.
+        ManifestError: where the folder has no manifests, or not all were written. Single files at fault are
+            listed in `faults`.
     """
     folder = Path(folder)
     files = sorted(folder.glob("*.tsv")) if folder.is_dir() else []
     if not files:
         raise ManifestError(f"{folder}: no manifests (*.tsv) in it; name the --dest of a manifest script")
+    require_complete(folder)
     manifests: dict[str, Manifest] = {}
     faults: list[str] = []
     for file in files:
@@ -78,7 +81,7 @@ def read_set(folder: str | os.PathLike[str], kind: str | None = None) -> Manifes
             manifests[file.stem] = read_manifest(file, check_files=False)
         except ManifestError as error:
             faults.append(str(error))
-    info = _read_info(folder)
+    info = read_info(folder)
     kind = kind or info.get("kind") or _infer_kind(folder, manifests)
     if kind not in FILES:
         raise ManifestError(f"{folder / INFO_FILE}: kind must be one of {', '.join(FILES)}, but is {kind!r}")
@@ -93,7 +96,9 @@ def write_set(
     extra_files: Mapping[str, str],
     info: Mapping[str, Any],
 ) -> None:
-    """Write the manifests of one folder: all under temporary names, then renamed, `manifest.json` last.
+    """Write the manifests of one folder: all under temporary names, then renamed.
+
+    `manifest.json` says meanwhile that the set is not complete: a kill leaves one that readers refuse.
 
     Args:
         dest: the folder; made where it is not there.
@@ -104,42 +109,24 @@ def write_set(
         info: what goes to `manifest.json` beside the kind; what JSON does not have, such as a path, as text.
     """
     dest = Path(dest)
-    try:
-        dest.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ManifestError(f"cannot make the folder {dest} ({error.strerror})") from None
-    present = _read_info(dest).get("kind", kind)
-    if present != kind:
-        raise ManifestError(f"{dest} holds {present} manifests; choose another --dest for {kind}")
     files = {f"{name}.tsv": format_manifest(root, rows) for name, rows in splits.items()}
     lines: dict[str, Iterable[str]] = {**files, **{name: [text] for name, text in extra_files.items()}}
     lines[INFO_FILE] = [json.dumps({"kind": kind, **info}, indent=2, default=str) + "\n"]
-    partial = {name: dest / f".{name}.{os.getpid()}.part" for name in lines}
-    try:
-        for name, path in partial.items():
-            with path.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(lines[name])
-                file.flush()
-                os.fsync(file.fileno())
-        # from here on there is no manifest.json: a set that a kill divides does not pass for a whole one
-        for name in (INFO_FILE, *set(FILES[kind]).difference(lines)):
+
+    def retire() -> None:
+        write_text(dest / INFO_FILE, [json.dumps({"kind": kind, **UNFINISHED}) + "\n"])
+        for name in set(FILES[kind]).difference(lines):
             (dest / name).unlink(missing_ok=True)
-        for name, path in partial.items():
-            path.replace(dest / name)
-    finally:
-        for path in partial.values():
-            path.unlink(missing_ok=True)
 
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    path = folder / INFO_FILE
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ManifestError(f"{path}: not valid JSON ({error}); rebuild the manifests") from None
-    return info if isinstance(info, dict) else {}
+    busy = ManifestError(f"{dest}: another process is writing manifests here. Wait for it, or end it.")
+    with one_process(dest, busy):
+        present = read_info(dest).get("kind", kind)
+        if present != kind:
+            raise ManifestError(f"{dest} holds {present} manifests; choose another --dest for {kind}")
+        with whole_files([dest / name for name in lines], retire) as partials:
+            for partial, pieces in zip(partials, lines.values()):
+                with partial.open("w", encoding="utf-8", newline="\n") as file:
+                    file.writelines(pieces)
 
 
 def _infer_kind(folder: Path, manifests: Mapping[str, Manifest]) -> str:

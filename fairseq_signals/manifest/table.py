@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.authors_layout import cmsc_items, file_items
+from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.manifest.people import patient_key
+from fairseq_signals.manifest.places import PlacesInStores
 
 # layouts: ours, and the three of the authors' scripts
 STORE = "store"
@@ -148,28 +152,22 @@ def concatenate(*manifests: Manifest) -> Manifest:
     )
 
 
-def parse_path(path: str) -> tuple[str, int, int]:
-    """Shard (relative to the root), row in it and first sample of a store manifest's path."""
-    try:
-        shard, place = path.rsplit("#", 1)
-        row, start = place.split(":")
-        return shard, int(row), int(start)
-    except ValueError:
-        raise ManifestError(f"path must be `<shard>#<row>:<start>`, but is {path!r} instead") from None
-
-
 def read_manifest(path: str | os.PathLike[str], check_files: bool = True) -> Manifest:
     """Read a manifest of ours or of the authors' scripts.
 
     Args:
         path: the `.tsv` file.
-        check_files: also require the root and every shard (of `.mat` files: the first one) to exist.
+        check_files: also require the root and every shard (of `.mat` files: the first one) to exist, and
+            every record to be where the manifest says.
 
     Raises:
-        ManifestError: with file and line, where the file is absent, malformed, or names what does not exist.
+        ManifestError: with file and line, where the file is absent, malformed, or names what does not exist;
+            or the manifests of its folder were not all written.
+        StoreError: a store cannot be read.
     """
     path = Path(path)
     text = _read_text(path)
+    require_complete(path.parent)
     if not text.strip():
         raise ManifestError(f"{path}:1: the file is empty; line 1 must name the root folder. {_REBUILD}")
     first, _, body = text.rstrip("\n").partition("\n")
@@ -195,6 +193,8 @@ def read_manifest(path: str | os.PathLike[str], check_files: bool = True) -> Man
     manifest = Manifest(path, root, layout, paths, lengths, records, patients, numbers, targets)
     if check_files:
         _require_files(manifest)
+        if layout == STORE:
+            _require_records(manifest)
     return manifest
 
 
@@ -266,3 +266,18 @@ def _require_files(manifest: Manifest) -> None:
                 f"{manifest.path}:{line}: {manifest.root / name} does not exist. If the data have moved, "
                 "change the root in line 1; else rebuild the manifest from the store as it is now."
             )
+
+
+def _require_records(manifest: Manifest) -> None:
+    """Refuse a manifest of a store that was built anew since: its rows would be of other records."""
+    found, _ = PlacesInStores().find(manifest.root, manifest.paths)
+    same = pc.fill_null(pc.equal(found, pa.array(manifest.record_ids, pa.string())), False)
+    wrong = np.flatnonzero(~same.to_numpy())
+    if len(wrong):
+        i = int(wrong[0])
+        there, n = found[i].as_py() or "no record", f"{len(wrong):,} of {len(manifest):,}"
+        raise ManifestError(
+            f"{manifest.path}:{i + 2}: {manifest.paths[i]} is {there} in the store, but "
+            f"{manifest.record_ids[i]} in the manifest ({n} rows differ). The store was built anew since: "
+            "make the manifests from it again."
+        )

@@ -7,7 +7,6 @@ of directories. A shard that is there is finished: a run that was killed goes on
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_signals.errors import Rejections, StoreError
+from fairseq_signals.files import one_process, remove_left_overs, temporary_path
 from fairseq_signals.store.codecs import check_codec
 from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows
 from fairseq_signals.store.pool import open_pool
@@ -29,10 +29,8 @@ from fairseq_signals.store.shards import (
     SHARD_PATTERN,
     ShardNotes,
     StoreRow,
-    cannot_write,
     read_notes,
     shard_name,
-    temporary_path,
     write_atomic,
     write_shard,
 )
@@ -77,10 +75,7 @@ def _build_shard(path: Path, chunk: Chunk, options: BuildOptions) -> int:
         if not chunk.is_there():  # the shard would end up in the store of a later run
             raise StoreError(f"{path}: the run that this shard belongs to has ended")
 
-    try:
-        write_shard(path, rows(), notes, options.codec)
-    except OSError as e:
-        raise cannot_write(path, e) from e
+    write_shard(path, rows(), notes, options.codec)
     return chunk.n_items
 
 
@@ -117,11 +112,8 @@ def build_store(
     first = next(listed, None)
     if first is None:
         raise StoreError("there is no record to store")
-    try:
-        dest.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise StoreError(f"{dest}: this folder cannot be made ({e.strerror})") from e
-    with _exclusive(dest), _spooled(chain([first], listed), dest, options, progress) as spool:
+    busy = StoreError(f"{dest}: another process is building this store. Wait for it, or end it.")
+    with one_process(dest, busy), _spooled(chain([first], listed), dest, options, progress) as spool:
         state = _open_state(dest, spool, options, overwrite)
         missing = [i for i in range(len(spool.chunks)) if not (dest / shard_name(i)).is_file()]
         n_done = spool.n_items - sum(spool.chunks[i].n_items for i in missing)
@@ -149,7 +141,7 @@ def build_store(
 @contextlib.contextmanager
 def _spooled(items: Iterable[Item], dest: Path, options: BuildOptions, progress: bool) -> Iterator[Spool]:
     """The records in order, in a file beside the shards while the store is being built."""
-    _remove_temporaries(dest)
+    remove_left_overs(dest)
     path = temporary_path(dest / _SPOOL)
     try:
         with tqdm(items, desc="listing", unit="record", leave=False, disable=not progress) as listed:
@@ -179,13 +171,6 @@ def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
     _write(dest / FAULTS_FILE, _table(("record", "lead", "reason"), faults))
     _write_state(dest, {**state, "complete": True, "kept": summary.n_kept, "counts": summary.counts})
     return summary
-
-
-def _remove_temporaries(dest: Path) -> None:
-    """Delete what killed processes left: only one process at a time builds this store."""
-    for name in (SHARD_PATTERN, STATE_FILE, REJECTED_FILE, FAULTS_FILE, _SPOOL):
-        for stale in dest.glob(f".{name}.*.tmp*"):
-            stale.unlink(missing_ok=True)
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
@@ -229,7 +214,9 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
             f"{dest}: there are shards but no {STATE_FILE}. Pass --overwrite to build it anew, or choose "
             f"another --dest."
         )
-    for old in [path, *shards, dest / REJECTED_FILE, dest / FAULTS_FILE]:
+    if path.is_file() or shards:
+        _write_state(dest, {"complete": False})  # so that nobody takes what a kill leaves for a store
+    for old in [*shards, dest / REJECTED_FILE, dest / FAULTS_FILE]:
         old.unlink(missing_ok=True)
     return plan
 
@@ -239,24 +226,5 @@ def _write_state(dest: Path, state: dict) -> None:
 
 
 def _write(path: Path, lines: Iterable[bytes]) -> None:
-    try:
-        with write_atomic(path) as f:
-            f.writelines(lines)
-    except OSError as e:
-        raise cannot_write(path, e) from e
-
-
-@contextlib.contextmanager
-def _exclusive(dest: Path) -> Iterator[None]:
-    """Keep other processes from building the same store meanwhile; released when the process ends."""
-    descriptor = os.open(dest, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"{dest}: another process is building this store. Wait for it, or end it."
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
+    with write_atomic(path) as f:
+        f.writelines(lines)

@@ -83,6 +83,16 @@ class _Here(Executor):
         return future
 
 
+class _Processes(ProcessPoolExecutor):
+    """A pool whose calls fail alike when a worker was killed, and when the server that starts them was."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except (EOFError, ConnectionError) as e:
+            raise BrokenProcessPool(str(e)) from e
+
+
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[Pool]:
     import multiprocessing
@@ -91,7 +101,7 @@ def _processes(workers: int) -> Iterator[Pool]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fairseq_signals.store.building"])
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as executor:
+        with _Processes(workers, mp_context=context, initializer=_end_with_parent) as executor:
             yield Pool(executor, backlog=4 * workers)
     except BrokenProcessPool as e:
         raise StoreError(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import OutputError, StoreError
+from fairseq_signals.files import whole_file
 from fairseq_signals.store.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
 
 SCHEMA_VERSION = "2"
@@ -135,35 +135,24 @@ def shard_name(index: int) -> str:
     return f"shard-{index:05d}.arrow"
 
 
-def temporary_path(path: Path) -> Path:
-    """Where a file is written before it is renamed to `path`; `.tmp` marks what may be deleted."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def cannot_write(path: Path, error: OSError) -> StoreError:
-    """The error for a disk that is full, or otherwise does not take a file."""
-    return StoreError(
-        f"{path}: cannot be written ({error.strerror or error}). Make room and run the same command again: "
-        f"it goes on where it stopped."
-    )
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Let errors of writing say that preprocessing goes on where it stopped."""
+    try:
+        yield
+    except OutputError as e:
+        raise StoreError(f"{e} The same command goes on where it stopped.") from e
 
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which is either there in full after the block or not at all.
 
-    Unlike `whole_file` of this package, it makes no folder, since a worker on a cluster that does not see the
-    store's would write where nobody looks; and processes of equal number on two machines do not clash.
+    It makes no folder, since a worker on a cluster that does not see the store's would write where nobody
+    looks.
     """
-    temporary = temporary_path(path)
-    try:
-        with open(temporary, "wb") as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with going_on(), whole_file(path, prepared=True) as partial, partial.open("wb") as f:
+        yield f
 
 
 def write_shard(

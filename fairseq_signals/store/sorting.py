@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import StoreError
+from fairseq_signals.files import cannot_write
 from fairseq_signals.store.conversion import Item
-from fairseq_signals.store.shards import cannot_write
+from fairseq_signals.store.shards import going_on
 
 #: What records are sorted by. Texts are bytes, as a path need not be UTF-8; `number` counts where all agree.
 _KEY = "source, record_id, rejected, path, number"
@@ -95,7 +96,8 @@ def write_spool(items: Iterable[Item], path: Path, chunk_length: int) -> Spool:
             file.execute("COMMIT")
             return _chunks(file.execute(f"SELECT * FROM items ORDER BY {_KEY}"), path, chunk_length)
     except sqlite3.Error as e:
-        raise cannot_write(path, OSError(str(e))) from e
+        with going_on():
+            raise cannot_write(path, OSError(str(e))) from e
 
 
 def _open(path: str | Path, how: str) -> sqlite3.Connection:

@@ -18,8 +18,8 @@ from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.models.config import OpenConfig, check_keys
-from fairseq_signals.modules.distributed import wait_for_workers, worker_rank
-from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint
+from fairseq_signals.modules.distributed import worker_rank
+from fairseq_signals.tasks.resume import begin_run
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
 
@@ -119,10 +119,6 @@ class ECGTask(FairseqTask):
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "ECGTask":
         """Check the configuration; raises ConfigError for unknown keys, LeadError for unknown leads."""
         check_keys(cls, cfg, "task")
-        checkpoint = own_checkpoint(cfg)
-        if checkpoint is not None:
-            mend_checkpoint(checkpoint)
-            wait_for_workers()
         return cls(cfg)
 
     def manifest(self, name: str) -> Manifest:
@@ -142,11 +138,21 @@ class ECGTask(FairseqTask):
         )
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model, after checking that it takes as many leads as the data has."""
+        """Build the model, after checking that it takes as many leads as the data has.
+
+        fairseq does so before it reads the checkpoint that a run continues from, and with `from_checkpoint`
+        where there is no run: the model of a checkpoint is wanted.
+        """
+        if not from_checkpoint:
+            begin_run(self.cfg)
+        self.complete_model(cfg, from_checkpoint)
         in_d = len(LEADS) if self.cfg.enable_padding_leads else len(self.leads)
         if getattr(cfg, "in_d", None) not in (None, in_d):  # without a value, it has its default later
             raise ConfigError(f"model.in_d is {cfg.in_d}, but task.leads_to_load gives {in_d} leads")
         return super().build_model(cfg, from_checkpoint)
+
+    def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
+        """Write into a model's configuration what follows from the data; for tasks where something does."""
 
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         """Build the criterion, after checking that its validation logs what the best checkpoint goes by."""

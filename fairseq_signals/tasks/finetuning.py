@@ -13,11 +13,10 @@ from fairseq_signals.tasks.resume import own_checkpoint
 class FinetuningTask(ECGTask):
     """Base of tasks whose models have as many classes as the task's `num_labels`."""
 
-    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model with as many classes as the manifest has."""
+    def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
+        """Give the model as many classes as the manifest has."""
         if isinstance(cfg, DictConfig):
             complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
-        return super().build_model(cfg, from_checkpoint)
 
 
 def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:

@@ -1,16 +1,59 @@
-"""The checkpoint that a run of fairseq continues from."""
+"""The folder that a run of fairseq trains in, and the checkpoint that it continues from."""
 
 import logging
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Set
 
-from fairseq_signals.files import whole_file
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.files import claim, whole_file
 from fairseq_signals.models.config import whole_config
-from fairseq_signals.modules.distributed import worker_rank
+from fairseq_signals.modules.distributed import wait_for_workers, worker_rank
 
 logger = logging.getLogger(__name__)
+_claimed: Set[Path] = set()
+
+
+def begin_run(cfg: Any) -> None:
+    """Prepare the folder that a run saves to: only this process trains there, and its checkpoint is whole.
+
+    Other workers wait for the first one to do it.
+
+    Args:
+        cfg: a section of the whole configuration; without one there is nothing to do.
+
+    Raises:
+        ConfigError: another process trains there.
+    """
+    checkpoint = own_checkpoint(cfg)
+    if checkpoint is None:
+        return
+    if worker_rank() == 0:
+        options = whole_config(cfg).checkpoint
+        if not options.get("no_save"):
+            claim_save_dir(Path(options.save_dir).resolve())
+        mend_checkpoint(checkpoint)
+    wait_for_workers()
+
+
+def claim_save_dir(folder: Path) -> None:
+    """Keep other processes from training in a folder until this one ends; remove what killed ones left.
+
+    fairseq writes a checkpoint to `NAME.pt.tmp` first.
+    """
+    if folder in _claimed or not folder.is_dir():  # fairseq makes it before it trains
+        return
+    claim(
+        folder,
+        ConfigError(
+            f"checkpoint.save_dir={folder}: another process is training there. Wait for it, end it, or "
+            "choose another folder."
+        ),
+    )
+    _claimed.add(folder)
+    for left_over in folder.glob("*.pt.tmp"):
+        left_over.unlink()
 
 
 def own_checkpoint(cfg: Any) -> Optional[Path]:
@@ -27,7 +70,7 @@ def mend_checkpoint(path: Path) -> None:
     fairseq writes a new checkpoint under a temporary name, but then copies it to `checkpoint_last.pt`: a
     process that is killed while copying leaves a part of it, beside the whole file that it was copied from.
     """
-    if worker_rank() > 0 or not path.is_file() or zipfile.is_zipfile(path):
+    if not path.is_file() or zipfile.is_zipfile(path):
         return
     with path.open("rb") as file:
         if file.read(4) not in (b"", b"PK\x03\x04"):  # not the beginning of a checkpoint: left as it is

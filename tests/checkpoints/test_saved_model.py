@@ -8,12 +8,13 @@ import torch
 from fairseq_signals.checkpoints.input_format import InputFormat, input_format
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION, write_saved_model
-from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.errors import CheckpointError, ConfigError, OutputError
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import PooledEncoder
 
 safetensors = pytest.importorskip("safetensors.torch")
+SafetensorError = pytest.importorskip("safetensors").SafetensorError
 
 
 @pytest.fixture
@@ -72,6 +73,27 @@ def test_a_folder_that_could_not_be_written_is_not_there(tmp_path, state, config
     with pytest.raises(TypeError):
         write_saved_model(tmp_path / "model", state, {**config, "bad": object()}, "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model", "new"])
+def test_a_model_that_the_disk_does_not_take_is_named_and_the_older_one_stays(
+    tmp_path, folder, state, config, monkeypatch, name
+):
+    def full(*arguments, **options):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OutputError, match=rf"{name}.*: cannot be written \(I/O error: No space .*Make room"):
+        write_saved_model(folder.with_name(name), state, config, "", overwrite=True)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_a_killed_process_left_of_a_model_is_removed(tmp_path, state, config):
+    (tmp_path / ".model.123.part").mkdir()
+    write_saved_model(tmp_path / "model", state, config, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(

@@ -13,11 +13,11 @@ TARGETS = {"a": "0", "b": "1", "c": "0,1", "d": ""}
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, write_store):
     """Four records of two segments each, two classes."""
-    (tmp_path / "s.arrow").touch()
+    write_store(tmp_path, TARGETS)
     rows = [
-        Row(f"s.arrow#{i}:{250 * k}", 250, f"x/{name}", f"x/p{name}", k, target)
+        Row(f"s/shard-00000.arrow#{i}:{250 * k}", 250, f"x/{name}", f"x/p{name}", k, target)
         for i, (name, target) in enumerate(TARGETS.items())
         for k in (0, 1)
     ]

@@ -11,12 +11,15 @@ GALLERY = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0,
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, write_store):
     """Three patients; a gallery and a probe recording of two segments each."""
-    (tmp_path / "s.arrow").touch()
-    for side in ("gallery", "probe"):
+    sides = ("gallery", "probe")
+    write_store(tmp_path, [f"{side}{i}" for side in sides for i in range(3)])
+    for first, side in zip((0, 3), sides):
         rows = [
-            Row(f"s.arrow#{i}:{250 * k}", 250, f"x/{side}{i}", f"x/p{i}", k) for i in range(3) for k in (0, 1)
+            Row(f"s/shard-00000.arrow#{first + i}:{250 * k}", 250, f"x/{side}{i}", f"x/p{i}", k)
+            for i in range(3)
+            for k in (0, 1)
         ]
         (tmp_path / f"test_{side}.tsv").write_text("".join(format_manifest(".", rows)))
     return tmp_path

@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fairseq_signals.commands import main as cli
-from fairseq_signals.errors import ConfigError, MissingLibraryError
+from fairseq_signals.errors import ConfigError, MissingLibraryError, OutputError
 from fairseq_signals.inference import bulk
 from fairseq_signals.inference import resuming as parts
 from fairseq_signals.inference.bulk import run_all
 from fairseq_signals.inference.listing import list_recordings
+from fairseq_signals.inference.resuming import only_run, parts_of
 
 NAMES = ("a/1", "a/2", "b/1", "b/2", "c/1")
 
@@ -110,6 +111,55 @@ def test_rows_are_written_from_time_to_time(start, folder, monkeypatch):
     monkeypatch.setattr(bulk.Parts, "remove", lambda self: None)
     _, result = start(folder)
     assert len(list(result.parts.folder.glob("part-*.parquet"))) == 5
+
+
+def test_a_row_that_another_recording_took_the_place_of_is_not_given_its_name(start, folder):
+    _, result = start(folder)
+    (part,) = result.parts.folder.glob("part-*.parquet")
+    table = pq.read_table(part)
+    pq.write_table(table.take([0, 2, 1, 3, 4]), part)
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: row 1 is no longer of a/2: .*Remove "):
+        rows(result)
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: it cannot be read \("):
+        start(folder)
+
+
+@pytest.mark.parametrize("command", ["embed", "predict"])
+def test_two_processes_do_not_write_one_result_at_a_time(checkpoints, folder, tmp_path, capsys, command):
+    out = tmp_path / "e.parquet"
+    kind = {"embed": "pretraining", "predict": "classification"}[command]
+    call = [command, *map(str, (checkpoints[kind], folder, "--out", out))]
+    with only_run(out):
+        assert cli.main(call) == 1
+        assert f"OutputError: {out}: another process is writing this file" in capsys.readouterr().err
+        assert parts_of(out).exists()
+    assert not parts_of(out).exists()
+    assert cli.main(call) == 0
+    assert not parts_of(out).exists()
+
+
+def test_an_array_and_the_list_of_its_rows_are_of_one_run(checkpoints, folder, tmp_path, capsys, monkeypatch):
+    def call(*records):
+        return cli.main(
+            [*map(str, ("embed", checkpoints["pretraining"], *records, "--out", tmp_path / "e.npy"))]
+        )
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    assert call(folder / "a") == 0
+    before = {path: path.read_bytes() for path in tmp_path.glob("e.npy*")}
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.lib.format.write_array_header_1_0", full)
+        assert call(folder / "b") == 1
+    assert (
+        f"{tmp_path / 'e.npy'}, {tmp_path / 'e.npy.records.csv'}: cannot be written"
+        in capsys.readouterr().err
+    )
+    assert {path: path.read_bytes() for path in tmp_path.glob("e.npy*")} == before
+    assert call(folder / "b") == 0
+    assert len(list(tmp_path.glob("*e.npy*"))) == 2
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals import ECGModel, Gallery
-from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.errors import CheckpointError, ConfigError, OutputError
 from fairseq_signals.inference.gallery import enrolled
 from fairseq_signals.metrics.identification import rank1_accuracy
 from fairseq_signals.metrics.verification import false_match_threshold
@@ -134,6 +134,16 @@ def test_a_gallery_comes_back_from_its_file(identifier, people, tmp_path, ids):
     assert (loaded.record_ids, loaded.model, loaded.threshold) == (gallery.record_ids, gallery.model, 0.25)
     assert identifier.predict(people[2, 0], fs=500, gallery=loaded).patient_id == ids[2]
     assert [path.name for path in (tmp_path / "g").iterdir()] == ["gallery.npz"]
+
+
+def test_a_gallery_that_the_disk_does_not_take_is_named(tmp_path, monkeypatch):
+    def full(*arguments, **arrays):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez", full)
+    with pytest.raises(OutputError, match=r"g\.npz: cannot be written \(No space left on device\)"):
+        enrolled(np.eye(2), ["a", "b"], ["1", "2"], "model").save(tmp_path / "g.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_gallery_is_refused(tmp_path):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from fairseq_signals.errors import ManifestError
+from fairseq_signals.files import one_process
 from fairseq_signals.manifest.folder import read_set, split_of, write_set
-from fairseq_signals.manifest.table import Row
+from fairseq_signals.manifest.table import Row, read_manifest
 
 ROW = Row("shard-00000.arrow#0:0", 50, "a/r", "a/p", 0, "")
 
@@ -30,22 +31,43 @@ def test_a_write_that_fails_leaves_the_folder_as_it_was(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_set_that_a_kill_divides_has_no_information_file(tmp_path, monkeypatch):
-    """Renaming stops after the first file: what is there then is not taken for a finished set."""
-    write_set(tmp_path, "pretrain", Path("/data"), {"train": [ROW], "valid": [ROW]}, {}, {"seed": 1})
-    renamed = []
-    rename = Path.replace
+@pytest.mark.parametrize("n_renamed", range(4))
+def test_a_set_that_a_kill_divides_is_refused_until_it_is_made_again(tmp_path, monkeypatch, n_renamed):
+    """Renaming stops after some files: there is the older set then, or none that is taken for a set."""
 
-    def stop_after_one(self, target):
-        if renamed:
+    def write(root):
+        write_set(tmp_path, "pretrain", Path(root), {"train": [ROW], "valid": [ROW]}, {}, {"seed": 1})
+
+    def stop(self, target):
+        if next(left) == 0:
             raise KeyboardInterrupt
-        renamed.append(target)
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "replace", stop_after_one)
+    write("/data")
+    left, rename = iter(range(n_renamed, -1, -1)), Path.replace
+    monkeypatch.setattr(Path, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_set(tmp_path, "pretrain", Path("/other"), {"train": [ROW], "valid": [ROW]}, {}, {"seed": 2})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.tsv", "valid.tsv"]
+        write("/other")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 3
+    if n_renamed:
+        for read in (read_set, lambda folder: read_manifest(folder / "train.tsv", check_files=False)):
+            with pytest.raises(ManifestError, match=r"was cut short.* Run the script that makes them again"):
+                read(tmp_path)
+    else:  # not even the note that a set is being written
+        assert read_set(tmp_path).manifests["train"].root == Path("/data")
+    write("/other")
+    assert read_set(tmp_path).manifests["train"].root == Path("/other")
+
+
+def test_two_processes_do_not_write_a_set_at_a_time(tmp_path):
+    splits = {"train": [ROW]}
+    with (
+        one_process(tmp_path, ManifestError("busy")),
+        pytest.raises(ManifestError, match="another process is writing manifests here"),
+    ):
+        write_set(tmp_path, "pretrain", Path("/data"), splits, {}, {})
+    write_set(tmp_path, "pretrain", Path("/data"), splits, {}, {})
 
 
 @pytest.mark.parametrize(

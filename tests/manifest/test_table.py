@@ -12,9 +12,9 @@ from fairseq_signals.manifest.table import (
     Row,
     concatenate,
     format_manifest,
-    parse_path,
     read_manifest,
 )
+from fairseq_signals.store.shards import StoreRow, write_shard
 
 ROW = Row("shard-00000.arrow#17:2500", 2500, "georgia/E00018", "georgia/record/E00018", 1, "8,14")
 
@@ -44,19 +44,6 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     assert len(manifest) == len(rows)
 
 
-@given(shard=names, row=st.integers(0), start=st.integers(0))
-def test_a_path_is_parsed_into_its_parts(shard, row, start):
-    assert parse_path(f"{shard}#{row}:{start}") == (shard, row, start)
-
-
-@pytest.mark.parametrize(
-    "path", ["shard.arrow", "shard.arrow#1", "shard.arrow#a:0", "#", "shard.arrow#1:2:3"]
-)
-def test_a_path_that_is_none_is_refused(path):
-    with pytest.raises(ManifestError, match="path must be `<shard>#<row>:<start>`"):
-        parse_path(path)
-
-
 def test_columns_are_typed(tmp_path):
     manifest = _read(tmp_path, ROW, ROW._replace(segment=2, target=""))
     assert manifest.layout == "store"
@@ -68,10 +55,9 @@ def test_columns_are_typed(tmp_path):
 def test_a_relative_root_is_relative_to_the_manifest(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     (tmp_path / "store").mkdir()
-    (tmp_path / "store" / "shard-00000.arrow").touch()
     (tmp_path / "manifests").mkdir()
     path = tmp_path / "manifests" / "train.tsv"
-    path.write_text("".join(format_manifest("../store", [ROW])))
+    path.write_text("".join(format_manifest("../store", [])))
     assert read_manifest(path).root == tmp_path / "store"
 
 
@@ -160,6 +146,21 @@ def test_a_shard_that_is_gone_is_told_with_its_first_line(tmp_path):
         "".join(format_manifest(tmp_path, [ROW, ROW._replace(path="shard-00001.arrow#0:0")]))
     )
     with pytest.raises(ManifestError, match=r"train.tsv:3: .*shard-00001.arrow does not exist"):
+        read_manifest(tmp_path / "train.tsv")
+
+
+def test_a_manifest_of_a_store_that_was_built_anew_without_a_record_is_refused(tmp_path):
+    rows = [StoreRow(f"r{i}", "a", 500.0, ("I",), np.ones(1), np.zeros((1, 9), np.int16)) for i in range(3)]
+    listed = [Row(f"shard-00000.arrow#{i}:0", 9, f"a/r{i}", "a/p", 0) for i in range(3)]
+    (tmp_path / "train.tsv").write_text("".join(format_manifest(tmp_path, listed)))
+    write_shard(tmp_path / "shard-00000.arrow", rows)
+    assert len(read_manifest(tmp_path / "train.tsv")) == 3
+    write_shard(tmp_path / "shard-00000.arrow", [rows[0], rows[2]])
+    message = r"train.tsv:3: shard-00000.arrow#1:0 is a/r2 in the store, but a/r1 .*\(2 of 3 rows differ\)"
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(tmp_path / "train.tsv")
+    write_shard(tmp_path / "shard-00000.arrow", rows[:2])
+    with pytest.raises(ManifestError, match=r"train.tsv:4: shard-00000.arrow#2:0 is no record in the store"):
         read_manifest(tmp_path / "train.tsv")
 
 

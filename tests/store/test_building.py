@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import OutputError, StoreError
+from fairseq_signals.files import one_process
 from fairseq_signals.formats.folder import iter_records
 from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.store import building as build
@@ -134,21 +135,26 @@ def test_a_failing_run_leaves_no_temporary_file_and_an_unfinished_store(corpus, 
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fairseq_signals.store.shards.os.fsync", fail)
-    with pytest.raises((StoreError, OSError), match="No space left on device"):
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StoreError, match="No space left on device"):
         build_quietly(items_of(corpus), dest)
     assert not list(dest.glob("*.arrow"))
     assert not list(dest.glob(".*"))
 
 
-def test_a_full_disk_is_an_error_that_names_the_shard(corpus, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "why", "step"),
+    [(28, "No space left on device", "Make room"), (2, "No such file or directory", "Bring back its folder")],
+)
+def test_an_error_of_the_disk_names_the_shard_and_what_to_do(
+    corpus, tmp_path, monkeypatch, number, why, step
+):
     def fail(*args):
-        raise OSError(28, "No space left on device")
+        raise OSError(number, "")
 
-    monkeypatch.setattr(build, "write_shard", fail)
-    with pytest.raises(
-        StoreError, match=r"shard-00000\.arrow: cannot be written \(No space left on device\)"
-    ):
+    monkeypatch.setattr("pyarrow.ipc.new_file", fail)
+    what = rf"shard-00000\.arrow: cannot be written \({why}\)\. {step}.* goes on where it stopped\.$"
+    with pytest.raises(StoreError, match=what):
         build_quietly(items_of(corpus), tmp_path / "store")
     with pytest.raises(StoreError, match=r"not finished|not a record store"):
         RecordStore(tmp_path / "store")
@@ -198,7 +204,10 @@ def test_shards_of_unknown_origin_are_not_taken_over(corpus, tmp_path):
 def test_two_runs_do_not_build_one_store_at_a_time(corpus, tmp_path):
     dest = tmp_path / "store"
     dest.mkdir()
-    with build._exclusive(dest), pytest.raises(StoreError, match="another process is building this store"):
+    with (
+        one_process(dest, StoreError("busy")),
+        pytest.raises(StoreError, match="another process is building this store"),
+    ):
         build_quietly(items_of(corpus), dest)
     build_quietly(items_of(corpus), dest)
 
@@ -254,5 +263,5 @@ def test_an_unforeseen_error_in_one_record_is_reported_and_does_not_end_the_run(
 
 def test_a_folder_that_cannot_be_made_is_an_error(corpus, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(OutputError, match=r"file/store: cannot be written \(Not a directory\)\. Choose"):
         build_quietly(items_of(corpus), tmp_path / "file" / "store")

@@ -17,6 +17,7 @@ from fairseq_signals.store.conversion import BuildOptions, iter_folder
 from fairseq_signals.store.reading import RecordStore
 
 N_RECORDS = 60
+LIMIT = "Raise the limit on the size of files (ulimit -f)"
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def test_a_killed_run_goes_on_to_the_store_of_an_unbroken_one(
     assert len(rows(dest)) == N_RECORDS - 1
 
 
-def assert_ran_out_of_room(process, dest, reason):
+def assert_ran_out_of_room(process, dest, reason, step):
     """One clear line, no traceback, nothing half-written."""
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1, err
@@ -127,8 +128,7 @@ def assert_ran_out_of_room(process, dest, reason):
     last = err.splitlines()[-1]
     assert last.startswith(f"StoreError: {dest}/")
     assert last.endswith(
-        f"cannot be written ({reason}). Make room and run the same command again: it "
-        "goes on where it stopped."
+        f"cannot be written ({reason}). {step} and try again. The same command goes on where it stopped."
     )
     assert not list(dest.glob(".*"))
     assert not json.loads((dest / "store.json").read_text())["complete"]
@@ -144,7 +144,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_shard(start, tmp_pat
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     try:
         dest = disk / "store"
-        assert_ran_out_of_room(start(dest, "--workers", "2"), dest, "No space left on device")
+        assert_ran_out_of_room(start(dest, "--workers", "2"), dest, "No space left on device", "Make room")
         assert 0 < len(list(dest.glob("shard-*.arrow"))) < N_RECORDS
         subprocess.run(["mount", "-o", "remount,size=99m", str(disk)], check=True)
         finish(start(dest, "--workers", "2"))
@@ -161,7 +161,7 @@ def test_a_limit_on_the_size_of_files_is_said_in_one_line_and_leaves_nothing(
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    assert_ran_out_of_room(start(dest, "--workers", "1", preexec_fn=limit), dest, "File too large")
+    assert_ran_out_of_room(start(dest, "--workers", "1", preexec_fn=limit), dest, "File too large", LIMIT)
     assert not list(dest.glob("shard-*.arrow"))
     finish(start(dest, "--workers", "1"))
     assert snapshot(dest) == snapshot(unbroken("int16")[0])

@@ -70,6 +70,15 @@ def test_a_worker_that_dies_is_an_error_that_says_what_to_do():
         list(pool.run(die, [(1,)]))
 
 
+def test_a_killed_server_of_worker_processes_is_the_same_error(monkeypatch):
+    def gone(*arguments):
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr("multiprocessing.forkserver.ForkServer.connect_to_new_process", gone)
+    with pytest.raises(StoreError, match="a worker process was killed"), open_pool(2) as pool:
+        list(pool.run(double, [(1,)]))
+
+
 @pytest.mark.parametrize("codec", ["int16", "flac"])
 def test_a_cluster_makes_the_same_store_as_this_process(corpus, tmp_path, cluster, snapshot, codec):
     options = BuildOptions(records_per_shard=2, codec=codec)

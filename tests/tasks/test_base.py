@@ -12,6 +12,7 @@ from omegaconf.errors import ValidationError
 from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, ManifestError
+from fairseq_signals.files import one_process
 from fairseq_signals.tasks import base
 from fairseq_signals.tasks.base import TrainingDataset
 
@@ -120,16 +121,41 @@ def test_a_split_that_is_not_there_is_an_error_that_names_the_others(setup, tmp_
         setup("ecg_pretraining", tmp_path).load_dataset("train")
 
 
-def test_a_run_mends_its_checkpoint_before_it_starts(tmp_path):
+@pytest.fixture
+def begin(tmp_path, tiny):
+    """`begin(**options)`: as a training in `tmp_path` begins, or with `from_checkpoint` a model is loaded."""
+
+    def run(from_checkpoint=False, **options):
+        sections = {
+            "checkpoint": {"save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt", **options},
+            "task": {"_name": "ecg_pretraining", "data": "/data"},
+            "model": {"_name": "ecg_transformer", **tiny},
+            "common": {"seed": 1},
+        }
+        cfg = OmegaConf.create(sections)
+        fairseq.tasks.setup_task(cfg.task).build_model(cfg.model, from_checkpoint=from_checkpoint)
+
+    return run
+
+
+def test_a_run_mends_its_checkpoint_before_it_starts(tmp_path, begin):
     torch.save({"model": 1}, tmp_path / "checkpoint_1_4.pt")
     (tmp_path / "checkpoint_last.pt").write_bytes(b"PK\x03\x04")
-    sections = {
-        "checkpoint": {"save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt"},
-        "task": {"_name": "ecg_pretraining", "data": "/data"},
-        "common": {"seed": 1},
-    }
-    fairseq.tasks.setup_task(OmegaConf.create(sections).task)
+    begin()
     assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True) == {"model": 1}
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path, begin):
+    (tmp_path / "checkpoint_1_2.pt.tmp").write_bytes(b"PK\x03\x04")
+    with one_process(tmp_path, ConfigError("busy")):
+        with pytest.raises(ConfigError, match="another process is training there"):
+            begin()
+        begin(no_save=True)
+        begin(from_checkpoint=True)
+        assert (tmp_path / "checkpoint_1_2.pt.tmp").exists()
+    begin()
+    assert not list(tmp_path.iterdir())
+    begin()  # in the same process
 
 
 class Drawing(torch.nn.Module):
