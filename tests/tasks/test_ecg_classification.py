@@ -197,7 +197,7 @@ def test_what_the_challenge_score_needs_is_asked_for(setup, data, build_criterio
     for name in ("labels.csv", "train.tsv"):
         (tmp_path / name).write_bytes((data / name).read_bytes())
     with pytest.raises(
-        ConfigError, match=r"there is no weight matrix .*weights.csv; set criterion.weights_file"
+        ConfigError, match=r"needs a weight matrix, but there is no .*weights.csv. Set criterion.weights_file"
     ):
         build_criterion(setup("ecg_classification", tmp_path), BCE, report_cinc_score=True)
     task = setup("ecg_classification", tmp_path)
