@@ -284,4 +284,8 @@ def _no_usable_lead(record_id: str, faults: list[LeadNote]) -> SignalError:
     more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
     no_gain = all(fault.reason == NO_GAIN for fault in faults)
     kind = "with zero gain" if no_gain else "without a usable lead"
-    return SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind=kind)
+    return SignalError(
+        f"record {record_id}: no usable lead ({why}{more}). "
+        "Leave it out; a wrong gain or unit can be corrected in its file.",
+        kind=kind,
+    )

@@ -71,7 +71,7 @@ def read_code15_hdf5(
     signal = without_padding(padded)
     if not len(signal):
         raise SignalError(
-            f"record {record_id}: all samples of row {index} of {path.name} are zero.",
+            f"record {record_id}: all samples of row {index} of {path.name} are zero; leave it out.",
             kind="without a usable lead",
         )
     leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
