@@ -92,7 +92,7 @@ def test_a_folder_of_another_kind_is_not_overwritten(make_store, succeed, tmp_pa
 def test_a_destination_that_is_a_file_is_told(make_store, tmp_path, fails):
     (tmp_path / "m").touch()
     err = fails("classification", make_store("s", RECORDS), "--labels", "cinc2021")
-    assert err == f"error: cannot make the folder {tmp_path / 'm'} (File exists)\n"
+    assert err == f"ManifestError: cannot make the folder {tmp_path / 'm'} (File exists)\n"
 
 
 def test_records_of_another_corpus_in_the_store_change_nothing(make_store, succeed, tmp_path, read):
