@@ -10,8 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from fairseq_signals.commands.manifest_arguments import script_main, script_parser
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.manifest.building import count_line, script_main, script_parser
+from fairseq_signals.manifest.building import count_line
 from fairseq_signals.manifest.checking import check_sets
 from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.manifest.people import unknown_patients

@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fairseq_signals.commands.arguments import number
+from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
 from fairseq_signals.errors import ConfigError, LabelError
-from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
+from fairseq_signals.manifest.building import finish, load_corpus, tail_note
 from fairseq_signals.manifest.corpus import Corpus, SegmentList
 from fairseq_signals.manifest.folder import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
 from fairseq_signals.manifest.labels import LabelTable, find_table, parse_target, read_labels, read_weights
@@ -56,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--min-likelihood",
-        type=float,
+        type=number(0, 100),
         metavar="PERCENT",
         help="PTB-XL's statements that are less likely do not count (default: all do)",
     )
@@ -136,8 +138,6 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--label-column and --class-columns are of a table; name it with --record-labels")
     if args.min_likelihood is not None and args.record_labels:
         raise ConfigError("--min-likelihood is about codes, but --record-labels takes their place")
-    if args.min_likelihood is not None and not 0 <= args.min_likelihood <= 100:
-        raise ConfigError(f"--min-likelihood must be from 0 to 100 percent, but is {args.min_likelihood:g}")
 
 
 def _files(labels: LabelTable, labels_path: Path | None, weights_path: Path | None) -> dict[str, str]:

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fairseq_signals.commands.arguments import integer_from, share
+from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
 from fairseq_signals.errors import ConfigError, ManifestError
-from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
+from fairseq_signals.manifest.building import finish, load_corpus, tail_note
 from fairseq_signals.manifest.corpus import Corpus, CorpusRecord
 from fairseq_signals.manifest.folder import IDENTIFICATION
 from fairseq_signals.manifest.split_table import SPLITS
@@ -22,11 +24,11 @@ from fairseq_signals.manifest.splits import hash_order, split_keys
 def build_parser() -> argparse.ArgumentParser:
     parser = stores_parser(__doc__)
     parser.add_argument(
-        "--valid-fraction", type=float, default=0.1, help="share of the testable patients (default: 0.1)"
+        "--valid-fraction", type=share, default=0.1, help="share of the testable patients (default: 0.1)"
     )
     how_many = parser.add_mutually_exclusive_group()
     how_many.add_argument(
-        "--test-fraction", type=float, default=0.2, help="share of the testable patients (default: 0.2)"
+        "--test-fraction", type=share, default=0.2, help="share of the testable patients (default: 0.2)"
     )
     how_many.add_argument(
         "--test-all",
@@ -48,11 +50,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="gallery and probe are two segments of one record (default: only where no patient has two)",
     )
     parser.add_argument(
-        "--min-recordings", type=int, default=1, help="fewest recordings of a training class (default: 1)"
+        "--min-recordings",
+        type=integer_from(1),
+        default=1,
+        help="fewest recordings of a training class (default: 1)",
     )
     parser.add_argument(
         "--segments-per-recording",
-        type=int,
+        type=integer_from(1),
         default=1,
         metavar="N",
         help="at most so many segments of a gallery or probe recording (default: 1)",
@@ -195,21 +200,10 @@ def _all_for_test(
 
 
 def _check(args: argparse.Namespace) -> None:
-    for option, fraction in (
-        ("--valid-fraction", args.valid_fraction),
-        ("--test-fraction", args.test_fraction),
-    ):
-        if not 0 <= fraction < 1:
-            raise ConfigError(f"{option} must be from 0 to below 1, but is {fraction:g} instead")
     if not args.test_all and not 0 < args.valid_fraction + args.test_fraction < 1:
         raise ConfigError(
             "--valid-fraction and --test-fraction must leave patients to train on, and to test on"
         )
-    for option in ("min_recordings", "segments_per_recording"):
-        if getattr(args, option) < 1:
-            raise ConfigError(
-                f"--{option.replace('_', '-')} must be 1 or more, but is {getattr(args, option)}"
-            )
 
 
 def _testable(

@@ -10,8 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from fairseq_signals.commands.arguments import share
+from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.manifest.building import finish, load_corpus, script_main, stores_parser, tail_note
+from fairseq_signals.manifest.building import finish, load_corpus, tail_note
 from fairseq_signals.manifest.exclusion import exclude_held_out
 from fairseq_signals.manifest.folder import PRETRAIN
 from fairseq_signals.manifest.splits import split_keys
@@ -28,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-exclusions", action="store_true", help="there are no downstream tasks yet")
     parser.add_argument(
-        "--valid-fraction", type=float, default=0.05, help="share of patients in valid.tsv (default: 0.05)"
+        "--valid-fraction", type=share, default=0.05, help="share of patients in valid.tsv (default: 0.05)"
     )
     return parser
 
@@ -42,10 +44,6 @@ def build(args: argparse.Namespace) -> None:
         )
     if args.exclude and args.no_exclusions:
         raise ConfigError("--exclude and --no-exclusions contradict each other; give one of them")
-    if not 0 <= args.valid_fraction < 1:
-        raise ConfigError(
-            f"--valid-fraction must be from 0 to below 1, but is {args.valid_fraction:g} instead"
-        )
     corpus = load_corpus(args)
     notes = exclude_held_out(corpus, args.exclude or [])
     corpus.name_patients()  # downstream manifests may know patients that the stores do not

@@ -209,7 +209,7 @@ def test_fine_tuning_does_not_start_without_the_pretrained_checkpoint(start_trai
     options = ("model.model_path=/nowhere/pretrained.pt", "optimization.max_update=1")
     run = start_training("classification", corpus.classification, tmp_path / "run", *options)
     output = run.wait(exit_code=1)
-    assert "CheckpointError: model.model_path: /nowhere/pretrained.pt: no such checkpoint file" in output
+    assert "CheckpointError: model.model_path: there is no /nowhere/pretrained.pt" in output
 
 
 @pytest.mark.parametrize("config", CONFIGS)

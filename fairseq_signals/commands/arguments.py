@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from pathlib import Path
 from typing import Callable
 
@@ -23,35 +24,41 @@ from fairseq_signals.formats.options import (
     read_options,
 )
 
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 RECORDS = (
     "a recording of any format that is read (FILE#ROW of a file with many), a folder of them, a record "
     "store, or a manifest (.tsv), of which each record is taken whole"
 )
 
 
-def integer_from(least: int) -> Callable[[str], int]:
-    """An argument type: an integer that is at least this."""
+def integer_from(least: int | None) -> Callable[[str], int]:
+    """An argument type: an integer that is at least this; None: any."""
+    bound = "" if least is None else f" from {least}"
 
     def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be an integer from {least}, but is {text!r}")
+        if not _INTEGER.fullmatch(text) or (least is not None and int(text) < least):
+            raise argparse.ArgumentTypeError(f"must be an integer{bound}, but is {text!r}")
         return int(text)
 
     return convert
 
 
-def number(low: float, high: float = math.inf, low_included: bool = True) -> Callable[[str], float]:
-    """An argument type: a finite number from `low` (or above it) to `high`."""
+def number(
+    low: float, high: float = math.inf, low_included: bool = True, high_included: bool = True
+) -> Callable[[str], float]:
+    """An argument type: a finite number from `low` (or above it) to `high` (or below it)."""
     bound = f"{'>=' if low_included else '>'} {low:g}"
     if high < math.inf:
-        bound = f"from {low:g} to {high:g}" if low_included else f"above {low:g} and at most {high:g}"
+        most = "below " if not high_included else "" if low_included else "at most "
+        bound = f"from {low:g} to {most}{high:g}" if low_included else f"above {low:g} and {most}{high:g}"
 
     def convert(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or not low <= value <= high or (value == low and not low_included):
+        excluded = (value == low and not low_included) or (value == high and not high_included)
+        if not math.isfinite(value) or not low <= value <= high or excluded:
             raise argparse.ArgumentTypeError(f"must be a number {bound}, but is {text!r}")
         return value
 
@@ -59,6 +66,7 @@ def number(low: float, high: float = math.inf, low_included: bool = True) -> Cal
 
 
 positive = number(0, low_included=False)
+share = number(0, 1, high_included=False)
 
 
 def add_read_options(parser: argparse.ArgumentParser) -> None:

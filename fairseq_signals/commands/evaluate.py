@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_signals.commands.arguments import add_batch_size, add_device, number
+from fairseq_signals.commands.arguments import add_batch_size, add_device, integer_from, number
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     format_table,
@@ -71,7 +71,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="keep what FILE already holds; the same method, task, lead set and seed is replaced",
     )
     parser.add_argument("--method", help="name of the method in the results (default: CHECKPOINT's name)")
-    parser.add_argument("--seed", type=int, help="seed of the training, noted in the results")
+    parser.add_argument("--seed", type=integer_from(None), help="seed of the training, noted in the results")
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write what is predicted as CSV")
     parser.add_argument(
         "--save",

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals import __version__
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning, did_you_mean
+from fairseq_signals.commands.outcome import exit_code
+from fairseq_signals.errors import ConfigError, SignalWarning, did_you_mean
 
 PROG = "fairseq-signals"
 COMMANDS = {
@@ -44,19 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     if known.command not in COMMANDS:
         return _unknown("command", known.command, COMMANDS)
-    try:
-        with _tidy_warnings():
-            return _dispatch(known.command, arguments[1:])
-    except FairseqSignalsError as error:
-        print(f"{PROG} {known.command}: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # a full disk, a folder that is not ours
-        where = "" if error.filename is None else f"{error.filename}: "
-        print(f"{PROG} {known.command}: {where}{error.strerror or error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{PROG} {known.command}: interrupted", file=sys.stderr)
-        return 130
+    with _tidy_warnings():
+        return exit_code(lambda: _dispatch(known.command, arguments[1:]), f"{PROG} {known.command}: ")
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fairseq_signals.commands.arguments import add_read_options, integer_from, positive, read_arguments
+from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.ecg.record import DEFAULT_FS
-from fairseq_signals.errors import FairseqSignalsError, StoreError
+from fairseq_signals.errors import StoreError
 from fairseq_signals.store.building import REJECTED_FILE, build_store
 from fairseq_signals.store.codecs import CODECS, INT16
 from fairseq_signals.store.conversion import (
@@ -113,16 +114,13 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
 
 
 def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
-    """Run a command; its exit code is 1 after an error about the input, 130 when interrupted."""
-    try:
+    """Run a command; gives its exit code."""
+
+    def work() -> int:
         command(args)
-    except FairseqSignalsError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return exit_code(work, interrupted="interrupted; run the same command again to go on")
 
 
 def warn(*messages: str) -> None:

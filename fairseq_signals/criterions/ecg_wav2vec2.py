@@ -1,7 +1,8 @@
 """`ecg_wav2vec2`: the local contrastive loss with its two regularisers (wav2vec 2.0, Sec. 3.2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from fairseq.criterions import register_criterion
 from fairseq.logging import metrics
@@ -10,7 +11,7 @@ from torch import Tensor
 from fairseq_signals.criterions.base import ECGCriterion
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig
-from fairseq_signals.models.ecg_wav2vec2 import Wav2Vec2Output
+from fairseq_signals.models.ecg_wav2vec2 import STATISTICS, Wav2Vec2Output
 from fairseq_signals.modules.contrastive import binary_contrastive_loss, infonce_loss
 
 
@@ -25,10 +26,14 @@ class ECGWav2Vec2CriterionConfig(OpenConfig):
         default_factory=lambda: [0.1, 10.0],
         metadata={"help": "weights of code diversity and feature penalty; one number weighs both"},
     )
-    log_keys: List[str] = field(
-        default_factory=lambda: ["prob_perplexity", "code_perplexity", "temp"],
-        metadata={"help": "statistics of the model to log"},
+    log_keys: Optional[List[str]] = field(  # None: fairseq's argparse cannot read a default list of names
+        default=None, metadata={"help": f"statistics of the model to log; default: {', '.join(STATISTICS)}"}
     )
+
+
+def statistics_to_log(cfg: ECGWav2Vec2CriterionConfig) -> Sequence[str]:
+    """The statistics that `cfg` names, or all."""
+    return STATISTICS if cfg.log_keys is None else cfg.log_keys
 
 
 def masked_output(model: Any, sample: Dict[str, Any]) -> Wav2Vec2Output:
@@ -65,7 +70,7 @@ def local_term(
         loss = loss + value * sample_size
         log[f"{name}_loss"] = (value * sample_size).detach()
     log["correct"], log["count"] = contrastive_accuracy(output.logits.detach(), output.valid)
-    for key in cfg.log_keys:
+    for key in statistics_to_log(cfg):
         if key in output.stats:
             log[key] = output.stats[key] * sample_size
     return loss, sample_size, log
@@ -88,7 +93,7 @@ class ECGWav2Vec2Criterion(ECGCriterion):
         # a model without a quantizer has no diversity and no statistics
         weighted = (("diversity_loss", weights[0]), ("features_pen_loss", weights[-1]))
         names = [name for name, weight in weighted if weight != 0]
-        self.logged = ("loss", "contrastive_loss", "accuracy", *names, *cfg.log_keys)
+        self.logged = ("loss", "contrastive_loss", "accuracy", *names, *statistics_to_log(cfg))
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""

@@ -167,11 +167,12 @@ def parse_leads(spec: Any = None) -> tuple[int, ...]:
 
     Args:
         spec: None for all twelve; the key of a lead set ("12", "6", "3", "2", "1"); a name; names or indices
-            separated by commas ("I,II,V2", "[0, 1]"); one index; or a sequence of names and indices.
-            A bare number in a string is a lead set; an int, or a number in a list, is an index.
+            separated by commas ("I,II,V2", "[0, 1]"); or a sequence of names and indices. A number in
+            a string is a lead set, one in a list an index; a bare integer may be meant as either.
 
     Raises:
-        LeadError: a name or index that does not exist, a lead negated or given twice, or nothing selected.
+        LeadError: a name or index that does not exist, a lead negated or given twice, a bare integer, or
+            nothing selected.
     """
     selected = signed_leads(spec)
     negated = [LEADS[index] for index, sign in selected if sign < 0]
@@ -203,8 +204,11 @@ def signed_leads(spec: Any = None) -> list[tuple[int, int]]:
                 f"An index is written as [{text}]."
             )
         items = _split(text)
-    elif isinstance(spec, int) and not isinstance(spec, bool):
-        items = [spec]
+    elif isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
+        raise LeadError(
+            f"leads={spec} may mean a lead set or an index: write leads='{spec}' for the lead set "
+            f"({', '.join(LEAD_SETS)}), leads=[{spec}] for the index (0-{N_LEADS - 1})"
+        )
     elif hasattr(spec, "__iter__") and not isinstance(spec, (set, frozenset, dict)):
         items = list(spec)
     else:

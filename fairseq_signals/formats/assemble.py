@@ -281,4 +281,8 @@ def _no_usable_lead(record_id: str, faults: list[LeadNote]) -> SignalError:
     kinds = {NO_GAIN: "with zero gain", IMPOSSIBLE: "with an impossible gain"}
     shared = (kind for end, kind in kinds.items() if all(one.reason.endswith(end) for one in faults))
     kind = next(shared, "without a usable lead")
-    return SignalError(f"record {record_id}: no usable lead ({why}{more}).", kind=kind)
+    return SignalError(
+        f"record {record_id}: no usable lead ({why}{more}). "
+        "Leave it out; a wrong gain or unit can be corrected in its file.",
+        kind=kind,
+    )

@@ -79,7 +79,7 @@ def read_code15_hdf5(
     signal = without_padding(padded)
     if not len(signal):
         raise SignalError(
-            f"record {record_id}: all samples of row {index} of {path.name} are zero.",
+            f"record {record_id}: all samples of row {index} of {path.name} are zero; leave it out.",
             kind="without a usable lead",
         )
     notes = [MAY_BE_DOUBLED]

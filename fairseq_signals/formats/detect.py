@@ -68,6 +68,8 @@ def detect_reader(path: Path) -> str:
         raise SignalError(
             f"{path}: there is no header {path.with_suffix(HEADER).name} beside it", kind="without a header"
         )
+    if not path.stat().st_size:
+        raise SignalError(f"{path}: the file is empty (0 bytes). Get it again.", kind="truncated")
     readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
     if len(readers) == 1:
         return readers[0]

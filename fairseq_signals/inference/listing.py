@@ -24,7 +24,7 @@ from fairseq_signals.formats.detect import (
 from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
 from fairseq_signals.formats.options import ReadOptions, read_options
 from fairseq_signals.inference.recording import Recording, from_record
-from fairseq_signals.inference.sources import Opener, StoreRecord, split_place
+from fairseq_signals.inference.sources import Opener, StoreRecord, manifests_in, split_place
 from fairseq_signals.store.csv_table import read_table
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ def _read_each(place: str, leads: Any, strict: bool, options: ReadOptions) -> It
 
 
 def _nothing_in(place: str) -> ConfigError:
+    if names := manifests_in(Path(place)):
+        return ConfigError(f"{place} is a folder of manifests; name one of them: {', '.join(names)}")
     formats = ", ".join(SUFFIXES[1:])
     return ConfigError(f"{place}: there is no recording in it (WFDB headers, {formats})")
 

@@ -116,7 +116,8 @@ def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tu
     if not signal.any():
         absent = ", ".join(LEADS[i] for i in form.leads)
         raise SignalError(
-            f"record {recording.record_id} is flat in all leads that the model takes ({absent})",
+            f"record {recording.record_id} is flat in all leads that the model takes ({absent}); "
+            "leave it out, or use a model that takes a lead which is not",
             kind="without a usable lead",
         )
     if n_samples < MIN_S * form.fs:

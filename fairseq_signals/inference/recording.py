@@ -261,7 +261,10 @@ def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.n
     flat = low == high
     if flat.all():
         shown = f"all {len(leads)} leads are" if len(leads) > 1 else f"its only lead {leads[0]} is"
-        raise SignalError(f"record {record_id} is flat: {shown} constant", kind="without a usable lead")
+        raise SignalError(
+            f"record {record_id} is flat: {shown} constant, nothing was recorded; leave it out",
+            kind="without a usable lead",
+        )
     unconnected = flat & (low != 0)
     if unconnected.any():
         listed = ", ".join(f"{leads[i]} ({low[i]:g} mV)" for i in np.flatnonzero(unconnected))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -140,13 +141,9 @@ class Opener:
         """The record at a place, as its reader or its store gives it; see `read`."""
         if isinstance(source, StoreRecord):
             return self._read_store(source)
-        path = Path(source)
-        if path.is_dir():
-            raise SignalError(
-                f"{path} is a folder; name a record in it, or pass a list of them (of a record store: "
-                f"'{path}#RECORD_ID')"
-            )
         path, row = split_place(str(source))
+        if row is None and (why := why_not_one(path)):
+            raise SignalError(f"{path} is {why}")
         if row is not None and path.is_dir():
             return self._read_store(StoreRecord(path, row))
         if row is not None and not row.isdecimal():
@@ -204,6 +201,32 @@ def split_place(source: str) -> tuple[Path, str | None]:
             if (place := Path(source[:i])).exists():
                 return place, source[i + 1 :]
     return path, None
+
+
+def why_not_one(path: Path) -> str:
+    """What a path is that holds many recordings or none, and the next step; "" where it may be one."""
+    every = f"read_recordings('{path}') reads all"
+    if path.suffix == ".arrow":
+        return (
+            f"a part of a record store; name a row of it, '{path}#0', or a record: '{path.parent}#RECORD_ID'"
+        )
+    if not path.is_dir():
+        return f"a manifest; {every} that it lists" if path.suffix == ".tsv" and path.is_file() else ""
+    if any(path.glob("*.arrow")):
+        return f"a record store; name a record of it, '{path}#RECORD_ID', or {every}"
+    if names := manifests_in(path):
+        return f"a folder of manifests; read_recordings('{path / names[0]}') reads what one of them lists"
+    return f"a folder; name a recording in it, or {every}"
+
+
+def manifests_in(folder: Path) -> list[str]:
+    """The names of the manifests in a folder: tables (.tsv) whose first line names one thing, the root."""
+    found = []
+    for path in sorted(folder.glob("*.tsv")):
+        with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+            if "\t" not in file.readline(4096):
+                found.append(path.name)
+    return found
 
 
 def signature(source: str | Path | StoreRecord) -> str:

@@ -1,12 +1,11 @@
-"""What the scripts in `manifests/` share: records of stores, their segments, the summary, errors."""
+"""What the scripts in `manifests/` share: records of stores, their segments, the summary."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -14,37 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairseq_signals.errors import FairseqSignalsError, ManifestError, did_you_mean
+from fairseq_signals.errors import ManifestError, did_you_mean
 from fairseq_signals.manifest.corpus import Corpus, CorpusRecord, SegmentList
 from fairseq_signals.manifest.folder import write_set
 from fairseq_signals.manifest.people import People, unknown_patients
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
-
-
-def script_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser that prints the description of a script, its docstring, as it stands."""
-    raw = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=description, formatter_class=raw)
-
-
-def stores_parser(description: str | None) -> argparse.ArgumentParser:
-    """A `script_parser` with the arguments of every script that makes manifests from stores."""
-    parser = script_parser(description)
-    parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="folder made by preprocess/")
-    parser.add_argument("--dest", type=Path, required=True, help="folder for the manifests")
-    parser.add_argument("--seed", type=int, default=1, help="decides who is in which split (default: 1)")
-    parser.add_argument(
-        "--sources", nargs="+", metavar="NAME", help="only these corpora of the store (default: all)"
-    )
-    parser.add_argument("--segment-seconds", type=float, default=5.0, help="default: 5")
-    parser.add_argument("--fs", type=float, help="only records of this sampling rate, in Hz")
-    parser.add_argument(
-        "--where",
-        metavar="EXPRESSION",
-        help='only records for which this is true, such as "age >= 18 and n_leads == 12"; see README.md',
-    )
-    return parser
 
 
 def load_corpus(
@@ -74,7 +48,7 @@ def load_corpus(
     fs = selection.of_one_rate(args.fs)
     segment_samples = round(args.segment_seconds * fs)
     if not segment_samples > 0:
-        raise ManifestError(f"--segment-seconds must be above 0, but is {args.segment_seconds:g} instead")
+        raise ManifestError(f"--segment-seconds {args.segment_seconds:g} is no sample at {fs:g} Hz")
     long_enough = pc.greater_equal(selection.table["n_samples"], segment_samples)
     selection.keep(long_enough, f"shorter than {args.segment_seconds:g} s")
     left_out = selection.left_out
@@ -164,23 +138,6 @@ def tail_note(corpus: Corpus) -> str:
     seconds = sum(tails) / corpus.fs
     n_tails = sum(tail > 0 for tail in tails)
     return f"not used: {n_tails:,} ends of records shorter than a segment, {seconds:,.1f} s in all"
-
-
-def script_main(
-    build_parser: Callable[[], argparse.ArgumentParser], build: Callable[[argparse.Namespace], int | None]
-) -> Callable[..., int]:
-    """The `main` of a script: it takes the command line (by default that of the process), does the work and
-    returns the exit code. A user's mistake becomes one line on standard error and exit code 1."""
-
-    def main(argv: Sequence[str] | None = None) -> int:
-        args = build_parser().parse_args(argv)
-        try:
-            return build(args) or 0
-        except FairseqSignalsError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-
-    return main
 
 
 def _reasons(left_out: Counter[str]) -> str:

@@ -23,6 +23,7 @@ from fairseq_signals.modules.contrastive import (
 from fairseq_signals.modules.distributed import mean_over_workers
 
 EVERY = -1  #: of `num_negatives`: all other masked frames of the segment
+STATISTICS = ("prob_perplexity", "code_perplexity", "temp")  #: the keys of `Wav2Vec2Output.stats`
 
 
 @dataclass

@@ -14,6 +14,7 @@ from fairseq_signals.checkpoints.loading import Checkpoint, load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder import ARCHITECTURE
 
@@ -46,13 +47,14 @@ def architecture_source(cfg: FinetuningConfig) -> Optional[Checkpoint]:
     """The checkpoint that decides the encoder's shape: `model_path`, else the run's own."""
     if not cfg.model_path:
         return None
-    if Path(cfg.model_path).exists():
-        return load_checkpoint(cfg.model_path)
+    path = given_path(cfg.model_path)
+    if path.exists():
+        return load_checkpoint(path)
     own = Path(str(cfg.save_dir)) / str(cfg.restore_file)
     if own.is_file():
         logger.info("%s is gone; resuming takes the encoder's options from %s", cfg.model_path, own)
         return load_checkpoint(own)
-    raise CheckpointError(f"model.model_path: {cfg.model_path}: no such checkpoint file")
+    raise CheckpointError(f"model.model_path: {missing_path(path)}")
 
 
 def adopt_architecture(cfg: Any, checkpoint: Checkpoint) -> Dict[str, Any]:
@@ -108,31 +110,32 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
     if not cfg.model_path or cfg.no_pretrained_weights:
         logger.info("encoder: random initialisation")
         return encoder
-    if not Path(cfg.model_path).exists():
+    path = given_path(cfg.model_path)
+    if not path.exists():
         logger.warning(
             "encoder: %s is gone; random initialisation, until a checkpoint of this model is loaded",
-            cfg.model_path,
+            path,
         )
         return encoder
-    checkpoint = load_checkpoint(cfg.model_path)
+    checkpoint = load_checkpoint(path)
     state = checkpoint.encoder_state
     try:
         result = encoder.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise CheckpointError(f"{cfg.model_path}: another architecture than the model's: {error}") from error
+        raise CheckpointError(f"{path}: another architecture than the model's: {error}") from error
     loaded = [key for key in state if key not in result.unexpected_keys]
     unused = sorted(set(checkpoint.state) - {f"encoder.{key}" for key in loaded})
     logger.info(
         "encoder: loaded %d parameters from %s%s; missing: %s; unused: %s",
         len(loaded),
-        cfg.model_path,
+        path,
         " (authors' key names)" if checkpoint.from_authors else "",
         ", ".join(result.missing_keys) or "none",
         ", ".join(unused) or "none",
     )
     missing = [key for key in result.missing_keys if key != "mask_emb"]
     if missing:
-        raise CheckpointError(f"{cfg.model_path}: lacks parameters of the encoder: {', '.join(missing[:5])}")
+        raise CheckpointError(f"{path}: lacks parameters of the encoder: {', '.join(missing[:5])}")
     return encoder
 
 

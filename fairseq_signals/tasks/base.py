@@ -1,6 +1,8 @@
 """What the three tasks share: options of the data, checked configurations, whole-set validation."""
 
+import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -15,9 +17,10 @@ from fairseq_signals.batches.dataset import ECGDataset, SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.table import Manifest, read_manifest
-from fairseq_signals.models.config import OpenConfig, check_keys
+from fairseq_signals.models.config import OpenConfig, check_keys, whole_config
+from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.distributed import worker_rank
 from fairseq_signals.tasks.resume import begin_run
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
@@ -47,7 +50,7 @@ class ECGTaskConfig(OpenConfig):
     min_sample_size: Optional[int] = field(default=None, metadata={"help": "leave out shorter segments"})
     max_sample_size: Optional[int] = field(default=None, metadata={"help": "cut longer segments"})
     perturbation_mode: Optional[List[str]] = field(
-        default=None, metadata={"help": "transforms of training segments, in this order"}
+        default=None, metadata={"help": "transforms of training segments, in this order: ['emg_noise', ...]"}
     )
     p: List[float] = field(
         default_factory=lambda: [1.0], metadata={"help": "probability of each transform, or one for all"}
@@ -121,9 +124,21 @@ class ECGTask(FairseqTask):
         check_keys(cls, cfg, "task")
         return cls(cfg)
 
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the manifests, absolute.
+
+        Raises:
+            ManifestError: it is not there.
+        """
+        folder = given_path(self.cfg.data)
+        if not folder.exists():
+            raise ManifestError(f"task.data: {missing_path(folder)}")
+        return Path(os.path.abspath(folder))
+
     def manifest(self, name: str) -> Manifest:
         """The manifest `<name>.tsv` of this task's folder."""
-        return read_manifest(Path(self.cfg.data) / f"{name}.tsv")
+        return read_manifest(self.folder / f"{name}.tsv")
 
     def dataset_of(self, manifest: Manifest, split: str, **options: Any) -> TrainingDataset:
         """A dataset with this task's options; transforms and a new order each epoch in training only."""
@@ -157,9 +172,16 @@ class ECGTask(FairseqTask):
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         """Build the criterion, after checking that its validation logs what the best checkpoint goes by."""
         criterion = super().build_criterion(cfg, *args, **kwargs)
+        self.point_fairseq_to_the_folder()
         if hasattr(criterion, "logged"):  # ours; what stock criterions log is not known before they do
             check_best_metric(self.cfg, self.prepare_validation(criterion))
         return criterion
+
+    def point_fairseq_to_the_folder(self) -> None:
+        """Correct `task.data` of the run, where fairseq itself looks for subsets that nobody validates."""
+        task = whole_config(self.cfg).get("task")
+        if task is not None and os.path.abspath(task.data) != str(self.folder):
+            task.data = os.path.relpath(self.folder)
 
     def prepare_validation(self, criterion: Any) -> List[str]:
         """Find what metrics of whole validation sets need; gives the names of all that validation logs."""

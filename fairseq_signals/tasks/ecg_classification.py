@@ -15,6 +15,7 @@ from fairseq_signals.manifest.labels import SINUS_RHYTHM, LabelTable, multi_hot,
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
+from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.tasks.base import ECGTaskConfig
 from fairseq_signals.tasks.finetuning import FinetuningTask
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
@@ -32,7 +33,7 @@ class ECGClassificationTask(FinetuningTask):
     @cached_property
     def labels(self) -> Optional[LabelTable]:
         """The label table, or None where the folder has none."""
-        path = Path(self.cfg.data) / "labels.csv"
+        path = self.folder / "labels.csv"
         return read_labels(path) if path.is_file() else None
 
     def state_dict(self) -> Dict[str, Any]:
@@ -52,7 +53,7 @@ class ECGClassificationTask(FinetuningTask):
         noted = state.pop("labels", None)
         if noted and self.labels is not None and noted != self.labels.to_plain():
             raise LabelError(
-                f"{self.cfg.data}/labels.csv has {', '.join(self.labels.names)}, but the checkpoint "
+                f"{self.folder}/labels.csv has {', '.join(self.labels.names)}, but the checkpoint "
                 f"was trained on {', '.join(noted['names'])}; use the manifests of its training"
             )
         super().load_state_dict(state)
@@ -65,7 +66,7 @@ class ECGClassificationTask(FinetuningTask):
         train = self.manifest("train")
         if train.layout == STORE:
             raise ManifestError(
-                f"{self.cfg.data}: has no labels.csv; make the folder with manifests/classification.py"
+                f"{self.folder}: has no labels.csv; make the folder with manifests/classification.py"
             )
         return len(SegmentReader(train, self.cfg.sample_rate).mat_label(0))
 
@@ -85,7 +86,7 @@ class ECGClassificationTask(FinetuningTask):
     def prepare_validation(self, criterion: Any) -> List[str]:
         """Find the weight matrix of the CinC 2021 score, where it is to be reported."""
         cfg = criterion.cfg
-        path = Path(cfg.weights_file) if cfg.weights_file else Path(self.cfg.data) / "weights.csv"
+        path = given_path(cfg.weights_file) if cfg.weights_file else self.folder / "weights.csv"
         wanted = cfg.report_cinc_score
         if wanted is None:
             wanted = bool(cfg.weights_file) or path.is_file()
@@ -98,8 +99,8 @@ class ECGClassificationTask(FinetuningTask):
             raise ConfigError("criterion.report_cinc_score needs labels.csv beside the manifests")
         if not path.is_file():
             raise ConfigError(
-                f"criterion.report_cinc_score: there is no weight matrix {path}; "
-                "set criterion.weights_file, or report_cinc_score=false and "
+                f"criterion.report_cinc_score needs a weight matrix, but {missing_path(path)}. "
+                "Set criterion.weights_file, or report_cinc_score=false and "
                 "checkpoint.best_checkpoint_metric=auroc"
             )
         return read_weights(path, self.labels), self.labels.index_of_code(SINUS_RHYTHM)

@@ -1,5 +1,7 @@
 """Validation over a whole set: outputs of all batches and workers first, metrics of them at the end."""
 
+import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Callable, Dict, List, Set
 
@@ -13,25 +15,49 @@ from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import gather_rows
 
+logger = logging.getLogger(__name__)
+
+MAXIMIZE = "maximize_best_checkpoint_metric"
+#: Metrics of which the largest is best; of those that end with "loss" it is the smallest.
+LARGEST_IS_BEST = re.compile(r"(label_)?accuracy|f_measure|(auroc|auprc)(_\d+)?|cinc_score")
+
 
 def check_best_metric(cfg: Any, logged: Sequence[str]) -> None:
     """Raise ConfigError where the best checkpoint goes by what validation does not log.
 
-    fairseq finds out after an epoch, with a KeyError.
+    fairseq finds out after an epoch, with a KeyError. Where nothing is validated that is only warned about,
+    and so is a best checkpoint that would be the worst.
 
     Args:
         cfg: a section of the whole configuration.
         logged: the metrics that there are.
     """
     whole = whole_config(cfg)
-    metric = (whole.get("checkpoint") or {}).get("best_checkpoint_metric")
-    if metric in (None, *logged) or (whole.get("dataset") or {}).get("disable_validation"):
+    checkpoint = whole.get("checkpoint") or {}
+    metric, maximize = checkpoint.get("best_checkpoint_metric"), checkpoint.get(MAXIMIZE, False)
+    if metric is None:
         return
-    raise ConfigError(
-        f"checkpoint.best_checkpoint_metric is {metric}, but validation logs {', '.join(logged)}. Choose one "
-        f"of these, with maximize_best_checkpoint_metric to match, or see whether a report_ option of the "
-        f"criterion adds {metric}"
-    )
+    if metric not in logged:
+        problem = (
+            f"checkpoint.best_checkpoint_metric is {metric}, but validation logs {', '.join(logged)}. Choose "
+            f"one of these, with {MAXIMIZE} to match, or see whether a report_ option of the criterion adds "
+            f"{metric}"
+        )
+        if not (whole.get("dataset") or {}).get("disable_validation"):
+            raise ConfigError(problem)
+        logger.warning("%s. Now nothing is validated (dataset.disable_validation) and none is best", problem)
+    elif LARGEST_IS_BEST.fullmatch(metric) if not maximize else metric.endswith("loss"):
+        best, right = ("smallest", "false") if maximize else ("largest", "true")
+        logger.warning(
+            "checkpoint.%s is %s, but the best %s is the %s: checkpoint_best.pt would be the worst. Set "
+            "checkpoint.%s=%s",
+            MAXIMIZE,
+            str(bool(maximize)).lower(),
+            metric,
+            best,
+            MAXIMIZE,
+            right,
+        )
 
 
 class ValidationSet:

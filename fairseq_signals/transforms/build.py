@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Callable, Dict
@@ -71,8 +73,14 @@ def build_transform(name: str, fs: float, parameters: Mapping[str, Any] | None =
 
 
 def _parameters(given: Any, names: Sequence[str]) -> Dict[str, Dict[str, Any]]:
-    """`perturbation_params` as plain containers, after checking every name in it."""
+    """`perturbation_params` as plain containers, after checking every name in it.
+
+    It may come as text, as from fairseq's argparse.
+    """
     checked: Dict[str, Dict[str, Any]] = {}
+    if isinstance(given, str):
+        with contextlib.suppress(ValueError, SyntaxError):
+            given = ast.literal_eval(given)
     for name, parameters in _mapping(KEY, given).items():
         _check_name(KEY, name)
         if name not in names:

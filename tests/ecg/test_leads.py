@@ -113,7 +113,6 @@ def test_rows_of_an_array_may_be_leads_negated_but_no_selection_can():
         (["I", "V2"], (0, 7)),
         (["I", 7], (0, 7)),
         ((11, 0), (11, 0)),
-        (3, (3,)),
         (np.array([1, 2]), (1, 2)),
     ],
 )
@@ -130,7 +129,8 @@ def test_parse_leads_reads_every_form_in_the_order_given(spec, indices):
         ([0, "I"], "lead I is given more than once"),
         ([12], "index 12 is outside 0-11"),
         ([-1], "index -1 is outside 0-11"),
-        (12, "Lead sets .* are given as a string"),
+        (2, r"leads=2 may .*: write leads='2' for the lead set .*, leads=\[2\] for the index"),
+        (np.int64(2), r"write leads='2' for"),
         ("4", "there is no lead set '4'"),
         ("", "no lead is selected"),
         ([], "no lead is selected"),

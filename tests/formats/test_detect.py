@@ -13,11 +13,11 @@ from fairseq_signals.formats.registry import READERS, read_with
 @pytest.mark.parametrize(
     ("name", "content", "reader"),
     [
-        ("a.DCM", b"", "dicom"),
-        ("a.edf", b"", "edf"),
-        ("a.bdf", b"", "edf"),
-        ("a.scp", b"", "scp"),
-        ("HR00001_0.mat", b"", "authors_mat"),
+        ("a.DCM", b"?", "dicom"),
+        ("a.edf", b"?", "edf"),
+        ("a.bdf", b"?", "edf"),
+        ("a.scp", b"?", "scp"),
+        ("HR00001_0.mat", b"?", "authors_mat"),
         ("1.2.840.1", b"\0" * 128 + b"DICM", "dicom"),
         ("a", b"0       X X X X", "edf"),
         ("a", b"\xffBIOSEMI", "edf"),

@@ -115,12 +115,20 @@ def test_folders_stores_and_manifests_are_read_one_record_at_a_time(recording, t
     [
         ({"place": "none"}, ConfigError, "none: there is no such folder, file, record store or manifest"),
         ({"place": "."}, ConfigError, r"there is no recording in it \(WFDB headers, .dcm, .*, .mat\)"),
+        (
+            {"place": "sets"},
+            ConfigError,
+            "sets is a folder of manifests; name one of them: test.tsv, train.tsv",
+        ),
         ({"on_error": "skip"}, ConfigError, "on_error must be 'warn' or 'raise', but is 'skip'"),
         ({"leads": "V77"}, LeadError, "unknown lead 'V77'"),
     ],
 )
 def test_a_place_or_option_that_does_not_exist_is_refused(tmp_path, monkeypatch, options, error, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "sets").mkdir()
+    for name in ("train", "test"):
+        (tmp_path / "sets" / f"{name}.tsv").write_text(".\n")
     with pytest.raises(error, match=message):
         list(read_recordings(**{"place": ".", **options}))
 
@@ -128,8 +136,6 @@ def test_a_place_or_option_that_does_not_exist_is_refused(tmp_path, monkeypatch,
 def test_what_names_no_recording_is_refused_with_the_next_step(tmp_path):
     with pytest.raises(SignalError, match="this is ndarray; of an array, make a Recording"):
         read_recording(np.zeros((12, 5000)))
-    with pytest.raises(SignalError, match="is a folder; name a record in it"):
-        read_recording(tmp_path)
 
 
 def test_the_package_gives_the_same_load_model_as_its_module():

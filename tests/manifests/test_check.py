@@ -282,7 +282,7 @@ def test_scripts_run_by_path_without_torch_and_without_fairseq(repo_dir, sets):
     arguments = [sys.executable, script, str(sets / "nowhere")]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
+    assert done.stderr.startswith("ManifestError: ")
     assert done.stderr.count("\n") == 1
 
 

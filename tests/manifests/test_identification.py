@@ -121,15 +121,18 @@ def test_patients_of_one_segment_cannot_be_tested(make_store, fails):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--valid-fraction", "1"), "--valid-fraction must be from 0 to below 1, but is 1 instead"),
-        (("--test-fraction=-0.1",), "--test-fraction must be from 0 to below 1"),
+        (("--valid-fraction", "1"), "--valid-fraction: must be a number from 0 to below 1, but is '1'"),
+        (("--test-fraction=-0.1",), "--test-fraction: must be a number from 0 to below 1"),
         (
             ("--valid-fraction", "0", "--test-fraction", "0"),
             "must leave patients to train on, and to test on",
         ),
         (("--valid-fraction", "0.5", "--test-fraction", "0.5"), "must leave patients to train on"),
-        (("--min-recordings", "0"), "--min-recordings must be 1 or more, but is 0"),
-        (("--segments-per-recording", "0"), "--segments-per-recording must be 1 or more"),
+        (("--min-recordings", "0"), "--min-recordings: must be an integer from 1, but is '0'"),
+        (("--segments-per-recording", "0"), "--segments-per-recording: must be an integer from 1"),
+        (("--seed", "x"), "--seed: must be an integer, but is 'x'"),
+        (("--fs=0",), "--fs: must be a number > 0, but is '0'"),
+        (("--segment-seconds=inf",), "--segment-seconds: must be a number above 0 and at most 1e+06"),
         (("--min-recordings", "3"), "0 training classes; at least 2 are needed"),
     ],
 )

@@ -180,7 +180,7 @@ def test_nothing_left_to_train_on_is_refused(make_store, succeed, tmp_path, fail
 def test_a_share_that_is_none_is_refused(make_store, fraction, fails):
     store = make_store("store", RECORDS)
     arguments = ("--no-exclusions", f"--valid-fraction={fraction}")
-    assert "--valid-fraction must be from 0 to below 1" in fails("pretrain", store, *arguments)
+    assert "--valid-fraction: must be a number from 0 to below 1" in fails("pretrain", store, *arguments)
 
 
 def test_mixed_sampling_rates_are_refused_until_one_is_chosen(make_store, succeed, fails):
@@ -204,11 +204,14 @@ def test_sources_are_chosen_by_name(make_store, succeed, fails):
 def test_a_folder_that_is_no_store_is_one_line(run, tmp_path):
     code, out, err = run("pretrain", tmp_path / "nowhere", "--no-exclusions")
     assert (code, out) == (1, "")
-    assert err.startswith("error: ")
+    assert err.startswith("StoreError: ")
     assert err.count("\n") == 1
 
 
 def test_the_segment_length_is_checked(make_store, fails):
     store = make_store("store", RECORDS)
-    for seconds, message in (("0", "--segment-seconds must be above 0"), ("60", "no record is left of 40")):
+    for seconds, message in (
+        ("0.01", "--segment-seconds 0.01 is no sample at 10 Hz"),
+        ("60", "no record is left of 40"),
+    ):
         assert message in fails("pretrain", store, "--no-exclusions", "--segment-seconds", seconds)

@@ -133,7 +133,7 @@ def test_labels_of_a_table_can_be_the_codes_of_a_label_table(targets):
             "--min-likelihood 50",
             "--min-likelihood is about codes, but --record-labels",
         ),
-        (None, "--labels ptbxl_all --min-likelihood 101", "--min-likelihood must be from 0 to 100 percent"),
+        (None, "--labels ptbxl_all --min-likelihood 101", "--min-likelihood: must be a number from 0 to 100"),
         (
             None,
             "--labels ptbxl_all --min-likelihood 50",

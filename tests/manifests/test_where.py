@@ -81,11 +81,11 @@ def test_faults_are_those_that_preprocessing_noted(kept, make_store, fails):
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("agee > 3", "error: --where, character 1: there is no field agee"),
-        ("source == 'c'", "error: --where, character 1: source has no 'c' among a, b"),
-        ("age > 1000", "error: no record is left of 6"),
-        ("", "error: --where, character 1: the expression is empty"),
-        ("__import__('os')", "error: --where, character 11: there are no calls"),
+        ("agee > 3", "ConfigError: --where, character 1: there is no field agee"),
+        ("source == 'c'", "ConfigError: --where, character 1: source has no 'c' among a, b"),
+        ("age > 1000", "ManifestError: no record is left of 6"),
+        ("", "ConfigError: --where, character 1: the expression is empty"),
+        ("__import__('os')", "ConfigError: --where, character 11: there are no calls"),
     ],
 )
 def test_every_script_tells_a_mistake_in_one_line(make_store, tmp_path, script, expression, message, fails):

@@ -197,7 +197,7 @@ def test_what_the_challenge_score_needs_is_asked_for(setup, data, build_criterio
     for name in ("labels.csv", "train.tsv"):
         (tmp_path / name).write_bytes((data / name).read_bytes())
     with pytest.raises(
-        ConfigError, match=r"there is no weight matrix .*weights.csv; set criterion.weights_file"
+        ConfigError, match=r"needs a weight matrix, but there is no .*weights.csv. Set criterion.weights_file"
     ):
         build_criterion(setup("ecg_classification", tmp_path), BCE, report_cinc_score=True)
     task = setup("ecg_classification", tmp_path)
@@ -207,21 +207,43 @@ def test_what_the_challenge_score_needs_is_asked_for(setup, data, build_criterio
     assert task.weights[0].shape == (C, C)
 
 
-@pytest.mark.parametrize("metric", ["cinc_score", "auroc_3"])
-def test_a_best_checkpoint_by_what_validation_does_not_log_is_refused_at_the_start(metric, data):
-    def build(*, disable_validation: bool = False, **options: bool):
-        sections = {"task": {"_name": "ecg_classification", "data": str(data)}, "common": {"seed": 1}}
-        sections["checkpoint"] = {"best_checkpoint_metric": metric, "save_dir": "x", "restore_file": "y"}
-        sections["dataset"] = {"disable_validation": disable_validation}
-        sections["criterion"] = {"_name": BCE, "report_cinc_score": False, **options}
-        cfg = OmegaConf.create(sections)
-        return fairseq.tasks.setup_task(cfg.task).build_criterion(cfg.criterion)
+def build_with(data, metric: str, maximize: bool = True, validate: bool = True, **options: bool):
+    """The criterion of a whole configuration whose best checkpoint goes by `metric`."""
+    sections = {"task": {"_name": "ecg_classification", "data": str(data)}, "common": {"seed": 1}}
+    sections["checkpoint"] = {"best_checkpoint_metric": metric, "save_dir": "x", "restore_file": "y"}
+    sections["checkpoint"]["maximize_best_checkpoint_metric"] = maximize
+    sections["dataset"] = {"disable_validation": not validate}
+    sections["criterion"] = {"_name": BCE, "report_cinc_score": False, **options}
+    cfg = OmegaConf.create(sections)
+    return fairseq.tasks.setup_task(cfg.task).build_criterion(cfg.criterion)
 
+
+@pytest.mark.parametrize("metric", ["cinc_score", "auroc_3"])
+def test_a_best_checkpoint_by_what_validation_does_not_log_is_refused_at_the_start(metric, data, caplog):
     logged = "loss, label_accuracy, accuracy, f_measure, auroc, auprc. Choose one of these"
     with pytest.raises(ConfigError, match=f"metric is {metric}, but validation logs {logged}"):
-        build()
-    assert build(disable_validation=True)
-    assert build(report_cinc_score=True, report_per_class=True)
+        build_with(data, metric)
+    assert build_with(data, metric, report_cinc_score=True, report_per_class=True)
+    assert not caplog.text
+    assert build_with(data, metric, validate=False)
+    assert logged in caplog.text
+    assert "nothing is validated (dataset.disable_validation)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "maximize", "advice"),
+    [
+        ("auroc", False, "but the best auroc is the largest: checkpoint_best.pt would be the worst. Set "
+         "checkpoint.maximize_best_checkpoint_metric=true"),
+        ("loss", True, "is true, but the best loss is the smallest"),
+        ("auroc", True, ""),
+        ("loss", False, ""),
+    ],
+)  # fmt: skip
+def test_a_best_checkpoint_that_would_be_the_worst_is_warned_about(metric, maximize, advice, data, caplog):
+    build_with(data, metric, maximize)
+    assert advice in caplog.text
+    assert bool(caplog.text) == bool(advice)
 
 
 def test_a_class_that_the_table_lacks_is_named_with_its_line(setup, data, tmp_path):

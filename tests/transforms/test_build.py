@@ -170,6 +170,14 @@ def test_parameters_that_do_not_fit_are_refused_by_their_key(parameters, message
         build_transforms(config(perturbation_mode=mode, perturbation_params=parameters))
 
 
+def test_parameters_may_be_text_as_from_fairseqs_argparse():
+    text = "{'emg_noise': {'max_amplitude_mv': 0.7}}"
+    built = build_transforms(config(perturbation_mode=["emg_noise"], perturbation_params=text)).transforms
+    assert built[0].transform.max_amplitude_mv == 0.7
+    with pytest.raises(ConfigError, match=r"must be a mapping \{name: value\}, but is 'emg_noise: 0.7'"):
+        build_transforms(config(perturbation_mode=["emg_noise"], perturbation_params="emg_noise: 0.7"))
+
+
 def test_empty_parameters_are_no_parameters():
     mode = ["emg_noise", "random_leads_masking"]
     for parameters in (None, {}, {"emg_noise": None}, {"emg_noise": {}, "random_leads_masking": {}}):

@@ -1,0 +1,52 @@
+"""What the scripts in `manifests/` share: arguments, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fairseq_signals.commands.arguments import integer_from, number, positive
+from fairseq_signals.commands.outcome import exit_code
+
+
+def script_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that prints the description of a script, its docstring, as it stands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=raw)
+
+
+def stores_parser(description: str | None) -> argparse.ArgumentParser:
+    """A `script_parser` with the arguments of every script that makes manifests from stores."""
+    parser = script_parser(description)
+    parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="folder made by preprocess/")
+    parser.add_argument("--dest", type=Path, required=True, help="folder for the manifests")
+    parser.add_argument(
+        "--seed", type=integer_from(None), default=1, help="decides who is in which split (default: 1)"
+    )
+    parser.add_argument(
+        "--sources", nargs="+", metavar="NAME", help="only these corpora of the store (default: all)"
+    )
+    parser.add_argument(
+        "--segment-seconds", type=number(0, 1e6, low_included=False), default=5.0, help="default: 5"
+    )
+    parser.add_argument("--fs", type=positive, help="only records of this sampling rate, in Hz")
+    parser.add_argument(
+        "--where",
+        metavar="EXPRESSION",
+        help='only records for which this is true, such as "age >= 18 and n_leads == 12"; see README.md',
+    )
+    return parser
+
+
+def script_main(
+    build_parser: Callable[[], argparse.ArgumentParser], build: Callable[[argparse.Namespace], int | None]
+) -> Callable[..., int]:
+    """The `main` of a script: it takes the command line (by default that of the process), does the work and
+    returns the exit code, see `exit_code`."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        args = build_parser().parse_args(argv)
+        return exit_code(lambda: build(args) or 0)
+
+    return main
