@@ -25,6 +25,17 @@ def test_every_segment_of_a_record_has_its_classes(make_store, succeed, rows):
     assert "1 records of none of the classes are kept, with an empty target" in out
 
 
+def test_codes_that_the_table_does_not_have_are_shown_with_their_records(make_store, succeed, manifest_json):
+    records = [
+        *RECORDS,
+        ("x", {"codes": ("7", "8", AF)}),
+        *((f"y{i}", {"codes": ("8",)}) for i in range(1200)),
+    ]
+    out = succeed("classification", make_store("s", records), "--labels", "cinc2021")
+    assert "2 codes are of no class (with their records): 8 (1,201), 7 (1)" in out
+    assert manifest_json()["unknown_codes"] == {"8": 1201, "7": 1}
+
+
 def test_class_counts_are_of_records_not_of_segments(make_store, succeed, manifest_json):
     out = succeed("classification", make_store("s", RECORDS), "--labels", "cinc2021")
     per_split = manifest_json()["class_records"]
