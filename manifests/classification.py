@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fairseq_signals.commands.arguments import number
 from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
@@ -28,6 +29,7 @@ from fairseq_signals.manifest.record_labels import (
 from fairseq_signals.manifest.split_table import SPLITS, split_by_attribute, split_by_table
 from fairseq_signals.manifest.splits import parse_shares, split_keys
 
+N_SHOWN = 20  # codes of no class
 TABLES = Path(__file__).resolve().parent / "labels"
 
 
@@ -48,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--label-column",
         metavar="NAME",
-        help="column of --record-labels that holds labels, joined with | (default: labels)",
+        help="column of --record-labels that holds labels, joined with | or ; (default: labels)",
     )
     which.add_argument(
         "--class-columns",
@@ -104,6 +106,7 @@ def build(args: argparse.Namespace) -> None:
     assert labels is not None
     extra_files = _files(labels, labels_path, args.weights)
     n_unlabelled = _require_labels(corpus, labels, labels_path or args.record_labels)
+    unknown = count_unknown(corpus, labels)
     if args.drop_unlabelled:
         corpus.leave_out(lambda r: not labels.targets(r.codes), "of none of the classes")
     if args.split_table:
@@ -126,7 +129,12 @@ def build(args: argparse.Namespace) -> None:
     if not args.drop_unlabelled:
         notes.append(f"{n_unlabelled:,} records of none of the classes are kept, with an empty target")
     notes += class_table(counts, labels)
-    facts = {"class_records": {name: dict(zip(labels.abbreviations, n)) for name, n in counts.items()}}
+    facts: dict[str, Any] = {
+        "class_records": {name: dict(zip(labels.abbreviations, n)) for name, n in counts.items()}
+    }
+    if unknown:
+        facts["unknown_codes"] = unknown
+        notes.append(unknown_note(unknown))
     finish(corpus, CLASSIFICATION, args, splits, notes, extra_files, facts)
 
 
@@ -164,6 +172,20 @@ def count_classes(splits: Mapping[str, SegmentList], n_classes: int) -> dict[str
                 numbers[index] += n_records
         counts[name] = numbers
     return counts
+
+
+def count_unknown(corpus: Corpus, labels: LabelTable) -> dict[str, int]:
+    """The codes that the label table does not have, and how many records have each; most records first."""
+    counts = Counter(code for record in corpus.records for code in labels.unknown(record.codes))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def unknown_note(unknown: Mapping[str, int]) -> str:
+    """A line that shows the codes of no class."""
+    shown = ", ".join(f"{code} ({n:,})" for code, n in list(unknown.items())[:N_SHOWN])
+    n_more = len(unknown) - N_SHOWN
+    more = f", and {n_more:,} more in manifest.json" if n_more > 0 else ""
+    return f"{len(unknown):,} codes are of no class (with their records): {shown}{more}"
 
 
 def class_table(counts: Mapping[str, Sequence[int]], labels: LabelTable) -> list[str]:

@@ -142,7 +142,7 @@ def _fields(row: TableRow) -> dict[str, Any]:
     """The fields of `Item` that a row of the table gives."""
     male = row.truth("is_male")
     return {
-        "patient_id": row.number("patient_id"),
+        "patient_id": row.patient("patient_id"),
         "age": row.age("age"),
         "sex": None if male is None else "male" if male else "female",
         "codes": tuple(label for label in LABELS if row.truth(label)),

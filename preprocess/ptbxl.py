@@ -82,7 +82,7 @@ def _fields(row: TableRow) -> dict[str, Any]:
     """The fields of `Item` that a row gives."""
     likelihoods = row.value("scp_codes", _statements, "as {'NORM': 100.0}")
     return {
-        "patient_id": row.number("patient_id"),
+        "patient_id": row.patient("patient_id"),
         "age": row.age("age"),
         "sex": row.choice("sex", SEX),
         "codes": tuple(likelihoods),

@@ -52,7 +52,7 @@ def read_metadata(path: Path) -> RecordTable:
             raise StoreError(f"{row.where}: record {name} is listed already")
         codes = (code.strip() for code in row.cells["AHA_Code"].split(";"))
         table.rows[name] = {
-            "patient_id": row.text("Patient_ID"),
+            "patient_id": row.patient("Patient_ID"),
             "age": row.age("Age"),
             "sex": row.choice("Sex", SEX),
             "codes": tuple(dict.fromkeys(code for code in codes if code)),

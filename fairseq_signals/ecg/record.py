@@ -12,7 +12,28 @@ import numpy as np
 DEFAULT_FS = 500.0  # Hz, of stores and of what models are given, where nothing else is said
 MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the record is not an ECG
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+MAX_AGE = 120.0  # years; beyond, a number stands for something else: 300 for "over 89" in PTB-XL
+#: What is written where nothing is known.
+_UNKNOWN = (
+    *("-", "--", "?", "??", "#n/a", "<na>", "n/a", "n.a.", "na", "nan", "none", "null", "unk", "unknown"),
+    *("anonymous", "anonymised", "anonymized"),
+)
+#: How many of a unit are a year, and what it is called in some of the languages that devices speak.
+_UNITS = {
+    1.0: "a y yr yrs year years yo j jahr jahre an ans anno anni ano anos a\u00f1o a\u00f1os",
+    12.0: "m mo mos mon mth mths month months monat monate mois mese mesi mes meses",
+    365.25 / 7: "w wk wks week weeks",
+    365.25: "d day days",
+    8766.0: "h hr hrs hour hours",
+}
+_PER_YEAR = {"": 1.0, **{unit: per_year for per_year, units in _UNITS.items() for unit in units.split()}}
+_AGE_PART = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([^\W\d_]*)\.?(?:,\s+|\s*)")
+_OLD = re.compile(r"\s+(?:old|of age)$")
+_BOUND = re.compile(r"[<>\u2264\u2265]=?\s*\d+|\d+\s*\+")  # "> 89": over 89, so that the age is not known
+_CODE_LIST = re.compile(r"[\[{].*[\]}]|\(\s*['\"].*\)", re.DOTALL)
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_LONG_WHOLE = re.compile(r"^(\d{6,})\.0$")  # a SNOMED CT code as a float; short ones are ICD-9, such as 427.0
+_HAS_DIGIT = re.compile(r".*\d")
 
 
 @dataclass(frozen=True)
@@ -95,10 +116,44 @@ class Record:
 
 
 def parse_age(text: str) -> float | None:
-    """Age in years; None for "NaN", "Unknown", a negative number or anything else that is not an age."""
-    match = _NUMBER.match(text.strip())
-    age = float(match[0]) if match else math.nan
-    return age if math.isfinite(age) else None
+    """Age in years, as of `years_of`; None where it is not known, or the text is not an age."""
+    try:
+        return plausible_age(years_of(text))
+    except ValueError:
+        return None
+
+
+def years_of(text: str) -> float:
+    """Years of "61", "61,5", "18 months", "018M", "3 d" or "2 years, 6 months"; NaN of "> 89" and "NaN".
+
+    Raises:
+        ValueError: it is no age.
+    """
+    if known(text) is None or _BOUND.fullmatch(text.strip()):
+        return math.nan
+    text = _OLD.sub("", text.strip().lower())
+    parts = _AGE_PART.findall(text)
+    named = all(unit in _PER_YEAR and (unit or len(parts) == 1) for _, unit in parts)
+    if not parts or not named or _AGE_PART.sub("", text):
+        raise ValueError(f"no age: {text!r}")
+    return sum(float(value.replace(",", ".")) / _PER_YEAR[unit] for value, unit in parts)
+
+
+def plausible_age(years: float | None) -> float | None:
+    """The age where somebody can have it; None for a negative number, 999 or NaN."""
+    return years if years is not None and 0 <= years <= MAX_AGE else None
+
+
+def parse_patient(text: str) -> str | None:
+    """Whose a record is, 12 where a table has `12.0`; None where the text says that it is not known."""
+    patient = known(text)
+    return None if patient is None else plain_number(patient)
+
+
+def plain_number(text: str) -> str:
+    """`13243.0`, as tables written with missing values have it, is 13243."""
+    text = text.strip()
+    return text.partition(".")[0] if re.fullmatch(r"\d+\.0+", text) else text
 
 
 def parse_sex(text: str) -> str | None:
@@ -106,12 +161,29 @@ def parse_sex(text: str) -> str | None:
     return {"f": "female", "female": "female", "m": "male", "male": "male"}.get(text.strip().lower())
 
 
-def parse_codes(text: str) -> tuple[str, ...]:
-    """Diagnosis codes separated by "," or "|", each once, in the order given; none for "Unknown"."""
-    codes = (code.strip() for code in text.replace("|", ",").split(","))
-    return tuple(dict.fromkeys(code for code in codes if known(code)))
+def parse_codes(text: str, separators: str = ",;|") -> tuple[str, ...]:
+    """Diagnosis codes, each once, in the order given; none for "Unknown".
+
+    They may be separated by one of `separators`, stand on lines of their own, or be a list as Python writes
+    it: `['a', 'b']`. Blanks separate them where each has a digit (`426783006 164889003`), as they may be part
+    of one that has not ("sinus rhythm"); what a label table knows by such a part, it takes apart itself.
+    """
+    text = text.strip()
+    if _CODE_LIST.fullmatch(text):
+        quoted = [single or double for single, double in _QUOTED.findall(text)]
+        pieces = quoted or re.split(f"[{separators},]", text[1:-1])
+    else:
+        pieces = re.split(f"[{separators}]", text)
+    codes = (code for piece in pieces for line in piece.splitlines() for code in _separate(line.strip()))
+    return tuple(dict.fromkeys(_LONG_WHOLE.sub(r"\1", code) for code in codes if known(code)))
+
+
+def _separate(text: str) -> list[str]:
+    words = re.split(r"[\s,]+", text)
+    return words if all(map(_HAS_DIGIT.match, words)) else [text]
 
 
 def known(text: str) -> str | None:
     """The text without blanks at its ends; None where it says that nothing is known."""
-    return None if text.strip().lower() in ("", "unknown", "nan", "none", "?", "n/a") else text.strip()
+    text = text.strip()
+    return None if not text or text.lower() in _UNKNOWN else text

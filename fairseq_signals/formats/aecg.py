@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.record import Record, Subject, parse_patient, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
@@ -108,14 +108,13 @@ def _subject(root: Element) -> Subject:
     subject = root.find(_SUBJECT)
     if subject is None:
         return Subject()
-    patient_id = _attribute(subject, "id", "extension")
     recorded = next(
         filter(None, (_attribute(root, f"effectiveTime/{name}", "value") for name in ("low", "center"))), ""
     )
     return Subject(
         age=age_between(_attribute(subject, "subjectDemographicPerson/birthTime", "value"), recorded),
         sex=parse_sex(_attribute(subject, "subjectDemographicPerson/administrativeGenderCode", "code")),
-        patient_id=None if patient_id in ("", "?", "UNK") else patient_id,
+        patient_id=parse_patient(_attribute(subject, "id", "extension")),
     )
 
 

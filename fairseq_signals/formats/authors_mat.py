@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
-from fairseq_signals.ecg.record import Record, Subject
+from fairseq_signals.ecg.record import Record, Subject, parse_patient, plausible_age
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import (
@@ -139,18 +139,19 @@ def _subject(content: dict[str, Any]) -> Subject:
 
     Where the age is 0, neither age nor sex is known: versions of the scripts wrote 0 and 1 for everybody.
     """
-    age = _number(content.get("age")) or None
+    age = plausible_age(_number(content.get("age")) or None)
     sex = _SEX.get(_number(content.get("sex"))) if age is not None else None
     diagnoses = np.asarray(content.get("diagnoses", ())).reshape(-1)
     codes = tuple(str(code).strip() for code in diagnoses)
     other: tuple[tuple[str, str], ...] = ()
+    patient_id = parse_patient(_text(content.get("patient_id")) or "")
     label = np.asarray(content.get("label", ())).reshape(-1)
     if label.size and label.dtype.kind in "iufb":
         positive = np.flatnonzero(label).tolist()
         other = (("label", " ".join(map(str, positive))),)
         if not codes and len(label) == len(CINC2021_CODES):
             codes = tuple(CINC2021_CODES[k] for k in positive)
-    return Subject(age=age, sex=sex, codes=codes, patient_id=_text(content.get("patient_id")), other=other)
+    return Subject(age=age, sex=sex, codes=codes, patient_id=patient_id, other=other)
 
 
 def _number(value: Any) -> float | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_signals.ecg.record import plausible_age
 from fairseq_signals.errors import SignalError
 
 #: Of the authors' files. A longer number is part of the record's name, as in code_15_438277.mat.
@@ -113,7 +114,7 @@ def age_between(birth: str, recorded: str) -> float | None:
     days = [_date(text) for text in (birth, recorded)]
     if days[0] is None or days[1] is None or days[1] < days[0]:
         return None
-    return round((days[1] - days[0]).days / _DAYS_A_YEAR, 1)
+    return plausible_age(round((days[1] - days[0]).days / _DAYS_A_YEAR, 1))
 
 
 def _date(text: str) -> date | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, lead_of
-from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.record import Record, Subject, parse_age, parse_patient, parse_sex
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.common import (
@@ -38,8 +38,6 @@ _LEAD_OF_CODE = {
 }
 _CODE = {"MDC": re.compile(r"2:(\d+)"), "SCPECG": re.compile(r"5\.6\.3-9-(\d+)")}
 _AVERAGE = re.compile(r"median|average|mean beat|representative|template", re.IGNORECASE)
-_AGE = re.compile(r"(\d{1,3})([DWMY])")
-_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 _FIELDS = (
     "ChannelDefinitionSequence",
     "NumberOfWaveformSamples",
@@ -194,10 +192,8 @@ def _padding(group: Any, dtype: np.dtype) -> int | None:
 
 
 def _subject(dataset: Any) -> Subject:
-    match = _AGE.fullmatch(str(dataset.get("PatientAge") or "").strip())
-    if match is not None:
-        age: float | None = int(match[1]) / _PER_YEAR[match[2]]
-    else:
+    age = parse_age(str(dataset.get("PatientAge") or ""))
+    if age is None:
         recorded = (
             dataset.get("AcquisitionDateTime") or dataset.get("AcquisitionDate") or dataset.get("StudyDate")
         )
@@ -205,7 +201,7 @@ def _subject(dataset: Any) -> Subject:
     return Subject(
         age=age,
         sex=parse_sex(str(dataset.get("PatientSex") or "")),
-        patient_id=str(dataset.get("PatientID") or "").strip() or None,
+        patient_id=parse_patient(str(dataset.get("PatientID") or "")),
     )
 
 

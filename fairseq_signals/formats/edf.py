@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.record import Record, Subject, parse_patient, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
@@ -111,14 +111,14 @@ def _subject(head: bytes) -> Subject:
     return Subject(
         age=age_between(born.isoformat(), started.isoformat()) if born and started else None,
         sex=parse_sex(patient[1]),
-        patient_id=None if patient[0] == "X" else patient[0].replace("_", " "),
+        patient_id=None if patient[0] == "X" else parse_patient(patient[0].replace("_", " ")),
     )
 
 
 def _day(text: str) -> date | None:
-    """A date such as 02-MAY-1951."""
+    """A date such as 02-MAY-1951; None where the year has two digits, as its century is not known."""
     try:
         day, month, year = text.split("-")
-        return date(int(year), _MONTHS.index(month.upper()) + 1, int(day))
+        return date(int(year) if len(year) == 4 else 0, _MONTHS.index(month.upper()) + 1, int(day))
     except ValueError:
         return None

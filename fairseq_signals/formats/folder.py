@@ -17,7 +17,7 @@ from typing import Callable, NamedTuple
 
 from fairseq_signals.formats.common import SEGMENT_NAME
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
-from fairseq_signals.formats.wfdb_header import decode, split_comments
+from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class _Header:
         except OSError:
             data = b""  # reading it later tells why
         lines, _ = split_comments(decode(data))
-        first_words = [line.split()[0] for line in lines]
+        first_words = [split_fields(line)[0] for line in lines]
         named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
         self.segments = named if is_layout else []
         self.signal_files = [] if is_layout else sorted(set(named))

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_signals.ecg.record import Record, Subject, parse_sex
+from fairseq_signals.ecg.record import Record, Subject, parse_age, parse_patient, parse_sex
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.xml import Element, number, parse_xml, text
 
-_PER_YEAR = {"": 1.0, "YEARS": 1.0, "MONTHS": 12.0, "WEEKS": 365.25 / 7, "DAYS": 365.25, "HOURS": 8766.0}
 _TYPES = {1: "<i1", 2: "<i2", 4: "<i4"}
 
 
@@ -69,16 +68,12 @@ def _channel(lead: Element, record_id: str, path: Path) -> Channel:
 
 def _subject(root: Element) -> Subject:
     person = root.find("PatientDemographics")
-    age = number(text(person, "PatientAge"))
-    per_year = _PER_YEAR.get(text(person, "AgeUnits").upper())
-    if age is not None and per_year is not None and age >= 0:
-        age = age / per_year
-    else:
+    age = parse_age(f"{text(person, 'PatientAge')} {text(person, 'AgeUnits')}")
+    if age is None:
         born, recorded = text(person, "DateofBirth"), text(root, "TestDemographics/AcquisitionDate")
         age = age_between(_iso_date(born), _iso_date(recorded))
-    return Subject(
-        age=age, sex=parse_sex(text(person, "Gender")), patient_id=text(person, "PatientID") or None
-    )
+    sex, patient_id = parse_sex(text(person, "Gender")), parse_patient(text(person, "PatientID"))
+    return Subject(age=age, sex=sex, patient_id=patient_id)
 
 
 def _iso_date(date: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_sex
+from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_patient, parse_sex, plausible_age
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import (
@@ -110,9 +110,9 @@ def _assemble(parsed: Any, fs: float, record_id: str, options: ReadOptions) -> R
         channels.append(channel._replace(fs=rate if abs(rate - fs) > 1 else None))
     person = parsed.patient
     subject = Subject(
-        age=None if person.age is None else float(person.age),
+        age=plausible_age(None if person.age is None else float(person.age)),
         sex=parse_sex(person.sex or ""),
-        patient_id=(person.patient_id or "").strip() or None,
+        patient_id=parse_patient(person.patient_id or ""),
     )
     lines = [" ".join(str(statement[0]).split()) for statement in parsed.interpretation.statements]
     return assemble(record_id, fs, channels, subject, "\n".join(filter(None, lines)), options=options)

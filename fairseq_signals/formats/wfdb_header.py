@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, parse_sex
+from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, parse_patient, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 
@@ -27,6 +27,11 @@ _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
 _KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
 _KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
+_OURS = rf"(?i:\b({'|'.join(_KEYWORDS)})\b)"
+_PAIRS = re.compile(rf"{_OURS}\s*[:=]\s*(.*?)[\s,;]*(?={_OURS}\s*[:=]|$)")  # Age: 62  Sex: M
+_BARE = re.compile(rf"{_OURS}\s+(.*?)[\s,;]*(?={_OURS}|$)")  # age 62 sex M
+_LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which has ten more: 0x85 is one in Latin-1
+_BLANKS = re.compile(r"[ \t\v\f]+")  # likewise
 
 
 class SignalLine(NamedTuple):
@@ -108,9 +113,11 @@ def read_header(path: Path) -> Header:
 
 
 def decode(data: bytes) -> str:
-    """The text of a header: UTF-8, or Latin-1 where it is not (old files write the micro sign so)."""
+    """The text of a header: UTF-8, UTF-16, or else Latin-1 (old files write the micro sign so)."""
     try:
-        return data.decode("utf-8")
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode("utf-16")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
 
@@ -120,7 +127,7 @@ def parse_header(text: str, path: Path) -> Header:
     lines, comments = split_comments(text)
     if not lines:
         raise _malformed(path, "it is empty")
-    fields = lines[0].split()
+    fields = split_fields(lines[0])
     try:
         _, _, n_segments = fields[0].partition("/")
         n_signals = int(fields[1])
@@ -133,9 +140,9 @@ def parse_header(text: str, path: Path) -> Header:
         what = "segments" if n_segments else "signals"
         raise _malformed(path, f"it announces {count} {what}, but {len(lines) - 1} lines follow")
     body = lines[1 : 1 + count]
-    if n_segments and any("/" in line.split()[0] or "\0" in line.split()[0] for line in body):
+    segments = tuple(split_fields(line)[0] for line in body) if n_segments else ()
+    if any("/" in segment or "\0" in segment for segment in segments):
         raise _malformed(path, "a segment's name is not that of a file beside it")
-    segments = tuple(line.split()[0] for line in body) if n_segments else ()
     signals = () if n_segments else tuple(_signal_line(line, path) for line in body)
     return Header(path, fs, n_samples or None, signals, segments, comments)
 
@@ -143,7 +150,7 @@ def parse_header(text: str, path: Path) -> Header:
 def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
     """The lines of a header that are not comments, and the comments without their "#"."""
     lines, comments = [], []
-    for line in text.splitlines():
+    for line in _LINE_END.split(text):
         content, mark, comment = line.partition("#")
         if content.strip():
             lines.append(content.strip())
@@ -152,8 +159,13 @@ def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
     return lines, tuple(comments)
 
 
+def split_fields(line: str, n: int = 0) -> list[str]:
+    """The fields of a line, which blanks separate; with `n`, the last is what follows so many of them."""
+    return _BLANKS.split(line.strip(), n)
+
+
 def _signal_line(line: str, path: Path) -> SignalLine:
-    fields = line.split(None, 8)
+    fields = split_fields(line, 8)
     storage = _storage(fields[1]) if len(fields) > 1 else None
     if storage is None:
         raise _malformed(path, f"the signal line {line!r} does not start with 'file format'")
@@ -215,23 +227,42 @@ def parse_comments(comments: Sequence[str]) -> Subject:
     """Age, sex, diagnosis codes and patient number, found by keyword wherever they stand.
 
     Keywords are `Age`, `Sex` (or `Gender`), `Dx` and `Patient ID` (or `subject_id`), in any case, also as
-    `<age>: 60 <sex>: M`. The first of several with the same keyword counts.
+    `<age>: 60 <sex>: M`, several in a comment, and without a colon, such as `age 60`. The first of several
+    with the same keyword counts, before those without a colon.
     """
     values: dict[str, str] = {}
+    bare: dict[str, str] = {}
     other: dict[str, list[str]] = {}
     for comment in comments:
-        pairs = _BRACKETED.findall(comment)
-        if not pairs:
-            match = _KEYWORD.match(comment)
-            pairs = [match.groups()] if match else []
-        for key, value in pairs:
-            values.setdefault(key.strip().lower(), value.strip())
-            if key.strip().lower() not in _KEYWORDS and known(value):
-                other.setdefault(key.strip(), []).append(value.strip())
+        for key, value in _pairs(comment):
+            if key.lower() in _KEYWORDS:
+                values.setdefault(key.lower(), value)
+            elif known(value):
+                other.setdefault(key, []).append(value)
+        for key, value in _bare_pairs(comment):
+            bare.setdefault(key, value)
+    values = {**bare, **values}
     return Subject(
         age=parse_age(values.get("age", "")),
         sex=parse_sex(values.get("sex", values.get("gender", ""))),
         codes=parse_codes(values.get("dx", "")),
-        patient_id=known(values.get("patient id", values.get("subject_id", ""))),
+        patient_id=parse_patient(values.get("patient id", values.get("subject_id", ""))),
         other=tuple((key, "; ".join(several)) for key, several in other.items()),
     )
+
+
+def _pairs(comment: str) -> list[tuple[str, str]]:
+    """The keywords of a comment with their values."""
+    pairs = _BRACKETED.findall(comment)
+    if not pairs and re.match(_OURS, comment):
+        pairs = [found.groups()[:2] for found in _PAIRS.finditer(comment)]
+    if not pairs and (match := _KEYWORD.match(comment)):
+        pairs = [match.groups()]
+    return [(key.strip(), value.strip()) for key, value in pairs]
+
+
+def _bare_pairs(comment: str) -> list[tuple[str, str]]:
+    """Keywords without a colon, in a comment that begins with one; the value is one word, or an age."""
+    found = _BARE.finditer(comment) if re.match(_OURS, comment) else ()
+    pairs = ((each[1].lower(), each[2]) for each in found)
+    return [(key, value) for key, value in pairs if " " not in value or parse_age(value) is not None]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fairseq_signals.ecg.record import known
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.files import whole_file
 from fairseq_signals.inference.results import Match
@@ -138,12 +139,16 @@ def listed_ids(patient_ids: Any) -> Any:
     """Patient ids of any container, such as a pandas column, in a list; anything else as it is.
 
     Raises:
-        ConfigError: there are others than texts and integers, such as blank cells of a table.
+        ConfigError: there are others than texts and integers, such as blank cells of a table, or "NA".
     """
     ids = np.asarray(patient_ids, dtype=object).tolist()
-    if isinstance(ids, list) and not all(isinstance(value, (str, int, np.integer)) for value in ids):
+    if isinstance(ids, list) and not all(map(_is_id, ids)):
         raise ConfigError("patient ids must be texts or integers, one a recording, and none may be missing")
     return ids
+
+
+def _is_id(value: Any) -> bool:
+    return known(value) is not None if isinstance(value, str) else isinstance(value, (int, np.integer))
 
 
 def enrolled(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_signals.ecg.leads import parse_leads
+from fairseq_signals.ecg.record import parse_patient
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
 from fairseq_signals.formats.detect import (
     HEADER,
@@ -149,7 +150,7 @@ def _of_folder(place: str) -> Iterator[ListedRecording]:
             misnamed.append(path)
             continue
         for listed in _of_file(record_id, path):
-            patient = None if listed.source != str(path) else record_id.partition("/")[0]
+            patient = None if listed.source != str(path) else parse_patient(record_id.partition("/")[0])
             yield listed._replace(patient=patient, folder=place)
     if misnamed:
         first = min(misnamed)
@@ -271,11 +272,11 @@ def _require_one_folder(recordings: Sequence[ListedRecording]) -> None:
 
 
 def _read_patients(table: Path) -> dict[str, str]:
-    """The patient of each record of a table; records with a blank one are not in it."""
+    """The patient of each record of a table; records of an unknown one are not in it."""
     patients: dict[str, str] = {}
     advice = "Save a table with both as CSV UTF-8."
     for row in read_table(table, ("record", "patient"), ConfigError, advice)[1]:
-        record, patient = row.cells["record"], row.cells["patient"]
+        record, patient = row.cells["record"], row.patient("patient")
         if patient and patients.setdefault(record, patient) != patient:
             raise ConfigError(
                 f"{table}: two rows say whose {record} is, {patients[record]} and {patient}; leave one"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fairseq_signals.ecg.record import parse_patient, plain_number
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.corpus import Corpus
 from fairseq_signals.store.csv_table import TableRow, read_table
@@ -79,14 +79,9 @@ def read_keyed_table(path: Path, keys: Sequence[str] = (PATIENT, RECORD)) -> Key
         raise ManifestError(
             f"{path}:1: needs a column patient_id or record_id, but has {', '.join(columns) or 'none'}"
         )
-    rows = [(plain_number(row.cells[key]), row) for row in lines]
-    return KeyedTable(path, key, columns, [row for row in rows if row[0]])
-
-
-def plain_number(value: str) -> str:
-    """`13243.0`, as tables written with missing values have it, is 13243."""
-    value = value.strip()
-    return value[:-2] if re.fullmatch(r"\d+\.0", value) else value
+    read = parse_patient if key == PATIENT else plain_number
+    rows = ((read(row.cells[key]), row) for row in lines)
+    return KeyedTable(path, key, columns, [(name, row) for name, row in rows if name])
 
 
 def _bare_names(corpus: Corpus, key: str) -> dict[str, str]:

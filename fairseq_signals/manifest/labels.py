@@ -7,6 +7,7 @@ store keeps codes as the corpus gives them, so another table needs new manifests
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.store.csv_table import read_lines
 
 COLUMNS = ("index", "name", "abbreviation", "codes")
+_BETWEEN_CODES = re.compile(r"[\s,;|]+")
 SINUS_RHYTHM = "426783006"  # SNOMED CT: what the challenge metric's inactive classifier predicts
 
 
@@ -67,7 +69,18 @@ class LabelTable:
 
     def targets(self, codes: Iterable[str]) -> list[int]:
         """The classes that a record with these codes belongs to, ascending; codes of no class are ignored."""
-        return sorted({self._class_of[code] for code in codes if code in self._class_of})
+        each = (part for code in codes for part in self._separate(code))
+        return sorted({self._class_of[code] for code in each if code in self._class_of})
+
+    def unknown(self, codes: Iterable[str]) -> set[str]:
+        """Those of the codes that are of no class."""
+        return {part for code in codes for part in self._separate(code) if part not in self._class_of}
+
+    def _separate(self, code: str) -> list[str]:
+        """The code; or its parts, as of "AF SB", where the table has each of them and not the whole."""
+        parts = _BETWEEN_CODES.split(code)
+        is_several = code not in self._class_of and all(part in self._class_of for part in parts)
+        return parts if is_several else [code]
 
     def index_of_code(self, code: str) -> int:
         """The class that a code belongs to.

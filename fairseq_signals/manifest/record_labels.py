@@ -6,10 +6,11 @@ import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fairseq_signals.ecg.record import parse_codes
 from fairseq_signals.errors import LabelError, ManifestError, did_you_mean
 from fairseq_signals.manifest.corpus import Corpus
-from fairseq_signals.manifest.keyed_table import PATIENT, RECORD, KeyedTable, plain_number, read_keyed_table
-from fairseq_signals.manifest.labels import COLUMNS, LabelTable, split_codes
+from fairseq_signals.manifest.keyed_table import PATIENT, RECORD, KeyedTable, read_keyed_table
+from fairseq_signals.manifest.labels import COLUMNS, LabelTable
 from fairseq_signals.manifest.people import stands_in
 from fairseq_signals.store.csv_table import TableRow, csv_lines
 
@@ -30,7 +31,7 @@ def label_records(
     Args:
         corpus: records that the table does not name are left out and counted.
         path: a CSV table with a column `record_id` or `patient_id`.
-        column: holds labels joined with `|`; by default the column `labels` or `label`.
+        column: holds labels joined with `|` or `;`, or a list; by default the column `labels` or `label`.
         class_columns: instead of it, columns that are a class each, of 1 and 0 (or true, false, yes, no).
 
     Returns:
@@ -46,7 +47,7 @@ def label_records(
         _require_column(table, name)
     labels: dict[str, tuple[str, ...]] = {}
     for key, row in table.rows:
-        found = _marked(row, class_columns) if class_columns else split_codes(row.cells[column])
+        found = _marked(row, class_columns) if class_columns else parse_codes(row.cells[column], ";|")
         if labels.setdefault(key, found) != found:
             raise LabelError(f"{row.where}: {table.key} {key} has other labels than in a line before")
     names = tuple(class_columns or sorted(set().union(*labels.values())))
@@ -63,7 +64,7 @@ def _patients(table: KeyedTable) -> dict[str, tuple[str, str]]:
     """The patient of each record of a table of records, where it names one, and where it does."""
     found: dict[str, tuple[str, str]] = {}
     for key, row in table.rows if table.key == RECORD and PATIENT in table.columns else ():
-        patient = plain_number(row.cells[PATIENT])
+        patient = row.patient(PATIENT) or ""
         before, where = found.setdefault(key, (patient, row.where)) if patient else ("", "")
         if before != patient:
             raise ManifestError(

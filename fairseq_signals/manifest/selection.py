@@ -87,7 +87,7 @@ def _fault_counts(store: Path, record: Column) -> Column:
     """How many of the twelve leads of each record preprocessing found unusable."""
     path = store / FAULTS_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()[1:]
+        lines = path.read_text(encoding="utf-8").split("\n")[1:-1]
     except FileNotFoundError:
         raise ManifestError(f"{path}: there is no such file, so n_faults is not known") from None
     faults = (line.split("\t") for line in lines)

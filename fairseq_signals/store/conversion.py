@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fairseq_signals.ecg.amplitude import odd_amplitude
-from fairseq_signals.ecg.record import DEFAULT_FS, Record
+from fairseq_signals.ecg.record import DEFAULT_FS, Record, parse_patient
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import UNFORESEEN, MissingLibraryError, SignalError, StoreError
 from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
@@ -111,7 +111,7 @@ def iter_folder(
         if found.rejected_kind != WITHOUT_HEADER:
             n_records += 1
             if patient_from_folder:
-                item = replace(item, patient_id=PurePosixPath(found.record_id).parent.name or None)
+                item = replace(item, patient_id=parse_patient(PurePosixPath(found.record_id).parent.name))
         yield item
     if not n_records:
         what = "WFDB record (.hea)" if HEADER in suffixes else f"{' or '.join(suffixes)} file"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, TextIO, TypeVar
 
+from fairseq_signals.ecg.record import known, parse_patient, plausible_age, years_of
 from fairseq_signals.errors import FairseqSignalsError, StoreError
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
@@ -42,8 +43,14 @@ class TableRow(NamedTuple):
         return self.value(column, _whole, "a whole number")
 
     def age(self, column: str) -> float | None:
-        """Years, or None where the cell is empty."""
-        return self.value(column, _years, "years, or empty") if self.cells[column] else None
+        """Years, or None where the cell is empty or the age is not known."""
+        if known(self.cells[column]) is None:
+            return None
+        return plausible_age(self.value(column, years_of, "years (or 18 months, 3 days), or empty"))
+
+    def patient(self, column: str) -> str | None:
+        """Whose the row is, or None where it is not known."""
+        return parse_patient(self.cells[column])
 
     def truth(self, column: str) -> bool | None:
         """True or False (also 1 and 0), or None where the cell is empty."""
@@ -154,8 +161,3 @@ def _whole(text: str) -> str:
     if number != int(number):
         raise ValueError
     return str(int(number))
-
-
-def _years(text: str) -> float | None:
-    age = float(text)
-    return age if 0 <= age < 1000 else None

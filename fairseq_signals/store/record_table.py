@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.ecg.record import parse_codes, parse_sex
+from fairseq_signals.ecg.record import known, parse_codes, parse_sex
 from fairseq_signals.errors import StoreError, did_you_mean
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.csv_table import TableRow, read_table
@@ -33,8 +33,8 @@ class RecordTable:
 def read_record_table(path: Path) -> RecordTable:
     """Read a CSV with the column `record_id` and any of the others of `COLUMNS`.
 
-    `codes` are separated by "|" or ","; `sex` is female/F or male/M; an empty cell leaves what the header
-    says.
+    `codes` are separated as `parse_codes` has it; `sex` is female/F or male/M; a cell that is empty or says
+    that nothing is known leaves what the header says.
 
     Raises:
         StoreError: no such file, no record_id, a cell that cannot be read, a record listed twice.
@@ -47,7 +47,7 @@ def read_record_table(path: Path) -> RecordTable:
         record_id = row.text("record_id")
         if seen.setdefault(record_id, row.where) != row.where:
             raise StoreError(f"{row.where}: record {record_id} is listed already in {seen[record_id]}")
-        given = (name for name, text in row.cells.items() if text and name in COLUMNS[1:])
+        given = (name for name, text in row.cells.items() if known(text) and name in COLUMNS[1:])
         table.rows[record_id] = {name: _value(name, row) for name in given}
     return table
 
@@ -57,6 +57,8 @@ def _value(name: str, row: TableRow) -> Any:
         return parse_codes(row.cells[name])
     if name == "sex":
         return row.value(name, parse_sex, "female, male or empty")
+    if name == "patient_id":
+        return row.patient(name)
     return row.age(name) if name == "age" else row.cells[name]
 
 

@@ -57,6 +57,7 @@ def test_other_numbers_than_a_first_segment_belong_to_the_name(authors, tmp_path
         ({"age": 63, "sex": 0}, 63, "male"),
         ({"age": 63, "sex": 1}, 63, "female"),
         ({"age": 63, "sex": 7}, 63, None),
+        ({"age": 300, "sex": 0}, None, None),
     ],
 )
 def test_age_0_stands_for_unknown_and_then_so_does_the_sex(authors, tmp_path, ecg_adu, fields, age, sex):

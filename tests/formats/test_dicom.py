@@ -123,6 +123,7 @@ def test_padding_is_missing(dicom, tmp_path, ecg_adu):
     [
         ({}, 47.0, "female"),
         ({"PatientAge": "006M", "PatientSex": "M"}, 0.5, "male"),
+        ({"PatientAge": "999Y", "PatientBirthDate": "18600102"}, None, "female"),
         ({"PatientAge": None, "PatientBirthDate": "19600102", "PatientSex": "O"}, 60.0, None),
         ({"PatientAge": "", "PatientBirthDate": "", "PatientSex": ""}, None, None),
     ],

@@ -106,6 +106,8 @@ def test_a_slower_lead_is_resampled_to_the_fastest(edf, tmp_path):
             ("MCH-0234567", "female", 50.0),
         ),
         ("EDF+C", "MRN_7 M X X", "Startdate X X X X", ("MRN 7", "male", None)),
+        ("EDF+C", "12.0 M 02-MAY-51 X", "Startdate 02-MAR-2002 X X X", ("12", "male", None)),
+        ("EDF+C", "NA M 02-MAY-51 X", "Startdate 02-MAR-02 X X X", (None, "male", None)),
         ("EDF+C", "X X X X", "", (None, None, None)),
         ("EDF+C", "some free text", "", (None, None, None)),
         ("", "12345 F 02-MAY-1951 X", "Startdate 02-MAY-2001", (None, None, None)),

@@ -77,6 +77,8 @@ def test_the_rate_has_a_decimal_exponent(muse, tmp_path, ecg_adu, base, exponent
     [
         ({}, 63, "female", "000123456"),
         ({"PatientAge": "6", "AgeUnits": "MONTHS", "Gender": "MALE"}, 0.5, "male", "000123456"),
+        ({"PatientAge": "999", "DateofBirth": "", "PatientID": "N/A"}, None, "female", None),
+        ({"PatientAge": "3", "AgeUnits": "fortnights"}, 63.2, "female", "000123456"),
         ({"PatientAge": "", "Gender": "UNKNOWN", "PatientID": ""}, 63.2, None, None),
         ({"PatientAge": "", "DateofBirth": "", "Gender": ""}, None, None, "000123456"),
     ],

@@ -70,6 +70,22 @@ def test_a_latin_1_micro_sign_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        "\ufeff# made by hand\nr 1 500 10\r\nr.dat 16 1/uV 16 0 0 0 0 I\n".encode(),
+        "r 1 500 10\r\nr.dat 16 1/uV 16 0 0 0 0 I\r\n".encode("utf-16"),
+        "# caf\xe9 \u2026\x0b\u2028\nr 1 500 10\rr.dat 16 1/uV 16 0 0 0 0 I\n".encode(),
+        b"# 12 leads\x85standard\nr 1 500 10\nr.dat 16 1/uV 16 0 0 0 0 I\n",
+    ],
+)
+def test_a_line_ends_where_the_format_says_whatever_the_encoding(tmp_path, data):
+    path = tmp_path / "r.hea"
+    path.write_bytes(data)
+    (line,) = read_header(path).signals
+    assert (line.units, line.description) == ("uV", "I")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "it is empty"),
@@ -110,6 +126,10 @@ def test_a_missing_header_is_named(tmp_path):
         (("Age: -1", "Sex: NaN"), (None, None, ())),
         (("<age>: ?? <sex>: ?",), (None, None, ())),
         (("Age: 60", "Age: 0", "Average: 3"), (60, None, ())),  # the first counts, and only the whole word
+        (("age 71", "sex F"), (71, "female", ())),  # no colon
+        (("Age: 62  Sex: M  Dx: 1", "age 9"), (62, "male", ("1",))),
+        (("age 18 months, sex male", "Sex differences are known", "ages 3"), (1.5, "male", ())),
+        (("Age: 7M", "Sex=F"), (7 / 12, "female", ())),
         (("Rhythm: Sinus rhythm.", "no keyword here"), (None, None, ())),
         ((), (None, None, ())),
     ],

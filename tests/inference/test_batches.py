@@ -101,7 +101,7 @@ def test_patient_ids_are_taken_from_any_column(models, recording):
     for ids in (["p", "q"], [4, 5]):
         for column in (pandas.Series(ids, index=[7, 9]), np.array(ids, dtype=object), tuple(ids)):
             assert identifier.enroll(rows, column, fs=500).patient_ids.tolist() == ids
-    for bad in (pandas.Series(["p", None]), pandas.Series(["p", float("nan")]), [0.5, 1.5]):
+    for bad in (pandas.Series(["p", None]), pandas.Series(["p", float("nan")]), ["p", "NA"], [0.5, 1.5]):
         with pytest.raises(ConfigError, match="texts or integers, one a recording, and none may be missing"):
             identifier.enroll(rows, bad, fs=500)
 

@@ -41,6 +41,14 @@ def test_targets_are_the_classes_of_all_codes_once_each(labels):
     assert labels.targets([]) == []
 
 
+def test_a_code_with_blanks_is_taken_apart_only_where_the_table_has_its_parts_and_not_the_whole():
+    table = LabelTable(("a", "b", "c"), ("A", "B", "C"), (("AF",), ("SB",), ("AF SB x", "sinus rhythm")))
+    assert table.targets(["AF SB"]) == table.targets(["AF; SB"]) == [0, 1]
+    assert table.targets(["AF SB x", "sinus rhythm"]) == [2]
+    assert table.targets(["no AF"]) == []
+    assert table.unknown(["no AF", "AF SB", "x", "x"]) == {"no AF", "x"}
+
+
 def test_equivalent_codes_are_one_class(labels):
     assert labels.index_of_code("2") == labels.index_of_code("3") == 1
     with pytest.raises(LabelError, match="code '4' is in none of the 2 classes"):

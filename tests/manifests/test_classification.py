@@ -25,6 +25,17 @@ def test_every_segment_of_a_record_has_its_classes(make_store, succeed, rows):
     assert "1 records of none of the classes are kept, with an empty target" in out
 
 
+def test_codes_that_the_table_does_not_have_are_shown_with_their_records(make_store, succeed, manifest_json):
+    records = [
+        *RECORDS,
+        ("x", {"codes": ("7", "8", AF)}),
+        *((f"y{i}", {"codes": ("8",)}) for i in range(1200)),
+    ]
+    out = succeed("classification", make_store("s", records), "--labels", "cinc2021")
+    assert "2 codes are of no class (with their records): 8 (1,201), 7 (1)" in out
+    assert manifest_json()["unknown_codes"] == {"8": 1201, "7": 1}
+
+
 def test_class_counts_are_of_records_not_of_segments(make_store, succeed, manifest_json):
     out = succeed("classification", make_store("s", RECORDS), "--labels", "cinc2021")
     per_split = manifest_json()["class_records"]
@@ -92,7 +103,9 @@ def test_a_folder_of_another_kind_is_not_overwritten(make_store, succeed, tmp_pa
 def test_a_destination_that_is_a_file_is_told(make_store, tmp_path, fails):
     (tmp_path / "m").touch()
     err = fails("classification", make_store("s", RECORDS), "--labels", "cinc2021")
-    assert err.startswith(f"error: {tmp_path / 'm'}: cannot be written (File exists). Choose another name")
+    assert err.startswith(
+        f"OutputError: {tmp_path / 'm'}: cannot be written (File exists). Choose another name"
+    )
 
 
 def test_records_of_another_corpus_in_the_store_change_nothing(make_store, succeed, tmp_path, read):

@@ -40,7 +40,10 @@ def targets(classify, tmp_path, succeed, rows):
 
 
 def test_each_distinct_label_is_a_class(targets, tmp_path):
-    lines = [f"r{i},{'sick|old' if i % 3 == 0 else 'well' if i % 3 == 1 else ''}" for i in range(19)]
+    lines = [
+        f"r{i},{('sick|old', 'sick; old')[i % 2] if i % 3 == 0 else 'well' if i % 3 == 1 else ''}"
+        for i in range(19)
+    ]
     found, out = targets(table="\n".join(["record_id,labels", *lines]))
     assert found["r0"] == {"old", "sick"}
     assert found["r1"] == {"well"}

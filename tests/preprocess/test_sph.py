@@ -50,7 +50,6 @@ def test_table_and_files_that_do_not_match_are_reported(root, entries, rejected,
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("A00002,1,,32,F,6000,2019-09-03", "Patient_ID must be some text, but is ''"),
         ("A00002,1,S2,32,X,6000,2019-09-03", "Sex must be F, M or empty, but is 'X'"),
         ("A00001,1,S2,32,F,6000,2019-09-03", "record A00001 is listed already"),
         ("A00002,1", "there are 2 cells for 7 columns"),
