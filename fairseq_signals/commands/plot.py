@@ -68,4 +68,5 @@ def _figures(args: argparse.Namespace) -> dict[str, Figure]:
     model = ECGModel.load(args.checkpoint, labels=args.labels, device=args.device)
     record = _record(args)
     recording = Opener(leads=args.leads).read(record)
-    return {"": saliency_figure(model, record, recording, args.label, args.attention)}
+    how = args.label, args.attention, args.start, args.seconds
+    return {"": saliency_figure(model, record, recording, *how)}

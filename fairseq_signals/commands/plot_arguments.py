@@ -49,6 +49,10 @@ def _add_record(pictures: argparse._SubParsersAction) -> None:
         metavar="LEADS",
         help="the leads that a model is given, such as I,II,V2, or a lead set, such as 3",
     )
+    _add_start(parser)
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", type=number(0, 1e6), default=0.0, metavar="S", help="second to begin with (default: 0)"
     )
@@ -104,6 +108,14 @@ def _add_saliency(pictures: argparse._SubParsersAction) -> None:
     add_read_options(parser)
     parser.add_argument("--leads", metavar="LEADS", help="leads to give to the model (default: all)")
     add_labels(parser)
+    _add_start(parser)
+    parser.add_argument(
+        "--seconds",
+        type=number(0, low_included=False),
+        default=60.0,
+        metavar="S",
+        help="how much the classifier is given, in whole segments; 10 s of it are drawn (default: 60)",
+    )
     parser.add_argument(
         "--attention",
         choices=("rollout", "last"),

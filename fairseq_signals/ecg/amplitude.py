@@ -9,6 +9,7 @@ import numpy as np
 LARGEST_MV, SMALLEST_MV = 20.0, 0.005  # beyond them it is likely that the unit is another one
 ARTEFACTS = 0.01  # share of the samples without which an amplitude is judged
 _LIKELY_MV = 0.1, 10.0  # of an ECG once its unit is right
+_MANY = 10**6  # samples of a lead, of which fewer are looked at
 #: What a factor stands for where samples are not in mV.
 _UNITS = {1e3: "V", 1e-3: "µV", 1e-6: "nV"}
 
@@ -42,6 +43,8 @@ def odd_amplitude(signal: np.ndarray, scale: np.ndarray | float = 1.0) -> OddAmp
         signal: (L, T) numbers.
         scale: mV in one of them; one number, or (L, 1).
     """
+    if signal.shape[1] > _MANY:
+        signal = signal[:, :: -(-signal.shape[1] // _MANY)]
     low, high = signal.min(axis=1).astype(float), signal.max(axis=1).astype(float)
     amplitude = float((np.abs(np.broadcast_to(scale, (len(signal), 1))[:, 0]) * (high - low)).max()) / 2
     if amplitude > LARGEST_MV:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -106,10 +107,20 @@ class Record:
     def duration_s(self) -> float:
         return self.n_samples / self.fs
 
-    def signal_mv(self) -> np.ndarray:
-        """The leads in millivolt, (L, T) float64."""
-        scaled = self.signal * self.scale[:, None]
-        return scaled if self.offset is None else scaled + self.offset[:, None]
+    def signal_mv(
+        self, start: int = 0, stop: int | None = None, rows: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """The leads in millivolt, (L, T) float64; or a stretch of them, or some."""
+        which = slice(None) if rows is None else list(rows)
+        scaled = self.signal[which, start:stop] * self.scale[which, None]
+        return scaled if self.offset is None else scaled + self.offset[which, None]
+
+    def of_rows(self, rows: Sequence[int]) -> Record:
+        """The record with some of its leads."""
+        some = list(rows)
+        offset = None if self.offset is None else self.offset[some]
+        leads = tuple(self.leads[row] for row in some)
+        return replace(self, leads=leads, signal=self.signal[some], scale=self.scale[some], offset=offset)
 
 
 # --- what files and tables write of a subject ------------------------------------------------------------

@@ -1,17 +1,23 @@
-"""Change of sampling rate by polyphase filtering, with an anti-aliasing low-pass."""
+"""Change of sampling rate by polyphase filtering, with an anti-aliasing low-pass, also in stretches."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.ecg.units import offsets, quantise
+from fairseq_signals.ecg.units import Stored, offsets, quantise, rounding
 
 _MAX_FACTOR = 1000  # largest up- or down-sampling factor; the rate is then right to 1 in a million
+#: Records of more samples (L x T) are converted in stretches: an hour of twelve leads at 500 Hz.
+LONG = 12 * 3600 * 500
+_STRETCH = 2**20  # samples of a lead at the new rate
 
 
 def rate_ratio(fs_in: float, fs_out: float) -> Fraction:
@@ -20,11 +26,17 @@ def rate_ratio(fs_in: float, fs_out: float) -> Fraction:
     return exact.limit_denominator(_MAX_FACTOR)
 
 
+def resampled_length(n_samples: int, fs_in: float, fs_out: float) -> int:
+    """How many samples a signal of `n_samples` has at another rate."""
+    ratio = rate_ratio(fs_in, fs_out)
+    return -(-n_samples * ratio.numerator // ratio.denominator)
+
+
 def resample(signal: np.ndarray, fs_in: float, fs_out: float) -> np.ndarray:
     """The signal (..., T) at another sampling rate: (..., ceil(T * fs_out / fs_in)) float64.
 
-    Linear-phase FIR low-pass at the lower of the two Nyquist frequencies (scipy.signal.resample_poly). A line
-    through the first and last sample is taken off while filtering, so that an offset makes no edge artefact.
+    Linear-phase FIR low-pass at the lower of the two Nyquist frequencies (scipy.signal.resample_poly). The
+    line through the first and last sample goes on beyond them, so that an offset makes no edge artefact.
     """
     ratio = rate_ratio(fs_in, fs_out)
     if ratio == 1:
@@ -37,6 +49,38 @@ def resample(signal: np.ndarray, fs_in: float, fs_out: float) -> np.ndarray:
     )
 
 
+def resample_stretch(
+    read: Callable[[int, int], np.ndarray], n_samples: int, fs_in: float, fs_out: float, start: int, stop: int
+) -> np.ndarray:
+    """The samples `start` to `stop` of `resample` of a signal (..., T), of which only what they need is read.
+
+    Args:
+        read: gives the samples from one to before another of the signal, (..., n) in mV.
+        n_samples: T, at `fs_in`.
+        start, stop: at `fs_out`.
+    """
+    ratio = rate_ratio(fs_in, fs_out)
+    if ratio == 1:
+        return np.asarray(read(start, stop), dtype=np.float64)
+    from scipy.signal import upfirdn
+
+    up, down = ratio.numerator, ratio.denominator
+    taps = _low_pass(up, down) * up
+    half = (len(taps) - 1) // 2
+    before = down - half % down  # zeros, so that the first output comes a whole number of steps late
+    reach = half // up + 2  # samples on either side that an output depends on
+    begin, end = (start * down // up - reach) // down * down, stop * down // up + reach
+    part = read(max(begin, 0), min(end, n_samples))
+    if begin < 0 or end > n_samples:  # the line through the first and the last sample goes on beyond them
+        first, last = read(0, 1), read(n_samples - 1, n_samples)  # (..., 1)
+        slope = (last - first) / max(n_samples - 1, 1)
+        earlier, later = np.arange(begin, 0), np.arange(1, max(end - n_samples, 0) + 1)
+        part = np.concatenate([first + slope * earlier, part, last + slope * later], axis=-1)
+    filtered = upfirdn(np.concatenate([np.zeros(before), taps]), part, up, down, axis=-1)
+    shift = (half + before) // down - begin // down * up
+    return filtered[..., start + shift : stop + shift]
+
+
 @lru_cache(maxsize=16)
 def _low_pass(up: int, down: int) -> np.ndarray:
     """The filter at the rate of fs_in * up: Kaiser-windowed sinc, 10 zero crossings a side, 60 dB down."""
@@ -46,19 +90,53 @@ def _low_pass(up: int, down: int) -> np.ndarray:
     return firwin(2 * 10 * widest + 1, 1 / widest, window=("kaiser", 5.0))
 
 
-def resample_record(record: Record, fs: float) -> Record:
+def resample_record(record: Record, fs: float, scratch: Path | None = None) -> Record:
     """The record at `fs` Hz; itself where that is its rate.
 
     Resampled values are rounded to 1/32767 of the peak of their lead.
+
+    Args:
+        scratch: folder for the samples of a long record, in a file that vanishes with it; by default that of
+            temporary files.
     """
     if rate_ratio(record.fs, fs) == 1:
         return record
-    signal_mv = resample(record.signal_mv(), record.fs, fs)
-    stored = [quantise(lead, 0.0) for lead in signal_mv]
-    return replace(
-        record,
-        fs=float(fs),
-        signal=np.stack([lead.values for lead in stored]),
-        scale=np.array([lead.scale for lead in stored]),
-        offset=offsets(stored),
-    )
+    if len(record.leads) * resampled_length(record.n_samples, record.fs, fs) > LONG:
+        signal, stored = _resample_long(record, fs, scratch)
+    else:
+        stored = [quantise(lead, 0.0) for lead in resample(record.signal_mv(), record.fs, fs)]
+        signal = np.stack([lead.values for lead in stored])
+    scale = np.array([lead.scale for lead in stored])
+    return replace(record, fs=float(fs), signal=signal, scale=scale, offset=offsets(stored))
+
+
+def _resample_long(record: Record, fs: float, scratch: Path | None) -> tuple[np.ndarray, list[Stored]]:
+    """The samples (L, T) int16, mapped from a file without a name, and how each lead is stored."""
+    n_samples = resampled_length(record.n_samples, record.fs, fs)
+    stored = []
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        for row in range(len(record.leads)):
+            lows, highs, medians = zip(*_medians(_stretches(record, row, fs, n_samples)))
+            scale, offset = rounding(min(lows), max(highs), medians)
+            for mv in _stretches(record, row, fs, n_samples):
+                file.write(np.rint((mv - offset) / scale).astype(np.int16).tobytes())
+            stored.append(Stored(np.zeros(0, np.int16), scale, offset, lossy=True))
+        file.flush()
+        return np.memmap(file, np.int16, "r", shape=(len(stored), n_samples)), stored
+
+
+def _stretches(record: Record, row: int, fs: float, n_samples: int) -> Iterator[np.ndarray]:
+    """One lead in mV at `fs` Hz, a stretch at a time."""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return record.signal_mv(start, stop, [row])[0]
+
+    for start in range(0, n_samples, _STRETCH):
+        stop = min(start + _STRETCH, n_samples)
+        yield resample_stretch(read, record.n_samples, record.fs, fs, start, stop)
+
+
+def _medians(stretches: Iterator[np.ndarray]) -> Iterator[tuple[float, float, float]]:
+    """The lowest, highest and median value of each."""
+    for mv in stretches:
+        yield float(mv.min()), float(mv.max()), float(np.median(mv))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -53,18 +53,27 @@ def quantise(mv: np.ndarray, lsb_mv: float) -> Stored:
     """
     if lsb_mv and (whole := _whole(mv, lsb_mv)) is not None:
         return Stored(whole, lsb_mv)
-    low, high = float(mv.min()), float(mv.max())
+    scale, offset = rounding(float(mv.min()), float(mv.max()), mv)
+    if lsb_mv and offset:
+        steps = round(offset / lsb_mv) * lsb_mv
+        if (whole := _whole(mv - steps, lsb_mv)) is not None:
+            return Stored(whole, lsb_mv, steps)
+    return Stored(np.rint((mv - offset) / scale).astype(np.int16), scale, offset, lossy=True)
+
+
+def rounding(low: float, high: float, samples: np.ndarray | Sequence[float]) -> tuple[float, float]:
+    """Scale and offset, in mV, with which a lead from `low` to `high` fills 16 bits.
+
+    Args:
+        samples: of the lead, out of which its median is found where it matters.
+    """
     peak = max(-low, high)
-    centre = float(np.median(mv)) if low < high and high - low <= peak else 0.0
-    if max(centre - low, high - centre) > peak / 2:
-        scale = peak / INT16_MAX
-        return Stored(np.rint(mv / scale).astype(np.int16), scale, lossy=True)
-    if lsb_mv:
-        offset = round(centre / lsb_mv) * lsb_mv
-        if (whole := _whole(mv - offset, lsb_mv)) is not None:
-            return Stored(whole, lsb_mv, offset)
-    scale = max(centre - low, high - centre) / INT16_MAX
-    return Stored(np.rint((mv - centre) / scale).astype(np.int16), scale, centre, lossy=True)
+    if low < high <= low + peak:  # far from 0
+        centre = float(np.median(samples))
+        around = max(centre - low, high - centre)
+        if around <= peak / 2:
+            return around / INT16_MAX, centre
+    return peak / INT16_MAX, 0.0
 
 
 def _whole(mv: np.ndarray, lsb_mv: float) -> np.ndarray | None:

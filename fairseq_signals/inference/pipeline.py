@@ -19,7 +19,8 @@ from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import FairseqSignalsError, SignalError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
-from fairseq_signals.inference.recording import Recording, model_input
+from fairseq_signals.inference.model_input import ModelInput
+from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
@@ -57,8 +58,8 @@ class Outputs(nn.Module):
 
 #: Shorter recordings are warned about, seconds.
 MIN_S = 1.0
-#: A segment that waits: its recording, the recording's signal, and the window.
-_Waiting = tuple[Encoded, np.ndarray, Window]
+#: A segment that waits: its recording, what the network takes of that, and the window.
+_Waiting = tuple[Encoded, ModelInput, Window]
 _Pending = Union[Encoded, FairseqSignalsError]
 
 
@@ -98,16 +99,16 @@ def run(
     yield from _finished(pending)
 
 
-def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, np.ndarray]:
-    """A recording of which nothing is computed yet, and what the network takes of it, (leads, T) float32.
+def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tuple[Encoded, ModelInput]:
+    """A recording of which nothing is computed yet, and what the network takes of it.
 
     Raises:
         SignalError: it is shorter than a frame, or flat in the leads that the model takes.
         LeadError: the model takes none of its leads.
     """
     layers = network.encoder.conv_layer_sizes
-    signal = model_input(recording, form)
-    n_samples = signal.shape[1]
+    signal = ModelInput(recording, form)
+    n_samples = signal.n_samples
     if conv_output_length(n_samples, layers) < 1:
         raise SignalError(
             f"record {recording.record_id}: {n_samples} samples at {form.fs:g} Hz are less than one frame",
@@ -139,7 +140,7 @@ def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device:
         by_length.setdefault(window.stop - window.start, []).append(i)
     values: list[dict[str, np.ndarray]] = [{}] * len(batch)
     for places in by_length.values():
-        segments = np.stack([batch[i][1][:, batch[i][2].start : batch[i][2].stop] for i in places])
+        segments = np.stack([batch[i][1].stretch(batch[i][2].start, batch[i][2].stop) for i in places])
         if form.normalize:
             from fairseq_signals.batches.segments import normalize_leads
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
-from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.amplitude import odd_amplitude
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads, signed_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
-from fairseq_signals.ecg.resample import rate_ratio, resample
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
+
+#: What a recording is made of.
+Samples = Union[np.ndarray, Record]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Recording:
     """A recording in millivolt: what `read_recording` gives, or an array that brings its own facts.
 
     Attributes:
-        signal_mv: (L, T) floats.
+        samples: (L, T) floats in mV, or a record in 16 bits, of which a day fits into memory.
         fs: sampling rate, Hz.
         leads: canonical names of the rows of `signal_mv`; no lead twice.
         record_id: name for messages and results.
@@ -34,7 +35,7 @@ class Recording:
         notes: what was chosen, converted, filled in or kept, a sentence each.
     """
 
-    signal_mv: np.ndarray
+    samples: Samples
     fs: float
     leads: tuple[str, ...]
     record_id: str = ""
@@ -46,8 +47,19 @@ class Recording:
     notes: tuple[str, ...] = ()
 
     @property
+    def signal_mv(self) -> np.ndarray:
+        """The leads in mV, (L, T) floats; of a record in 16 bits made anew each time, see `stretch`."""
+        return self.samples if isinstance(self.samples, np.ndarray) else self.samples.signal_mv()
+
+    @property
     def n_samples(self) -> int:
-        return int(self.signal_mv.shape[1])
+        return int(self.samples.shape[1]) if isinstance(self.samples, np.ndarray) else self.samples.n_samples
+
+    def stretch(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
+        """The samples from `start` to before `stop` in mV, (L, n); only some rows where these are named."""
+        if isinstance(self.samples, np.ndarray):
+            return self.samples[slice(None) if rows is None else rows, start:stop]
+        return self.samples.signal_mv(start, stop, rows)
 
 
 def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str = "array") -> Recording:
@@ -94,7 +106,7 @@ def from_record(record: Record, leads: Any = None) -> Recording:
         LeadError: unknown leads, or the record has none of them.
     """
     recording = Recording(
-        record.signal_mv(),
+        record,
         record.fs,
         record.leads,
         record.record_id,
@@ -133,8 +145,13 @@ def checked(recording: Recording, leads: Any = None) -> Recording:
             listed = "; ".join(f"{note.lead} ({note.reason})" for note in notes)
             _warn(f"record {recording.record_id}: {what}: {listed}")
     chosen = select_leads(recording, leads)
-    taken = from_array(chosen.signal_mv, chosen.fs, chosen.leads, chosen.record_id)
-    return replace(chosen, signal_mv=taken.signal_mv, fs=taken.fs, leads=taken.leads)
+    if isinstance(chosen.samples, Record):  # of which no lead is constant or has samples that are not finite
+        odd = odd_amplitude(chosen.samples.signal, chosen.samples.scale[:, None])
+        if odd is not None:
+            _warn(f"record {chosen.record_id}: {odd}")
+        return chosen
+    taken = from_array(chosen.samples, chosen.fs, chosen.leads, chosen.record_id)
+    return replace(chosen, samples=taken.samples, fs=taken.fs, leads=taken.leads)
 
 
 def select_leads(recording: Recording, leads: Any) -> Recording:
@@ -153,30 +170,9 @@ def select_leads(recording: Recording, leads: Any) -> Recording:
             f"among the leads asked for: {', '.join(wanted)}"
         )
     named = tuple(recording.leads[row] for row in rows)
-    return replace(recording, signal_mv=recording.signal_mv[rows], leads=named)
-
-
-def model_input(recording: Recording, form: InputFormat) -> np.ndarray:
-    """The recording as a model wants it: (leads of the model, T) float32 in mV at its rate.
-
-    Leads that the recording lacks are zeros; leads that the model does not take are not used.
-
-    Raises:
-        LeadError: the model takes none of the recording's leads.
-    """
-    place = {LEADS[lead]: position for position, lead in enumerate(form.leads)}
-    rows = [row for row, lead in enumerate(recording.leads) if lead in place]
-    if not rows:
-        raise LeadError(
-            f"record {recording.record_id} has the leads {', '.join(recording.leads)}, but the model takes "
-            f"only {', '.join(place)}"
-        )
-    signal = recording.signal_mv if len(rows) == len(recording.leads) else recording.signal_mv[rows]
-    if rate_ratio(recording.fs, form.fs) != 1:
-        signal = resample(signal, recording.fs, form.fs)
-    out = np.zeros((len(form.leads), signal.shape[1]), dtype=np.float32)
-    out[[place[recording.leads[row]] for row in rows]] = signal
-    return out
+    samples = recording.samples
+    kept = samples[rows] if isinstance(samples, np.ndarray) else samples.of_rows(rows)
+    return replace(recording, samples=kept, leads=named)
 
 
 def _as_array(signal: Any, record_id: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from fairseq_signals.batches.segments import normalize_leads
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
-from fairseq_signals.errors import ConfigError, LabelError, did_you_mean
+from fairseq_signals.errors import ConfigError, LabelError, SignalError, did_you_mean
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import Classes
 from fairseq_signals.inference.pipeline import begin
@@ -22,16 +23,17 @@ ATTENTIONS = ("rollout", "last")
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """Saliency of one class over a recording, T samples at the model's sampling rate.
+    """Saliency of one class over a stretch of a recording, T samples at the model's sampling rate.
 
     Attributes:
         label: the class.
-        probability: of the class, as `ECGModel.predict` gives it.
+        probability: of the class in the stretch; of a whole recording, as `ECGModel.predict` gives it.
         threshold: probability above which the class counts as present.
         gradient: (12, T) absolute gradient of the logit with respect to each sample; 0 in leads that the
             recording or the model lacks.
         attention: (T,) how much the pooled output attends to each sample's frame; sums to 1 over a segment.
-        segment_starts_s: where segments begin, seconds.
+        segment_starts_s: where segments begin, seconds from the beginning of the stretch.
+        start_s: where the stretch begins in the recording, seconds.
     """
 
     label: str
@@ -40,9 +42,17 @@ class Saliency:
     gradient: np.ndarray
     attention: np.ndarray
     segment_starts_s: tuple[float, ...]
+    start_s: float = 0.0
 
 
-def saliency(model: LoadedModel, recording: Recording, label: str, attention: str = "rollout") -> Saliency:
+def saliency(
+    model: LoadedModel,
+    recording: Recording,
+    label: str,
+    attention: str = "rollout",
+    start_s: float = 0.0,
+    seconds: float = math.inf,
+) -> Saliency:
     """Where a classifier looked for one class.
 
     Segments are taken one at a time, as in `predict`; where the last overlaps the one before, it counts for
@@ -53,10 +63,12 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
         label: the class: its label, name, or a code.
         attention: "rollout", through all layers (see `rollout`), or "last", the last layer's weights, mean
             over heads.
+        start_s, seconds: the stretch that is looked at: all segments that reach into it.
 
     Raises:
         CheckpointError: the model is no classifier.
-        SignalError, LeadError: the recording is too short, or has nothing that the model takes.
+        SignalError, LeadError: the recording is too short, ends before the stretch, or has nothing that the
+            model takes.
         LabelError: there is no such class.
     """
     if attention not in ATTENTIONS:
@@ -65,10 +77,19 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
     assert isinstance(network, ECGClassifier)
     index = find_class(classes, label)
     begun, signal = begin(recording, form, network)
-    gradient, attended = np.zeros((N_LEADS, begun.n_samples)), np.zeros(begun.n_samples)
+    first, end = start_s * form.fs, (start_s + seconds) * form.fs
+    windows = [w for w in begun.windows if w.stop > first and w.stop - w.new < end]
+    if not windows:
+        raise SignalError(
+            f"record {recording.record_id} has {begun.n_samples / form.fs:g} s, so there is nothing from "
+            f"{start_s:g} s on"
+        )
+    begin_at = windows[0].stop - windows[0].new
+    n_samples = windows[-1].stop - begin_at
+    gradient, attended = np.zeros((N_LEADS, n_samples)), np.zeros(n_samples)
     total = 0.0
-    for window in begun.windows:
-        segment = signal[None, :, window.start : window.stop]
+    for window in windows:
+        segment = signal.stretch(window.start, window.stop)[None]
         segment = normalize_leads(segment) if form.normalize else segment
         source = torch.from_numpy(np.ascontiguousarray(segment)).to(model.device).requires_grad_()
         logit = network(source)[0, index]
@@ -76,16 +97,18 @@ def saliency(model: LoadedModel, recording: Recording, label: str, attention: st
         maps = attention_maps(network.encoder, source.detach())
         last = maps[-1].mean(dim=1)
         weights = (rollout(maps) if attention == "rollout" else last)[0].mean(dim=0)  # (F,)
-        new = slice(window.stop - window.new, window.stop)
+        new = slice(window.stop - window.new - begin_at, window.stop - begin_at)
         kept = slice(window.stop - window.start - window.new, None)
         gradient[list(form.leads), new] = slope[0].abs().double().cpu().numpy()[:, kept]
         attended[new] = per_sample(weights.double().cpu().numpy(), begun.stride, segment.shape[2])[kept]
         total += torch.sigmoid(logit.detach().double()).item() * window.new
     absent = [i for i, lead in enumerate(LEADS) if lead not in recording.leads]
     gradient[absent] = 0
-    starts = tuple((window.stop - window.new) / form.fs for window in begun.windows)
+    starts = tuple((window.stop - window.new - begin_at) / form.fs for window in windows)
     threshold = classes.thresholds[index]
-    return Saliency(classes.labels[index], total / begun.n_samples, threshold, gradient, attended, starts)
+    return Saliency(
+        classes.labels[index], total / n_samples, threshold, gradient, attended, starts, begin_at / form.fs
+    )
 
 
 def per_sample(weights: np.ndarray, stride: int, n_samples: int) -> np.ndarray:

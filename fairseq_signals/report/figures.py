@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_signals.checkpoints.input_format import SEGMENT_S
-from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads
+from fairseq_signals.checkpoints.input_format import SEGMENT_S, InputFormat
+from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
-from fairseq_signals.ecg.resample import resample
+from fairseq_signals.ecg.resample import resampled_length
 from fairseq_signals.errors import ConfigError, LeadError, SignalError, optional_library
 from fairseq_signals.evaluation.results import ResultsError
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.files import whole_file
+from fairseq_signals.inference.model_input import ModelInput
 from fairseq_signals.report.training_log import INNER, TRAIN, Series
 
 if TYPE_CHECKING:
@@ -56,15 +58,15 @@ def record_figure(record: Recording, given: tuple[int, ...] | None = None, start
     """
     from fairseq_signals.plots.record import PAGE_S, draw_record
 
-    signal_mv = twelve_leads(record)
-    start, seconds = round(start_s * DEFAULT_FS), signal_mv.shape[1] / DEFAULT_FS
-    if start >= signal_mv.shape[1]:
+    seconds = resampled_length(record.n_samples, record.fs, DEFAULT_FS) / DEFAULT_FS
+    if start_s >= seconds:
         raise SignalError(
             f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on"
         )
     shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
     present = parse_leads(list(record.leads))
-    return draw_record(signal_mv[:, start:], DEFAULT_FS, present, f"{record.record_id}: {shown}", given)
+    signal_mv = twelve_leads(record, DEFAULT_FS, start_s, PAGE_S)
+    return draw_record(signal_mv, DEFAULT_FS, present, f"{record.record_id}: {shown}", given)
 
 
 def transforms_figure(
@@ -84,7 +86,7 @@ def transforms_figure(
     from fairseq_signals.plots.transforms import draw_transforms, transform_panels
 
     shown = choose_leads(record, leads)
-    signal_mv = twelve_leads(record)[:, : round(seconds * DEFAULT_FS)]
+    signal_mv = twelve_leads(record, seconds=seconds)
     panels = transform_panels(signal_mv, DEFAULT_FS, seed)
     caption = f"{record.record_id}: {signal_mv.shape[1] / DEFAULT_FS:g} s, seed {seed}"
     return draw_transforms(signal_mv, DEFAULT_FS, shown, panels, caption)
@@ -105,18 +107,31 @@ def choose_leads(record: Recording, spec: str | None) -> tuple[int, ...]:
 
 
 def saliency_figure(
-    model: ECGModel, record: Recording, recording: Recording, label: str, attention: str = "rollout"
+    model: ECGModel,
+    record: Recording,
+    recording: Recording,
+    label: str,
+    attention: str = "rollout",
+    start_s: float = 0.0,
+    seconds: float = math.inf,
 ) -> Figure:
-    """The picture of where a classifier looked for one class; `recording` is what it is given of `record`."""
+    """The picture of where a classifier looked for one class; `recording` is what it is given of `record`.
+
+    Args:
+        start_s, seconds: the stretch that it is given, of which the beginning is drawn; whole segments.
+    """
     from fairseq_signals.inference.saliency import saliency
     from fairseq_signals.plots.saliency import draw_saliency, smoothed
 
-    found = saliency(model, recording, label, attention)
-    signal_mv = twelve_leads(record, model.fs)
+    found = saliency(model, recording, label, attention, start_s, seconds)
+    length_s = found.gradient.shape[1] / model.fs
+    signal_mv = twelve_leads(record, model.fs, found.start_s, length_s)
     above = "above" if found.probability > found.threshold else "not above"
     caption = (
         f"{record.record_id}: {found.label}, probability {found.probability:.3f}, {above} {found.threshold:g}"
     )
+    if recording.n_samples / recording.fs > length_s + 1 / model.fs:
+        caption += f"; from {found.start_s:g} to {found.start_s + length_s:g} s"
     explained = (
         "orange: |gradient| of the logit, mean over 50 ms, one scale for all leads;   "
         f"blue: attention {'rollout' if attention == 'rollout' else 'of the last layer'}, relative;   "
@@ -129,12 +144,13 @@ def saliency_figure(
                          found.segment_starts_s, explained)  # fmt: skip
 
 
-def twelve_leads(record: Recording, fs: float = DEFAULT_FS) -> np.ndarray:
-    """The record on all twelve leads at `fs` Hz, (12, T) float32 in mV; leads that it lacks are zeros."""
-    signal_mv = resample(record.signal_mv, record.fs, fs)
-    leads = np.zeros((N_LEADS, signal_mv.shape[1]), np.float32)
-    leads[[LEADS.index(name) for name in record.leads]] = signal_mv
-    return leads
+def twelve_leads(
+    record: Recording, fs: float = DEFAULT_FS, start_s: float = 0.0, seconds: float = math.inf
+) -> np.ndarray:
+    """A stretch of a record on all twelve leads at `fs` Hz, (12, T) float32 in mV; absent leads are zeros."""
+    taken = ModelInput(record, InputFormat(fs=fs))
+    start = round(start_s * fs)
+    return taken.stretch(start, min(taken.n_samples, start + round(min(seconds * fs, taken.n_samples))))
 
 
 def classification_figures(

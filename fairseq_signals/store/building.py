@@ -71,7 +71,7 @@ def _build_shard(path: Path, chunk: Chunk, options: BuildOptions) -> int:
     notes = ShardNotes()
 
     def rows() -> Iterator[StoreRow]:
-        yield from make_rows(chunk.items(), options, notes)
+        yield from make_rows(chunk.items(), options, notes, path.parent)
         if not chunk.is_there():  # the shard would end up in the store of a later run
             raise StoreError(f"{path}: the run that this shard belongs to has ended")
 

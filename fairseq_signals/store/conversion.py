@@ -124,8 +124,11 @@ def item_of(found: FoundRecord, source: str, reader: str = "wfdb") -> Item:
     return Item(source, found.record_id, str(found.path), *what, reader=reader)
 
 
-def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
+def make_row(item: Item, options: BuildOptions, notes: ShardNotes, scratch: Path | None = None) -> StoreRow:
     """The row of one record; faults of its leads are added to `notes`.
+
+    Args:
+        scratch: folder for a long record on its way; by default that of temporary files.
 
     Raises:
         SignalError: the record cannot be used.
@@ -147,7 +150,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes) -> StoreRow:
             f"file is damaged, or not the header's. Download both again, or pass --checksums ignore.",
             kind="with a wrong checksum",
         )
-    stored = resample_record(record, options.fs)
+    stored = resample_record(record, options.fs, scratch)
     _note(record, stored, item, notes)
     subject = record.subject
     return StoreRow(
@@ -197,11 +200,13 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
         notes.counts["re-quantised (their values do not fit 16 bits)"] += 1
 
 
-def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -> Iterator[StoreRow]:
+def make_rows(
+    items: Sequence[Item], options: BuildOptions, notes: ShardNotes, scratch: Path | None = None
+) -> Iterator[StoreRow]:
     """The rows of all records that can be used; the others are added to `notes`."""
     for item in items:
         try:
-            yield make_row(item, options, notes)
+            yield make_row(item, options, notes, scratch)
         except SignalError as e:
             _reject(item, str(e).removeprefix(f"record {item.record_id}: "), e.kind, notes)
         except MissingLibraryError:

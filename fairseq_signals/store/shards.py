@@ -175,6 +175,9 @@ def write_shard(
         batch: list[StoreRow] = []
         n_bytes = 0
         for row in rows:
+            if batch and row.signal.nbytes >= _FLUSH_BYTES:
+                writer.write_batch(_record_batch(batch, schema, codec))
+                batch, n_bytes = [], 0
             batch.append(row)
             n_bytes += row.signal.nbytes
             n_rows += 1
@@ -199,6 +202,10 @@ def _cells(signals: Sequence[np.ndarray], codec: str) -> pa.Array:
     """The column of signals."""
     if codec == FLAC:
         return pa.array([encode_flac(signal) for signal in signals], type=pa.large_binary())
+    if len(signals) == 1:  # a long record is not copied
+        data = np.ascontiguousarray(signals[0], "<i2").reshape(-1)
+        ends = np.array([0, data.nbytes])
+        return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
     ends = np.cumsum([0, *(signal.size for signal in signals)])
     data = np.empty(ends[-1], dtype="<i2")
     for signal, begin, end in zip(signals, ends, ends[1:]):

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_signals.ecg.resample import rate_ratio, resample, resample_record
+from fairseq_signals.ecg import resample as resampling
+from fairseq_signals.ecg.resample import (
+    rate_ratio,
+    resample,
+    resample_record,
+    resample_stretch,
+    resampled_length,
+)
 from fairseq_signals.formats.wfdb import read_wfdb
 
 
@@ -65,3 +72,31 @@ def test_a_resampled_record_is_rounded_to_the_peak_of_each_lead(tmp_path, write_
     exact = resample(record.signal_mv(), 400, 500)
     assert (np.abs(out.signal_mv() - exact) <= out.scale[:, None] / 2 * 1.0001).all()
     assert (np.abs(out.signal).max(axis=1) == 32767).all()
+
+
+@pytest.mark.parametrize(
+    ("fs_in", "fs_out"), [(250, 500), (500, 250), (257, 500), (360, 500), (1000, 500), (500, 500)]
+)
+def test_a_stretch_is_that_part_of_the_whole_to_the_bit(fs_in, fs_out):
+    signal = np.random.default_rng(0).normal(size=(2, 3011)).cumsum(axis=1) + 50
+    whole = resample(signal, fs_in, fs_out)
+    n = resampled_length(3011, fs_in, fs_out)
+    assert whole.shape[1] == n
+    for start, stop in [(0, n), (0, 40), (700, 900), (n - 9, n), (n // 2, n // 2 + 1)]:
+        part = resample_stretch(lambda a, b: signal[:, a:b], 3011, fs_in, fs_out, start, stop)
+        assert np.array_equal(part, whole[:, start:stop])
+
+
+def test_a_long_record_is_resampled_in_stretches_to_the_same_values(
+    tmp_path, write_wfdb, ecg_adu, monkeypatch
+):
+    adu = np.tile(ecg_adu(2), 4)
+    record = read_wfdb(write_wfdb(tmp_path, "r", adu, ["I", "II"], fs=360))
+    whole = resample_record(record, 500)
+    monkeypatch.setattr(resampling, "LONG", 1)
+    monkeypatch.setattr(resampling, "_STRETCH", 1000)
+    long = resample_record(record, 500, tmp_path)
+    assert isinstance(long.signal, np.memmap)
+    np.testing.assert_array_equal(long.signal, whole.signal)
+    np.testing.assert_array_equal(long.scale, whole.scale)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".dat", ".hea"]

@@ -8,7 +8,8 @@ from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
-from fairseq_signals.inference.recording import Recording, checked, from_array, from_record, model_input
+from fairseq_signals.inference.model_input import ModelInput
+from fairseq_signals.inference.recording import Recording, checked, from_array, from_record
 
 
 @pytest.fixture
@@ -141,23 +142,23 @@ def test_tensors_lists_and_single_leads_are_taken(signal):
 
 def test_leads_are_put_in_the_models_order_and_absent_ones_are_zeros(signal):
     given = from_array(signal[[7, 1]], 500, ["V2", "lead ii"])
-    out = model_input(given, InputFormat())
+    out = ModelInput(given, InputFormat()).stretch()
     assert out.dtype == np.float32
     np.testing.assert_array_equal(out[[1, 7]], signal[[1, 7]].astype(np.float32))
     assert not np.delete(out, [1, 7], axis=0).any()
-    two = model_input(given, InputFormat(leads=(7, 1)))
+    two = ModelInput(given, InputFormat(leads=(7, 1))).stretch()
     np.testing.assert_array_equal(two, signal[[7, 1]].astype(np.float32))
 
 
 def test_a_model_that_takes_none_of_the_leads_says_so(signal):
     with pytest.raises(LeadError, match="record x has the leads V2, but the model takes only I, II"):
-        model_input(from_array(signal[[7]], 500, "V2", "x"), InputFormat(leads=(0, 1)))
+        ModelInput(from_array(signal[[7]], 500, "V2", "x"), InputFormat(leads=(0, 1))).stretch()
 
 
 def test_another_sampling_rate_is_resampled_without_aliases():
     t = np.arange(20_000) / 2000
     wave = np.sin(2 * np.pi * 10 * t) + np.sin(2 * np.pi * 700 * t)  # 700 Hz would come back as 200 Hz
-    out = model_input(from_array(wave, 2000, "I"), InputFormat())
+    out = ModelInput(from_array(wave, 2000, "I"), InputFormat()).stretch()
     assert out.shape == (12, 5000)
     expected = np.sin(2 * np.pi * 10 * np.arange(5000) / 500)
     assert np.abs(out[0] - expected)[100:-100].max() < 0.01
@@ -166,7 +167,7 @@ def test_another_sampling_rate_is_resampled_without_aliases():
 def test_a_record_is_scaled_in_double_precision_and_leads_can_be_chosen(recording):
     taken = from_record(record_of(recording.adu))
     np.testing.assert_array_equal(
-        model_input(taken, InputFormat()), (recording.adu * 0.001).astype(np.float32)
+        ModelInput(taken, InputFormat()).stretch(), (recording.adu * 0.001).astype(np.float32)
     )
     two = from_record(record_of(recording.adu), "2")
     assert two.leads == ("I", "II")

@@ -1,0 +1,54 @@
+"""What a model takes of a recording: leads in its order, at its rate, a stretch at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.resample import resample_stretch, resampled_length
+from fairseq_signals.errors import LeadError
+from fairseq_signals.inference.recording import Recording
+
+
+class ModelInput:
+    """A recording as a model wants it: leads in its order, float32 in mV, at its rate, a stretch at a time.
+
+    Leads that the recording lacks are zeros; leads that the model does not take are not used.
+
+    Attributes:
+        n_samples: at the model's rate.
+
+    Raises:
+        LeadError: the model takes none of the recording's leads.
+    """
+
+    def __init__(self, recording: Recording, form: InputFormat) -> None:
+        place = {LEADS[lead]: position for position, lead in enumerate(form.leads)}
+        self.rows = [row for row, lead in enumerate(recording.leads) if lead in place]
+        if not self.rows:
+            raise LeadError(
+                f"record {recording.record_id} has the leads {', '.join(recording.leads)}, but the model "
+                f"takes only {', '.join(place)}"
+            )
+        self.places = [place[recording.leads[row]] for row in self.rows]
+        self.recording, self.form = recording, form
+        self.n_samples = resampled_length(recording.n_samples, recording.fs, form.fs)
+
+    def any(self) -> bool:
+        """Whether a sample is not zero."""
+        samples = self.recording.samples
+        kept = samples if isinstance(samples, np.ndarray) else samples.signal
+        return any(kept[row].any() for row in self.rows)
+
+    def stretch(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """The samples from `start` to before `stop`, (leads of the model, n) float32."""
+        stop = self.n_samples if stop is None else stop
+
+        def read(first: int, last: int) -> np.ndarray:
+            return self.recording.stretch(first, last, self.rows)
+
+        rates = self.recording.fs, self.form.fs
+        out = np.zeros((len(self.form.leads), stop - start), dtype=np.float32)
+        out[self.places] = resample_stretch(read, self.recording.n_samples, *rates, start, stop)
+        return out
