@@ -2,8 +2,8 @@
 
     python preprocess/dicom.py ROOT --dest STORE --source NAME
 
-Every .dcm file below ROOT is a record, and every file of another name that has the mark of DICOM ("DICM" at
-byte 128), as in exports whose files are named by their UID.
+Every .dcm file below ROOT is a record, and every file of another name that begins as DICOM does, with its
+mark ("DICM" at byte 128) or without preamble, as in exports whose files are named by their UID.
 """
 
 import sys

@@ -6,6 +6,9 @@ head and an increment (GLIST_TS, GLIST_PQ).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +16,15 @@ import numpy as np
 from fairseq_signals.ecg.record import Record, Subject, parse_patient, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.assemble import Channel, assemble, require_leads
+from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import age_between, file_name, malformed, whole_numbers
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
 from fairseq_signals.formats.xml import Element, number, parse_xml, text
 
 _LEAD = "_ECG_LEAD_"  # MDC_ECG_LEAD_aVR, MINDRAY_ECG_LEAD_V1, ...
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6}
+_POINT_IN_TIME = re.compile(r"(\d{8}(?:\d\d){0,3})(\.\d+)?")
 _SUBJECT = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
 _STATEMENTS = ("MDC_ECG_INTERPRETATION_STATEMENT", "MDC_ECG_INTERPRETATION_SUMMARY")
 
@@ -27,39 +32,56 @@ _STATEMENTS = ("MDC_ECG_INTERPRETATION_STATEMENT", "MDC_ECG_INTERPRETATION_SUMMA
 def read_aecg(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of the rhythm series of an aECG file; its representative beats are not read.
 
-    Where there are several sets of sequences, the one with the most leads is read, the longest of these.
+    Of several sets of sequences, `fairseq_signals.formats.parts` says which are read.
     """
     record_id = file_name(path) if record_id is None else record_id
-    root = parse_xml(path, record_id, "AnnotatedECG", "an HL7 aECG file")
-    rhythms = [
-        series
-        for series in root.findall("component/series")
-        if _attribute(series, "code", "code").upper() != "REPRESENTATIVE_BEAT"
-    ]
-    sets = [sequences for series in rhythms for sequences in series.findall("component/sequenceSet")]
+    notes: list[str] = []
+    root = parse_xml(path, record_id, "AnnotatedECG", "an HL7 aECG file", notes)
+    series = root.findall("component/series")
+    rhythms = [one for one in series if _attribute(one, "code", "code").upper() != "REPRESENTATIVE_BEAT"]
+    sets = [(one, sequences) for one in rhythms for sequences in one.findall("component/sequenceSet")]
     if not sets:
         raise SignalError(
             f"record {record_id}: {path.name} has no rhythm series with sequences. Leave it out.",
             kind="without a waveform",
         )
-    chosen = max(sets, key=lambda one: _size(one, options))
-    names = [_lead_name(sequence) for sequence in _sequences(chosen)]
-    require_leads(record_id, [name for name in names if name], options)
-    fs = _sampling_rate(chosen, record_id, path)
-    channels = [
-        _channel(sequence, name, record_id, path) for sequence, name in zip(_sequences(chosen), names) if name
+    if len(rhythms) < len(series) or any(one.find("derivation/derivedSeries") is not None for one in series):
+        notes.append(AVERAGED)
+    parts = [
+        _part(
+            f"set {n} of sequences",
+            sequences,
+            _time(_attribute(one, "effectiveTime/low", "value")),
+            record_id,
+            path,
+        )
+        for n, (one, sequences) in enumerate(sets, 1)
     ]
-    notes = [f"read is set {sets.index(chosen) + 1} of its {len(sets)} sets of sequences"] * (len(sets) > 1)
-    return assemble(record_id, fs, channels, _subject(root), _report(root), notes, options)
+    return assemble_parts(
+        record_id, parts, "sets of sequences", _subject(root), _report(root), notes, options
+    )
+
+
+def _part(label: str, sequence_set: Element, began_s: float | None, record_id: str, path: Path) -> Part:
+    """A set of sequences of a series that began at a time, s."""
+    sequences = sequence_set.findall("component/sequence")
+    named = [(name, sequence) for sequence in sequences if (name := _lead_name(sequence))]
+    digits = [(sequence.findtext("value/digits") or "").split() for _, sequence in named]
+    clock = next((sequence for sequence in sequences if not _lead_name(sequence)), None)
+    fs = _sampling_rate(sequences)
+
+    def read() -> list[Channel]:
+        if not fs:
+            raise malformed(record_id, path, "no sequence of times with an increment in s, ms or us")
+        return [_channel(one, name, values, record_id, path) for (name, one), values in zip(named, digits)]
+
+    n_samples = max(map(len, digits), default=0)
+    return Part(label, [name for name, _ in named], fs, n_samples, read, _start(clock, began_s))
 
 
 def _attribute(element: Element, path: str, name: str) -> str:
     found = element.find(path)
     return "" if found is None else found.get(name, "").strip()
-
-
-def _sequences(sequence_set: Element) -> list[Element]:
-    return sequence_set.findall("component/sequence")
 
 
 def _lead_name(sequence: Element) -> str:
@@ -71,24 +93,41 @@ def _lead_name(sequence: Element) -> str:
     return code if position < 0 else code[position + len(_LEAD) :]
 
 
-def _size(sequence_set: Element, options: ReadOptions) -> tuple[int, int]:
-    sequences = _sequences(sequence_set)
-    digits = [sequence.find("value/digits") for sequence in sequences]
-    longest = max((len(d.text or "") for d in digits if d is not None), default=0)
-    return len(options.lead_names.find([_lead_name(sequence) for sequence in sequences])), longest
-
-
-def _sampling_rate(sequence_set: Element, record_id: str, path: Path) -> float:
-    for sequence in _sequences(sequence_set):
+def _sampling_rate(sequences: Sequence[Element]) -> float:
+    """Hz; 0 where no sequence says it."""
+    for sequence in sequences:
         increment = number(_attribute(sequence, "value/increment", "value"))
         seconds = _SECONDS.get(_attribute(sequence, "value/increment", "unit"))
         if increment and seconds:
             return float(np.round(1 / (increment * seconds), 6))
-    raise malformed(record_id, path, "no sequence of times with an increment in s, ms or us")
+    return 0.0
 
 
-def _channel(sequence: Element, name: str, record_id: str, path: Path) -> Channel:
-    digits = (sequence.findtext("value/digits") or "").split()
+def _start(clock: Element | None, began_s: float | None) -> float | None:
+    """When a sequence of times begins, s: a point in time, or counted from the beginning of its series."""
+    if clock is None:
+        return None
+    head = _attribute(clock, "value/head", "value")
+    if _attribute(clock, "code", "code").upper() == "TIME_ABSOLUTE":
+        return _time(head)
+    relative = number(head)
+    seconds = _SECONDS.get(_attribute(clock, "value/head", "unit"), 1.0)
+    return None if relative is None else (began_s or 0.0) + relative * seconds
+
+
+def _time(text: str) -> float | None:
+    """Seconds since 1970 of a time such as 20021122091000.000-0500, whose zone is not looked at."""
+    match = _POINT_IN_TIME.match(text)
+    if match is None:
+        return None
+    try:
+        day = datetime.strptime(match[1].ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return day.timestamp() + float(match[2] or 0)
+
+
+def _channel(sequence: Element, name: str, digits: Sequence[str], record_id: str, path: Path) -> Channel:
     try:
         values = np.array(list(map(float, digits)))  # several times faster than numpy's own conversion
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +65,7 @@ def assemble(
     report: str | None = None,
     notes: Sequence[str] = (),
     options: ReadOptions = DEFAULTS,
+    found: Mapping[str, list[FoundLead]] | None = None,
 ) -> Record:
     """The record that the channels of a file make.
 
@@ -77,13 +78,14 @@ def assemble(
         report: what the file says about the recording.
         notes: what its reader chose or joined, a sentence each.
         options: what the user says of names, gaps and amplitude.
+        found: where each lead is among the channels, if more than their names tells of it.
 
     Raises:
         SignalError: none of the twelve leads is there or can be used, their lengths differ, or the sampling
             rate cannot be right.
     """
     names = [channel.name for channel in channels]
-    found = require_leads(record_id, names, options)
+    found = require_leads(record_id, names, options) if found is None else found
     if not MIN_FS <= fs <= MAX_FS:
         raise SignalError(
             f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from itertools import chain
 from pathlib import Path
 
@@ -39,6 +40,7 @@ _BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
 MANY_RECORDS = ("code15_hdf5",)
 _ROOT = re.compile(rb"<(?:[\w.\-]+:)?([A-Za-z_][\w.\-]*)[\s/>]")
 _HEAD = 65536
+_LONG_VRS = (b"OB", b"OW", b"SQ", b"UN", b"UT")  # of elements whose length has four bytes
 
 
 def header_of(path: Path) -> Path | None:
@@ -106,8 +108,28 @@ def no_file(path: Path) -> SignalError:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is a DICOM file."""
-    return head[128:132] == b"DICM"
+    """Whether a file that begins with these bytes is a DICOM file, with its mark or without preamble."""
+    return head[128:132] == b"DICM" or any(_begins_with_elements(head, order) for order in "<>")
+
+
+def _begins_with_elements(head: bytes, order: str) -> bool:
+    """Whether there are three elements of groups 0002 and 0008 in a row, as DICOM files begin with."""
+    position, last = 0, (0, 0)
+    for _ in range(3):
+        if len(head) < position + 12:
+            return False
+        group, element, short, length = struct.unpack_from(f"{order}HH2xHI", head, position)
+        vr = head[position + 4 : position + 6]
+        if vr in _LONG_VRS:
+            size = 12 + length
+        elif vr.isalpha() and vr.isupper():
+            size = 8 + short
+        else:
+            size = 8 + struct.unpack_from(f"{order}I", head, position + 4)[0]
+        if group not in (2, 8) or (group, element) <= last or size % 2:
+            return False
+        position, last = position + size, (group, element)
+    return True
 
 
 def _by_content(path: Path, head: bytes) -> str | None:

@@ -2,59 +2,84 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_signals.ecg.record import Record, Subject, parse_age, parse_patient, parse_sex
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.assemble import Channel, assemble
+from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-from fairseq_signals.formats.xml import Element, number, parse_xml, text
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
+from fairseq_signals.formats.xml import Element, decode_base64, number, parse_xml, text
 
 _TYPES = {1: "<i1", 2: "<i2", 4: "<i4"}
 
 
 def read_muse_xml(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
-    """The leads of the rhythm waveform of a MUSE file; its median beats are not read."""
+    """The leads of the rhythm waveforms of a MUSE file; its median beats are not read.
+
+    Of several waveforms, `fairseq_signals.formats.parts` says which are read.
+    """
     record_id = file_name(path) if record_id is None else record_id
-    root = parse_xml(path, record_id, "RestingECG", "a GE MUSE XML file")
-    waveform, n_waveforms = _rhythm(root, record_id, path, options)
-    base = number(text(waveform, "SampleBase"))
-    exponent = number(text(waveform, "SampleExponent")) or 0.0
-    if base is None:
-        raise malformed(record_id, path, "it gives no sampling rate (SampleBase)")
-    channels = [_channel(lead, record_id, path) for lead in waveform.findall("LeadData")]
-    notes = [f"read is one of its {n_waveforms} rhythm waveforms"] * (n_waveforms > 1)
-    return assemble(record_id, base * 10.0**exponent, channels, _subject(root), _report(root), notes, options)
-
-
-def _rhythm(root: Element, record_id: str, path: Path, options: ReadOptions) -> tuple[Element, int]:
-    """Of the waveforms that are not of median beats the longest with most leads, and how many there are."""
-    waveforms = [w for w in root.findall("Waveform") if text(w, "WaveformType").lower() != "median"]
-
-    def size(waveform: Element) -> tuple[int, float]:
-        leads = waveform.findall("LeadData")
-        names = options.lead_names.find([text(lead, "LeadID") for lead in leads])
-        return len(names), number(text(waveform, "LeadData/LeadSampleCountTotal")) or 0.0
-
-    if not waveforms:
+    notes: list[str] = []
+    root = parse_xml(path, record_id, "RestingECG", "a GE MUSE XML file", notes)
+    waveforms = root.findall("Waveform")
+    rhythms = [w for w in waveforms if text(w, "WaveformType").lower() != "median"]
+    if not rhythms:
         raise SignalError(
             f"record {record_id}: {path.name} has no rhythm waveform. Export it with waveforms.",
             kind="without a waveform",
         )
-    return max(waveforms, key=size), len(waveforms)
+    if len(rhythms) < len(waveforms):
+        notes.append(AVERAGED)
+    parts = [part for n, one in enumerate(rhythms, 1) for part in _parts(one, n, record_id, path)]
+    return assemble_parts(record_id, parts, "rhythm waveforms", _subject(root), _report(root), notes, options)
+
+
+def _parts(waveform: Element, position: int, record_id: str, path: Path) -> list[Part]:
+    """The leads of a waveform by when they start and how many samples they have."""
+    base = number(text(waveform, "SampleBase"))
+    exponent = number(text(waveform, "SampleExponent")) or 0.0
+    fs = 0.0 if base is None else base * 10.0 ** min(exponent, 30.0)
+    start_ms = number(text(waveform, "WaveformStartTime")) or 0.0
+    by_time: dict[tuple[float, int], list[Element]] = {}
+    for lead in waveform.findall("LeadData"):
+        after_ms = number(text(lead, "LeadTimeOffset")) or 0.0
+        by_time.setdefault((start_ms + after_ms, _n_samples(lead)), []).append(lead)
+
+    def read(leads: list[Element]) -> list[Channel]:
+        if base is None:
+            raise malformed(record_id, path, "it gives no sampling rate (SampleBase)")
+        return [_channel(lead, record_id, path) for lead in leads]
+
+    label = f"rhythm waveform {position}"
+    return [
+        Part(
+            label, [text(lead, "LeadID") for lead in leads], fs, n_samples, partial(read, leads), start / 1000
+        )
+        for (start, n_samples), leads in (by_time or {(0.0, 0): []}).items()
+    ]
+
+
+def _n_samples(lead: Element) -> int:
+    """How many samples a lead announces, or as many as its base64 may hold."""
+    announced = number(text(lead, "LeadSampleCountTotal"))
+    return len(text(lead, "WaveFormData")) * 3 // 4 // _width(lead) if announced is None else int(announced)
+
+
+def _width(lead: Element) -> int:
+    return int(number(text(lead, "LeadSampleSize")) or 2)
 
 
 def _channel(lead: Element, record_id: str, path: Path) -> Channel:
     name = text(lead, "LeadID")
-    width = int(number(text(lead, "LeadSampleSize")) or 2)
+    width = _width(lead)
     try:
-        data = base64.b64decode(text(lead, "WaveFormData").replace(" ", ""), validate=True)
-        values = np.frombuffer(data, dtype=_TYPES[width])
+        values = np.frombuffer(decode_base64(text(lead, "WaveFormData")), dtype=_TYPES[width])
     except (binascii.Error, KeyError, ValueError) as error:
         raise malformed(
             record_id, path, f"the samples of lead {name} are not {width}-byte integers in base64 ({error})"

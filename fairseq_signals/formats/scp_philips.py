@@ -7,8 +7,14 @@ decimated between beats ("bimodal") and long-term recordings (section 12) are no
 
 from __future__ import annotations
 
+import base64
 import re
+import tempfile
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,7 @@ from fairseq_signals.formats.common import (
     whole_numbers,
 )
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
 
 _NOTE = " on Python 3.11 or later"
 _exceptions: Any = optional_library("ecgdatakit.exceptions", "SCP-ECG or Philips XML", "formats", _NOTE)
@@ -34,6 +41,7 @@ _philips: Any = optional_library("ecgdatakit.parsing.parsers.sierra_xml", "Phili
 _TOO_SHORT = re.compile(
     r"truncated|too (short|small)|ends after|but the file has|outside the|exceeds|\(unpack"
 )
+_LEFT_OUT = re.compile(r"not loaded|skipped|ignored")
 
 
 def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
@@ -41,16 +49,19 @@ def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DE
     record_id = file_name(path) if record_id is None else record_id
     if not _scp.SCPECGParser.can_parse(path, read_bytes(record_id, path, 4096)):
         raise of_another_format(record_id, path, "an SCP-ECG file")
-    parsed = _parse(_scp.SCPECGParser(), path, record_id)
-    starts = {lead.annotations.get("start_sample", "1") for lead in parsed.leads}
-    if len(starts) > 1:
-        raise SignalError(
-            f"record {record_id}: its leads start at different samples ({', '.join(sorted(starts))}), so "
-            f"they were not recorded at the same time. Export it with simultaneous leads.",
-            kind="with leads of different lengths",
-        )
-    fs = 1e6 / parsed.raw_metadata["rhythm_sample_interval_us"]
-    record = _assemble(parsed, float(np.round(fs, 6)), record_id, options)
+    parsed, notes = _parse(_scp.SCPECGParser(), path, record_id)
+    fs = float(np.round(1e6 / parsed.raw_metadata["rhythm_sample_interval_us"], 6))
+    by_time: dict[tuple[float, int], list[Any]] = {}
+    for lead in parsed.leads:
+        start = int(lead.annotations.get("start_sample", 1)) - 1
+        by_time.setdefault((start / fs, len(lead.samples)), []).append(lead)
+    parts = []
+    for (start_s, n_samples), leads in by_time.items():
+        names = [lead.label for lead in leads]
+        parts.append(Part(", ".join(names), names, fs, n_samples, partial(_channels, leads, fs), start_s))
+    record = assemble_parts(
+        record_id, parts, "groups of leads", _subject(parsed), _report(parsed), notes, options
+    )
     if parsed.raw_metadata.get("checksum_valid") is False:
         wrong = "the checksum of a section does not agree"
         return replace(record, damaged=tuple(LeadNote(lead, wrong) for lead in record.leads))
@@ -65,22 +76,56 @@ def read_philips_xml(path: Path, record_id: str | None = None, options: ReadOpti
     from fairseq_signals.formats.xml import parse_xml
 
     record_id = file_name(path) if record_id is None else record_id
-    parse_xml(path, record_id, "restingecgdata", "a Philips XML file")  # for the reason where it is not
-    parsed = _parse(_philips.SierraXMLParser(), path, record_id)
-    rates = [lead.sampling_rate for lead in parsed.leads]
-    _cut_calibration(parsed.leads, float(max(rates, default=0)))
-    return _assemble(parsed, float(max(rates, default=0)), record_id, options)
+    repairs: list[str] = []
+    root = parse_xml(path, record_id, "restingecgdata", "a Philips XML file", repairs)
+    with tempfile.TemporaryDirectory() as folder:  # the library takes files only, and none that are repaired
+        whole = Path(folder, path.name)
+        whole.write_bytes(_tidy(root))
+        parsed, notes = _parse(_philips.SierraXMLParser(), whole, record_id)
+    fs = float(max((lead.sampling_rate for lead in parsed.leads), default=0))
+    _cut_calibration(parsed.leads, fs)
+    channels, notes = _channels(parsed.leads, fs), [*repairs, *notes]
+    record = assemble(record_id, fs, channels, _subject(parsed), _report(parsed), notes, options)
+    return replace(record, ignored=(*record.ignored, *_beyond(root, len(parsed.leads))))
+
+
+def _tidy(root: Any) -> bytes:
+    """A Philips file in UTF-8, its base64 in whole groups."""
+    from fairseq_signals.formats.xml import decode_base64, to_bytes
+
+    for element in root.iter("parsedwaveforms"):
+        if element.get("dataencoding") == "Base64":
+            with suppress(ValueError):  # the library says what is wrong
+                element.text = base64.b64encode(decode_base64(element.text or "")).decode()
+    return to_bytes(root)
+
+
+def _beyond(root: Any, n_leads: int) -> list[LeadNote]:
+    """What a Philips file holds besides the leads that it announces."""
+    first, *others = root.iter("parsedwaveforms")
+    names = (first.get("leadlabels") or "").split()[n_leads:]
+    return [
+        *(LeadNote(name, f"the file says it has {n_leads} leads") for name in names),
+        *(
+            LeadNote(one.get("leadlabels") or "", "in further waveforms, of which the first is read")
+            for one in others
+        ),
+    ]
 
 
 def _is_cut(error: Exception) -> bool:
     return _TOO_SHORT.search(str(error)) is not None
 
 
-def _parse(parser: Any, path: Path, record_id: str) -> Any:
-    """What a parser of ecgdatakit finds in a file."""
+def _parse(parser: Any, path: Path, record_id: str) -> tuple[Any, list[str]]:
+    """What a parser of ecgdatakit finds in a file, and what it says that it leaves out."""
     with damage_refused(record_id, f"{path.name} is damaged", is_cut=_is_cut):
         try:
-            return parser.parse(path)
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                parsed = parser.parse(path)
+            left_out = [str(one.message) for one in told if _LEFT_OUT.search(str(one.message))]
+            return parsed, [*([AVERAGED] if parsed.median_beats else []), *left_out]
         except _exceptions.UnsupportedFormatError as error:
             raise SignalError(
                 f"record {record_id}: {path.name}: {error}. Export it without, or in another format.",
@@ -101,18 +146,27 @@ def _cut_calibration(leads: list, fs: float) -> None:
             lead.samples = lead.samples[:n_kept]
 
 
-def _assemble(parsed: Any, fs: float, record_id: str, options: ReadOptions) -> Record:
+def _channels(leads: Sequence[Any], fs: float) -> list[Channel]:
+    """Leads of a parser; `fs` is the rate of the record."""
     channels = []
-    for lead in parsed.leads:
+    for lead in leads:
         values, rate = whole_numbers(np.asarray(lead.samples)), float(lead.sampling_rate)
         step, offset = float(lead.resolution), float(lead.offset)
         channel = Channel.in_unit(lead.label, values, step, lead.resolution_unit, offset)
         channels.append(channel._replace(fs=rate if abs(rate - fs) > 1 else None))
+    return channels
+
+
+def _subject(parsed: Any) -> Subject:
     person = parsed.patient
-    subject = Subject(
+    return Subject(
         age=plausible_age(None if person.age is None else float(person.age)),
         sex=parse_sex(person.sex or ""),
         patient_id=parse_patient(person.patient_id or ""),
     )
+
+
+def _report(parsed: Any) -> str:
+    """The statements in words, one a line."""
     lines = [" ".join(str(statement[0]).split()) for statement in parsed.interpretation.statements]
-    return assemble(record_id, fs, channels, subject, "\n".join(filter(None, lines)), options=options)
+    return "\n".join(filter(None, lines))

@@ -82,7 +82,43 @@ def test_of_several_sets_the_one_with_most_leads_is_read(aecg, tmp_path, ecg_adu
         aecg.write(tmp_path / "a.xml", aecg.document(aecg.series(*sets[:2]), aecg.series(sets[2])))
     )
     assert (record.leads, record.fs) == (("I", "II", "III"), 250.0)
-    assert record.notes == ("read is set 2 of its 3 sets of sequences",)
+    assert record.notes[0] == "read are 1 of its 3 sets of sequences: set 2 of sequences"
+    assert [lead for lead, _ in record.faults] == ["V1", "V2"]
+
+
+def test_sets_of_one_lead_each_are_one_recording(aecg, tmp_path, ecg_adu):
+    values = ecg_adu()
+    sets = [aecg.sequence_set(aecg.times(), aecg.sequence(*one)) for one in zip(LEADS, values)]
+    record = read_aecg(aecg.write(tmp_path / "a.xml", aecg.document(aecg.series(*sets))))
+    assert (record.leads, record.faults) == (LEADS, ())
+    np.testing.assert_array_equal(record.signal, values)
+
+
+def test_of_equal_leads_the_set_of_most_samples_is_read_or_the_first(aecg, tmp_path, ecg_adu):
+    (values,) = ecg_adu(1, 600)
+    for others, expected in (((values[:500] * 100 + 9000, values), 1), ((values, -abs(values)), 0)):
+        sets = [
+            aecg.sequence_set(aecg.times(head=f"2002112209{n}000.000"), aecg.sequence("II", one))
+            for n, one in enumerate(others)
+        ]
+        record = read_aecg(aecg.write(tmp_path / "a.xml", aecg.document(*map(aecg.series, sets))))
+        np.testing.assert_array_equal(record.signal[0], others[expected])
+        assert "recorded at another time: " in record.notes[-1]
+
+
+def test_leads_of_other_times_are_not_glued(aecg, tmp_path, ecg_adu):
+    values = ecg_adu(12, 500)
+    sets = [
+        aecg.sequence_set(
+            aecg.times(head=f"200211220910{10 + k // 3}.000-0500"),
+            *map(aecg.sequence, LEADS[k : k + 3], values[k:]),
+        )
+        for k in range(0, 12, 3)
+    ]
+    strip = aecg.sequence_set(aecg.times(head="20021122091010"), aecg.sequence("II", values[:4].reshape(-1)))
+    record = read_aecg(aecg.write(tmp_path / "a.xml", aecg.document(aecg.series(*sets, strip))))
+    assert (record.leads, record.n_samples) == (("II",), 2000)
+    assert dict(record.faults)["V6"].startswith("in set 4 of sequences, recorded at another time: 3 s to 4 s")
 
 
 @pytest.mark.parametrize(

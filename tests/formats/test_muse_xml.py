@@ -1,5 +1,7 @@
 """MUSE exports are read as their elements say and as ecgdatakit reads them, or refused with a reason."""
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,39 @@ def test_the_rate_has_a_decimal_exponent(muse, tmp_path, ecg_adu, base, exponent
     (values,) = ecg_adu(1, 3000)
     text = one_lead(muse, values, base=base, exponent=exponent)
     assert read_muse_xml(muse.write(tmp_path / "a.xml", text)).fs == fs
+
+
+def test_rhythm_waveforms_of_other_leads_are_joined_and_what_is_not_is_named(muse, tmp_path, ecg_adu):
+    values = ecg_adu(12, 3000)
+    halves = [muse.waveform("".join(map(muse.lead, LEADS[k : k + 6], values[k:]))) for k in (0, 6)]
+    path = muse.write(tmp_path / "a.xml", muse.document(muse.medians(), *halves))
+    record = read_muse_xml(path)
+    np.testing.assert_array_equal(record.signal, values)
+    assert set(record.notes) == {
+        "averaged beats are not read",
+        "read are 2 of its 2 rhythm waveforms: rhythm waveform 1, rhythm waveform 2",
+    }
+    longer = muse.waveform(muse.lead("V1", ecg_adu(1, 5000)[0]))
+    record = read_muse_xml(muse.write(path, muse.document(halves[0], longer)))
+    assert record.leads == LEADS[:6]
+    assert record.faults == (("V1", "in rhythm waveform 2, it lasts 10 s, and what is read 6 s"),)
+
+
+def test_base64_may_have_blanks_breaks_and_padding_anywhere(muse, tmp_path, ecg_adu):
+    (values,) = ecg_adu(1, 1001)
+    lead = muse.lead("I", values)
+    encoded = lead.partition("<WaveFormData>")[2].partition("</WaveFormData>")[0]
+    whole = "".join(encoded.split())
+    halves = base64.b64encode(values[:500].astype("<i2")), base64.b64encode(values[500:].astype("<i2"))
+    variants = [
+        whole.rstrip("="),
+        f"{whole.rstrip('=')}====",
+        " ".join(whole),
+        "\n\t".join(h.decode() for h in halves),
+    ]
+    for variant in variants:
+        text = muse.document(muse.waveform(lead.replace(encoded, variant)))
+        np.testing.assert_array_equal(read_muse_xml(muse.write(tmp_path / "a.xml", text)).signal[0], values)
 
 
 @pytest.mark.parametrize(

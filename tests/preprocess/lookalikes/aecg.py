@@ -22,11 +22,11 @@ def sequence(lead, values, scale="2.5", unit="uV", origin="0", origin_unit=None)
 """
 
 
-def times(increment="0.002", unit="s") -> str:
+def times(increment="0.002", unit="s", head="20021122091000.000") -> str:
     return f"""<component><sequence>
       <code code="TIME_ABSOLUTE" codeSystem="2.16.840.1.113883.5.4" codeSystemName="ActCode"/>
       <value xsi:type="GLIST_TS">
-        <head value="20021122091000.000"/><increment value="{increment}" unit="{unit}"/>
+        <head value="{head}"/><increment value="{increment}" unit="{unit}"/>
       </value>
     </sequence></component>
 """

@@ -99,6 +99,21 @@ def median_beats(leads=LEADS):
     return group(beats, leads, label="MEDIAN BEAT", originality="DERIVED")
 
 
+def write_big_endian(path: Path, made, bits_in_words=False) -> Path:
+    """The object in Explicit VR Big Endian; its samples are swapped here, as pydicom does not."""
+    import pydicom
+
+    for one in made.WaveformSequence:
+        width = max(int(one.WaveformBitsAllocated) // 8, 2 if bits_in_words else 1)
+        one["WaveformData"].VR = "OW" if width > 1 else "OB"
+        for name in ("WaveformData", "WaveformPaddingValue"):
+            if name in one:
+                one[name].value = np.frombuffer(one[name].value, f"<u{width}").astype(f">u{width}").tobytes()
+    made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    made.set_original_encoding(False, False)
+    return write(path, made)
+
+
 def write(path: Path, made) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
