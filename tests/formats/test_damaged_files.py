@@ -8,26 +8,9 @@ import pytest
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import REASONS, UNFORESEEN, MissingLibraryError, SignalError
 from fairseq_signals.formats.registry import load_reader
+from tests.formats.samples import SAMPLES
 
 N_DAMAGED = 150  # files of each format
-
-
-def write_whole(name, lookalike, folder, values):
-    """A small file of a format with the twelve leads (12, T)."""
-    made = lookalike(name)
-    if name == "dicom":
-        return made.write(folder / "a.dcm", made.dataset(made.group(values)))
-    if name == "edf":
-        return made.write(folder / "a.edf", values, per_record=50, duration="0.1", onsets=range(4))
-    if name == "muse_xml":
-        return made.write_eight(folder / "a.xml", values[:8])
-    if name == "aecg":
-        return made.write_twelve(folder / "a.xml", values)
-    if name == "scp":
-        return made.write(folder / "a.scp", values, order=1, compressed=True)
-    if name == "philips_xml":
-        return made.write(folder / "a.xml", made.document(values))
-    return made.write_segment(folder / "a.mat", values / 1000, label=np.ones((1, 26)), age=50, sex=1)
 
 
 def damage(data: bytes, rng: np.random.Generator) -> bytes:
@@ -56,12 +39,12 @@ def read_or_error(read, path):
 
 
 @pytest.mark.parametrize("name", ["dicom", "edf", "muse_xml", "aecg", "scp", "philips_xml", "authors_mat"])
-def test_damage_never_crashes_a_reader(name, lookalike, tmp_path, ecg_adu):
+def test_damage_never_crashes_a_reader(name, tmp_path):
     try:
         read = load_reader(name)
     except MissingLibraryError as error:
         pytest.skip(str(error))
-    whole = write_whole(name, lookalike, tmp_path, ecg_adu(12, 200))
+    whole = SAMPLES[name](tmp_path, 200)
     data = whole.read_bytes()
     path = tmp_path / f"damaged{whole.suffix}"
     rng = np.random.default_rng(0)
