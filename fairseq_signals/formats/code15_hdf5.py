@@ -47,16 +47,23 @@ class Tracings:
 
 
 def read_code15_hdf5(
-    path: Path,
-    record_id: str | None = None,
-    index: int = 0,
-    options: ReadOptions = DEFAULTS,
-    doubled: bool = False,
+    path: Path, record_id: str | None = None, index: int = 0, options: ReadOptions = DEFAULTS
 ) -> Record:
     """The exam of row `index`, without its padding; floats become int16 at 1/32767 of each lead's peak.
 
-    Those of a file that names its exams, and where `doubled`, are halved, see `formats/published.py`.
+    Those of a file that names its exams are halved, see `formats/published.py`.
     """
+    return _read(path, record_id, index, options, doubled=False)
+
+
+def read_sami_trop_hdf5(
+    path: Path, record_id: str | None = None, index: int = 0, options: ReadOptions = DEFAULTS
+) -> Record:
+    """An exam of SaMi-Trop, whose file does not say what it is; halved as those of CODE-15%."""
+    return _read(path, record_id, index, options, doubled=True)
+
+
+def _read(path: Path, record_id: str | None, index: int, options: ReadOptions, doubled: bool) -> Record:
     record_id = f"{path.stem}/{index}" if record_id is None else record_id
     try:
         stat = path.stat()
@@ -89,13 +96,6 @@ def read_code15_hdf5(
     leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
     channels = [Channel(name, values, 1.0) for name, values in zip(LEADS, leads)]
     return assemble(record_id, FS, channels, notes=notes, options=options)
-
-
-def read_sami_trop_hdf5(
-    path: Path, record_id: str | None = None, index: int = 0, options: ReadOptions = DEFAULTS
-) -> Record:
-    """An exam of SaMi-Trop, whose file does not say what it is."""
-    return read_code15_hdf5(path, record_id, index, options, doubled=True)
 
 
 def without_padding(signal: np.ndarray) -> np.ndarray:

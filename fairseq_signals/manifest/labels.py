@@ -11,12 +11,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairseq_signals.errors import LabelError, ManifestError
-from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.store.csv_table import read_lines
+
+if TYPE_CHECKING:
+    from fairseq_signals.manifest.table import Manifest
 
 COLUMNS = ("index", "name", "abbreviation", "codes")
 _BETWEEN_CODES = re.compile(r"[\s,;|]+")

@@ -22,7 +22,7 @@ from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_rec
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.store.codecs import INT16
-from fairseq_signals.store.shards import LeadFault, Rejection, ShardNotes, StoreRow
+from fairseq_signals.store.shards import AMPLITUDE_FACTOR, LeadFault, Rejection, ShardNotes, StoreRow
 
 RECORDS_PER_SHARD = 500
 CHECKSUMS = ("check", "ignore")
@@ -183,7 +183,7 @@ def _attributes(record: Record, item: Item) -> tuple[tuple[str, str], ...] | Non
     """What else is known of a record, and the factor of its amplitude where that is not 1."""
     known = record.subject.other if item.attributes is None else item.attributes
     factor = record.amplitude_factor
-    return (*known, *((("amplitude_factor", f"{factor:g}"),) if factor != 1 else ())) or None
+    return (*known, *(((AMPLITUDE_FACTOR, f"{factor:g}"),) if factor != 1 else ())) or None
 
 
 def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None:

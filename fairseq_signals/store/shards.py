@@ -48,6 +48,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+#: The attribute that says what samples were multiplied with, where that is not 1.
+AMPLITUDE_FACTOR = "amplitude_factor"
 _VERSION_KEY, _CODEC_KEY = b"fairseq_signals.schema", b"fairseq_signals.codec"  # metadata of the schema
 _NOTES_KEY = b"fairseq_signals.notes"  # metadata of the last record batch
 _FLUSH_BYTES = 16 * 2**20  # a record batch is written when its signals reach this size

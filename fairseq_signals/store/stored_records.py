@@ -7,7 +7,7 @@ import numpy as np
 from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import StoreError, did_you_mean
 from fairseq_signals.store.reading import RecordStore
-from fairseq_signals.store.shards import SCHEMA, PathLike
+from fairseq_signals.store.shards import AMPLITUDE_FACTOR, SCHEMA, PathLike
 
 #: Columns that are read besides the signal.
 _TELL = tuple(name for name in SCHEMA.names if name not in ("source", "signal"))
@@ -44,11 +44,14 @@ class StoredRecords:
         except (StoreError, ValueError) as e:
             path = self.store.root / shard
             raise StoreError(f"{path}: row {row}: {e}. Preprocess again with --overwrite.") from e
-        other = tuple(tells.get("attributes") or ())
-        subject = Subject(tells["age"], tells["sex"], tuple(tells["codes"]), tells["patient_id"], other)
+        other = dict(tells.get("attributes") or ())
+        factor = float(other.pop(AMPLITUDE_FACTOR, 1.0))
+        subject = Subject(
+            tells["age"], tells["sex"], tuple(tells["codes"]), tells["patient_id"], tuple(other.items())
+        )
         given = tells.get("offset")
         offset = None if given is None else np.array(given, np.float64)
-        known = {"report": tells["report"], "offset": offset}
+        known = {"report": tells["report"], "offset": offset, "amplitude_factor": factor}
         return Record(tells["record_id"], fs, leads, signal, scale, subject, **known)
 
     def find(self, record_id: str) -> tuple[str, int]:

@@ -82,12 +82,20 @@ def test_a_signal_that_is_no_voltage_is_left_out(tmp_path, write_wfdb, ecg_adu):
 
 def test_values_that_do_not_fit_16_bits_are_rounded_to_the_peak(tmp_path, write_wfdb, ecg_adu):
     adu = ecg_adu(2)
-    record = read_wfdb(write_wfdb(tmp_path, "r", adu, ["I", "II"], gain=1000, baseline=[-60000, 0]))
+    adu[0] = np.linspace(-32767, 32767, adu.shape[1])
+    record = read_wfdb(write_wfdb(tmp_path, "r", adu, ["I", "II"], gain=1000, baseline=[-30000, 0]))
     assert record.requantised
-    expected = (adu + np.array([[60000], [0]])) / 1000
+    expected = (adu + np.array([[30000], [0]])) / 1000
     assert np.abs(record.signal_mv() - expected)[0].max() <= record.scale[0] / 2 * 1.0001
     np.testing.assert_array_equal(record.signal[1], adu[1])
     assert np.abs(record.signal[0]).max() == 32767
+
+
+def test_values_far_from_zero_are_exact_around_their_middle(tmp_path, write_wfdb, ecg_adu):
+    adu = ecg_adu(2)
+    record = read_wfdb(write_wfdb(tmp_path, "r", adu, ["I", "II"], gain=1000, baseline=[-60000, 0]))
+    assert not record.requantised
+    np.testing.assert_allclose(record.signal_mv(), (adu + np.array([[60000], [0]])) / 1000, atol=1e-9)
 
 
 def test_comments_reach_the_record(tmp_path, write_wfdb, ecg_adu):

@@ -60,7 +60,7 @@ def test_a_recording_that_is_too_short_is_refused_and_a_very_short_one_warned_ab
 
 
 def test_wrong_units_flat_records_missing_rates_and_unknown_leads_are_told(encoder, recording):
-    with pytest.warns(SignalWarning, match="divide µV by 1000"):
+    with pytest.warns(SignalWarning, match="µV taken for mV"):
         encoder.embed(recording.mv * 1000, fs=500)
     with pytest.raises(SignalError, match="is flat"):
         encoder.embed(np.zeros((12, 5000)), fs=500)

@@ -155,7 +155,7 @@ def test_what_is_odd_about_a_recording_is_told_in_a_line_with_its_name(
     assert run("embed", checkpoints["pretraining"], folder / "a", "--out", tmp_path / "e.npy") == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert line.startswith("warning: uv: record uv: is left out: aVR")
-    assert "divide µV by 1000" in line
+    assert "µV taken for mV? multiply by 0.001" in line
     picture = ("plot", "saliency", checkpoints["classification"], folder / "a" / "uv", "--label=sinus rhythm")
     pytest.importorskip("matplotlib")
     assert run(*picture, "--out", tmp_path / "s.png") == 0
@@ -199,7 +199,7 @@ def test_folders_that_may_not_be_people_are_pointed_out(checkpoints, folder, cap
     assert "who is who" not in capsys.readouterr().err
     assert run(*call, folder.parent) == 0
     assert "all 6 enrolled recordings are of one patient, 'raw'" in capsys.readouterr().err
-    monkeypatch.setattr("fairseq_signals.inference.listing._MANY_OF_ONE", 1)
+    monkeypatch.setattr("fairseq_signals.inference.patients._MANY_OF_ONE", 1)
     assert run(*call, folder) == 0
     assert "2 of the enrolled recordings are of one patient, 'a'" in capsys.readouterr().err
 

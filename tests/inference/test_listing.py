@@ -8,7 +8,8 @@ import scipy.io
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
-from fairseq_signals.inference.listing import list_recordings, patients_of
+from fairseq_signals.inference.listing import list_recordings
+from fairseq_signals.inference.patients import patients_of
 from fairseq_signals.inference.sources import Opener
 from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.store.shards import StoreRow, write_shard

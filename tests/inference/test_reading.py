@@ -41,8 +41,9 @@ def test_a_stored_record_tells_what_its_file_does(tmp_path, write_wfdb, ecg_adu)
 def test_notes_say_what_was_computed_rounded_and_kept(tmp_path, write_wfdb, ecg_adu, lookalike):
     adu = ecg_adu(12, 3000)
     eight = read_recording(lookalike("muse_xml").write_eight(tmp_path / "e.xml", adu[:8]))
-    assert eight.notes == ("III, aVR, aVL, aVF: not in the file, computed from I and II",)
-    wide = write_wfdb(tmp_path, "wide", adu, baseline=-40000)
+    assert eight.notes[-1:] == ("III, aVR, aVL, aVF: not in the file, computed from I and II",)
+    full = np.tile(np.linspace(-32767, 32767, 3000), (12, 1)).astype(np.int16)
+    wide = write_wfdb(tmp_path, "wide", full, baseline=-30000)
     assert "do not fit 16 bits" in read_recording(wide).notes[0]
     header = write_wfdb(tmp_path, "sum", adu)
     header.write_text(header.read_text().replace("16 0 0 0 0 I\n", "16 0 0 12345 0 I\n"))
