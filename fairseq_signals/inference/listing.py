@@ -131,9 +131,7 @@ def read_recordings(
     parse_leads(leads)
     if on_error not in ("warn", "raise"):
         raise ConfigError(f"on_error must be 'warn' or 'raise', but is {on_error!r}")
-    path, _ = split_place(str(place))
-    if not path.exists() and header_of(path) is None:
-        raise ConfigError(f"{place}: there is no such folder, file, record store or manifest")
+    require_place(str(place))
     return _read_each(str(place), leads, on_error == "raise", read_options(**reading))
 
 
@@ -150,6 +148,13 @@ def _read_each(place: str, leads: Any, strict: bool, options: ReadOptions) -> It
             yield replace(recording, record_id=listed.name)
     if listed is None:
         raise _nothing_in(place)
+
+
+def require_place(place: str) -> None:
+    """Raise ConfigError where there is nothing of that name."""
+    path, _ = split_place(place)
+    if not path.exists() and header_of(path) is None:
+        raise ConfigError(f"{place}: there is no such folder, file, record store or manifest")
 
 
 def _nothing_in(place: str) -> ConfigError:
@@ -253,7 +258,8 @@ def patients_of(recordings: Sequence[ListedRecording], table: Path | None) -> li
     if table is None:
         known = [named.patient for named in recordings if named.patient is not None]
         if len(known) < len(recordings):
-            first = next(named.name for named in recordings if named.patient is None)
+            first, source = next((r.name, r.source) for r in recordings if r.patient is None)
+            require_place(str(source))
             raise ConfigError(
                 f"{first}: a file alone does not say whose recording it is; name its folder, with a folder a "
                 "patient, or pass --patients"
