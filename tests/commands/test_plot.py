@@ -9,7 +9,7 @@ import pytest
 from fairseq_signals import read_recording
 from fairseq_signals.commands import main as cli
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import MissingLibraryError
+from fairseq_signals.errors import MissingLibraryError, OutputError
 from fairseq_signals.report import figures
 
 
@@ -148,7 +148,7 @@ def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path, matplotlib):
             raise OSError("disk full")
 
     (tmp_path / "picture.png").write_bytes(b"old")
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match="disk full"):
         figures.save(Failing(), tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
