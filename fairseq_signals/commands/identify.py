@@ -76,8 +76,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.files import write_text
     from fairseq_signals.inference.bulk import note_rejected
     from fairseq_signals.inference.gallery import enrolled
-    from fairseq_signals.inference.listing import list_recordings, odd_about, patients_of
+    from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.patients import odd_about, patients_of
     from fairseq_signals.store.csv_table import csv_lines
 
     parse_leads(args.leads)

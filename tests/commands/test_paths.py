@@ -77,4 +77,4 @@ def test_a_file_in_place_of_a_folder_of_manifests_is_named(tmp_path, capsys):
 
 def test_an_absent_gallery_is_not_a_file_that_does_not_say_whose_it_is(tmp_path, capsys):
     assert main(["identify", "m.pt", "--gallery", str(tmp_path / "no"), "--probe", str(tmp_path / "no")]) == 1
-    assert "no: there is no such folder, file, record store or manifest" in capsys.readouterr().err
+    assert "no: there is no such file, and no WFDB record of that name" in capsys.readouterr().err
