@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from fairseq_signals.commands.arguments import some_path
 from fairseq_signals.commands.manifest_arguments import script_main, script_parser
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.manifest.building import count_line
@@ -22,12 +22,12 @@ from fairseq_signals.manifest.table import STORE
 def build_parser() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
     parser.add_argument(
-        "folders", nargs="*", type=Path, metavar="DIR", help="folder of manifests, of any kind"
+        "folders", nargs="*", type=some_path, metavar="DIR", help="folder of manifests, of any kind"
     )
     parser.add_argument(
         "--pretrain",
         nargs="+",
-        type=Path,
+        type=some_path,
         default=[],
         metavar="DIR",
         help="folders to take for pre-training ones (the authors' manifests do not say their kind)",

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.commands.arguments import number
+from fairseq_signals.commands.arguments import number, some_path
 from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.manifest.building import finish, load_corpus, tail_note
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--record-labels",
-        type=Path,
+        type=some_path,
         metavar="CSV",
         help="table with a column record_id or patient_id, and labels that take the place of codes",
     )
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=some_path,
         metavar="CSV",
         help="weights between classes; default: <labels>_weights.csv beside the label table, if it is there",
     )
@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--split", default="8:1:1", help="shares of patients, train:valid:test (default: 8:1:1)")
     how.add_argument(
         "--split-table",
-        type=Path,
+        type=some_path,
         metavar="CSV",
         help="columns patient_id or record_id, and split (train, valid, test) or strat_fold (PTB-XL)",
     )

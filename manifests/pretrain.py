@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from fairseq_signals.commands.arguments import share
+from fairseq_signals.commands.arguments import share, some_path
 from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.manifest.building import finish, load_corpus, tail_note
@@ -24,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--exclude",
         nargs="+",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="downstream manifest folders whose validation and test people are left out",
     )

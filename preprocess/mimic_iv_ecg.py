@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.commands.absent_records import not_downloaded, sizes
+from fairseq_signals.commands.arguments import some_path
 from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
@@ -155,7 +156,7 @@ main = corpus_script(
     lambda args: list_records(args.root, args.patients),
     {
         "--patients": {
-            "type": Path,
+            "type": some_path,
             "metavar": "CSV",
             "help": "hosp/patients.csv.gz of MIMIC-IV, for age and sex, which MIMIC-IV-ECG does not tell",
         }

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from fairseq_signals.commands.arguments import some_path
 from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import StoreError
@@ -124,7 +125,7 @@ main = corpus_script(
             "help": f"names separated by commas, out of {', '.join(SUBSETS)} (default: all there are)"
         },
         "--patients": {
-            "type": Path,
+            "type": some_path,
             "metavar": "CSV",
             "help": "table with columns record_id and patient_id: the challenge does not tell who is who",
         },

@@ -65,6 +65,18 @@ def number(
     return convert
 
 
+def some_place(text: str) -> str:
+    """An argument type: a path or another name of something; empty it is an unset variable of a shell."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; is a variable in the command not set?")
+    return text
+
+
+def some_path(text: str) -> Path:
+    """An argument type: a path that is not empty, which would be the folder one stands in."""
+    return Path(some_place(text))
+
+
 positive = number(0, low_included=False)
 share = number(0, 1, high_included=False)
 
@@ -119,7 +131,7 @@ def add_out(parser: argparse.ArgumentParser, default: str) -> None:
     """`--out FILE` of a picture."""
     parser.add_argument(
         "--out",
-        type=Path,
+        type=some_path,
         metavar="FILE",
         help=f"picture to write: .png, .pdf, .svg, ... (default: {default}, here)",
     )
@@ -128,7 +140,7 @@ def add_out(parser: argparse.ArgumentParser, default: str) -> None:
 def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     """CHECKPOINT, and how it is used."""
     parser.add_argument(
-        "checkpoint", type=Path, metavar="CHECKPOINT", help=f"{what}: a .pt file or a saved folder"
+        "checkpoint", type=some_path, metavar="CHECKPOINT", help=f"{what}: a .pt file or a saved folder"
     )
 
 
@@ -161,16 +173,23 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_labels(parser: argparse.ArgumentParser) -> None:
     """`--labels`, of classifiers."""
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="labels.csv, if the checkpoint does not name its classes"
+        "--labels",
+        type=some_path,
+        metavar="FILE",
+        help="labels.csv, if the checkpoint does not name its classes",
     )
 
 
-def require_out(parser: argparse.ArgumentParser, out: Path, suffixes: tuple[str, ...] = ()) -> None:
+def require_out(
+    parser: argparse.ArgumentParser, out: Path | None, suffixes: tuple[str, ...] = (), option: str = "--out"
+) -> None:
     """A mistake in the call, if the file is of none of these kinds or cannot be written where it is."""
+    if out is None:
+        return
     if suffixes and out.suffix.lower() not in suffixes:
-        parser.error(f"--out {out}: must end with {' or '.join(suffixes)}")
+        parser.error(f"{option} {out}: must end with {' or '.join(suffixes)}")
     if os.path.isdir(out):
-        parser.error(f"--out {out}: is a folder; name a file in it")
+        parser.error(f"{option} {out}: is a folder; name a file in it")
     folder = next(above for above in out.absolute().parents if os.path.exists(above))
     if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
-        parser.error(f"--out {out}: {folder} is not a folder that can be written to; choose another one")
+        parser.error(f"{option} {out}: {folder} is not a folder that can be written to; choose another one")

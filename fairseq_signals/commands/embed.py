@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import RECORDS, add_model, add_use, read_arguments, require_out
+from fairseq_signals.commands.arguments import (
+    RECORDS,
+    add_model,
+    add_use,
+    read_arguments,
+    require_out,
+    some_path,
+    some_place,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +32,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "with the reason in OUT.rejected.tsv.",
     )
     add_model(parser, "any model")
-    parser.add_argument("records", nargs="+", metavar="RECORDS", help=RECORDS)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet or .npy")
+    parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
+    parser.add_argument("--out", type=some_path, required=True, metavar="FILE", help=".parquet or .npy")
     add_use(parser)
     return parser
 

@@ -6,9 +6,15 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from fairseq_signals.commands.arguments import add_batch_size, add_device, integer_from, number
+from fairseq_signals.commands.arguments import (
+    add_batch_size,
+    add_device,
+    integer_from,
+    number,
+    require_out,
+    some_path,
+)
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     format_table,
@@ -28,10 +34,10 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "checkpoint decides the task: a classifier gets CinC 2021 score, macro AUROC and macro AUPRC, an "
         "identification model the accuracy of naming each probe by its nearest gallery recording.",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="fine-tuned model (.pt)")
+    parser.add_argument("checkpoint", type=some_path, metavar="CHECKPOINT", help="fine-tuned model (.pt)")
     parser.add_argument(
         "--manifest",
-        type=Path,
+        type=some_path,
         required=True,
         metavar="DIR",
         help="manifest folder: SPLIT.tsv and labels.csv, or SPLIT_gallery.tsv and SPLIT_probe.tsv",
@@ -64,7 +70,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="what identification compares: L2-normalised embeddings (the paper), or cosines with the "
         "training patients, unnormalised (the authors' code) (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as a JSON list")
+    parser.add_argument("--json", type=some_path, metavar="FILE", help="write the results as a JSON list")
     parser.add_argument(
         "--append",
         action="store_true",
@@ -72,10 +78,12 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--method", help="name of the method in the results (default: CHECKPOINT's name)")
     parser.add_argument("--seed", type=integer_from(None), help="seed of the training, noted in the results")
-    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write what is predicted as CSV")
+    parser.add_argument(
+        "--predictions", type=some_path, metavar="FILE", help="write what is predicted as CSV"
+    )
     parser.add_argument(
         "--save",
-        type=Path,
+        type=some_path,
         metavar="FILE.npz",
         help="write scores or embeddings of all records, for `fairseq-signals plot`",
     )
@@ -90,6 +98,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parser.parse_args(argv)
     if args.append and not args.json:
         parser.error("--append needs --json FILE")
+    for out in ("json", "predictions", "save"):
+        require_out(parser, getattr(args, out), option=f"--{out}")
     lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
     from fairseq_signals.evaluation.evaluate import evaluate
     from fairseq_signals.evaluation.saved_results import write_evaluation

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_signals.commands.arguments import (
@@ -16,6 +15,8 @@ from fairseq_signals.commands.arguments import (
     number,
     read_arguments,
     require_out,
+    some_path,
+    some_place,
 )
 from fairseq_signals.errors import CheckpointError, FairseqSignalsError
 
@@ -40,15 +41,18 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--gallery",
         nargs="+",
+        type=some_place,
         required=True,
         metavar="RECORDS",
         help="enrolled recordings: a folder with a folder a patient, a record store or manifest that names "
         "its patients, or with --patients " + RECORDS,
     )
-    parser.add_argument("--probe", nargs="+", required=True, metavar="RECORDS", help="recordings to identify")
+    parser.add_argument(
+        "--probe", nargs="+", type=some_place, required=True, metavar="RECORDS", help="recordings to identify"
+    )
     parser.add_argument(
         "--patients",
-        type=Path,
+        type=some_path,
         metavar="FILE.csv",
         help="whose the enrolled recordings are: columns record, patient",
     )
@@ -58,7 +62,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     accept = parser.add_mutually_exclusive_group()
     accept.add_argument("--false-match-rate", type=number(0, 1, low_included=False), metavar="RATE")
     accept.add_argument("--threshold", type=number(-1, 1), metavar="COSINE")
-    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write here (default: print)")
+    parser.add_argument("--out", type=some_path, metavar="FILE.csv", help="write here (default: print)")
     add_use(parser)
     return parser
 
@@ -67,8 +71,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Identify and write; the exit code is 1 if no gallery or no probe is left, or a library is missing."""
     parser = build_parser(prog)
     args = parser.parse_args(argv)
-    if args.out is not None:
-        require_out(parser, args.out)
+    require_out(parser, args.out)
     from fairseq_signals.ecg.leads import parse_leads
     from fairseq_signals.files import write_text
     from fairseq_signals.inference.bulk import note_rejected

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from fairseq_signals.commands.arguments import add_model
+from fairseq_signals.commands.arguments import add_model, some_path
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -19,7 +18,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     add_model(parser, "any model")
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="labels.csv, if the checkpoint does not name them"
+        "--labels", type=some_path, metavar="FILE", help="labels.csv, if the checkpoint does not name them"
     )
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     return parser

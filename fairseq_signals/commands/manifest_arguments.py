@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from fairseq_signals.commands.arguments import integer_from, number, positive
+from fairseq_signals.commands.arguments import integer_from, number, positive, some_path
 from fairseq_signals.commands.outcome import exit_code
 
 
@@ -19,8 +18,10 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
 def stores_parser(description: str | None) -> argparse.ArgumentParser:
     """A `script_parser` with the arguments of every script that makes manifests from stores."""
     parser = script_parser(description)
-    parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="folder made by preprocess/")
-    parser.add_argument("--dest", type=Path, required=True, help="folder for the manifests")
+    parser.add_argument(
+        "stores", nargs="+", type=some_path, metavar="STORE", help="folder made by preprocess/"
+    )
+    parser.add_argument("--dest", type=some_path, required=True, help="folder for the manifests")
     parser.add_argument(
         "--seed", type=integer_from(None), default=1, help="decides who is in which split (default: 1)"
     )

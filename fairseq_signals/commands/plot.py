@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import read_arguments
+from fairseq_signals.commands.arguments import read_arguments, require_out
 from fairseq_signals.commands.plot_arguments import build_parser
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.evaluation.saved_results import read_evaluation
@@ -17,6 +17,7 @@ from fairseq_signals.report.figures import (
     classification_figures,
     identification_figure,
     record_figure,
+    require_kind,
     require_matplotlib,
     saliency_figure,
     save,
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Draw, write the files and say where; the exit code is 0."""
-    args = build_parser(prog).parse_args(argv)
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
     require_matplotlib()
     source: Path = next(vars(args)[name] for name in ("record", "evaluation", "run") if name in args)
     name = source.stem if source.suffix in (".hea", ".npz", ".log") else source.absolute().name
     out = args.out or Path(
         f"{name}.png" if args.picture == "classification" else f"{name}_{args.picture}.png"
     )
+    require_out(parser, out)
+    require_kind(out)
     for part, figure in _figures(args).items():
         path = out.with_name(f"{out.stem}_{part}{out.suffix}") if part else out
         save(figure, path)

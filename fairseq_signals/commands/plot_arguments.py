@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from fairseq_signals.checkpoints.input_format import SEGMENT_S
 from fairseq_signals.commands.arguments import (
@@ -13,6 +12,7 @@ from fairseq_signals.commands.arguments import (
     add_read_options,
     integer_from,
     number,
+    some_path,
 )
 
 MAX_SECONDS = 30.0
@@ -41,7 +41,7 @@ def _add_record(pictures: argparse._SubParsersAction) -> None:
         "four leads, 2.5 s each, and a rhythm strip. Leads that are not recorded are an empty line; with "
         "--leads, those that a model is not given are grey.",
     )
-    parser.add_argument("record", type=Path, metavar="RECORD", help="a recording; resampled to 500 Hz")
+    parser.add_argument("record", type=some_path, metavar="RECORD", help="a recording; resampled to 500 Hz")
     add_out(parser, "RECORD's name with _record.png")
     add_read_options(parser)
     parser.add_argument(
@@ -65,7 +65,7 @@ def _add_transforms(pictures: argparse._SubParsersAction) -> None:
         description="Draw each signal transform with its default parameters on the beginning of a record, "
         "the original in grey behind it, on standard ECG paper: 25 mm/s, 10 mm/mV.",
     )
-    parser.add_argument("record", type=Path, metavar="RECORD", help="a recording; resampled to 500 Hz")
+    parser.add_argument("record", type=some_path, metavar="RECORD", help="a recording; resampled to 500 Hz")
     add_out(parser, "RECORD's name with _transforms.png")
     add_read_options(parser)
     parser.add_argument(
@@ -99,8 +99,8 @@ def _add_saliency(pictures: argparse._SubParsersAction) -> None:
         "through all layers, or with --attention last the weights of the last layer, mean over heads and "
         "frames. Neither is a diagnosis, nor proof of what the model uses.",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="fine-tuned classifier")
-    parser.add_argument("record", type=Path, metavar="RECORD", help="a recording")
+    parser.add_argument("checkpoint", type=some_path, metavar="CHECKPOINT", help="fine-tuned classifier")
+    parser.add_argument("record", type=some_path, metavar="RECORD", help="a recording")
     parser.add_argument(
         "--label", required=True, metavar="NAME", help="the class, as `info CHECKPOINT` lists it"
     )
@@ -133,7 +133,7 @@ def _add_classification(pictures: argparse._SubParsersAction) -> None:
         "three pictures: FILE_curves (ROC and precision-recall curve of each class), FILE_calibration, and "
         "FILE_confusion (the confusion matrix of the CinC 2021 score, and the reward that it earns).",
     )
-    parser.add_argument("evaluation", type=Path, metavar="EVALUATION", help="file of `evaluate --save`")
+    parser.add_argument("evaluation", type=some_path, metavar="EVALUATION", help="file of `evaluate --save`")
     add_out(parser, "EVALUATION's name with .png")
     parser.add_argument(
         "--leads", metavar="SET", help="lead set to draw (default: the first that was evaluated)"
@@ -154,7 +154,7 @@ def _add_identification(pictures: argparse._SubParsersAction) -> None:
         "model: rank-k curve and ROC of every lead set, similarity matrix and histogram of similarities of "
         "one.",
     )
-    parser.add_argument("evaluation", type=Path, metavar="EVALUATION", help="file of `evaluate --save`")
+    parser.add_argument("evaluation", type=some_path, metavar="EVALUATION", help="file of `evaluate --save`")
     add_out(parser, "EVALUATION's name with _identification.png")
     parser.add_argument(
         "--leads",
@@ -171,5 +171,7 @@ def _add_training(pictures: argparse._SubParsersAction) -> None:
         "all hydra_train.log files in it are read, else all .log files; where a run was resumed, the later "
         "log counts.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN_DIR|LOG", help="log file, or a folder that has one")
+    parser.add_argument(
+        "run", type=some_path, metavar="RUN_DIR|LOG", help="log file, or a folder that has one"
+    )
     add_out(parser, "the name of RUN_DIR or LOG with _training.png")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_signals.commands.arguments import (
@@ -14,6 +13,8 @@ from fairseq_signals.commands.arguments import (
     add_use,
     read_arguments,
     require_out,
+    some_path,
+    some_place,
 )
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "OUT.rejected.tsv.",
     )
     add_model(parser, "fine-tuned classifier")
-    parser.add_argument("records", nargs="+", metavar="RECORDS", help=RECORDS)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".csv or .parquet")
+    parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
+    parser.add_argument("--out", type=some_path, required=True, metavar="FILE", help=".csv or .parquet")
     add_labels(parser)
     parser.add_argument(
         "--aggregate",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fairseq_signals.commands.absent_records import without_absent
+from fairseq_signals.commands.arguments import some_path
 from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.conversion import Item, iter_folder
@@ -38,7 +38,7 @@ def corpus_script(
 
     def main(argv: Sequence[str] | None = None) -> int:
         parser = argparse.ArgumentParser(description=description)
-        parser.add_argument("root", type=Path, help=root)
+        parser.add_argument("root", type=some_path, help=root)
         for name, what in (options or {}).items():
             parser.add_argument(name, **what)
         if partial:
@@ -65,7 +65,7 @@ def folder_script(description: str, reader: str) -> Callable[..., int]:
     options: dict[str, dict[str, Any]] = {
         "--source": {"required": True, "help": "name of the corpus, as `source` in the store"},
         "--metadata": {
-            "type": Path,
+            "type": some_path,
             "help": "CSV with the column record_id and any of patient_id, age, sex, codes, report, source",
         },
         "--only-listed": {

@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from fairseq_signals.commands.arguments import add_batch_size, add_device, add_labels
-from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.commands.arguments import (
+    add_batch_size,
+    add_device,
+    add_labels,
+    require_out,
+    some_path,
+    some_place,
+)
+from fairseq_signals.errors import CheckpointError
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.inference.sources import read_recording
@@ -37,30 +43,30 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "run",
-        type=Path,
+        type=some_path,
         metavar="RUN_DIR",
         help=f"folder of a training, with {' or '.join(CHECKPOINTS)} (checkpoint.save_dir), fairseq's log "
         "(hydra.run.dir), or both",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="HTML file to write (default: RUN_DIR/report.html)"
+        "--out", type=some_path, metavar="FILE", help="HTML file to write (default: RUN_DIR/report.html)"
     )
     parser.add_argument(
         "--log",
-        type=Path,
+        type=some_path,
         metavar="RUN_DIR|LOG",
         help="the training's log, or the folder it is in (default: RUN_DIR)",
     )
     tested = parser.add_mutually_exclusive_group()
     tested.add_argument(
         "--manifest",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="test the model on these manifests, as `fairseq-signals evaluate` does",
     )
     tested.add_argument(
         "--results",
-        type=Path,
+        type=some_path,
         metavar="FILE.npz",
         help="show these test results, of `fairseq-signals evaluate --save`, in place of testing",
     )
@@ -75,6 +81,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--record",
         action="append",
+        type=some_place,
         default=[],
         metavar="RECORD",
         help="show this recording, of any format that is read (FILE#ROW of a file with many); may be "
@@ -88,10 +95,10 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Write the report and say what is not in it; the exit code is 0."""
-    args = build_parser(prog).parse_args(argv)
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    require_out(parser, args.out)
     out = args.out or args.run / "report.html"
-    if out.is_dir():
-        raise ConfigError(f"--out {out}: is a folder; name a file, such as {out / 'report.html'}")
     lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
     first = next(iter(lead_sets))
     check_device(args.device)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
-from fairseq_signals.commands.arguments import add_read_options, integer_from, positive, read_arguments
+from fairseq_signals.commands.arguments import (
+    add_read_options,
+    integer_from,
+    positive,
+    read_arguments,
+    some_path,
+)
 from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import StoreError
@@ -25,7 +30,7 @@ from fairseq_signals.store.reading import FAULTS_FILE
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every preprocessing script."""
-    parser.add_argument("--dest", type=Path, required=True, help="folder of the record store to write")
+    parser.add_argument("--dest", type=some_path, required=True, help="folder of the record store to write")
     parser.add_argument(
         "--fs", type=positive, default=DEFAULT_FS, help="sampling rate of the store in Hz (default: 500)"
     )

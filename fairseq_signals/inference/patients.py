@@ -1,4 +1,4 @@
-"""Whose the recordings of a gallery are: by folder, store, manifest, or a table of their patients."""
+"""Whose recordings are: what folders, stores and manifests say, or a table."""
 
 from __future__ import annotations
 

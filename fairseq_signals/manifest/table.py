@@ -222,6 +222,8 @@ def _read_text(path: Path) -> str:
             f"The folder has: {', '.join(present)}." if present else "Make it with the scripts in manifests/."
         )
         raise ManifestError(f"{path}: there is no such manifest. {there}") from None
+    except NotADirectoryError:
+        raise ManifestError(f"{path.parent} is a file; name the folder of the manifests") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise ManifestError(f"{path}: not a text file ({error}). {_REBUILD}") from None
 

@@ -10,7 +10,11 @@ def check_device(device: str) -> None:
     import torch
 
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
+        torch.zeros(1, device=device).item()  # the device "meta" has shapes alone
+    except (
+        RuntimeError,
+        AssertionError,
+        ImportError,
+    ) as error:  # built without it, PyTorch asserts or imports
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"--device {device}: PyTorch cannot use it ({reason}); try cpu") from None

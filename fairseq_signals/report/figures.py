@@ -34,15 +34,20 @@ def require_matplotlib() -> None:
     optional_library("matplotlib", "a picture", "plot")
 
 
-def save(figure: Figure, out: Path) -> None:
-    """Write a figure in the format of the file's suffix, or leave nothing behind."""
-    kinds = figure.canvas.get_supported_filetypes()
-    kind = out.suffix[1:].lower()
-    if kind not in kinds:
+def require_kind(out: Path) -> None:
+    """Raise ConfigError where pictures cannot be written in the format of the file's suffix."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if out.suffix[1:].lower() not in kinds:
         raise ConfigError(f"--out {out}: cannot write {out.suffix or 'a file without suffix'}. "
                           f"Possible: {', '.join(f'.{name}' for name in sorted(kinds))}")  # fmt: skip
+
+
+def save(figure: Figure, out: Path) -> None:
+    """Write a figure in the format of the file's suffix, or leave nothing behind."""
     with whole_file(out) as partial:
-        figure.savefig(partial, format=kind, dpi=DPI)
+        figure.savefig(partial, format=out.suffix[1:].lower(), dpi=DPI)
 
 
 def record_figure(record: Recording, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:

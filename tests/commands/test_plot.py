@@ -9,7 +9,7 @@ import pytest
 from fairseq_signals import read_recording
 from fairseq_signals.commands import main as cli
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import ConfigError, MissingLibraryError, OutputError
+from fairseq_signals.errors import MissingLibraryError, OutputError
 from fairseq_signals.report import figures
 
 
@@ -152,8 +152,6 @@ def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path, matplotlib):
         figures.save(Failing(), tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(ConfigError, match=r"cannot write \.txt"):
-        figures.save(Failing(), tmp_path / "picture.txt")
 
 
 def test_leads_that_are_drawn_by_default_are_in_the_record(record, two_leads, write_wfdb, ecg_adu, tmp_path):

@@ -179,20 +179,6 @@ def test_a_class_that_is_called_like_another_column_is_refused(checkpoints, fold
     assert not (tmp_path / "p.csv").exists()
 
 
-@pytest.mark.parametrize("command", ["embed", "predict", "identify"])
-def test_a_result_that_cannot_be_written_is_told_before_the_run(command, tmp_path, capsys):
-    (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "folder.npy").mkdir()
-    (tmp_path / "file").write_text("")
-    records = ["--gallery=none", "--probe=none"] if command == "identify" else ["none"]
-    suffix = ".npy" if command == "embed" else ".csv"
-    for out, said in ((f"folder{suffix}", "is a folder"), (f"file/x{suffix}", "is not a folder")):
-        with pytest.raises(SystemExit) as stopped:
-            run(command, "none.pt", *records, "--out", tmp_path / out)
-        assert stopped.value.code == 2
-        assert said in capsys.readouterr().err
-
-
 def test_folders_that_may_not_be_people_are_pointed_out(checkpoints, folder, capsys, monkeypatch):
     call = ("identify", checkpoints["identification"], "--probe", folder / "a", "--gallery")
     assert run(*call, folder) == 0

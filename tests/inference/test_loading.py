@@ -52,9 +52,10 @@ def test_what_a_checkpoint_does_not_say_can_be_said_when_it_is_loaded(checkpoint
             ECGModel.load(checkpoints["pretraining"], segment_s=segment_s)
 
 
-def test_a_device_that_pytorch_cannot_use_is_refused(checkpoints):
-    with pytest.raises(ConfigError, match=r"--device nonsense: PyTorch cannot use it .* try cpu"):
-        ECGModel.load(checkpoints["pretraining"], device="nonsense")
+@pytest.mark.parametrize("device", ["nonsense", "meta", "hpu"])
+def test_a_device_that_pytorch_cannot_use_is_refused(device, checkpoints):
+    with pytest.raises(ConfigError, match=rf"--device {device}: PyTorch cannot use it .* try cpu"):
+        ECGModel.load(checkpoints["pretraining"], device=device)
 
 
 def test_fine_tuned_checkpoints_of_the_authors_shape_take_options_from_the_pretrained_one(

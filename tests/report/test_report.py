@@ -171,7 +171,6 @@ def test_without_matplotlib_the_numbers_remain(make_run, manifests, records, mon
         (["RUN", "--manifest=empty"], "there is no such manifest"),
         (["RUN", "--results=absent.npz"], "absent.npz: there is no such file"),
         (["RUN", "--leads=7"], "there is no lead set 7"),
-        (["RUN", "--out=empty"], "--out empty: is a folder"),
         (["RUN", "--device=nowhere"], "--device nowhere"),
     ],
 )
