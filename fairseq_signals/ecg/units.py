@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,17 +14,22 @@ import numpy as np
 INT16_MAX = 32767
 
 _MILLIVOLT = {
-    **dict.fromkeys(("mv", "millivolt", "millivolts"), 1.0),
-    **dict.fromkeys(("uv", "\u00b5v", "\u03bcv", "microvolt", "microvolts"), 1e-3),
+    **dict.fromkeys(("mv", "millivolt", "millivolts", "\u043c\u0432", "\u043cv"), 1.0),
+    **dict.fromkeys(("uv", "microvolt", "microvolts", "\u043c\u043a\u0432", "\u043c\u043av"), 1e-3),
     **dict.fromkeys(("nv", "nanovolt", "nanovolts"), 1e-6),
     **dict.fromkeys(("v", "volt", "volts"), 1e3),
 }
+#: Of the prefixes of volt only the micro sign is not ASCII: this is it, in whatever encoding it was read.
+_MICRO = re.compile("[^\0-\x7f]+v(?:olts?)?")
 
 
 @lru_cache(maxsize=1024)  # every record of a corpus has the same few
 def millivolt_per(unit: str) -> float | None:
     """Millivolt in one physical unit such as "uV", or None where it is not a voltage."""
-    return _MILLIVOLT.get(unit.strip().lower())
+    said = html.unescape(unit).strip().lower()
+    plain = unicodedata.normalize("NFKC", said).lower()  # letters, where there is one sign for mV
+    is_micro = _MICRO.fullmatch(said) or _MICRO.fullmatch(plain)
+    return _MILLIVOLT.get(plain, 1e-3 if is_micro else None)
 
 
 class Stored(NamedTuple):

@@ -54,7 +54,8 @@ def header_of(path: Path) -> Path | None:
         return None
     else:
         header = path.with_name(path.name + HEADER)
-    return header if os.path.isfile(header) else None
+    spellings = (header, header.with_suffix(HEADER.upper()))
+    return next((one for one in spellings if os.path.isfile(one)), None)
 
 
 def detect_reader(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS, lead_of
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import malformed, truncated
@@ -98,8 +99,9 @@ class Group:
         values = self._signed(name, self.samples[:, position], int(definition.get("WaveformBitsStored") or 0))
         if float(definition.get("ChannelOffset") or 0.0):
             self.notes.append(f"{name}: its ChannelOffset of {definition.ChannelOffset} is not applied")
-        units = definition.get("ChannelSensitivityUnitsSequence")
-        unit = str(units[0].get("CodeValue", "")) if units else ""
+        codes = definition.get("ChannelSensitivityUnitsSequence")
+        units = [str(codes[0].get(key, "")) for key in ("CodeValue", "CodeMeaning")] if codes else [""]
+        unit = next(filter(millivolt_per, units), units[0])
         step = definition.get("ChannelSensitivity")
         if step is not None:
             correction = definition.get("ChannelSensitivityCorrectionFactor")

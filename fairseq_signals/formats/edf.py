@@ -7,6 +7,7 @@ numpy does), and reads the many files that break a rule of the header, which pye
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,7 @@ def read_edf(path: Path, record_id: str | None = None, options: ReadOptions = DE
     if head[:8] not in (_EDF, _BDF):
         raise of_another_format(record_id, path, "an EDF or BDF file")
     with damage_refused(record_id, f"the header of {path.name} is not as EDF says"):
-        read = edfio.read_bdf if head[:8] == _BDF else edfio.read_edf
-        edf = read(path, header_encoding="latin-1")
+        edf, notes = _open(path, head)
         signals = list(edf.signals)
         _require_all_records(head, edf, record_id, path)
         _require_continuous(head, edf, record_id, path)
@@ -51,7 +51,17 @@ def read_edf(path: Path, record_id: str | None = None, options: ReadOptions = DE
         leads = {one.position for those in found.values() for one in those}
         fs = max(signals[position].sampling_frequency for position in leads)
         channels = [_channel(signal, position in leads) for position, signal in enumerate(signals)]
-    return assemble(record_id, float(fs), channels, _subject(head), options=options)
+    return assemble(record_id, float(fs), channels, _subject(head), notes=notes, options=options)
+
+
+def _open(path: Path, head: bytes) -> tuple[Any, list[str]]:
+    """The file as edfio reads it, and what it leaves out."""
+    read = edfio.read_bdf if head[:8] == _BDF else edfio.read_edf
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        edf = read(path, header_encoding="latin-1")
+    cut = any("Incomplete data record" in str(one.message) for one in told)
+    return edf, ["its last data record is not whole and is not read"] if cut else []
 
 
 def _channel(signal: Any, is_lead: bool) -> Channel:

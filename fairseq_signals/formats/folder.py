@@ -18,6 +18,7 @@ from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE
 from fairseq_signals.files import not_a_file, open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
+from fairseq_signals.formats.wfdb_files import Folder
 from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
 
 WITHOUT_HEADER = "without a header"
@@ -79,7 +80,10 @@ def _list_folder(
     orphans: list[str] = []
     done: set[str] = set()
     if HEADER in endings:
-        headers = {name[: -len(HEADER)]: _Header(folder, name) for name in names if _ends_in(name, HEADER)}
+        listed = Folder.of(names)
+        headers = {
+            name[: -len(HEADER)]: _Header(folder, name, listed) for name in names if _ends_in(name, HEADER)
+        }
         yield from _wfdb_records(headers)
         done.update(file for header in headers.values() for file in header.signal_files)
         for name in names:
@@ -110,9 +114,9 @@ class _File(NamedTuple):
 
 
 class _Header:
-    """What a WFDB header says of its files."""
+    """What a WFDB header says of its files, by the names that they have."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, listed: Folder) -> None:
         self.path = folder / name
         self.failed: _Reason = (None, "")
         data = b""
@@ -124,8 +128,10 @@ class _Header:
         lines, _ = split_comments(decode(data))
         first_words = [split_fields(line)[0] for line in lines]
         named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
-        self.segments = named if is_layout else []
-        self.signal_files = [] if is_layout else sorted(set(named))
+        headers = [(listed.meant_by(segment + HEADER) or (segment + HEADER,))[0] for segment in named]
+        self.segments = [header[: -len(HEADER)] for header in headers] if is_layout else []
+        files = {one for each in named for one in listed.meant_by(each) or (each,)}
+        self.signal_files = [] if is_layout else sorted(files)
         self.digest = _digest(data, *(_size(folder / file) for file in self.signal_files))
 
 

@@ -19,10 +19,12 @@ import numpy as np
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
-from fairseq_signals.formats.detect import HEADER
+from fairseq_signals.formats.detect import HEADER, header_of
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import NOTE, halving, is_doubled
+from fairseq_signals.formats.wfdb_files import at_hand
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
+from fairseq_signals.formats.wfdb_segments import require_alike
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
     missing_value,
@@ -44,16 +46,17 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
 
     Gaps between segments are missing samples.
     """
-    path = path if path.suffix.lower() == HEADER else path.with_name(path.name + HEADER)
+    path = path if path.suffix.lower() == HEADER else header_of(path) or path.with_name(path.name + HEADER)
     record_id = path.name[: -len(HEADER)] if record_id is None else record_id
-    if path.suffix != HEADER:
-        raise SignalError(
-            f"record {record_id}: the suffix of its header {path} must be in lower case; rename it to "
-            f"{path.stem}.hea",
-            kind="of an unsupported kind",
-        )
-    header = read_header(path)
-    reference = _first_segment(header, record_id) if header.segments else header  # it names the signals
+    with at_hand(read_header(path), record_id) as (header, notes):
+        return _read(header, record_id, notes, options)
+
+
+def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions) -> Record:
+    reference = header  # it names the signals
+    if header.segments:
+        reference, told = _first_segment(header, record_id)
+        notes = [*notes, *told]
     leads = _voltage_leads(reference.signals, record_id, options)
     fs = header.fs
     read: list[Channel] = []
@@ -68,23 +71,27 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
         for p, line in enumerate(reference.signals)
     ]
     comments = header.comments if reference is header else (*header.comments, *reference.comments)
-    subject, notes = parse_comments(comments), []
+    subject = parse_comments(comments)
     if is_doubled(fs, subject):
-        options, notes = halving(options), [NOTE]
+        options, notes = halving(options), [*notes, NOTE]
     record = assemble(record_id, fs, channels, subject, notes=notes, options=options)
     return replace(record, damaged=damaged) if damaged else record
 
 
-def _first_segment(header: Header, record_id: str) -> Header:
-    """The header of the first segment, in a variable layout that of the layout; files of all are checked."""
+def _first_segment(header: Header, record_id: str) -> tuple[Header, list[str]]:
+    """The header of the first segment, in a variable layout that of the layout, and what is not read.
+
+    That all segments are alike and their files whole is checked.
+    """
     segments = [
         read_header(header.path.parent / f"{name}{HEADER}") for name in header.segments if name != "~"
     ]
     if not segments:
         raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
+    notes = require_alike(header, segments, record_id)
     for segment in segments:
         _check_signal_files(segment, record_id)
-    return segments[0]
+    return segments[0], notes
 
 
 def _voltage_leads(signals: Sequence[SignalLine], record_id: str, options: ReadOptions) -> dict[str, int]:

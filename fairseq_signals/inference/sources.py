@@ -17,6 +17,7 @@ from fairseq_signals.formats.common import segment_files
 from fairseq_signals.formats.detect import MANY_RECORDS, detect_reader, header_of
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
 from fairseq_signals.formats.registry import read_with
+from fairseq_signals.formats.wfdb_files import candidates
 from fairseq_signals.formats.wfdb_header import read_header
 from fairseq_signals.inference.recording import (
     Recording,
@@ -260,11 +261,15 @@ def _of_header(path: Path) -> list[Path]:
         header = read_header(path)
     except SignalError:  # reading the recording tells why
         return [path]
-    files = [path, *(path.with_name(name) for name in header.signal_files)]
+    files = [path, *(file for name in header.signal_files for file in _meant(path.parent, name))]
     for name in dict.fromkeys(header.segments):
         if name != "~" and "/" not in name and name != path.stem:
-            files += _of_header(path.with_name(f"{name}.hea"))
+            files += _of_header(_meant(path.parent, f"{name}.hea")[0])
     return files
+
+
+def _meant(folder: Path, name: str) -> list[Path]:
+    return candidates(folder, name) or [folder / name]
 
 
 def _state(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.ecg.units import offsets, quantise
+from fairseq_signals.ecg.units import millivolt_per, offsets, quantise
 
 
 def test_quantise_keeps_multiples_of_the_adc_step_and_rounds_the_rest():
@@ -31,3 +31,17 @@ def test_whole_steps_beyond_16_bits_are_exact_with_the_offset_taken_off():
     assert not stored.lossy
     np.testing.assert_allclose(stored.mv(), units * 31e-6, atol=1e-9)
     assert offsets([quantise(np.array([-1.0, 1.0]), 0.0)]) is None
+
+
+@pytest.mark.parametrize(
+    ("units", "mv"),
+    [
+        ("\xb5V \u03bcV uV \xc2\xb5V \xce\xbcV \xc3\u201a\xc2\xb5V \xe6V \ufffdV &micro;V &#181;v", 1e-3),
+        ("\u33b6 \u043c\u043a\u0412", 1e-3),
+        ("mV MV \uff4d\uff36 \u33b7 \u043c\u0412 \u043cV", 1.0),
+        ("V volt", 1e3),
+        ("\u03a9 \xb0C \xb5 \xb5mV % mmHg", None),
+    ],
+)
+def test_the_micro_sign_is_known_however_it_was_encoded(units, mv):
+    assert [millivolt_per(unit) for unit in units.split()] == [mv] * len(units.split())

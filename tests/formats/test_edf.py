@@ -33,7 +33,9 @@ def test_leads_equal_what_edfio_and_the_formula_give(edf, tmp_path, ecg_adu):
         assert np.abs(mv - reference_mv(path)[lead]).max() <= scale / 2
 
 
-@pytest.mark.parametrize(("units", "mv_per_unit"), [("uV", 1e-3), ("mV", 1.0), ("\xb5V", 1e-3), ("V", 1e3)])
+@pytest.mark.parametrize(
+    ("units", "mv_per_unit"), [("uV", 1e-3), ("mV", 1.0), ("\xb5V", 1e-3), ("\xc2\xb5V", 1e-3), ("V", 1e3)]
+)
 @pytest.mark.parametrize(
     "physical", [("-5000", "5000"), ("-3276.8", "3276.7"), ("5000", "-5000"), ("-1", "9")]
 )
@@ -75,6 +77,12 @@ def test_annotations_and_other_channels_are_left_out(edf, tmp_path, ecg_adu):
     assert record.leads == ("I", "II", "V2")
     assert [note.lead for note in record.ignored] == ["Resp chest"]
     np.testing.assert_array_equal(record.signal, values[[0, 1, 3]])
+
+
+def test_a_last_data_record_that_is_not_whole_is_said_to_be_left_out(edf, tmp_path, ecg_adu):
+    path = edf.write(tmp_path / "a.edf", ecg_adu(2), ["I", "II"])
+    path.write_bytes(path.read_bytes() + bytes(300))
+    assert read_edf(path).notes == ("its last data record is not whole and is not read",)
 
 
 def test_data_records_may_have_any_duration(edf, tmp_path, ecg_adu):

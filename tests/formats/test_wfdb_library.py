@@ -124,6 +124,50 @@ def test_a_gap_between_segments_is_missing_samples(multi_segment):
         read_wfdb(header)
 
 
+def write_layout(header):
+    header.write_text("r/3 2 500 3000\nr_0 0\nr_1 1200\nr_2 1800\n")
+    lines = "".join(f"~ 0 1000(0)/mV 16 0 0 0 0 {lead}\n" for lead in ("V1", "II"))
+    header.with_name("r_0.hea").write_text(f"r_0 2 500 0\n{lines}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("/mV", "/uV", "segment r_2 has V1 in uV, but r_1 in mV"),
+        ("V1", "x", "segment r_2 has the signals 'x', 'II', but r_1 'V1', 'II'"),
+        ("V1\n", "II\n", "segment r_2 has the signals 'II', 'II', but r_1 'V1', 'II'"),
+        ("r_2 2 500", "r_2 2 250", "segment r_2 has 250 Hz, the record 500 Hz"),
+        ("r_2 2 500", "r_2 1 500", "segment r_2 has the signals 'V1', but r_1 'V1', 'II'"),
+        (" 16 1000(0)", " 16 0(0)", "segment r_2 has no gain for V1, but r_1 one of 1000"),
+        (" 16 1000", " 16x2 1000", "segment r_2 has 2 samples of V1 a frame, but r_1 1"),
+    ],
+)
+@pytest.mark.parametrize("is_layout", [False, True])
+def test_segments_that_are_not_alike_are_refused(multi_segment, old, new, message, is_layout):
+    header, _ = multi_segment
+    segment = header.with_name("r_2.hea")
+    segment.write_text(segment.read_text().replace(old, new, 1))
+    if is_layout:
+        write_layout(header)
+        message = message.replace("r_1", "r_0")
+    if is_layout and "signals" in message:
+        return  # of a layout, any signals in any order
+    with pytest.raises(SignalError, match=f"record r: {message}"):
+        read_wfdb(header)
+
+
+def test_segments_of_other_gains_and_layouts_of_other_orders_are_converted(multi_segment, write_wfdb):
+    header, adu = multi_segment
+    write_wfdb(header.parent, "r_2", adu[:, 1200:] // 2, ["V1", "II"], gain=500)
+    mv = np.hstack([adu[:, :1200], adu[:, 1200:] // 2 * 2]) / 1000
+    np.testing.assert_allclose(read_wfdb(header).signal_mv(), mv[[1, 0]], atol=1e-9)
+    write_wfdb(header.parent, "r_2", adu[[1, 0, 0], 1200:], ["II", "V1", "V2"])
+    write_layout(header)
+    record = read_wfdb(header)
+    np.testing.assert_array_equal(record.signal, adu[[1, 0]])
+    assert record.notes == ("segment r_2: V2 is not read, the layout has no such signal",)
+
+
 @pytest.mark.parametrize(
     ("lost", "message"),
     [
