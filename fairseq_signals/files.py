@@ -52,7 +52,8 @@ def whole_file(
     Raises:
         OutputError: the disk is full, the folder gone, or the file cannot be written for another reason.
     """
-    with _whole_files([path], None, suffix, durable, prepared) as partials:
+    ending = path.suffix if suffix is None else suffix
+    with _whole_files([path], None, ending, durable, prepared) as partials:
         yield partials[0]
 
 
@@ -65,7 +66,7 @@ def whole_files(paths: Sequence[Path], retire: Callable[[], object]) -> Iterator
         retire: called before the first one gets its name: makes known, for readers meanwhile or after a kill,
             that the files are not to be taken together.
     """
-    with _whole_files(paths, retire) as partials:
+    with _whole_files(paths, retire, "") as partials:
         yield partials
 
 
@@ -90,7 +91,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def _whole_files(
     paths: Sequence[Path],
     retire: Callable[[], object] | None,
-    suffix: str | None = None,
+    suffix: str,
     durable: bool = True,
     prepared: bool = False,
 ) -> Iterator[list[Path]]:
@@ -99,7 +100,7 @@ def _whole_files(
             if not prepared:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 remove_left_overs(path.parent, path.name)
-            partials.append(temporary_path(path, path.suffix if suffix is None else suffix))
+            partials.append(temporary_path(path, suffix))
             stack.callback(partials[-1].unlink, missing_ok=True)
             stack.callback(_release, _lock(partials[-1], os.O_RDWR | os.O_CREAT))
         yield partials

@@ -61,11 +61,11 @@ class Parts:
         self._places: dict[str, tuple[str, int, int]] = {}
         self._next = 0
         files = sorted(self.folder.glob("part-*.parquet"))
-        if not self._note.is_file():  # it is written first
-            for file in files:
-                file.unlink()
+        if not files or not self._note.is_file():
+            for file in (*files, self._note):
+                file.unlink(missing_ok=True)
             return
-        if json.loads(self._note.read_text(encoding="utf-8")) != self.job:
+        if self._noted() != self.job:
             raise ConfigError(
                 f"{self.folder} holds rows of another model or with other options; finish that run with the "
                 "same command, remove the folder, or choose another --out"
@@ -73,6 +73,12 @@ class Parts:
         for file in files:
             self._next = int(file.stem.partition("-")[2]) + 1
             self._keep(self._next - 1, *(_read(file, name).to_pylist() for name in ("record", "signature")))
+
+    def _noted(self) -> Any:
+        try:
+            return json.loads(self._note.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise _changed(self._note, f"it cannot be read ({error})") from error
 
     def has(self, name: str, signature: str) -> bool:
         """Whether the row of a recording is there, of the same files."""

@@ -151,7 +151,7 @@ def write_atomic(path: Path) -> Iterator[BinaryIO]:
     It makes no folder, since a worker on a cluster that does not see the store's would write where nobody
     looks.
     """
-    with going_on(), whole_file(path, prepared=True) as partial, partial.open("wb") as f:
+    with going_on(), whole_file(path, "", prepared=True) as partial, partial.open("wb") as f:
         yield f
 
 

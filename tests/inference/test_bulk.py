@@ -123,6 +123,11 @@ def test_a_row_that_another_recording_took_the_place_of_is_not_given_its_name(st
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(OutputError, match=r"part-00000\.parquet: it cannot be read \("):
         start(folder)
+    (part.parent / "job.json").write_text("{")
+    with pytest.raises(OutputError, match=r"job\.json: it cannot be read \("):
+        start(folder)
+    part.unlink()
+    assert len(start(folder)[0]) == len(NAMES)
 
 
 @pytest.mark.parametrize("command", ["embed", "predict"])
