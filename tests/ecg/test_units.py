@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.ecg.units import millivolt_per, offsets, quantise
+from fairseq_signals.ecg.units import millivolt_per, not_finite, offsets, quantise
 
 
 def test_quantise_keeps_multiples_of_the_adc_step_and_rounds_the_rest():
@@ -45,3 +45,11 @@ def test_whole_steps_beyond_16_bits_are_exact_with_the_offset_taken_off():
 )
 def test_the_micro_sign_is_known_however_it_was_encoded(units, mv):
     assert [millivolt_per(unit) for unit in units.split()] == [mv] * len(units.split())
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [([1.0, np.nan], "NaN"), ([-np.inf, 1.0], "inf"), ([np.inf, np.nan], "NaN and inf"), ([1, -9], "NaN")],
+)
+def test_what_stands_where_samples_are_missing_is_called_what_it_is(values, what):
+    assert not_finite(np.array(values)) == what
