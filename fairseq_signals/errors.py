@@ -1,13 +1,18 @@
 """The errors that bad input raises: each message names what, where, and the next step."""
 
 import difflib
+import errno
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from types import ModuleType
+from typing import Optional
 
 UNREADABLE = "unreadable"
 UNFORESEEN = "for unforeseen reasons"
+NOT_A_FILE = "not a file"
+UNAVAILABLE = "not available"
+WITHOUT_SIGNAL_FILE = "without a signal file"
 
 #: Why a record is not used: the closed list of what `rejected.tsv` has in its column `kind`.
 #: Each reason, as it stands after "rejected 3 ...", and what it means.
@@ -16,9 +21,10 @@ REASONS = {
     "not downloaded": "A table of the corpus lists the record, but its file is not there.",
     "with a name that occurs twice": "Another record of the corpus has the same name, and is kept.",
     "without a header": "A signal file that no header (`.hea`) names, or a header that is gone.",
-    "with an unreadable header": "The operating system does not give the header (permissions, a bad disk).",
+    NOT_A_FILE: "A pipe, a socket, a device, or a link that leads nowhere, in the place of a file.",
+    UNAVAILABLE: "Memory, the disk, the network or rights failed, or the file was gone: it is tried again.",
     "with a malformed header": "A line or field of the header is not as the format says.",
-    "without a signal file": "The signal file that the header names is not there.",
+    WITHOUT_SIGNAL_FILE: "The signal file that the header names is not there.",
     "truncated": "The signal file ends before the samples that were announced.",
     "with a wrong checksum": "The samples do not add up to the checksum in the header: the file is damaged.",
     UNREADABLE: "The library that reads the format fails: a damaged file, or a variant it does not know.",
@@ -38,6 +44,12 @@ REASONS = {
     # this software
     UNFORESEEN: "An error in this software: please report it.",
 }
+
+#: What the operating system says of a name or a file that is as it is; whatever else it says may pass.
+_OF_THE_FILE = (
+    *(errno.EINVAL, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO),
+    *(errno.EOVERFLOW, errno.EFBIG, errno.ESPIPE),
+)
 
 
 def did_you_mean(name: str, known: Iterable[str], form: str = "; {}", cutoff: float = 0.5) -> str:
@@ -75,6 +87,10 @@ class SignalError(FairseqSignalsError):
         super().__init__(message)
         assert kind in REASONS, f"a kind of rejection that errors.py does not list: {kind!r}"
         self.kind = kind
+
+
+class NotAFileError(OSError):
+    """Something that is not a regular file: a pipe or a device could be read for ever."""
 
 
 class SignalWarning(UserWarning):
@@ -141,6 +157,47 @@ def missing_library(
         f"{needed_by} needs the library {name.split('.')[0]}, which cannot be imported ({error}). "
         f"Install it with: pip install 'fairseq-signals[{extra}]'{note}"
     )
+
+
+def signal_error(error: Exception, record: str) -> SignalError:
+    """Any error over a record as one that tells its kind: the file's, from outside, or of this software.
+
+    Args:
+        record: its name, for the message.
+    """
+    kind = error.kind if isinstance(error, SignalError) else None
+    for cause in _causes(error):
+        if isinstance(cause, NotAFileError):
+            return SignalError(str(error), NOT_A_FILE)
+        if isinstance(cause, FileNotFoundError) and kind == WITHOUT_SIGNAL_FILE:
+            break  # says what is missing
+        reason = outside_reason(cause)
+        if reason is not None:
+            return SignalError(
+                f"record {record}: not read for a reason outside the file: {reason}. "
+                f"Run the same command again.",
+                UNAVAILABLE,
+            )
+    if isinstance(error, SignalError):
+        return error
+    return SignalError(
+        f"record {record}: unforeseen {type(error).__name__}: {error}. Please report it.", UNFORESEEN
+    )
+
+
+def outside_reason(error: BaseException) -> Optional[str]:
+    """What failed where an error is not the file's, but of memory, the disk, the network or permissions."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE:
+        return error.strerror or str(error)
+    return None
+
+
+def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class Rejections:

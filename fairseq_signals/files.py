@@ -1,4 +1,4 @@
-"""Files that appear when they are complete, and folders in which one process works at a time.
+"""Files that appear when they are complete, or are safe to read; folders where one process works at a time.
 
 Locks are `flock`s: they end with the process that has them, however it ends. A file is written under a
 temporary name that is locked meanwhile, so that what a killed process left is known by its being free.
@@ -13,10 +13,12 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
-from fairseq_signals.errors import FairseqSignalsError, OutputError
+from fairseq_signals.errors import FairseqSignalsError, NotAFileError, OutputError
 
 #: The temporary name of a file: process, random digits, and `.part`, or `.tmp` of earlier versions.
 _TEMPORARY = r"\.{}\.\d+(-[0-9a-f]{{8}})?\.(part|tmp)([.-].*)?"
@@ -29,6 +31,12 @@ _STEPS = {
 }
 _ELSE = "Make room, or see what ails the disk,"
 _ONLY_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_NOT_FILES = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _held: set[int] = set()  # descriptors of locks
 
 
@@ -240,3 +248,29 @@ def _release_all() -> None:
 
 
 os.register_at_fork(after_in_child=_release_all)  # else a child would keep a lock when this process is gone
+
+
+# --- what is safe to read ---------------------------------------------------------------------------------
+
+
+def open_file(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
+    """A file opened to be read; nothing else is opened, as a pipe could be waited for for ever.
+
+    Raises:
+        NotAFileError: it is a pipe, a socket, a device or a link that leads nowhere.
+        OSError: it cannot be opened.
+    """
+    what = not_a_file(path)
+    if what is not None:
+        raise NotAFileError(errno.EINVAL, f"it is {what}, not a file")
+    return open(path, "rb", buffering)
+
+
+def not_a_file(path: str | os.PathLike[str]) -> str | None:
+    """What is in the place of a file, such as "a pipe"; None of a file, a folder, and where nothing is."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        lost = error.errno in (errno.ENOENT, errno.ELOOP) and os.path.islink(path)
+        return "a link that leads nowhere" if lost else None
+    return next((what for is_it, what in _NOT_FILES if is_it(mode)), None)

@@ -76,7 +76,7 @@ def find_parts(root: Path) -> dict[str, Part]:
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such folder")
     parts: dict[str, Part] = {}
-    for path in sorted(Path(os.path.abspath(root)).rglob("*.hdf5")):
+    for path in sorted(Path(os.path.abspath(root)).rglob("[!.]*.hdf5")):
         if path.name in parts:
             raise StoreError(f"{path} and {parts[path.name].path} have one name. Remove one of them.")
         parts[path.name] = _read_part(path)

@@ -1,19 +1,25 @@
 """What messages about a user's input share."""
 
 import ast
+import errno
 import re
 from importlib import import_module
 
 import pytest
 
 from fairseq_signals.errors import (
+    NOT_A_FILE,
     REASONS,
+    UNAVAILABLE,
     UNFORESEEN,
     UNREADABLE,
+    WITHOUT_SIGNAL_FILE,
     MissingLibraryError,
+    NotAFileError,
     SignalError,
     did_you_mean,
     optional_library,
+    signal_error,
 )
 
 #: Of the code that reads, lists and stores records.
@@ -75,7 +81,8 @@ def test_the_code_gives_listed_reasons_only(repo_dir):
 def test_every_listed_reason_is_given_somewhere(repo_dir):
     paths = [path for folder in FOLDERS for path in (repo_dir / folder).rglob("*.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
-    for kind in set(REASONS) - {UNREADABLE, UNFORESEEN}:  # the default, and that of any other exception
+    named = {UNREADABLE, UNFORESEEN, NOT_A_FILE, UNAVAILABLE, WITHOUT_SIGNAL_FILE}
+    for kind in set(REASONS) - named:
         assert f'"{kind}"' in text, f"{kind!r} is given nowhere"
 
 
@@ -89,3 +96,38 @@ def test_a_reason_that_is_not_listed_cannot_be_given():
     with pytest.raises(AssertionError, match=r"errors\.py does not list: 'tired'"):
         SignalError("record r: no", kind="tired")
     assert SignalError("record r: no").kind == UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (MemoryError(), UNAVAILABLE),
+        (OSError(errno.EIO, "Input/output error"), UNAVAILABLE),
+        (OSError(errno.ESTALE, "Stale file handle"), UNAVAILABLE),
+        (OSError(errno.EMFILE, "Too many open files"), UNAVAILABLE),
+        (PermissionError(errno.EACCES, "Permission denied"), UNAVAILABLE),
+        (FileNotFoundError(errno.ENOENT, "No such file"), UNAVAILABLE),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), "malformed"),
+        (OSError("not a gzipped file"), "malformed"),
+        (NotAFileError(errno.EINVAL, "it is a pipe, not a file"), NOT_A_FILE),
+        (KeyError("leads"), "malformed"),
+    ],
+)
+def test_what_failed_outside_of_a_file_is_not_the_files_fault(cause, kind):
+    """However deep it lies: readers make errors about their format of what their libraries raise."""
+    try:
+        try:
+            raise cause
+        except Exception as error:
+            raise ValueError("in a library") from error
+    except ValueError as error:
+        told = SignalError("record r: r.edf is damaged", kind="malformed")
+        told.__cause__ = error
+    assert signal_error(told, "r").kind == kind
+
+
+def test_a_missing_signal_file_stays_one_and_any_other_error_is_unforeseen():
+    missing = SignalError("record r: r.dat is missing", kind=WITHOUT_SIGNAL_FILE)
+    missing.__cause__ = FileNotFoundError(errno.ENOENT, "No such file")
+    assert signal_error(missing, "r") is missing
+    assert str(signal_error(KeyError("x"), "r")) == "record r: unforeseen KeyError: 'x'. Please report it."

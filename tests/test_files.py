@@ -6,8 +6,15 @@ import sys
 
 import pytest
 
-from fairseq_signals.errors import FairseqSignalsError, OutputError
-from fairseq_signals.files import one_process, remove_left_overs, whole_file, whole_files, write_text
+from fairseq_signals.errors import FairseqSignalsError, NotAFileError, OutputError
+from fairseq_signals.files import (
+    one_process,
+    open_file,
+    remove_left_overs,
+    whole_file,
+    whole_files,
+    write_text,
+)
 
 BUSY = FairseqSignalsError("busy")
 LEFT_OVERS = (
@@ -160,3 +167,16 @@ def test_the_locks_of_a_process_end_with_it_whatever_it_has_forked(tmp_path, rep
             assert os.listdir(tmp_path) == [os.path.basename(partial)]
             remove_left_overs(tmp_path)
         assert os.listdir(tmp_path) == []
+
+
+def test_only_files_are_opened_to_be_read(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("link")
+    with open_file(tmp_path / "a") as file:
+        assert file.read() == b"abc"
+    for name, what in (("pipe", "a pipe"), ("link", "a link that leads nowhere"), ("/dev/zero", "a device")):
+        with pytest.raises(NotAFileError, match=f"it is {what}, not a file"):
+            open_file(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path / "nothing")

@@ -79,7 +79,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
     parse_leads(args.leads)
     recordings, probes = list_recordings(args.gallery), list_recordings(args.probe)
-    patients = dict(zip((named.name for named in recordings), patients_of(recordings, args.patients)))
+    listed = [named for named in recordings if not isinstance(named.source, FairseqSignalsError)]
+    if not listed:
+        raise recordings[0].source
+    patients = dict(zip((named.name for named in listed), patients_of(listed, args.patients)))
     odd = odd_about(list(patients.values()))
     if odd is not None:
         print(f"warning: {odd}", file=sys.stderr)

@@ -19,6 +19,7 @@ import numpy as np
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError, StoreError, optional_library
+from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import file_missing
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
@@ -109,6 +110,9 @@ def read_contents(path: Path) -> Tracings:
     Raises:
         StoreError: the file is damaged, or not as its providers describe it.
     """
+    what = not_a_file(path)
+    if what is not None:
+        raise StoreError(f"{path}: it is {what}, not a file. Remove it.")
     try:
         with h5py.File(path, "r") as file:
             tracings = _checked(file, path)

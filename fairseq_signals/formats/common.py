@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_signals.ecg.record import plausible_age
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
+from fairseq_signals.files import open_file
 
 #: Of the authors' files. A longer number is part of the record's name, as in code_15_438277.mat.
 SEGMENT_NAME = re.compile(r"(.+)_(\d{1,3})\.mat", re.IGNORECASE)
@@ -36,7 +37,7 @@ def segment_files(path: Path) -> list[Path]:
 def read_bytes(record_id: str, path: Path, n_bytes: int = -1) -> bytes:
     """The first bytes of a file, by default all."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(n_bytes)
     except OSError as error:
         raise read_failed(record_id, path, error) from error
@@ -86,7 +87,7 @@ def read_failed(record_id: str, path: Path, error: OSError) -> SignalError:
 def file_missing(record_id: str, path: Path) -> SignalError:
     """The error for a file of a download that is not there."""
     message = f"record {record_id}: {path.name} is missing. Download it again."
-    return SignalError(message, kind="without a signal file")
+    return SignalError(message, kind=WITHOUT_SIGNAL_FILE)
 
 
 def truncated(record_id: str, path: Path, expected: int, available: int) -> SignalError:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import chain
 from pathlib import Path
 
-from fairseq_signals.errors import SignalError, optional_library
+from fairseq_signals.errors import (
+    NOT_A_FILE,
+    UNAVAILABLE,
+    WITHOUT_SIGNAL_FILE,
+    SignalError,
+    optional_library,
+)
+from fairseq_signals.files import not_a_file
+from fairseq_signals.formats.common import read_bytes
 
 HEADER = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".mat")  #: of the files that headers name
@@ -35,15 +44,15 @@ _HEAD = 65536
 def header_of(path: Path) -> Path | None:
     """The WFDB header by which a path is read; None where it is of another format."""
     suffix = path.suffix.lower()
-    if suffix == HEADER and path.is_file():
+    if suffix == HEADER and os.path.isfile(path):
         return path
     if suffix in SIGNAL_SUFFIXES:
         header = path.with_suffix(HEADER)
-    elif path.is_file():
+    elif os.path.isfile(path):
         return None
     else:
         header = path.with_name(path.name + HEADER)
-    return header if header.is_file() else None
+    return header if os.path.isfile(header) else None
 
 
 def detect_reader(path: Path) -> str:
@@ -57,12 +66,8 @@ def detect_reader(path: Path) -> str:
     """
     if header_of(path) is not None:
         return "wfdb"
-    if not path.is_file():
-        raise SignalError(
-            f"{path}: there is no such file"
-            + ("" if path.suffix == ".hea" else f", and no WFDB record of that name ({path.name}.hea)"),
-            kind="without a signal file",
-        )
+    if not os.path.isfile(path):
+        raise no_file(path)
     suffix = path.suffix.lower()
     if suffix == ".dat":
         raise SignalError(
@@ -73,8 +78,7 @@ def detect_reader(path: Path) -> str:
     readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
     if len(readers) == 1:
         return readers[0]
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    head = read_bytes(path.name, path, _HEAD)
     reader = _by_content(path, head)
     if reader is None:
         raise SignalError(
@@ -84,6 +88,21 @@ def detect_reader(path: Path) -> str:
             kind="of another format",
         )
     return reader
+
+
+def no_file(path: Path) -> SignalError:
+    """Why there is no file to read at a path."""
+    what = not_a_file(path)
+    if what is not None:
+        return SignalError(f"{path} is {what}, not a file. Leave it out.", NOT_A_FILE)
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        header = "" if path.suffix == HEADER else f", and no WFDB record of that name ({path.name}{HEADER})"
+        return SignalError(f"{path}: there is no such file{header}", WITHOUT_SIGNAL_FILE)
+    except OSError as error:
+        return SignalError(f"{path} cannot be read ({error.strerror or error})", UNAVAILABLE)
+    return SignalError(f"{path} is a folder, not a file", NOT_A_FILE)
 
 
 def is_dicom(head: bytes) -> bool:

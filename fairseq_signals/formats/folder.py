@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
+from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE, SignalError
+from fairseq_signals.files import not_a_file, open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
 from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
 
-logger = logging.getLogger(__name__)
-
 WITHOUT_HEADER = "without a header"
 _ENDS = 4096  # bytes at either end of a file that its digest is made of
+_Reason = tuple[Optional[str], str]  #: why something is no record, and the kind of that reason
 
 
 class FoundRecord(NamedTuple):
@@ -43,6 +43,12 @@ class FoundRecord(NamedTuple):
     rejected: str | None = None
     rejected_kind: str = ""
 
+    @property
+    def unread(self) -> SignalError | None:
+        """Why there is nothing to read: it is no file, or was not available; None where there may be."""
+        is_there = self.rejected_kind not in (NOT_A_FILE, UNAVAILABLE)
+        return None if is_there else SignalError(f"{self.path}: {self.rejected}", self.rejected_kind)
+
 
 def iter_records(
     root: Path, suffixes: Sequence[str] = (HEADER,), accept: Callable[[bytes], bool] | None = None
@@ -50,8 +56,9 @@ def iter_records(
     """Every record below `root`, links to folders included.
 
     Of WFDB records the header is listed, and signal files that no header names, as rejected; of the authors'
-    `.mat` files the first segment, and segments after a missing one, as rejected. Hidden files are left out,
-    but for headers.
+    `.mat` files the first segment, and segments after a missing one, as rejected; and so is, whatever its
+    name, what is no file (a pipe, a link that leads nowhere), and a folder that cannot be listed. What is
+    hidden is left out, such as the `._NAME` that a Mac puts beside each file.
 
     Args:
         suffixes: of the files that are records, such as ".edf", in any case; ".hea" for those of WFDB.
@@ -59,26 +66,33 @@ def iter_records(
     """
     root = Path(os.path.abspath(root))  # so that workers find it, wherever they were started
     endings = tuple(suffix.lower() for suffix in suffixes)
-    for folder, names in _walk(root):
+    for folder, names, odd in _walk(root):
         below = folder.relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
-        for found in _list_folder(folder, names, endings, accept):
-            yield found._replace(record_id=_text(prefix + found.record_id))
+        for found in _list_folder(folder, names, odd, endings, accept):
+            yield found._replace(record_id=_text((prefix + found.record_id).rstrip("/") or "."))
 
 
 def _list_folder(
-    folder: Path, names: Sequence[str], endings: tuple[str, ...], accept: Callable[[bytes], bool] | None
+    folder: Path,
+    names: Sequence[str],
+    odd: Mapping[str, _Reason],
+    endings: tuple[str, ...],
+    accept: Callable[[bytes], bool] | None,
 ) -> Iterator[FoundRecord]:
     """The records of one folder, each called by its name in it."""
     headers: dict[str, _Header] = {}
     orphans: list[str] = []
+    done: set[str] = set()
     if HEADER in endings:
         headers = {name[: -len(HEADER)]: _Header(folder, name) for name in names if _ends_in(name, HEADER)}
         yield from _wfdb_records(headers)
-        done = {file for header in headers.values() for file in header.signal_files}
+        done.update(file for header in headers.values() for file in header.signal_files)
         for name in names:
             stem, is_signal = os.path.splitext(name)[0], _ends_in(name, *SIGNAL_SUFFIXES)
-            if is_signal and name not in done and (stem in headers or not _ends_in(name, *endings)):
+            if is_signal and stem in headers and headers[stem].failed[0] is not None:
+                done.add(name)  # perhaps that header names it
+            elif is_signal and name not in done and (stem in headers or not _ends_in(name, *endings)):
                 orphans.append(name)  # a header of its name names another file, or no format has its suffix
         done.update(orphans)
         names = [name for name in names if name not in done and not _ends_in(name, HEADER)]
@@ -87,8 +101,18 @@ def _list_folder(
     for name in orphans:
         stem = os.path.splitext(name)[0]
         reason = f"no header names the signal file {name}. Restore {stem}{HEADER}."
-        if not name.startswith("."):
-            yield FoundRecord(name if stem in taken else stem, folder / name, "", reason, WITHOUT_HEADER)
+        yield FoundRecord(name if stem in taken else stem, folder / name, "", reason, WITHOUT_HEADER)
+    for name, reason_and_kind in odd.items():
+        if name not in done:  # of a signal file that a header names, reading the record tells
+            yield FoundRecord(name, folder / name, "", *reason_and_kind)
+
+
+class _File(NamedTuple):
+    """A file that is a record or a segment: its name without suffix, its digest, why it was not read."""
+
+    stem: str
+    digest: str
+    failed: _Reason
 
 
 class _Header:
@@ -96,10 +120,13 @@ class _Header:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / name
+        self.failed: _Reason = (None, "")
+        data = b""
         try:
-            data = self.path.read_bytes()
-        except OSError:
-            data = b""  # reading it later tells why
+            with open_file(self.path, buffering=0) as file:
+                data = file.read()
+        except OSError as error:
+            self.failed = _unread(name, error)
         lines, _ = split_comments(decode(data))
         first_words = [split_fields(line)[0] for line in lines]
         named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
@@ -114,37 +141,43 @@ def _wfdb_records(headers: dict[str, _Header]) -> Iterator[FoundRecord]:
     for stem, header in headers.items():
         if stem not in segments:
             parts = (headers[name].digest if name in headers else b"" for name in header.segments)
-            yield FoundRecord(stem, header.path, _digest(header.digest, *parts).hex())
+            yield FoundRecord(stem, header.path, _digest(header.digest, *parts).hex(), *header.failed)
 
 
 def _files(
     folder: Path, names: Iterable[str], endings: tuple[str, ...], accept: Callable[[bytes], bool] | None
-) -> dict[str, tuple[str, str]]:
-    """Of the files that are records, by name: the name without suffix, and the digest."""
+) -> dict[str, _File]:
+    """Of the files that are records, what they are by name."""
     files = {}
     for name in names:
         ending = next((ending for ending in endings if _ends_in(name, ending)), None)
-        if name.startswith(".") or (ending is None and accept is None):
+        if ending is None and accept is None:
             continue
-        head, digest = _ends(folder / name)
-        if ending is not None or (accept is not None and accept(head)):
-            files[name] = name[: len(name) - len(ending or "")], digest
+        failed: _Reason = (None, "")
+        head, digest = b"", ""
+        try:
+            head, digest = _ends(folder / name)
+        except OSError as error:
+            failed = _unread(name, error)
+        if ending is not None or (accept is not None and (accept(head) or failed[0])):
+            files[name] = _File(name[: len(name) - len(ending or "")], digest, failed)
     return files
 
 
-def _join_segments(folder: Path, files: dict[str, tuple[str, str]], taken: set[str]) -> Iterator[FoundRecord]:
+def _join_segments(folder: Path, files: dict[str, _File], taken: set[str]) -> Iterator[FoundRecord]:
     """The records that files are, one each or with the segments after it; their names go into `taken`."""
-    n_sharing = Counter(stem for stem, _ in files.values())
+    n_sharing = Counter(stem for stem, _, _ in files.values())
     n_segments: dict[str, int] = {}  # of a record, up to the first that is missing
-    for name, (stem, digest) in files.items():
-        record_id, reason, kind = stem, None, ""
+    for name, (stem, digest, (reason, kind)) in files.items():
+        record_id = stem
         segment = SEGMENT_NAME.fullmatch(name)
         if segment is not None and int(segment[2]) == 0:
             record_id, suffix = segment[1], name[segment.end(2) :]
             following = (f"{record_id}_{k}{suffix}" for k in itertools.count(1))
             parts = [name, *itertools.takewhile(files.__contains__, following)]
             n_segments[record_id] = len(parts)
-            digests = "".join(files[part][1] for part in parts)
+            digests = "".join(files[part].digest for part in parts)
+            reason, kind = next((files[part].failed for part in parts if files[part].failed[0]), (None, ""))
             digest = hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
         elif segment is not None and segment[1] in n_segments:
             absent = n_segments[segment[1]]
@@ -160,18 +193,22 @@ def _join_segments(folder: Path, files: dict[str, tuple[str, str]], taken: set[s
 
 def _ends(path: Path) -> tuple[bytes, str]:
     """The first bytes of a file, and a digest of its size and of both its ends."""
-    try:
-        with open(path, "rb") as f:
-            head = f.read(_ENDS)
-            size = f.seek(0, os.SEEK_END)
-            f.seek(max(0, size - _ENDS))
-            return head, _digest(b"%d" % size, head, f.read(_ENDS)).hex()
-    except OSError:
-        return b"", ""  # reading it later tells why
+    with open_file(path) as f:
+        head = f.read(_ENDS)
+        size = f.seek(0, os.SEEK_END)
+        f.seek(max(0, size - _ENDS))
+        return head, _digest(b"%d" % size, head, f.read(_ENDS)).hex()
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder below `root` once, with the names of its files; sorted, links to folders last."""
+def _unread(what: str, error: OSError) -> _Reason:
+    return f"{what} cannot be read ({error.strerror or error}). Run the same command again.", UNAVAILABLE
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str], dict[str, _Reason]]]:
+    """Each folder below `root` once, with the names of its files, and of what is neither file nor folder why.
+
+    They are sorted, links to folders last. A folder that cannot be listed is in itself, by the name "".
+    """
     tops = [root]
     real_tops: list[str] = []
     for top in tops:  # grows as links are found
@@ -186,14 +223,38 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
                 continue  # a link to what holds a folder that was walked before
             try:
                 with os.scandir(folder) as listed:
-                    entries = sorted(listed, key=lambda entry: entry.name)
-            except OSError as e:
-                logger.warning("%s: left out, because it cannot be listed (%s)", folder, e.strerror)
+                    entries = sorted(
+                        (entry for entry in listed if not entry.name.startswith(".")), key=lambda e: e.name
+                    )
+            except OSError as error:
+                yield Path(folder), [], {"": _unread("the folder", error)}
                 continue
-            below = [entry for entry in entries if entry.is_dir()]
+            below = [entry for entry in entries if _is(entry.is_dir)]
             tops += [Path(entry.path) for entry in below if entry.is_symlink()]
             stack += [entry.path for entry in reversed(below) if not entry.is_symlink()]
-            yield Path(folder), [entry.name for entry in entries if not entry.is_dir()]
+            names = [entry.name for entry in entries if _is(entry.is_file)]
+            others = {entry.name for entry in entries} - {entry.name for entry in below} - set(names)
+            yield Path(folder), names, {name: _odd(Path(folder, name)) for name in sorted(others)}
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    """What an entry of a folder says that it is; False for a link that runs in a circle."""
+    try:
+        return test()
+    except OSError:
+        return False
+
+
+def _odd(path: Path) -> _Reason:
+    """Why an entry of a folder is neither a file nor a folder."""
+    what = not_a_file(path)
+    if what is not None:
+        return f"{path.name} is {what}, not a file. Remove it.", NOT_A_FILE
+    try:
+        os.stat(path)
+    except OSError as error:
+        return _unread(path.name, error)
+    return f"{path.name} came while the folder was listed. Run the same command again.", UNAVAILABLE
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -14,7 +14,16 @@ from importlib import import_module
 from typing import Any, Callable
 
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import SignalError, StoreError, did_you_mean, missing_library
+from fairseq_signals.errors import (
+    NOT_A_FILE,
+    FairseqSignalsError,
+    SignalError,
+    StoreError,
+    did_you_mean,
+    missing_library,
+    signal_error,
+)
+from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 #: Name of each reader, as in `Item.reader`: "module:function".
@@ -68,14 +77,22 @@ def read_with(
         SignalError: the record cannot be used.
         MissingLibraryError: a library that it needs is not installed.
     """
-    reader = load_reader(name)
+    reader, called = load_reader(name), record_id or str(path)
+    what = not_a_file(path)
+    if what is not None:
+        raise SignalError(f"record {called}: {path} is {what}, not a file. Leave it out.", NOT_A_FILE)
     try:
         row = () if index is None else (index,)
         return reader(path, record_id, *row, options=options)
-    except (ImportError, SignalError) as error:  # a library may ask for another one when it meets a variant
+    except Exception as error:  # nothing in one file may end a run over many
+        if isinstance(error, FairseqSignalsError) and not isinstance(error, SignalError):
+            raise
         cause = error if isinstance(error, ImportError) else error.__cause__
-        if isinstance(cause, ImportError):
+        if isinstance(cause, ImportError):  # a library may ask for another one when it meets a variant
             raise missing_library(
-                cause.name or "of its format", f"record {record_id or path}", "formats", cause
+                cause.name or "of its format", f"record {called}", "formats", cause
             ) from error
-        raise
+        told = signal_error(error, called)
+        if told is error:
+            raise
+        raise told from error

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, parse_patient, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
+from fairseq_signals.files import open_file
 
 _UNSTATED_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
 DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
@@ -98,7 +99,7 @@ def read_header(path: Path) -> Header:
         SignalError: the file is missing, is not a WFDB header, or a field cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as f:
+        with open_file(path, buffering=0) as f:
             data = f.read()
     except FileNotFoundError:
         raise SignalError(
@@ -106,9 +107,7 @@ def read_header(path: Path) -> Header:
             kind="without a header",
         ) from None
     except OSError as e:
-        raise SignalError(
-            f"{path}: the header cannot be read ({e.strerror})", kind="with an unreadable header"
-        ) from e
+        raise SignalError(f"{path}: the header cannot be read ({e.strerror})") from e
     return parse_header(decode(data), path)
 
 

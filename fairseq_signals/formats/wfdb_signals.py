@@ -9,7 +9,8 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
+from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import read_failed
 from fairseq_signals.formats.wfdb_header import Header
 
@@ -88,7 +89,7 @@ def _read_file(header: Header, record_id: str, positions: list[int]) -> np.ndarr
     line = header.signals[positions[0]]
     path, n_signals = header.path.parent / line.file_name, len(positions)
     try:
-        with open(path, "rb", buffering=0) as f:
+        with open_file(path, buffering=0) as f:
             data = f.read()
     except FileNotFoundError:
         raise signal_file_missing(record_id, header, path.name) from None
@@ -119,7 +120,7 @@ def signal_file_missing(record_id: str, header: Header, name: str) -> SignalErro
     return SignalError(
         f"record {record_id}: signal file {name}, named in {header.path.name}, is missing. "
         f"Restore it beside the header from the original download.",
-        kind="without a signal file",
+        kind=WITHOUT_SIGNAL_FILE,
     )
 
 

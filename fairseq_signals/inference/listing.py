@@ -21,6 +21,7 @@ from fairseq_signals.formats.detect import (
     detect_reader,
     header_of,
     is_dicom,
+    no_file,
 )
 from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
 from fairseq_signals.formats.options import ReadOptions, read_options
@@ -40,7 +41,7 @@ class ListedRecording(NamedTuple):
 
     Attributes:
         name: its path, or its id in a store or manifest.
-        source: what `ECGModel` takes.
+        source: what `ECGModel` takes; or the error that says why there is none.
         patient: whose it is, as a folder, store or manifest says; None: nothing does.
         folder: the folder whose first level says so; None: something else does, the same for all places.
     """
@@ -55,18 +56,24 @@ def list_recordings(places: Iterable[str]) -> list[ListedRecording]:
     """All recordings of several places, in their order, each once; those of a folder by their names.
 
     Raises:
-        ConfigError: a place is empty or absent, or two recordings have one name.
+        FairseqSignalsError: nothing can be listed in the only place, or two recordings have one name.
     """
     found: dict[str, ListedRecording] = {}
+    places = list(places)
     for place in places:
-        listed = list(iter_recordings(place))
-        if not listed:
-            raise _nothing_in(place)
+        try:
+            listed = list(iter_recordings(place))
+            if not listed:
+                raise _nothing_in(place)
+        except FairseqSignalsError as error:
+            if len(places) == 1:
+                raise
+            listed = [ListedRecording(place, error)]
         if listed[0].folder is not None:
-            listed.sort()
+            listed.sort(key=lambda recording: (recording.name, str(recording.source)))
         for recording in listed:
             first = found.setdefault(recording.name, recording)
-            if first.source != recording.source:
+            if str(first.source) != str(recording.source):
                 raise ConfigError(f"two recordings are called {first.name}: {first.source} and "
                                   f"{recording.source}; take them one after the other")  # fmt: skip
     return list(found.values())
@@ -80,12 +87,15 @@ def iter_recordings(place: str) -> Iterator[ListedRecording]:
             format; a record store; or a manifest (.tsv), of which every record is, whole.
     """
     path = Path(place)
-    header = None if path.is_dir() else header_of(path)
-    if path.suffix == ".tsv" and path.is_file():
+    is_folder = os.path.isdir(path)
+    header = None if is_folder else header_of(path)
+    if path.suffix == ".tsv" and os.path.isfile(path):
         yield from _of_manifest(path)
     elif header is not None:  # so that its signal file does not stand for a second recording
         yield ListedRecording(str(header)[: -len(HEADER)], str(header))
-    elif not path.is_dir():
+    elif not is_folder and not os.path.isfile(split_place(place)[0]):
+        yield ListedRecording(place, no_file(path))
+    elif not is_folder:
         yield from _of_file(place, path)
     elif any(path.glob("*.arrow")):
         yield from _of_store(path)
@@ -145,13 +155,17 @@ def _nothing_in(place: str) -> ConfigError:
 def _of_folder(place: str) -> Iterator[ListedRecording]:
     """Every recording below a folder; where a file cannot be read, reading it tells why."""
     misnamed: list[Path] = []
-    for record_id, path, _, _, kind in iter_records(Path(place), SUFFIXES, is_dicom):
-        if kind == WITHOUT_HEADER and header_of(path) is not None:
-            misnamed.append(path)
+    for found in iter_records(Path(place), SUFFIXES, is_dicom):
+        if found.rejected_kind == WITHOUT_HEADER and header_of(found.path) is not None:
+            misnamed.append(found.path)
             continue
-        for listed in _of_file(record_id, path):
-            patient = None if listed.source != str(path) else parse_patient(record_id.partition("/")[0])
-            yield listed._replace(patient=patient, folder=place)
+        patient, error = parse_patient(found.record_id.partition("/")[0]), found.unread
+        if error is not None:
+            yield ListedRecording(found.record_id, error, patient, place)
+            continue
+        for listed in _of_file(found.record_id, found.path):
+            is_whole_file = listed.source == str(found.path)
+            yield listed._replace(patient=patient if is_whole_file else None, folder=place)
     if misnamed:
         first = min(misnamed)
         warnings.warn(

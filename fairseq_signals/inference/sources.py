@@ -116,12 +116,15 @@ class Opener:
         Args:
             source: an array in mV, (L, T); a `Recording`; a record that a reader gave; a `StoreRecord`; or a
                 path: a WFDB record with or without suffix, a file of any other format, `FILE.hdf5#ROW` of a
-                file with many records, `SHARD.arrow#ROW`, or `STORE#RECORD_ID`.
+                file with many records, `SHARD.arrow#ROW`, or `STORE#RECORD_ID`; or the error that says why
+                there is none, which is raised.
             position: place in the batch, by which an array is called in messages.
 
         Raises:
             FairseqSignalsError: it cannot be read or used; the message says which recording, and why.
         """
+        if isinstance(source, FairseqSignalsError):
+            raise source
         if isinstance(source, (str, Path, StoreRecord)):
             source = self.record(source)
         if isinstance(source, Record):
@@ -144,7 +147,7 @@ class Opener:
         path, row = split_place(str(source))
         if row is None and (why := why_not_one(path)):
             raise SignalError(f"{path} is {why}")
-        if row is not None and path.is_dir():
+        if row is not None and os.path.isdir(path):
             return self._read_store(StoreRecord(path, row))
         if row is not None and not row.isdecimal():
             raise SignalError(f"{path}: after # a row is expected, 0 for the first, but there is {row!r}")
@@ -196,9 +199,9 @@ def read_each(records: Any, opener: Opener) -> Iterator[Recording | FairseqSigna
 def split_place(source: str) -> tuple[Path, str | None]:
     """The file or store that a path names, and what stands after its "#": a row or record; None: nothing."""
     path = Path(source)
-    if not path.exists() and header_of(path) is None:
+    if not os.path.exists(path) and header_of(path) is None:
         for i in (i for i, letter in enumerate(source) if letter == "#"):
-            if (place := Path(source[:i])).exists():
+            if os.path.exists(place := Path(source[:i])):
                 return place, source[i + 1 :]
     return path, None
 
@@ -210,8 +213,8 @@ def why_not_one(path: Path) -> str:
         return (
             f"a part of a record store; name a row of it, '{path}#0', or a record: '{path.parent}#RECORD_ID'"
         )
-    if not path.is_dir():
-        return f"a manifest; {every} that it lists" if path.suffix == ".tsv" and path.is_file() else ""
+    if not os.path.isdir(path):
+        return f"a manifest; {every} that it lists" if path.suffix == ".tsv" and os.path.isfile(path) else ""
     if any(path.glob("*.arrow")):
         return f"a record store; name a record of it, '{path}#RECORD_ID', or {every}"
     if names := manifests_in(path):
@@ -222,15 +225,17 @@ def why_not_one(path: Path) -> str:
 def manifests_in(folder: Path) -> list[str]:
     """The names of the manifests in a folder: tables (.tsv) whose first line names one thing, the root."""
     found = []
-    for path in sorted(folder.glob("*.tsv")):
+    for path in filter(os.path.isfile, sorted(folder.glob("*.tsv"))):
         with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
             if "\t" not in file.readline(4096):
                 found.append(path.name)
     return found
 
 
-def signature(source: str | Path | StoreRecord) -> str:
+def signature(source: str | Path | StoreRecord | FairseqSignalsError) -> str:
     """Text that is another one where the place of a recording, or size or time of one of its files, is."""
+    if isinstance(source, FairseqSignalsError):
+        return ""
     if isinstance(source, StoreRecord):
         store = os.path.abspath(str(getattr(source.store, "root", source.store)))
         place, files = f"{store}#{source.shard}#{source.row}", [Path(store, source.shard or "")]

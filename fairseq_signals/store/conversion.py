@@ -9,7 +9,13 @@ from pathlib import Path, PurePosixPath
 from fairseq_signals.ecg.amplitude import odd_amplitude
 from fairseq_signals.ecg.record import DEFAULT_FS, Record, parse_patient
 from fairseq_signals.ecg.resample import resample_record
-from fairseq_signals.errors import UNFORESEEN, MissingLibraryError, SignalError, StoreError
+from fairseq_signals.errors import (
+    NOT_A_FILE,
+    MissingLibraryError,
+    SignalError,
+    StoreError,
+    signal_error,
+)
 from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
@@ -105,17 +111,18 @@ def iter_folder(
     load_reader(reader)
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such folder")
-    n_records, suffixes = 0, suffixes or SUFFIXES_OF[reader]
+    n_records, odd, suffixes = 0, "", suffixes or SUFFIXES_OF[reader]
     for found in iter_records(root, suffixes, is_dicom if reader == "dicom" else None):
         item = item_of(found, source, reader)
-        if found.rejected_kind != WITHOUT_HEADER:
-            n_records += 1
+        odd = odd or ("" if found.unread is None else f"; {found.unread}")
+        if found.rejected_kind not in (WITHOUT_HEADER, NOT_A_FILE):
+            n_records += found.path != root
             if patient_from_folder:
                 item = replace(item, patient_id=parse_patient(PurePosixPath(found.record_id).parent.name))
         yield item
     if not n_records:
         what = "WFDB record (.hea)" if HEADER in suffixes else f"{' or '.join(suffixes)} file"
-        raise StoreError(f"{root}: there is no {what} in this folder or below it")
+        raise StoreError(f"{root}: there is no {what} in this folder or below it{odd}")
 
 
 def item_of(found: FoundRecord, source: str, reader: str = "wfdb") -> Item:
@@ -202,12 +209,11 @@ def make_rows(items: Sequence[Item], options: BuildOptions, notes: ShardNotes) -
     for item in items:
         try:
             yield make_row(item, options, notes)
-        except SignalError as e:
-            _reject(item, str(e).removeprefix(f"record {item.record_id}: "), e.kind, notes)
         except MissingLibraryError:
             raise  # every record of that format would fail
         except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
-            _reject(item, f"unforeseen {type(e).__name__}: {e}. Please report it.", UNFORESEEN, notes)
+            error = signal_error(e, item.record_id)
+            _reject(item, str(error).removeprefix(f"record {item.record_id}: "), error.kind, notes)
 
 
 def _reject(item: Item, reason: str, kind: str, notes: ShardNotes) -> None:

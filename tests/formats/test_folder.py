@@ -1,7 +1,9 @@
 """Which records a folder holds."""
 
 import os
+import socket
 
+from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE
 from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
 
 
@@ -85,9 +87,7 @@ def test_what_is_found_does_not_depend_on_the_order_of_the_disk(tmp_path, write_
     assert list(iter_records(tmp_path)) == found
 
 
-def test_a_folder_that_cannot_be_listed_is_left_out_with_a_warning(
-    tmp_path, write_wfdb, ecg_adu, monkeypatch, caplog
-):
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, write_wfdb, ecg_adu, monkeypatch):
     write_wfdb(tmp_path / "a", "r", ecg_adu(1, 20), ["I"])
     (tmp_path / "lost+found").mkdir()
     scandir = os.scandir
@@ -98,8 +98,59 @@ def test_a_folder_that_cannot_be_listed_is_left_out_with_a_warning(
         return scandir(path)
 
     monkeypatch.setattr("fairseq_signals.formats.folder.os.scandir", deny)
-    assert ids(tmp_path) == ["a/r"]
-    assert "lost+found: left out, because it cannot be listed (Permission denied)" in caplog.text
+    read, lost = iter_records(tmp_path)
+    assert (read.record_id, read.rejected) == ("a/r", None)
+    assert (lost.record_id, lost.rejected_kind) == ("lost+found", UNAVAILABLE)
+    assert "the folder cannot be read (Permission denied)" in lost.rejected
+
+
+def test_a_header_that_cannot_be_read_is_told_when_it_is_listed(tmp_path, write_wfdb, ecg_adu, monkeypatch):
+    write_wfdb(tmp_path, "r", ecg_adu(1, 20), ["I"])
+    (tmp_path / "a.edf").write_bytes(b"x")
+
+    def broken(path, buffering=-1):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("fairseq_signals.formats.folder.open_file", broken)
+    found = list(iter_records(tmp_path, (".hea", ".edf")))
+    assert [each.path.name for each in found] == ["r.hea", "a.edf"]  # nor is r.dat said to have no header
+    assert {each.rejected_kind for each in found} == {UNAVAILABLE}
+    assert "Input/output error" in found[0].rejected
+
+
+def test_what_is_no_file_is_told_and_ends_nothing(tmp_path, write_wfdb, ecg_adu, monkeypatch):
+    write_wfdb(tmp_path / "a", "r", ecg_adu(1, 20), ["I"])
+    os.mkfifo(tmp_path / "a" / "pipe.hea")
+    (tmp_path / "a" / "loop").symlink_to("loop")
+    (tmp_path / "a" / "x.hea").symlink_to(tmp_path / "a" / "y.hea")
+    (tmp_path / "a" / "y.hea").symlink_to("x.hea")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "zero.hea").symlink_to("/dev/zero")
+    (tmp_path / ".hidden").symlink_to("nowhere")
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+        server.bind("socket")
+        found = {record.record_id: record for record in iter_records(tmp_path)}
+    assert found.pop("a/r").rejected is None
+    reasons = {name: record.rejected.partition(" is ")[2] for name, record in found.items()}
+    assert {name: reason.partition(",")[0] for name, reason in reasons.items()} == {
+        "a/pipe.hea": "a pipe",
+        "a/loop": "a link that leads nowhere",
+        "a/x.hea": "a link that leads nowhere",
+        "a/y.hea": "a link that leads nowhere",
+        "gone": "a link that leads nowhere",
+        "zero.hea": "a device",
+        "socket": "a socket",
+    }
+    assert {record.rejected_kind for record in found.values()} == {NOT_A_FILE}
+
+
+def test_what_is_hidden_is_left_out_such_as_the_files_of_a_mac(tmp_path, write_wfdb, ecg_adu):
+    write_wfdb(tmp_path, "r", ecg_adu(1, 20), ["I"])
+    for name in ("._r.hea", "._r.dat", "__MACOSX/._r.hea", "__MACOSX/._x.edf", ".AppleDouble/r.hea"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+    assert [record.record_id for record in iter_records(tmp_path, (".hea", ".edf"))] == ["r"]
 
 
 def test_a_signal_file_whose_stem_has_another_record_keeps_its_suffix(tmp_path, write_wfdb, ecg_adu):

@@ -1,12 +1,13 @@
 """The registry of readers: by name, imported when needed."""
 
+import os
 import subprocess
 import sys
 from importlib import import_module
 
 import pytest
 
-from fairseq_signals.errors import MissingLibraryError, SignalError, StoreError
+from fairseq_signals.errors import UNAVAILABLE, UNFORESEEN, MissingLibraryError, SignalError, StoreError
 from fairseq_signals.formats import registry as readers
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import READERS, load_reader, read_with
@@ -74,3 +75,20 @@ def test_a_library_that_a_variant_of_the_format_needs_is_not_a_fault_of_the_file
     monkeypatch.setattr(readers, "load_reader", lambda name: read)
     with pytest.raises(MissingLibraryError, match="record r needs the library notaflaclib, which cannot be"):
         read_with("wfdb", tmp_path, "r")
+
+
+@pytest.mark.parametrize(("error", "kind"), [(MemoryError(), UNAVAILABLE), (KeyError("x"), UNFORESEEN)])
+def test_whatever_a_reader_raises_is_an_error_about_the_record(monkeypatch, tmp_path, error, kind):
+    def read(*_, **__):
+        raise error
+
+    monkeypatch.setattr(readers, "load_reader", lambda name: read)
+    with pytest.raises(SignalError, match="record r: ") as raised:
+        read_with("wfdb", tmp_path, "r")
+    assert raised.value.kind == kind
+
+
+def test_a_reader_is_never_given_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(SignalError, match=r"record r: .*a\.h5 is a pipe, not a file"):
+        read_with("sph_hdf5", tmp_path / "a.h5", "r")
