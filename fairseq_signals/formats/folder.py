@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE
+from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE, SignalError
 from fairseq_signals.files import not_a_file, open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
@@ -43,6 +43,12 @@ class FoundRecord(NamedTuple):
     digest: str = ""
     rejected: str | None = None
     rejected_kind: str = ""
+
+    @property
+    def unread(self) -> SignalError | None:
+        """Why there is nothing to read: it is no file, or was not available; None where there may be."""
+        is_there = self.rejected_kind not in (NOT_A_FILE, UNAVAILABLE)
+        return None if is_there else SignalError(f"{self.path}: {self.rejected}", self.rejected_kind)
 
 
 def iter_records(

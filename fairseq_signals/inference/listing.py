@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.ecg.record import parse_patient
 from fairseq_signals.errors import (
-    NOT_A_FILE,
-    UNAVAILABLE,
     ConfigError,
     FairseqSignalsError,
-    SignalError,
     SignalWarning,
 )
 from fairseq_signals.formats.detect import (
@@ -159,17 +156,17 @@ def _nothing_in(place: str) -> ConfigError:
 def _of_folder(place: str) -> Iterator[ListedRecording]:
     """Every recording below a folder; where a file cannot be read, reading it tells why."""
     misnamed: list[Path] = []
-    for record_id, path, _, reason, kind in iter_records(Path(place), SUFFIXES, is_dicom):
-        if kind == WITHOUT_HEADER and header_of(path) is not None:
-            misnamed.append(path)
+    for found in iter_records(Path(place), SUFFIXES, is_dicom):
+        if found.rejected_kind == WITHOUT_HEADER and header_of(found.path) is not None:
+            misnamed.append(found.path)
             continue
-        patient = parse_patient(record_id.partition("/")[0])
-        if kind in (NOT_A_FILE, UNAVAILABLE):
-            yield ListedRecording(record_id, SignalError(f"{path}: {reason}", kind), patient, place)
+        patient, error = parse_patient(found.record_id.partition("/")[0]), found.unread
+        if error is not None:
+            yield ListedRecording(found.record_id, error, patient, place)
             continue
-        for listed in _of_file(record_id, path):
-            patient = None if listed.source != str(path) else patient
-            yield listed._replace(patient=patient, folder=place)
+        for listed in _of_file(found.record_id, found.path):
+            is_whole_file = listed.source == str(found.path)
+            yield listed._replace(patient=patient if is_whole_file else None, folder=place)
     if misnamed:
         first = min(misnamed)
         warnings.warn(

@@ -11,7 +11,6 @@ from fairseq_signals.ecg.record import DEFAULT_FS, Record, parse_patient
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import (
     NOT_A_FILE,
-    UNAVAILABLE,
     MissingLibraryError,
     SignalError,
     StoreError,
@@ -115,8 +114,7 @@ def iter_folder(
     n_records, odd, suffixes = 0, "", suffixes or SUFFIXES_OF[reader]
     for found in iter_records(root, suffixes, is_dicom if reader == "dicom" else None):
         item = item_of(found, source, reader)
-        if found.rejected_kind in (NOT_A_FILE, UNAVAILABLE):
-            odd = odd or f"; {found.path}: {found.rejected}"
+        odd = odd or ("" if found.unread is None else f"; {found.unread}")
         if found.rejected_kind not in (WITHOUT_HEADER, NOT_A_FILE):
             n_records += found.path != root
             if patient_from_folder:
