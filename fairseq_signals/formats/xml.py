@@ -33,14 +33,6 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
-#: What an XML file is, by its root in lower case, to tell what else a folder holds.
-_KINDS = {
-    "restingecg": "GE MUSE XML, see preprocess/muse_xml.py",
-    "annotatedecg": "HL7 aECG, see preprocess/aecg.py",
-    "restingecgdata": "Philips XML, see preprocess/philips_xml.py",
-    "com.xiriuz.sema.xml.schilleredi.schilleredi": "Schiller XML, for which there is no reader",
-    "cardiologyxml": "GE Cardiology XML, for which there is no reader",
-}
 
 
 def parse_xml(
@@ -67,8 +59,7 @@ def parse_xml(
         for name in [name for name in element.attrib if "}" in name]:
             element.attrib[name.rpartition("}")[2]] = element.attrib.pop(name)
     if root.tag.lower() != root_name.lower():
-        kind = _KINDS.get(root.tag.lower(), f"an XML file of <{root.tag}>")
-        raise of_another_format(record_id, path, f"{expected} but {kind}")
+        raise of_another_format(record_id, path, expected)
     return root
 
 

@@ -27,7 +27,7 @@ from fairseq_signals.formats.detect import (
     SUFFIXES,
     detect_reader,
     header_of,
-    is_dicom,
+    is_recording,
     no_file,
 )
 from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
@@ -162,7 +162,7 @@ def _nothing_in(place: str) -> ConfigError:
 def _of_folder(place: str) -> Iterator[ListedRecording]:
     """Every recording below a folder; where a file cannot be read, reading it tells why."""
     misnamed: list[Path] = []
-    for record_id, path, _, reason, kind in iter_records(Path(place), SUFFIXES, is_dicom):
+    for record_id, path, _, reason, kind in iter_records(Path(place), SUFFIXES, is_recording):
         if kind == WITHOUT_HEADER and header_of(path) is not None:
             misnamed.append(path)
             continue
