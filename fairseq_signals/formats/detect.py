@@ -29,7 +29,7 @@ SUFFIXES_OF = {
     "mfer": (".mwf", ".mfer", ".mfr"),
     "atc": (".atc",),
     "kardia_json": (".json",),
-    **dict.fromkeys(("aecg", "muse_xml", "philips_xml"), (".xml",)),
+    **dict.fromkeys(("aecg", "muse_xml", "philips_xml", "cardiosoft_xml", "schiller_xml"), (".xml",)),
     **dict.fromkeys(("code15_hdf5", "sph_hdf5"), (".h5", ".hdf5")),
     "authors_mat": (".mat",),
 }
@@ -46,7 +46,7 @@ _BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
 MANY_RECORDS = ("code15_hdf5",)
 _READ = (
     "Read are WFDB, DICOM, EDF, BDF, SCP-ECG, ISHNE, MFER, ATC, Kardia JSON, HDF5 and MATLAB files of known "
-    "layouts, and XML of HL7 aECG, GE MUSE and Philips."
+    "layouts, and XML of HL7 aECG, GE MUSE, GE CardioSoft, Philips and Schiller."
 )
 _WITHOUT_A_SUFFIX = ("dicom", "kardia_json")
 

@@ -39,6 +39,8 @@ READERS = {
     "kardia_json": "fairseq_signals.formats.kardia_json:read_kardia_json",
     "philips_xml": "fairseq_signals.formats.scp_philips:read_philips_xml",
     "muse_xml": "fairseq_signals.formats.muse_xml:read_muse_xml",
+    "cardiosoft_xml": "fairseq_signals.formats.cardiosoft_xml:read_cardiosoft_xml",
+    "schiller_xml": "fairseq_signals.formats.schiller_xml:read_schiller_xml",
     "authors_mat": "fairseq_signals.formats.authors_mat:read_authors_mat",
     "code15_hdf5": "fairseq_signals.formats.code15_hdf5:read_code15_hdf5",
     "sami_trop_hdf5": "fairseq_signals.formats.code15_hdf5:read_sami_trop_hdf5",

@@ -12,6 +12,8 @@ from typing import Any, Union
 from xml.etree import ElementTree  # to write; files are parsed by defusedxml
 from xml.sax.saxutils import escape
 
+import numpy as np
+
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.common import of_another_format, read_bytes
 
@@ -159,6 +161,16 @@ def text(element: Union[Element, None], path: str = "") -> str:
     """The text of an element, or of what `path` leads to from it, blanks folded; "" where it is absent."""
     found = element.find(path) if element is not None and path else element
     return "" if found is None else " ".join("".join(found.itertext()).split())
+
+
+def numbers(string: str) -> np.ndarray:
+    """Numbers with commas between them, and perhaps one at the end.
+
+    Raises:
+        ValueError: one is none.
+    """
+    words = string.strip().rstrip(",").split(",")
+    return np.array(list(map(float, words)) if words != [""] else [])
 
 
 def number(string: str) -> float | None:

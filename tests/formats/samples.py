@@ -8,6 +8,7 @@ from tests.preprocess.lookalikes import (
     aecg,
     atc,
     authors_mat,
+    cardiosoft_xml,
     dicom,
     edf,
     ishne,
@@ -15,6 +16,7 @@ from tests.preprocess.lookalikes import (
     mfer,
     muse_xml,
     philips_xml,
+    schiller_xml,
     scp,
     wfdb,
 )
@@ -57,6 +59,8 @@ SAMPLES = {
     "mfer": lambda folder, n: mfer.write_twelve(folder / "a.mwf", leads(n)),
     "atc": lambda folder, n: atc.write(folder / "a.atc", leads(n)),
     "kardia_json": lambda folder, n: kardia_json.write(folder / "a.json", leads(n)[:6]),
+    "cardiosoft_xml": lambda folder, n: cardiosoft_xml.write_twelve(folder / "a.xml", leads(n)),
+    "schiller_xml": lambda folder, n: schiller_xml.write_twelve(folder / "a.xml", leads(n)),
     "philips_xml": lambda folder, n: philips_xml.write(folder / "a.xml", philips_xml.document(leads(n))),
     "muse_xml": _muse_xml,
     "authors_mat": lambda folder, n: authors_mat.write_segment(

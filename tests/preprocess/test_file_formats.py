@@ -17,6 +17,8 @@ FORMATS = {
     "ishne": (".ecg", 0.0025, "4711"),
     "mfer": (".mwf", 0.0025, "4711"),
     "philips_xml": (".xml", 0.005, "9999"),
+    "cardiosoft_xml": (".xml", 0.005, "9999"),
+    "schiller_xml": (".xml", 0.001, "9999"),
 }
 BY_ECGDATAKIT = ("scp", "ishne", "mfer", "philips_xml")
 
