@@ -14,6 +14,7 @@ import numpy as np
 from fairseq_signals.ecg.record import plausible_age
 from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
 from fairseq_signals.files import open_file
+from fairseq_signals.formats.signatures import describe
 
 #: Of the authors' files. A longer number is part of the record's name, as in code_15_438277.mat.
 SEGMENT_NAME = re.compile(r"(.+)_(\d{1,3})\.mat", re.IGNORECASE)
@@ -71,9 +72,15 @@ def damage_refused(
 
 def of_another_format(record_id: str, path: Path, expected: str) -> SignalError:
     """The error for a file that is something else than was expected ("a DICOM file")."""
+    found = describe(path)
+    advice = "Leave it out, or use the script for its format."
+    if found is not None:
+        expected += f" but {found.what}"
+        advice = found.advice or (
+            f"Leave it out, or use preprocess/{found.reader}.py." if found.reader else advice
+        )
     return SignalError(
-        f"record {record_id}: {path.name} is not {expected}. Leave it out, or use the script for its format.",
-        kind="of another format",
+        f"record {record_id}: {path.name} is not {expected}. {advice}", kind="of another format"
     )
 
 

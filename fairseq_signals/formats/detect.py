@@ -1,10 +1,8 @@
-"""Which reader a file is for: by its suffix, and where that does not tell, by its first bytes."""
+"""Which reader a file is for: by its first bytes, and where they do not tell, by its suffix."""
 
 from __future__ import annotations
 
 import os
-import re
-import struct
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from fairseq_signals.errors import (
 )
 from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.common import read_bytes
+from fairseq_signals.formats.signatures import HEAD, describe, format_of, is_hdf5
 
 HEADER = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".mat")  #: of the files that headers name
@@ -26,21 +25,30 @@ SUFFIXES_OF = {
     "dicom": (".dcm", ".dicom", ".ima"),
     "edf": (".edf", ".bdf", ".rec"),
     "scp": (".scp", ".ecg"),
-    **dict.fromkeys(("aecg", "muse_xml", "philips_xml"), (".xml",)),
+    "ishne": (".ecg",),
+    "mfer": (".mwf", ".mfer", ".mfr"),
+    "atc": (".atc",),
+    "kardia_json": (".json",),
+    **dict.fromkeys(("aecg", "muse_xml", "philips_xml", "cardiosoft_xml", "schiller_xml"), (".xml",)),
     **dict.fromkeys(("code15_hdf5", "sph_hdf5"), (".h5", ".hdf5")),
     "authors_mat": (".mat",),
 }
-#: Of records in folders, besides DICOM files of any name; a `.mat` file is one if no header names it.
-SUFFIXES = tuple(dict.fromkeys(chain.from_iterable(SUFFIXES_OF.values())))
-#: Readers of XML files by the name of the root element in lower case.
-_BY_ROOT = {"restingecg": "muse_xml", "annotatedecg": "aecg", "restingecgdata": "philips_xml"}
+_OF_OTHERS_TOO = (".json",)  # of files that are no recordings as well, which the content tells apart
+#: Of records in folders, besides those that `is_recording` knows; a `.mat` file is one if no header names it.
+SUFFIXES = tuple(
+    suffix
+    for suffix in dict.fromkeys(chain.from_iterable(SUFFIXES_OF.values()))
+    if suffix not in _OF_OTHERS_TOO
+)
 #: Readers of HDF5 files by a dataset that they hold.
 _BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
 #: Readers of files that hold many records, each a row.
 MANY_RECORDS = ("code15_hdf5",)
-_ROOT = re.compile(rb"<(?:[\w.\-]+:)?([A-Za-z_][\w.\-]*)[\s/>]")
-_HEAD = 65536
-_LONG_VRS = (b"OB", b"OW", b"SQ", b"UN", b"UT")  # of elements whose length has four bytes
+_READ = (
+    "Read are WFDB, DICOM, EDF, BDF, SCP-ECG, ISHNE, MFER, ATC, Kardia JSON, HDF5 and MATLAB files of known "
+    "layouts, and XML of HL7 aECG, GE MUSE, GE CardioSoft, Philips and Schiller."
+)
+_WITHOUT_A_SUFFIX = ("dicom", "kardia_json")
 
 
 def header_of(path: Path) -> Path | None:
@@ -78,19 +86,26 @@ def detect_reader(path: Path) -> str:
         )
     if not path.stat().st_size:
         raise SignalError(f"{path}: the file is empty (0 bytes). Get it again.", kind="truncated")
-    readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
-    if len(readers) == 1:
-        return readers[0]
-    head = read_bytes(path.name, path, _HEAD)
-    reader = _by_content(path, head)
-    if reader is None:
+    head = read_bytes(path.name, path, HEAD)
+    found = format_of(head)
+    reader = _by_dataset(path) if is_hdf5(head) else _by_suffix(suffix) if found is None else found.reader
+    if reader:
+        return reader
+    found = describe(path)
+    if found is None:
         raise SignalError(
-            f"{path}: neither its suffix nor its first bytes are of a format that is read: WFDB, DICOM, EDF, "
-            f"SCP-ECG, HDF5, MATLAB files of the authors' scripts, and XML of HL7 aECG, GE MUSE or Philips. "
-            f"Convert it, or pass an array.",
+            f"{path}: neither its suffix nor its first bytes are of a format that is read. "
+            f"Convert it, or pass an array. {_READ}",
             kind="of another format",
         )
-    return reader
+    advice = found.advice or f"Convert it, or pass an array. {_READ}"
+    raise SignalError(f"{path} is {found.what}, for which there is no reader. {advice}", kind=found.kind)
+
+
+def is_recording(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a recording, whatever its name is."""
+    found = format_of(head)
+    return found is not None and found.reader in _WITHOUT_A_SUFFIX
 
 
 def no_file(path: Path) -> SignalError:
@@ -109,47 +124,21 @@ def no_file(path: Path) -> SignalError:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is a DICOM file, with its mark or without preamble."""
-    return head[128:132] == b"DICM" or any(_begins_with_elements(head, order) for order in "<>")
+    """Whether a file that begins with these bytes is a DICOM file."""
+    found = format_of(head)
+    return found is not None and found.reader == "dicom"
 
 
-def _begins_with_elements(head: bytes, order: str) -> bool:
-    """Whether there are three elements of groups 0002 and 0008 in a row, as DICOM files begin with."""
-    position, last = 0, (0, 0)
-    for _ in range(3):
-        if len(head) < position + 12:
-            return False
-        group, element, short, length = struct.unpack_from(f"{order}HH2xHI", head, position)
-        vr = head[position + 4 : position + 6]
-        if vr in _LONG_VRS:
-            size = 12 + length
-        elif vr.isalpha() and vr.isupper():
-            size = 8 + short
-        else:
-            size = 8 + struct.unpack_from(f"{order}I", head, position + 4)[0]
-        if group not in (2, 8) or (group, element) <= last or size % 2:
-            return False
-        position, last = position + size, (group, element)
-    return True
+def _by_suffix(suffix: str) -> str:
+    """The reader of all files with a suffix; "" where there is none or one of several."""
+    readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
+    return readers[0] if len(readers) == 1 else ""
 
 
-def _by_content(path: Path, head: bytes) -> str | None:
-    if is_dicom(head):
-        return "dicom"
-    if head.startswith((b"0       ", b"\xffBIOSEMI")):
-        return "edf"
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _by_dataset(path)
-    if path.suffix.lower() == ".xml" or head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<"):
-        root = _ROOT.search(head.replace(b"\0", b""))  # UTF-16 has a zero byte beside each letter
-        return None if root is None else _BY_ROOT.get(root[1].decode().lower())
-    return None
-
-
-def _by_dataset(path: Path) -> str | None:
+def _by_dataset(path: Path) -> str:
     h5py = optional_library("h5py", "HDF5", "formats")
     try:
         with h5py.File(path, "r") as file:
-            return next((reader for name, reader in _BY_DATASET.items() if name in file), None)
+            return next((reader for name, reader in _BY_DATASET.items() if name in file), "")
     except OSError as error:
         raise SignalError(f"{path}: not a whole HDF5 file ({error}). Download it again.") from error

@@ -39,8 +39,8 @@ def _differences(header: Header, first: Header, segment: Header, is_layout: bool
     if not math.isclose(segment.fs, header.fs, rel_tol=1e-6):
         yield f"has {segment.fs:g} Hz, the record {header.fs:g} Hz"
     if not is_layout and _names(segment) != _names(first):
-        here, there = (", ".join(map(repr, _names(one))) for one in (segment, first))
-        yield f"has the signals {here}, but {first.path.stem} {there}"
+        names = [", ".join(map(repr, _names(one))) for one in (segment, first)]
+        yield f"has the signals {names[0]}, but {first.path.stem} {names[1]}"
     by_name = {line.description: line for line in first.signals}
     named = [(by_name[one.description], one) for one in segment.signals if one.description in by_name]
     for there, here in named if is_layout else zip(first.signals, segment.signals):

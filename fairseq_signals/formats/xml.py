@@ -12,6 +12,8 @@ from typing import Any, Union
 from xml.etree import ElementTree  # to write; files are parsed by defusedxml
 from xml.sax.saxutils import escape
 
+import numpy as np
+
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.common import of_another_format, read_bytes
 
@@ -33,14 +35,6 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
-#: What an XML file is, by its root in lower case, to tell what else a folder holds.
-_KINDS = {
-    "restingecg": "GE MUSE XML, see preprocess/muse_xml.py",
-    "annotatedecg": "HL7 aECG, see preprocess/aecg.py",
-    "restingecgdata": "Philips XML, see preprocess/philips_xml.py",
-    "com.xiriuz.sema.xml.schilleredi.schilleredi": "Schiller XML, for which there is no reader",
-    "cardiologyxml": "GE Cardiology XML, for which there is no reader",
-}
 
 
 def parse_xml(
@@ -67,8 +61,7 @@ def parse_xml(
         for name in [name for name in element.attrib if "}" in name]:
             element.attrib[name.rpartition("}")[2]] = element.attrib.pop(name)
     if root.tag.lower() != root_name.lower():
-        kind = _KINDS.get(root.tag.lower(), f"an XML file of <{root.tag}>")
-        raise of_another_format(record_id, path, f"{expected} but {kind}")
+        raise of_another_format(record_id, path, expected)
     return root
 
 
@@ -168,6 +161,16 @@ def text(element: Union[Element, None], path: str = "") -> str:
     """The text of an element, or of what `path` leads to from it, blanks folded; "" where it is absent."""
     found = element.find(path) if element is not None and path else element
     return "" if found is None else " ".join("".join(found.itertext()).split())
+
+
+def numbers(string: str) -> np.ndarray:
+    """Numbers with commas between them, and perhaps one at the end.
+
+    Raises:
+        ValueError: one is none.
+    """
+    words = string.strip().rstrip(",").split(",")
+    return np.array(list(map(float, words)) if words != [""] else [])
 
 
 def number(string: str) -> float | None:

@@ -23,7 +23,7 @@ from fairseq_signals.formats.detect import (
     SUFFIXES,
     detect_reader,
     header_of,
-    is_dicom,
+    is_recording,
     no_file,
 )
 from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
@@ -156,7 +156,7 @@ def _nothing_in(place: str) -> ConfigError:
 def _of_folder(place: str) -> Iterator[ListedRecording]:
     """Every recording below a folder; where a file cannot be read, reading it tells why."""
     misnamed: list[Path] = []
-    for found in iter_records(Path(place), SUFFIXES, is_dicom):
+    for found in iter_records(Path(place), SUFFIXES, is_recording):
         if found.rejected_kind == WITHOUT_HEADER and header_of(found.path) is not None:
             misnamed.append(found.path)
             continue

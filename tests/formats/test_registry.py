@@ -29,6 +29,12 @@ def test_every_reader_is_a_function_that_takes_a_path_and_an_id(name):
     assert parameters[2:] in (["options"], ["index", "options"])
 
 
+def test_the_table_of_formats_has_a_row_for_every_reader(repo_dir):
+    rows = [line for line in (repo_dir / "docs" / "formats.md").read_text().splitlines() if line[:1] == "|"]
+    named = [row.split("|")[2].split("`")[1] for row in rows[2:]]
+    assert sorted(named) == sorted(READERS)
+
+
 def test_the_registry_imports_no_reader_and_no_library(repo_dir):
     code = "import sys, fairseq_signals.store.conversion; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=repo_dir, capture_output=True, text=True)

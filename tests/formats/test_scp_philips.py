@@ -181,7 +181,7 @@ def test_other_philips_versions_and_files_are_refused_by_kind(philips, tmp_path,
     philips.write(path, text.replace("restingecgdata", "RestingECG"))
     error = refused(read_philips_xml, path)
     assert error.kind == "of another format"
-    assert "GE MUSE XML, see preprocess/muse_xml.py" in str(error)
+    assert "but a GE MUSE XML file. Leave it out, or use preprocess/muse_xml.py" in str(error)
 
 
 @pytest.mark.shared

@@ -158,31 +158,6 @@ def test_an_odd_entry_or_a_mistyped_path_beside_others_is_a_recording_that_canno
     assert all(part in read[name] for name, part in parts.items())
 
 
-def test_an_odd_entry_or_a_mistyped_path_beside_others_is_a_recording_that_cannot_be_read(
-    tmp_path, write_wfdb, ecg_adu
-):
-    write_wfdb(tmp_path / "raw" / "p", "r", ecg_adu(1, 3000), ["I"])
-    os.mkfifo(tmp_path / "raw" / "p" / "pipe.edf")
-    (tmp_path / "raw" / "loop").symlink_to("loop")
-    (tmp_path / "none").mkdir()
-    places = [str(tmp_path / name) for name in ("raw", "none", "rwa", "raw/p/pipe.edf")]
-    read = {}
-    for listed in list_recordings(places):
-        try:
-            read[listed.name] = Opener().read(listed.source).fs
-        except FairseqSignalsError as error:
-            read[listed.name] = str(error)
-    assert read.pop("p/r") == 500
-    parts = {
-        "p/pipe.edf": "is a pipe",
-        "loop": "is a link that leads nowhere",
-        places[1]: "no recording in it",
-    }
-    parts |= {places[2]: "there is no such file", places[3]: "is a pipe, not a file"}
-    assert read.keys() == parts.keys()
-    assert all(part in read[name] for name, part in parts.items())
-
-
 def test_places_without_a_recording_and_equal_names_are_refused(tmp_path, write_wfdb, ecg_adu):
     with pytest.raises(ConfigError, match="there is no recording in it"):
         list_recordings([str(tmp_path)])

@@ -133,7 +133,7 @@ def test_what_names_no_record_is_refused_with_the_next_step(recording, tmp_path)
         shard: r"is a part of a record store; name a row of it, '.*arrow#0', or a record: '.*#RECORD_ID'",
         tmp_path / "sets": r"is a folder of manifests; read_recordings\('.*/test.tsv'\) reads what",
         tmp_path / "sets" / "test.tsv": r"is a manifest; read_recordings\('.*test.tsv'\) reads all",
-        tmp_path / "notes.txt": "neither its suffix nor its first bytes",
+        tmp_path / "notes.txt": "is a text file, for which there is no reader",
         f"{shard}#two": "after # a row is expected, 0 for the first, but there is 'two'",
         f"{recording.wfdb}.hea#0": "is one record: leave out #0",
     }

@@ -1,4 +1,4 @@
-"""preprocess/muse_xml.py, aecg.py, scp.py and philips_xml.py on small folders in each format."""
+"""The scripts of file formats, preprocess/muse_xml.py and so on, on small folders in each format."""
 
 import sys
 
@@ -6,18 +6,26 @@ import numpy as np
 import pytest
 
 from fairseq_signals.ecg.leads import LEADS
+from tests.formats.samples import SAMPLES
 
 OPTIONS = ("--source", "clinic")
-FORMATS = ("muse_xml", "aecg", "scp", "philips_xml")
-SUFFIX = {"scp": ".scp"}
-#: Step in mV, and what each look-alike says of the person and the recording.
-STEP = {"muse_xml": 0.00488, "aecg": 0.0025, "scp": 0.0025, "philips_xml": 0.005}
-PATIENT = {"muse_xml": "000123456", "aecg": "SBJ-123", "scp": "4711", "philips_xml": "9999"}
+#: Of each format: suffix of its files, step in mV and patient of its look-alike.
+FORMATS = {
+    "muse_xml": (".xml", 0.00488, "000123456"),
+    "aecg": (".xml", 0.0025, "SBJ-123"),
+    "scp": (".scp", 0.0025, "4711"),
+    "ishne": (".ecg", 0.0025, "4711"),
+    "mfer": (".mwf", 0.0025, "4711"),
+    "philips_xml": (".xml", 0.005, "9999"),
+    "cardiosoft_xml": (".xml", 0.005, "9999"),
+    "schiller_xml": (".xml", 0.001, "9999"),
+}
+BY_ECGDATAKIT = ("scp", "ishne", "mfer", "philips_xml")
 
 
 @pytest.fixture(params=FORMATS)
 def name(request):
-    if request.param in ("scp", "philips_xml"):
+    if request.param in BY_ECGDATAKIT:
         pytest.importorskip("ecgdatakit", reason="ecgdatakit needs Python 3.11 beside fairseq")
     return request.param
 
@@ -30,11 +38,13 @@ def write_one(name, lookalike):
     def write(path, values):
         if name == "muse_xml":
             return made.write_eight(path, values[[0, 1, *range(6, 12)]])
-        if name == "aecg":
-            return made.write_twelve(path, values)
         if name == "scp":
             return made.write(path, values, order=2, compressed=True)
-        return made.write(path, made.document(made.with_calibration(values)))
+        if name == "ishne":
+            return made.write(path, values)
+        if name == "philips_xml":
+            return made.write(path, made.document(made.with_calibration(values)))
+        return made.write_twelve(path, values)
 
     return write
 
@@ -51,7 +61,7 @@ def consistent_leads(ecg_adu, seed):
 def test_files_become_records_with_their_leads_and_persons(
     name, write_one, tmp_path, ecg_adu, assert_equal_mv, stored
 ):
-    root, suffix = tmp_path / "export", SUFFIX.get(name, ".xml")
+    root, (suffix, step_mv, patient_id) = tmp_path / "export", FORMATS[name]
     values = {f"ward {k}/ecg{k}": consistent_leads(ecg_adu, k) for k in range(3)}
     for record_id, adu in values.items():
         write_one(root / f"{record_id}{suffix.upper() if record_id[-1] == '2' else suffix}", adu)
@@ -61,10 +71,10 @@ def test_files_become_records_with_their_leads_and_persons(
     for record_id, entry in found.items():
         assert entry["leads"] == list(LEADS)
         assert (entry["fs"], entry["n_samples"], entry["source"]) == (500, 3000, "clinic")
-        assert entry["patient_id"] == PATIENT[name]
+        assert entry["patient_id"] == patient_id
         assert entry["sex"] == ("male" if name == "aecg" else "female")
         assert 45 < entry["age"] < 64
-        assert_equal_mv(entry, dict(zip(LEADS, values[record_id] * STEP[name])))
+        assert_equal_mv(entry, dict(zip(LEADS, values[record_id] * step_mv)))
     reports = {entry["report"] and entry["report"].splitlines()[0] for entry in found.values()}
     assert len(reports) == 1
     assert reports.pop() in (None, "Normal sinus rhythm", "SINUS RHYTHM") or name == "philips_xml"
@@ -73,7 +83,7 @@ def test_files_become_records_with_their_leads_and_persons(
 def test_damaged_and_foreign_files_are_rejected_with_their_reasons(
     name, write_one, tmp_path, ecg_adu, rejected, capsys, stored
 ):
-    root, suffix = tmp_path / "export", SUFFIX.get(name, ".xml")
+    root, suffix = tmp_path / "export", FORMATS[name][0]
     write_one(root / f"good{suffix}", consistent_leads(ecg_adu, 0))
     whole = write_one(root / f"cut{suffix}", consistent_leads(ecg_adu, 1)).read_bytes()
     (root / f"cut{suffix}").write_bytes(whole[: len(whole) // 2])
@@ -96,18 +106,18 @@ def test_limb_leads_that_were_computed_are_counted(lookalike, tmp_path, ecg_adu,
     assert capsys.readouterr().out == "kept 1 of 1 records; 1 with limb leads computed from I and II\n"
 
 
-def test_a_missing_library_is_an_error_in_one_line(lookalike, tmp_path, ecg_adu, monkeypatch, fails):
-    from fairseq_signals.formats.registry import load_reader
+@pytest.mark.parametrize("reader", ["scp", "ishne", "mfer", "kardia_json"])
+def test_a_missing_library_is_an_error_in_one_line(reader, tmp_path, monkeypatch, fails):
+    from fairseq_signals.formats.registry import READERS, load_reader
 
-    lookalike("scp").write(tmp_path / "export" / "a.scp", ecg_adu(12, 3000))
+    SAMPLES[reader](tmp_path / "export", 3000)
     load_reader.cache_clear()
-    for module in [
-        m for m in sys.modules if m.startswith(("ecgdatakit", "fairseq_signals.formats.scp_philips"))
-    ]:
+    ours = (READERS[reader].partition(":")[0], "fairseq_signals.formats.parsed")
+    for module in [m for m in sys.modules if m.startswith("ecgdatakit") or m in ours]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "ecgdatakit", None)
     try:
-        error = fails(root=tmp_path / "export", script="scp")
+        error = fails(root=tmp_path / "export", script=reader)
     finally:
         load_reader.cache_clear()
     assert error.startswith("MissingLibraryError: ")
@@ -116,7 +126,7 @@ def test_a_missing_library_is_an_error_in_one_line(lookalike, tmp_path, ecg_adu,
 
 @pytest.mark.shared
 def test_real_files_go_into_a_store(name, shared_dir, entries, rejected, run):
-    suffix = SUFFIX.get(name, ".xml")
+    suffix = FORMATS[name][0]
     files = (shared_dir / "real_ecg").rglob("*")
     folders = sorted({path.parent for path in files if path.suffix.lower() == suffix})
     if not folders:
