@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -55,7 +56,8 @@ def whole_file(
         path: the file.
         suffix: of the temporary name; that of the file by default.
         durable: wait until it is on the disk; not for thousands of small files that can be made again.
-        prepared: the folder is there and free of left-overs, or must not be made.
+        prepared: the caller makes the folder, and sees to what killed processes left in it; for thousands of
+            files in a folder.
 
     Raises:
         OutputError: the disk is full, the folder gone, or the file cannot be written for another reason.
@@ -206,24 +208,42 @@ def claim(folder: Path, busy: FairseqSignalsError) -> int | None:
         while True:
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # it was taken away in between
-                return _lock(folder, os.O_RDONLY)
+                descriptor = _lock(folder, os.O_RDONLY)
+                break
     except BlockingIOError:
         raise busy from None
     except OSError as error:
         raise cannot_write(folder, error) from error
+    if descriptor is None:
+        print(f"{folder}: cannot be locked here; let one process at a time write there", file=sys.stderr)
+    return descriptor
 
 
-def _lock(path: Path, flags: int) -> int | None:
-    """Open and lock a file or folder; None on a file system without locks, where there is none to wait for.
+@contextlib.contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Wait until no other process reads and rewrites a file so; its folder is made if needed."""
+    lock = path.with_name(f".{path.name}.lock")
+    with _telling_of([path]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _lock(lock, os.O_RDWR | os.O_CREAT, wait=True)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        _release(descriptor)
+
+
+def _lock(path: Path, flags: int, wait: bool = False) -> int | None:
+    """Open and lock a file or folder; None on a file system without locks.
 
     Raises:
-        BlockingIOError: another process has the lock.
+        BlockingIOError: another process has the lock, and `wait` is not given.
     """
     while True:
         descriptor = os.open(path, flags, 0o666)
         _held.add(descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except FileNotFoundError:

@@ -114,13 +114,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]
     if undefined:
         print(f"warning: undefined, written as null: {', '.join(undefined)}", file=sys.stderr)
-    if args.json:
-        write_results(args.json, rows, args.append)
-        print(f"wrote {args.json}")
+    if args.save:  # the largest first: where there is no room for it, the others stay as they are
+        write_evaluation(args.save, outcome, method)
+        print(f"wrote {args.save}")
     if args.predictions:
         write_text(args.predictions, csv_lines(outcome.predictions()))
         print(f"wrote {args.predictions}")
-    if args.save:
-        write_evaluation(args.save, outcome, method)
-        print(f"wrote {args.save}")
+    if args.json:
+        write_results(args.json, rows, args.append)
+        print(f"wrote {args.json}")
     return 0

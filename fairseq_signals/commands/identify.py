@@ -95,8 +95,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     rejected: list[tuple[str, FairseqSignalsError]] = []
     known, known_rows = _embeddings(model, recordings, args, rejected)
     names, rows = _embeddings(model, probes, args, rejected) if known else ([], [])
-    code = note_rejected(args.out, rejected)
     if not names:
+        note_rejected(args.out, rejected)
         which = "probe" if known else "recording of the gallery"
         print(f"no {which} could be used, nothing was identified", file=sys.stderr)
         return 1
@@ -113,10 +113,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     print(note + ("" if limit is None else f", accepted from {limit:.4f}"), file=sys.stderr)
     if args.out is None:
         sys.stdout.writelines(csv_lines(lines))
-        return code
+        return note_rejected(None, rejected)
     write_text(args.out, csv_lines(lines))
     print(f"wrote {args.out}")
-    return code
+    return note_rejected(args.out, rejected)
 
 
 def _embeddings(

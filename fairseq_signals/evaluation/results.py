@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.files import write_text
+from fairseq_signals.files import in_turn, write_text
 from fairseq_signals.manifest.people import unknown_patients
 
 METRIC_TITLES = {
@@ -115,11 +115,12 @@ def write_results(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], 
     """
     path = Path(path)
     rows = [{**row, "value": _number_or_none(row["value"])} for row in rows]
-    if append and path.exists():
-        new = {identity(row) for row in rows}
-        rows = [row for row in read_results(path) if identity(row) not in new] + rows
-    lines = ",\n ".join(json.dumps(row, allow_nan=False) for row in rows)
-    write_text(path, [f"[{lines}]\n"])
+    with in_turn(path):
+        if append and path.exists():
+            new = {identity(row) for row in rows}
+            rows = [row for row in read_results(path) if identity(row) not in new] + rows
+        lines = ",\n ".join(json.dumps(row, allow_nan=False) for row in rows)
+        write_text(path, [f"[{lines}]\n"])
 
 
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import FairseqSignalsError, MissingLibraryError, Rejections, SignalWarning
-from fairseq_signals.files import whole_file, whole_files, write_text
+from fairseq_signals.files import whole_files, write_text
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import ListedRecording
@@ -47,9 +47,8 @@ class Result:
 
     def write_npy(self) -> int:
         """Write an array (recordings, K) float32, and `NAME.records.csv` with their names; returns K."""
-        width, listing = 0, self.out.with_name(f"{self.out.name}.records.csv")
-        # an array without its list is not finished
-        with whole_files([self.out, listing], lambda: listing.unlink(missing_ok=True)) as (path, names):
+        width = 0
+        with whole_files([self.out, _beside(self.out, "records.csv")], self._retire) as (path, names):
             pa.csv.write_csv(pa.table({"record": self.names}), names)
             with path.open("wb") as file:
                 for _, values in self.parts.blocks(self.names):
@@ -63,18 +62,23 @@ class Result:
     def write_table(self, table: Callable[[Sequence[str], np.ndarray], pa.Table]) -> int:
         """Write a .csv or .parquet file of what `table` makes of names and values (n, K); returns K."""
         width, writer = 0, None
-        with whole_file(self.out) as path:
+        with whole_files([self.out], self._retire) as (path,):
             try:
                 for names, values in self.parts.blocks(self.names):
                     block, width = table(names, values), values.shape[1]
                     if writer is None:
-                        make = pa.csv.CSVWriter if path.suffix.lower() == ".csv" else pq.ParquetWriter
+                        make = pa.csv.CSVWriter if self.out.suffix.lower() == ".csv" else pq.ParquetWriter
                         writer = make(str(path), block.schema)
                     writer.write_table(block)
             finally:
                 if writer is not None:
                     writer.close()
         return width
+
+    def _retire(self) -> None:
+        """Remove what was told of an older result: a new one without it is not finished."""
+        for ending in ("records.csv", "rejected.tsv"):
+            _beside(self.out, ending).unlink(missing_ok=True)
 
     def finish(self) -> int:
         """Note what was left out in `NAME.rejected.tsv`, and remove the parts; gives the exit code."""
@@ -150,7 +154,7 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
     Returns:
         The exit code: 1 where a library is missing, which is no fault of the recordings.
     """
-    rejected = None if out is None else out.with_name(f"{out.name}.rejected.tsv")
+    rejected = None if out is None else _beside(out, "rejected.tsv")
     if rejected is not None:
         rejected.unlink(missing_ok=True)
     if not errors:
@@ -167,6 +171,10 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
     if missing is not None:
         print(f"MissingLibraryError: {missing}", file=sys.stderr)
     return int(missing is not None)
+
+
+def _beside(out: Path, ending: str) -> Path:
+    return out.with_name(f"{out.name}.{ending}")
 
 
 def stream_named(

@@ -43,7 +43,8 @@ def header_text(record: SyntheticRecord, record_id: str) -> str:
 
 def write_record(record: SyntheticRecord, record_id: str, folder: Path) -> None:
     """Write `<record_id>.mat`, then `<record_id>.hea`, each whole or not at all; a header means done."""
-    with whole_file(folder / f"{record_id}.mat", durable=False) as path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / f"{record_id}.mat", durable=False, prepared=True) as path:
         path.write_bytes(mat4_bytes(record.adu))
-    with whole_file(folder / f"{record_id}.hea", durable=False) as path:
+    with whole_file(folder / f"{record_id}.hea", durable=False, prepared=True) as path:
         path.write_text(header_text(record, record_id), encoding="ascii")

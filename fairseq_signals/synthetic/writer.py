@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.files import whole_file, write_text
+from fairseq_signals.files import remove_left_overs, whole_file, write_text
 from fairseq_signals.synthetic.config import CorpusConfig
 from fairseq_signals.synthetic.patient import PlannedRecord, plan_records
 from fairseq_signals.synthetic.record import make_record
@@ -80,6 +80,9 @@ def write_corpus(config: CorpusConfig, dest: Path, workers: int = 1) -> Counter[
     claim(dest, config)
     plan = plan_records(config)
     jobs = [(config, dest, planned) for planned in plan]
+    for folder in {dest / planned.subset.folder for planned in plan}:
+        if folder.is_dir():
+            remove_left_overs(folder)
     counts: Counter[str] = Counter(records=len(plan))
     for classes in tqdm(
         _run(jobs, workers), total=len(jobs), desc="synthetic ECG", unit="record", mininterval=0.5

@@ -1,6 +1,7 @@
 """Result files and plain tables."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_appending_keeps_other_rows_and_replaces_the_same_measurement(tmp_path):
         ("b", 0.7),
         ("c", 0.5),
     ]
+
+
+def test_rows_that_are_appended_at_once_are_all_there(tmp_path):
+    methods = [f"m{i}" for i in range(30)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda method: write_results(tmp_path / "r.json", [row(method)], True), methods))
+    assert sorted(found["method"] for found in read_results(tmp_path / "r.json")) == sorted(methods)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_file_is_replaced_without_append_and_nothing_else_is_left(tmp_path):
