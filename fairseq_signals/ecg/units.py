@@ -44,6 +44,12 @@ class Stored(NamedTuple):
         return self.values * self.scale + self.offset
 
 
+def not_finite(values: np.ndarray) -> str:
+    """What stands where samples are missing: "NaN", "inf", or both; NaN as well where a file has a number."""
+    found = [name for name, is_such in (("NaN", np.isnan), ("inf", np.isinf)) if is_such(values).any()]
+    return " and ".join(found) or "NaN"
+
+
 def quantise(mv: np.ndarray, lsb_mv: float) -> Stored:
     """A lead (T,) in mV as int16.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fairseq_signals.ecg.units import not_finite
 from fairseq_signals.formats.options import MAX_GAP_S, MAX_SHARE
 
 MIN_PADDING_S = 0.5  # of a run that is padding, where its value is one that other samples may have too
@@ -118,7 +119,7 @@ def _long_runs(mask: np.ndarray, least: float) -> np.ndarray:
 def _fill(values: np.ndarray, missing: np.ndarray, fs: float, refuse: bool) -> tuple[np.ndarray | None, str]:
     """A lead whose gaps are interpolated, or None where they may not be, and what is to be said of it."""
     n_missing = int(missing.sum())
-    told = f"{n_missing} of {len(values)} samples are missing (NaN)"
+    told = f"{n_missing} of {len(values)} samples are missing ({not_finite(values)})"
     if refuse:
         return None, told
     begins, ends = _runs(missing)

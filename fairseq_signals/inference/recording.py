@@ -12,6 +12,7 @@ import numpy as np
 from fairseq_signals.ecg.amplitude import odd_amplitude
 from fairseq_signals.ecg.leads import LEADS, N_LEADS, parse_leads, signed_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
+from fairseq_signals.ecg.units import not_finite
 from fairseq_signals.errors import LeadError, SignalError, SignalWarning
 
 #: What a recording is made of.
@@ -251,7 +252,8 @@ def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.n
         bad = {name: int((~np.isfinite(row)).sum()) for name, row in zip(leads, signal)}
         listed = ", ".join(f"{name} {n}" for name, n in bad.items() if n)
         raise SignalError(
-            f"record {record_id}: samples that are not finite (NaN): {listed}, of {signal.shape[1]} each. "
+            f"record {record_id}: samples that are not finite ({not_finite(signal)}): {listed}, of "
+            f"{signal.shape[1]} each. "
             "Interpolate them, or leave the lead out: absent leads are zeros."
         )
     flat = low == high

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.ecg.units import offsets, quantise
+from fairseq_signals.ecg.units import not_finite, offsets, quantise
 
 
 def test_quantise_keeps_multiples_of_the_adc_step_and_rounds_the_rest():
@@ -31,3 +31,11 @@ def test_whole_steps_beyond_16_bits_are_exact_with_the_offset_taken_off():
     assert not stored.lossy
     np.testing.assert_allclose(stored.mv(), units * 31e-6, atol=1e-9)
     assert offsets([quantise(np.array([-1.0, 1.0]), 0.0)]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [([1.0, np.nan], "NaN"), ([-np.inf, 1.0], "inf"), ([np.inf, np.nan], "NaN and inf"), ([1, -9], "NaN")],
+)
+def test_what_stands_where_samples_are_missing_is_called_what_it_is(values, what):
+    assert not_finite(np.array(values)) == what

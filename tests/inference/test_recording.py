@@ -49,7 +49,7 @@ def test_samples_that_are_not_finite_are_refused_with_the_lead_and_their_number(
     broken = signal.copy()
     broken[1, :3] = np.nan
     broken[4, 7] = np.inf
-    with pytest.raises(SignalError, match=r"not finite \(NaN\): II 3, aVL 1, of 5000 each"):
+    with pytest.raises(SignalError, match=r"not finite \(NaN and inf\): II 3, aVL 1, of 5000 each"):
         from_array(broken, 500)
 
 

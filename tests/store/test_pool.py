@@ -74,7 +74,7 @@ def test_a_killed_server_of_worker_processes_is_the_same_error(monkeypatch):
     def gone(*arguments):
         raise EOFError("unexpected EOF")
 
-    monkeypatch.setattr("multiprocessing.forkserver.ForkServer.connect_to_new_process", gone)
+    monkeypatch.setattr("multiprocessing.forkserver.connect_to_new_process", gone)
     with pytest.raises(StoreError, match="a worker process was killed"), open_pool(2) as pool:
         list(pool.run(double, [(1,)]))
 
