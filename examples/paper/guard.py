@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_signals.errors import FairseqSignalsError
-
-_held: list[int] = []
+from fairseq_signals.files import claim
 
 
 class AlreadyRunningError(FairseqSignalsError):
@@ -26,17 +25,9 @@ def only_one_workflow(folder: Path) -> None:
     Raises:
         AlreadyRunningError: a process that runs has it.
     """
-    descriptor = os.open(folder / ".workflow.lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise AlreadyRunningError(
-            f"{folder}: another workflow is running there; wait for it, or stop it"
-        ) from None
-    except OSError as error:  # a file system without locks: nothing is worse than without this check
-        print(f"{folder}: cannot be locked ({error}); take care to run one workflow at a time there")
-    _held.append(descriptor)
+    claim(
+        folder, AlreadyRunningError(f"{folder}: another workflow is running there; wait for it, or stop it")
+    )
 
 
 @contextlib.contextmanager

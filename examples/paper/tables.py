@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import fcntl
 import io
 import math
 import sys
@@ -24,7 +23,7 @@ from published import EXTRA_METHODS, TABLES, Cell, cells_of, columns_in_order, l
 
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.evaluation.results import Interval, mean_over_seeds, read_results
-from fairseq_signals.files import write_text
+from fairseq_signals.files import in_turn, write_text
 
 TITLES = {
     "1": "methods, pre-trained on 12 leads, fine-tuned and tested on lead sets padded with zeros",
@@ -147,9 +146,7 @@ def page(
 
 def update_csv(path: Path, table: str, rows: Sequence[dict[str, Any]]) -> None:
     """Replace the rows of one table in `results.csv`, and keep those of others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as lock:  # tables may be made side by side
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with in_turn(path):  # tables may be made side by side
         kept: list[dict[str, Any]] = []
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as file:

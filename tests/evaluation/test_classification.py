@@ -43,6 +43,14 @@ def test_a_perfect_model_scores_one_in_everything(folder):
     assert (outcome.n, outcome.counted, outcome.notes) == (4, "records", [])
 
 
+def test_records_of_a_store_that_was_built_anew_are_not_scored(folder):
+    (folder / "test.tsv").write_text((folder / "test.tsv").read_text().replace("x/b", "x/z"))
+    with pytest.raises(
+        ManifestError, match=r"test.tsv:4: s/shard-00000.arrow#1:0 is x/b in the store, but x/z"
+    ):
+        evaluate(folder, perfect())
+
+
 def test_probabilities_are_averaged_over_the_segments_of_a_record(folder):
     logits = perfect()
     logits[0, 0, 0] = -10.0  # one of the two segments of record a misses AF: the mean is just 0.5

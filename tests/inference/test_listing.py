@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalWarning
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, ManifestError, SignalWarning
 from fairseq_signals.inference.listing import list_recordings
 from fairseq_signals.inference.patients import patients_of
 from fairseq_signals.inference.sources import Opener
@@ -111,6 +111,11 @@ def test_stores_and_manifests_give_their_records_with_their_patients(recording, 
     assert patients_of(listed, None) == ["corpus/p2", "corpus/p1"]
     assert Opener().read(listed[0].source).record_id == "two"
     np.testing.assert_allclose(Opener().read(listed[1].source).signal_mv, recording.mv, atol=1e-12)
+    (tmp_path / "m.tsv").write_text((tmp_path / "m.tsv").read_text().replace("corpus/two", "corpus/zero"))
+    with pytest.raises(
+        ManifestError, match=r"shard-00000.arrow#2:0 is corpus/two in the store, but corpus/zero"
+    ):
+        list_recordings([manifest])  # the store was built anew since
 
 
 def test_a_store_says_whose_its_records_are(tmp_path, ecg_adu):

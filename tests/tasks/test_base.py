@@ -13,6 +13,7 @@ from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, ManifestError
 from fairseq_signals.files import one_process
+from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.tasks import base
 from fairseq_signals.tasks.base import TrainingDataset
 
@@ -118,6 +119,14 @@ def test_a_split_that_is_not_there_is_an_error_that_names_the_others(setup, tmp_
     with pytest.raises(
         ManifestError, match=r"train.tsv: there is no such manifest. The folder has: valid.tsv"
     ):
+        setup("ecg_pretraining", tmp_path).load_dataset("train")
+
+
+def test_a_manifest_of_a_store_that_was_built_anew_is_not_trained_on(setup, tmp_path):
+    rows = [StoreRow("b", "x", 500.0, ("I",), np.ones(1), np.zeros((1, 9), np.int16))]
+    write_shard(tmp_path / "shard-00000.arrow", rows)
+    (tmp_path / "train.tsv").write_text(".\nshard-00000.arrow#0:0\t9\tx/a\tx/p\t0\t\n")
+    with pytest.raises(ManifestError, match=r"train.tsv:2: .* is x/b in the store, but x/a in the manifest"):
         setup("ecg_pretraining", tmp_path).load_dataset("train")
 
 
