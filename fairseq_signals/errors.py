@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -50,6 +51,17 @@ _OF_THE_FILE = (
     *(errno.EINVAL, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO),
     *(errno.EOVERFLOW, errno.EFBIG, errno.ESPIPE),
 )
+
+
+#: What to do about what the operating system says where a file is written.
+_STEPS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room"),
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Choose a folder that you may write to"),
+    errno.ENOENT: "Bring back its folder, which is gone,",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG), "Choose another name"),
+}
+_ELSE = "Make room, or see what ails the disk,"
 
 
 def did_you_mean(name: str, known: Iterable[str], form: str = "; {}", cutoff: float = 0.5) -> str:
@@ -198,6 +210,14 @@ def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def cannot_write(what: object, error: OSError) -> OutputError:
+    """The error for a file that the operating system does not take, with the next step."""
+    number = error.errno
+    why = str(error) if number is None else os.strerror(number)
+    step = _ELSE if number is None else _STEPS.get(number, _ELSE)
+    return OutputError(f"{what}: cannot be written ({why}). {step} and try again.")
 
 
 class Rejections:

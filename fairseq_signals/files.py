@@ -1,36 +1,27 @@
-"""Files that appear when they are complete, or are safe to read; folders where one process works at a time.
+"""Files that appear when they are complete, or are safe to read.
 
-Locks are `flock`s: they end with the process that has them, however it ends. A file is written under a
-temporary name that is locked meanwhile, so that what a killed process left is known by its being free.
+A file is written under a temporary name that is locked meanwhile, so that what a killed process left is known
+by its being free.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
 import shutil
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from fairseq_signals.errors import FairseqSignalsError, NotAFileError, OutputError
+from fairseq_signals.errors import NotAFileError, cannot_write
+from fairseq_signals.locks import lock, release
 
 #: The temporary name of a file: process, random digits, and `.part`, or `.tmp` of earlier versions.
 _TEMPORARY = r"\.{}\.\d+(-[0-9a-f]{{8}})?\.(part|tmp)([.-].*)?"
-_STEPS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room"),
-    errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Choose a folder that you may write to"),
-    errno.ENOENT: "Bring back its folder, which is gone,",
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG), "Choose another name"),
-}
-_ELSE = "Make room, or see what ails the disk,"
 _ONLY_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _NOT_FILES = (
     (stat.S_ISFIFO, "a pipe"),
@@ -38,7 +29,6 @@ _NOT_FILES = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_held: set[int] = set()  # descriptors of locks
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -90,7 +80,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         partials.append(partial)
         partial.mkdir()
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
-        stack.callback(_release, _lock(partial, os.O_RDONLY))
+        stack.callback(release, lock(partial, os.O_RDONLY))
         yield partial
         for file in partial.iterdir():
             sync(file)
@@ -112,7 +102,7 @@ def _whole_files(
                 remove_left_overs(path.parent, path.name)
             partials.append(temporary_path(path, suffix))
             stack.callback(partials[-1].unlink, missing_ok=True)
-            stack.callback(_release, _lock(partials[-1], os.O_RDWR | os.O_CREAT))
+            stack.callback(release, lock(partials[-1], os.O_RDWR | os.O_CREAT))
         yield partials
         for partial in partials if durable else ():
             sync(partial)
@@ -148,14 +138,6 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def cannot_write(what: object, error: OSError) -> OutputError:
-    """The error for a file that the operating system does not take, with the next step."""
-    number = error.errno
-    why = str(error) if number is None else os.strerror(number)
-    step = _ELSE if number is None else _STEPS.get(number, _ELSE)
-    return OutputError(f"{what}: cannot be written ({why}). {step} and try again.")
-
-
 # --- what killed processes left --------------------------------------------------------------------------
 
 
@@ -176,99 +158,10 @@ def remove_left_overs(folder: Path, name: str | None = None) -> None:
     for path in found:
         is_folder = path.is_dir() and not path.is_symlink()
         with contextlib.suppress(OSError):  # being written, gone meanwhile, or another user's
-            descriptor = _lock(path, os.O_RDONLY if is_folder else os.O_RDWR)
+            descriptor = lock(path, os.O_RDONLY if is_folder else os.O_RDWR)
             if descriptor is not None:  # else nothing tells whether its process is gone
                 shutil.rmtree(path) if is_folder else path.unlink()
-                _release(descriptor)
-
-
-# --- locks -----------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def one_process(folder: Path, busy: FairseqSignalsError) -> Iterator[None]:
-    """Keep other processes that ask likewise from working in a folder meanwhile; it is made if needed.
-
-    Raises:
-        FairseqSignalsError: another process works there: `busy`, which says so.
-    """
-    descriptor = claim(folder, busy)
-    try:
-        yield
-    finally:
-        _release(descriptor)
-
-
-def claim(folder: Path, busy: FairseqSignalsError) -> int | None:
-    """`one_process` until this one ends; gives the descriptor of the lock, None where there are no locks.
-
-    A process that is forked from this one does not have the lock.
-    """
-    try:
-        while True:
-            folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # it was taken away in between
-                descriptor = _lock(folder, os.O_RDONLY)
-                break
-    except BlockingIOError:
-        raise busy from None
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    if descriptor is None:
-        print(f"{folder}: cannot be locked here; let one process at a time write there", file=sys.stderr)
-    return descriptor
-
-
-@contextlib.contextmanager
-def in_turn(path: Path) -> Iterator[None]:
-    """Wait until no other process reads and rewrites a file so; its folder is made if needed."""
-    lock = path.with_name(f".{path.name}.lock")
-    with _telling_of([path]):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _lock(lock, os.O_RDWR | os.O_CREAT, wait=True)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        _release(descriptor)
-
-
-def _lock(path: Path, flags: int, wait: bool = False) -> int | None:
-    """Open and lock a file or folder; None on a file system without locks.
-
-    Raises:
-        BlockingIOError: another process has the lock, and `wait` is not given.
-    """
-    while True:
-        descriptor = os.open(path, flags, 0o666)
-        _held.add(descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            _release(descriptor)
-            raise
-        except OSError:
-            _release(descriptor)
-            return None
-        _release(descriptor)  # it was removed, or another took its place, before it was locked
-
-
-def _release(descriptor: int | None) -> None:
-    if descriptor in _held:
-        _held.remove(descriptor)
-        os.close(descriptor)
-
-
-def _release_all() -> None:
-    for descriptor in list(_held):
-        _release(descriptor)
-
-
-os.register_at_fork(after_in_child=_release_all)  # else a child would keep a lock when this process is gone
+                release(descriptor)
 
 
 # --- what is safe to read ---------------------------------------------------------------------------------

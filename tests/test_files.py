@@ -1,22 +1,12 @@
-"""A file is there when it is complete, or as it was before; a folder is locked while its process lives."""
+"""A file is there when it is complete, or as it was before."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from fairseq_signals.errors import FairseqSignalsError, NotAFileError, OutputError
-from fairseq_signals.files import (
-    one_process,
-    open_file,
-    remove_left_overs,
-    whole_file,
-    whole_files,
-    write_text,
-)
+from fairseq_signals.errors import NotAFileError, OutputError
+from fairseq_signals.files import open_file, remove_left_overs, whole_file, whole_files, write_text
 
-BUSY = FairseqSignalsError("busy")
 LEFT_OVERS = (
     ".a.csv.123.part.csv",
     ".a.csv.123.part",
@@ -31,20 +21,6 @@ OTHERS = (
     ".a.csv",
     ".a.csv.x.part",
 )
-#: Takes the lock of a folder, forks a process that lives on, and is killed.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.files import claim, temporary_path, whole_file
-claim(Path(sys.argv[1]), FairseqSignalsError(""))
-with whole_file(Path(sys.argv[1], "a.csv")) as partial:
-    if os.fork() == 0:
-        print(partial, flush=True)
-        os.kill(os.getppid(), signal.SIGKILL)
-        sys.stdin.read()
-    signal.pause()
-"""
 
 
 def test_a_file_appears_at_the_end_of_the_block(tmp_path):
@@ -145,28 +121,6 @@ def test_a_folder_that_was_removed_is_said_to_be_gone(tmp_path):
 def test_an_error_of_another_file_is_not_said_to_be_of_the_one_that_is_written(tmp_path):
     with pytest.raises(FileNotFoundError, match="input"), whole_file(tmp_path / "a.csv"):
         (tmp_path / "input").read_text()
-
-
-def test_one_process_at_a_time_works_in_a_folder(tmp_path):
-    first, second, third = (one_process(tmp_path / "new", BUSY) for _ in range(3))
-    with first, pytest.raises(FairseqSignalsError, match="busy"):
-        second.__enter__()
-    with third:
-        pass
-
-
-def test_the_locks_of_a_process_end_with_it_whatever_it_has_forked(tmp_path, repo_dir):
-    environment = {**os.environ, "PYTHONPATH": str(repo_dir)}
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as killed:
-        partial = killed.stdout.readline().strip()
-        killed.wait()
-        with one_process(tmp_path, BUSY):
-            assert os.listdir(tmp_path) == [os.path.basename(partial)]
-            remove_left_overs(tmp_path)
-        assert os.listdir(tmp_path) == []
 
 
 def test_only_files_are_opened_to_be_read(tmp_path):

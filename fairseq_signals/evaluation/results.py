@@ -13,7 +13,8 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.files import in_turn, write_text
+from fairseq_signals.files import write_text
+from fairseq_signals.locks import in_turn
 from fairseq_signals.manifest.people import unknown_patients
 
 METRIC_TITLES = {

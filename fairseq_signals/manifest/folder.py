@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.files import one_process, whole_files, write_text
+from fairseq_signals.files import whole_files, write_text
+from fairseq_signals.locks import one_process
 from fairseq_signals.manifest.info import INFO_FILE, UNFINISHED, read_info, require_complete
 from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manifest, read_manifest
 

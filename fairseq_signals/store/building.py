@@ -19,7 +19,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_signals.errors import Rejections, StoreError
-from fairseq_signals.files import one_process, remove_left_overs, temporary_path
+from fairseq_signals.files import remove_left_overs, temporary_path
+from fairseq_signals.locks import one_process
 from fairseq_signals.store.codecs import check_codec
 from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows
 from fairseq_signals.store.pool import open_pool

@@ -17,8 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fairseq_signals.errors import StoreError
-from fairseq_signals.files import cannot_write
+from fairseq_signals.errors import StoreError, cannot_write
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.shards import going_on
 

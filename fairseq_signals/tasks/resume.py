@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Optional, Set
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.files import claim, whole_file
+from fairseq_signals.files import whole_file
+from fairseq_signals.locks import claim
 from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import wait_for_workers, worker_rank
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.files import one_process
+from fairseq_signals.locks import one_process
 from fairseq_signals.manifest.folder import read_set, split_of, write_set
 from fairseq_signals.manifest.table import Row, read_manifest
 
