@@ -210,12 +210,12 @@ def split_place(source: str) -> tuple[Path, str | None]:
 def why_not_one(path: Path) -> str:
     """What a path is that holds many recordings or none, and the next step; "" where it may be one."""
     every = f"read_recordings('{path}') reads all"
-    if path.suffix == ".arrow":
+    if path.suffix == ".arrow" and os.path.isfile(path):
         return (
             f"a part of a record store; name a row of it, '{path}#0', or a record: '{path.parent}#RECORD_ID'"
         )
     if not os.path.isdir(path):
-        return f"a manifest; {every} that it lists" if path.suffix == ".tsv" and os.path.isfile(path) else ""
+        return f"a manifest; {every} that it lists" if _is_manifest(path) else ""
     if any(path.glob("*.arrow")):
         return f"a record store; name a record of it, '{path}#RECORD_ID', or {every}"
     if names := manifests_in(path):
@@ -224,13 +224,17 @@ def why_not_one(path: Path) -> str:
 
 
 def manifests_in(folder: Path) -> list[str]:
-    """The names of the manifests in a folder: tables (.tsv) whose first line names one thing, the root."""
-    found = []
-    for path in filter(os.path.isfile, sorted(folder.glob("*.tsv"))):
+    """The names of the manifests in a folder."""
+    return sorted(path.name for path in folder.glob("*.tsv") if _is_manifest(path))
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether this is a table (.tsv) whose first line names one thing, the root."""
+    if path.suffix == ".tsv" and os.path.isfile(path):
         with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
-            if "\t" not in file.readline(4096):
-                found.append(path.name)
-    return found
+            first = file.readline(4096)
+            return bool(first.strip()) and "\t" not in first
+    return False
 
 
 def signature(source: str | Path | StoreRecord | FairseqSignalsError) -> str:
