@@ -23,6 +23,7 @@ from fairseq_signals.formats.detect import HEADER
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import NOTE, halving, is_doubled
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
+from fairseq_signals.formats.wfdb_limits import require_flac, require_possible, require_segments
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
     missing_value,
@@ -53,7 +54,11 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
             kind="of an unsupported kind",
         )
     header = read_header(path)
-    reference = _first_segment(header, record_id) if header.segments else header  # it names the signals
+    if header.segments:
+        reference = _first_segment(header, record_id, options)  # it names the signals
+    else:
+        reference = header
+        require_possible(header, record_id, options)
     leads = _voltage_leads(reference.signals, record_id, options)
     fs = header.fs
     read: list[Channel] = []
@@ -75,13 +80,14 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
     return replace(record, damaged=damaged) if damaged else record
 
 
-def _first_segment(header: Header, record_id: str) -> Header:
+def _first_segment(header: Header, record_id: str, options: ReadOptions) -> Header:
     """The header of the first segment, in a variable layout that of the layout; files of all are checked."""
     segments = [
         read_header(header.path.parent / f"{name}{HEADER}") for name in header.segments if name != "~"
     ]
     if not segments:
         raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
+    require_segments(header, segments, record_id, options)
     for segment in segments:
         _check_signal_files(segment, record_id)
     return segments[0]
@@ -163,8 +169,9 @@ def _check_signal_files(header: Header, record_id: str) -> None:
     """Raise SignalError where a file is missing, or too short for what the header says is in it."""
     for name in header.signal_files:
         path = header.path.parent / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise signal_file_missing(record_id, header, name)
+        require_flac(header, record_id, name)
         lines = [line for line in header.signals if line.file_name == name]
         bits = [_BITS_PER_SAMPLE.get(line.fmt) for line in lines]
         if header.n_samples is None or None in bits:
