@@ -42,6 +42,7 @@ REASONS = {
     "without a usable lead": "Every lead is constant, has missing samples, or is in no unit of voltage.",
     "with an unexpected sampling rate": "Not between 50 and 20 000 Hz.",
     "too short": "Shorter than `--min-seconds`.",
+    "too long": "Longer than 12 leads of `--max-seconds`, or a file larger than any of its kind.",
     # this software
     UNFORESEEN: "An error in this software: please report it.",
 }

@@ -15,6 +15,7 @@ from fairseq_signals.ecg.resample import resample
 from fairseq_signals.ecg.units import INT16_MAX, Stored, millivolt_per, offsets, quantise
 from fairseq_signals.errors import LeadError, SignalError
 from fairseq_signals.formats.gaps import Lead, may_be_missing, mend
+from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, REFUSE, ReadOptions
 
 MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
@@ -86,12 +87,7 @@ def assemble(
     """
     names = [channel.name for channel in channels]
     found = require_leads(record_id, names, options) if found is None else found
-    if not MIN_FS <= fs <= MAX_FS:
-        raise SignalError(
-            f"record {record_id}: the sampling rate in its header is {fs:g} Hz, outside "
-            f"{MIN_FS:g}-{MAX_FS:g} Hz. Correct the header if it is wrong.",
-            kind="with an unexpected sampling rate",
-        )
+    require_length(record_id, sum(len(channel.values) for channel in channels), fs, options)
     said = list(notes)
     faults: list[LeadNote] = []
     leads: dict[str, Channel] = {}
@@ -211,7 +207,13 @@ def _fault(channel: Channel) -> str | None:
     step = channel.mv_per_unit / channel.adc_gain if channel.adc_gain else math.inf
     if not math.isfinite(step) or step == 0:
         return NO_GAIN
-    return None if len(channel.values) else "no sample"
+    if not math.isfinite(channel.offset_mv):
+        return "the file gives it no zero, so its millivolts are unknown"
+    if not len(channel.values):
+        return "no sample"
+    if channel.fs is not None and not MIN_FS <= channel.fs <= MAX_FS:
+        return f"its sampling rate is {channel.fs:g} Hz, which no ECG has"
+    return None
 
 
 def _to_int16(channel: Channel, low: float, high: float, fs: float) -> Stored:

@@ -9,6 +9,7 @@ CODE-15% also has `exam_id` (exams,), whose last entry is 0 and stands for no ex
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,14 +19,14 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import SignalError, StoreError, optional_library
+from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
 from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.common import file_missing
+from fairseq_signals.formats.common import damage_refused, file_missing
+from fairseq_signals.formats.hdf5 import numbers, open_hdf5
+from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import MAY_BE_DOUBLED, NOTE, halving
-
-h5py: Any = optional_library("h5py", "HDF5", "formats")
 
 FS = 400.0  # Hz
 _OPEN_FILES = 32  # that a process keeps open: exams that follow each other may lie in any part
@@ -65,20 +66,18 @@ def read_sami_trop_hdf5(
 
 def _read(path: Path, record_id: str | None, index: int, options: ReadOptions, doubled: bool) -> Record:
     record_id = f"{path.stem}/{index}" if record_id is None else record_id
-    try:
-        stat = path.stat()
-        tracings = _tracings(str(path), stat.st_size, stat.st_mtime_ns)
+    what = f"row {index} of {path.name} cannot be read"
+    with damage_refused(record_id, what, "Download it again.", is_cut=lambda error: True):
+        try:
+            stat = path.stat()
+            tracings = _tracings(str(path), stat.st_size, stat.st_mtime_ns)
+        except FileNotFoundError:
+            raise file_missing(record_id, path) from None
+        except StoreError as e:
+            raise SignalError(f"record {record_id}: {e}") from e
         n_rows = len(tracings)
+        require_length(record_id, math.prod(tracings.shape[1:]), FS, options)
         padded = tracings[index] if index < n_rows else None  # (T, 12)
-    except FileNotFoundError:
-        raise file_missing(record_id, path) from None
-    except StoreError as e:
-        raise SignalError(f"record {record_id}: {e}") from e
-    except (OSError, ValueError) as e:  # h5py raises them for a damaged file
-        raise SignalError(
-            f"record {record_id}: row {index} of {path.name} cannot be read ({e}). Download it again.",
-            kind="truncated",
-        ) from e
     if padded is None:
         raise SignalError(
             f"record {record_id}: there is no row {index} in {path.name}, only {n_rows} rows",
@@ -114,12 +113,14 @@ def read_contents(path: Path) -> Tracings:
     if what is not None:
         raise StoreError(f"{path}: it is {what}, not a file. Remove it.")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             tracings = _checked(file, path)
-            names = file.get("exam_id")
-            exam_ids = None if names is None else np.asarray(names[:], dtype=np.int64)
+            names = numbers(file, "exam_id")
+            exam_ids = None if names is None else np.asarray(names[()], dtype=np.int64)
             n_exams = len(tracings)
-    except (OSError, ValueError, TypeError) as e:
+    except (MemoryError, FairseqSignalsError):
+        raise
+    except Exception as e:  # whatever h5py raises over a damaged file
         raise StoreError(f"{path}: the file cannot be read ({e}). Download it again.") from e
     if exam_ids is not None and exam_ids.shape != (n_exams,):
         raise StoreError(
@@ -132,7 +133,7 @@ def read_contents(path: Path) -> Tracings:
 
 def _checked(file: Any, path: Path) -> Any:
     """The dataset of the signals."""
-    tracings = file.get("tracings")
+    tracings = numbers(file, "tracings")
     shape = getattr(tracings, "shape", None)
     if shape is None or len(shape) != 3 or shape[2] != len(LEADS):
         found = "no dataset" if shape is None else f"a dataset of shape {shape}"
@@ -146,4 +147,4 @@ def _checked(file: Any, path: Path) -> Any:
 @lru_cache(maxsize=_OPEN_FILES)
 def _tracings(path: str, size: int, changed: int) -> Any:
     """The signals of a file, which stays open in this process; another one where the file has changed."""
-    return _checked(h5py.File(path, "r"), Path(path))
+    return _checked(open_hdf5(path), Path(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_signals.ecg.record import plausible_age
-from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
+from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, FairseqSignalsError, SignalError
 from fairseq_signals.files import open_file
+from fairseq_signals.formats.limits import FILE_BYTES, require_size
 from fairseq_signals.formats.signatures import describe
 
 #: Of the authors' files. A longer number is part of the record's name, as in code_15_438277.mat.
@@ -30,15 +32,17 @@ def segment_files(path: Path) -> list[Path]:
     """The file, and where it is segment 0 of a record, those of the segments after it up to a gap."""
     files, match = [path], SEGMENT_NAME.fullmatch(path.name)
     if match is not None and int(match[2]) == 0:
-        while (following := path.with_name(f"{match[1]}_{len(files)}{path.suffix}")).is_file():
+        while os.path.isfile(following := path.with_name(f"{match[1]}_{len(files)}{path.suffix}")):
             files.append(following)
     return files
 
 
-def read_bytes(record_id: str, path: Path, n_bytes: int = -1) -> bytes:
-    """The first bytes of a file, by default all."""
+def read_bytes(record_id: str, path: Path, n_bytes: int = -1, at_most: int = FILE_BYTES) -> bytes:
+    """The first bytes of a file, by default all, where it has at most `at_most`."""
     try:
         with open_file(path) as file:
+            if n_bytes < 0:
+                require_size(record_id, path.name, os.fstat(file.fileno()).st_size, at_most)
             return file.read(n_bytes)
     except OSError as error:
         raise read_failed(record_id, path, error) from error
@@ -50,23 +54,25 @@ def damage_refused(
     what: str,
     advice: str = "Export it again.",
     is_cut: Callable[[Exception], bool] = lambda error: False,
+    kind: str = "malformed",
 ) -> Iterator[None]:
     """Make a SignalError of whatever a library raises over a damaged file, and nothing of its warnings.
 
     Args:
         what: what is wrong where it raises, such as "a.edf is damaged".
         is_cut: whether an error of the library means that the file ends too early.
+        kind: of refusal where it does not.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
-        except (MemoryError, SignalError):
+        except (MemoryError, FairseqSignalsError):
             raise
         except Exception as error:
             raise SignalError(
                 f"record {record_id}: {what} ({type(error).__name__}: {error}). {advice}",
-                kind="truncated" if is_cut(error) else "malformed",
+                kind="truncated" if is_cut(error) else kind,
             ) from error
 
 

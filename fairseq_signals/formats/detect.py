@@ -10,8 +10,8 @@ from fairseq_signals.errors import (
     NOT_A_FILE,
     UNAVAILABLE,
     WITHOUT_SIGNAL_FILE,
+    FairseqSignalsError,
     SignalError,
-    optional_library,
 )
 from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.common import read_bytes
@@ -136,9 +136,12 @@ def _by_suffix(suffix: str) -> str:
 
 
 def _by_dataset(path: Path) -> str:
-    h5py = optional_library("h5py", "HDF5", "formats")
+    from fairseq_signals.formats.hdf5 import has_link, open_hdf5
+
     try:
-        with h5py.File(path, "r") as file:
-            return next((reader for name, reader in _BY_DATASET.items() if name in file), "")
-    except OSError as error:
+        with open_hdf5(path) as file:
+            return next((reader for name, reader in _BY_DATASET.items() if has_link(file, name)), "")
+    except (MemoryError, FairseqSignalsError):
+        raise
+    except Exception as error:  # whatever h5py raises over a damaged file
         raise SignalError(f"{path}: not a whole HDF5 file ({error}). Download it again.") from error

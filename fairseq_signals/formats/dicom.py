@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from fairseq_signals.formats.common import (
     file_name,
     of_another_format,
     read_bytes,
-    read_failed,
 )
 from fairseq_signals.formats.detect import is_dicom
 from fairseq_signals.formats.dicom_group import Group
+from fairseq_signals.formats.library_limits import require_dicom
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
 
@@ -36,10 +37,9 @@ def read_dicom(path: Path, record_id: str | None = None, options: ReadOptions = 
         raise of_another_format(record_id, path, "a DICOM file")
     what = f"{path.name} is not a whole DICOM file"
     with damage_refused(record_id, what, is_cut=lambda error: isinstance(error, EOFError)):
-        try:
-            return _read(pydicom.dcmread(path, force=True), record_id, path, options)
-        except OSError as error:
-            raise read_failed(record_id, path, error) from error
+        data = read_bytes(record_id, path)
+        require_dicom(data)
+        return _read(pydicom.dcmread(io.BytesIO(data), force=True), record_id, path, options)
 
 
 def _read(dataset: Any, record_id: str, path: Path, options: ReadOptions) -> Record:

@@ -20,10 +20,12 @@ from fairseq_signals.formats.common import (
     age_between,
     damage_refused,
     file_name,
+    malformed,
     of_another_format,
     read_bytes,
     truncated,
 )
+from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 edfio: Any = optional_library("edfio", "EDF", "formats")
@@ -49,9 +51,11 @@ def read_edf(path: Path, record_id: str | None = None, options: ReadOptions = DE
         _require_continuous(head, edf, record_id, path)
         found = require_leads(record_id, [signal.label for signal in signals], options)
         leads = {one.position for those in found.values() for one in those}
-        fs = max(signals[position].sampling_frequency for position in leads)
+        fs = float(max(signals[position].sampling_frequency for position in leads))
+        n_values = len(leads) * edf.num_data_records * edf.data_record_duration * fs
+        require_length(record_id, round(n_values), fs, options)
         channels = [_channel(signal, position in leads) for position, signal in enumerate(signals)]
-    return assemble(record_id, float(fs), channels, _subject(head), notes=notes, options=options)
+    return assemble(record_id, fs, channels, _subject(head), notes=notes, options=options)
 
 
 def _open(path: Path, head: bytes) -> tuple[Any, list[str]]:
@@ -82,8 +86,15 @@ def _channel(signal: Any, is_lead: bool) -> Channel:
 
 
 def _require_all_records(head: bytes, edf: Any, record_id: str, path: Path) -> None:
-    """Refuse a file with fewer data records than its header announces (-1: unknown)."""
+    """Refuse a file with fewer data records than its header announces (-1: unknown), or another layout."""
     announced = int(head[236:244])
+    if int(head[184:192]) != 256 * (1 + int(head[252:256])):
+        what = f"its header says it has {int(head[184:192])} bytes for {int(head[252:256])} signals"
+        raise malformed(record_id, path, what)
+    for signal in edf.signals:
+        if signal.samples_per_data_record < 0:
+            what = f"signal {signal.label} has {signal.samples_per_data_record} samples a data record"
+            raise malformed(record_id, path, what)
     n_samples = max((signal.samples_per_data_record for signal in edf.signals), default=0)
     if announced > edf.num_data_records or edf.num_data_records < 1:
         raise truncated(record_id, path, max(announced, 0) * n_samples, edf.num_data_records * n_samples)

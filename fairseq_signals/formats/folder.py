@@ -18,6 +18,7 @@ from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE, SignalError
 from fairseq_signals.files import not_a_file, open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
+from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_files import Folder
 from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
 
@@ -128,7 +129,7 @@ class _Header:
         data = b""
         try:
             with open_file(self.path, buffering=0) as file:
-                data = file.read()
+                data = read_up_to(file, HEADER_BYTES)
         except OSError as error:
             self.failed = _unread(name, error)
         lines, _ = split_comments(decode(data))

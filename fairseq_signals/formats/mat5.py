@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import math
 import struct
-import zlib
 from typing import Any
+
+from fairseq_signals.formats.limits import inflate
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
@@ -48,10 +49,7 @@ def _check(data: bytes) -> None:
             raise ValueError("it ends too early")
         content = data[begin:end]
         if kind == _COMPRESSED:
-            try:
-                content = zlib.decompress(content)
-            except zlib.error as error:
-                raise ValueError(f"a compressed array is damaged ({error})") from error
+            content = inflate(content)
             kind, size, begin = _tag(content, 0)
             content = content[begin:]
             if size != len(content):

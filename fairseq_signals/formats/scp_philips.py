@@ -30,6 +30,7 @@ from fairseq_signals.formats.common import (
     read_bytes,
     whole_numbers,
 )
+from fairseq_signals.formats.library_limits import require_scp, require_xli
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
 
@@ -49,6 +50,8 @@ def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DE
     record_id = file_name(path) if record_id is None else record_id
     if not _scp.SCPECGParser.can_parse(path, read_bytes(record_id, path, 4096)):
         raise of_another_format(record_id, path, "an SCP-ECG file")
+    with damage_refused(record_id, f"{path.name} is damaged"):
+        require_scp(read_bytes(record_id, path))
     parsed, notes = _parse(_scp.SCPECGParser(), path, record_id)
     fs = float(np.round(1e6 / parsed.raw_metadata["rhythm_sample_interval_us"], 6))
     by_time: dict[tuple[float, int], list[Any]] = {}
@@ -78,6 +81,8 @@ def read_philips_xml(path: Path, record_id: str | None = None, options: ReadOpti
     record_id = file_name(path) if record_id is None else record_id
     repairs: list[str] = []
     root = parse_xml(path, record_id, "restingecgdata", "a Philips XML file", repairs)
+    with damage_refused(record_id, f"{path.name} is damaged"):
+        require_xli(root)
     with tempfile.TemporaryDirectory() as folder:  # the library takes files only, and none that are repaired
         whole = Path(folder, path.name)
         whole.write_bytes(_tidy(root))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import Record
-from fairseq_signals.errors import SignalError, optional_library
+from fairseq_signals.errors import UNREADABLE, SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.common import file_missing, file_name
+from fairseq_signals.formats.common import damage_refused, file_missing, file_name
+from fairseq_signals.formats.hdf5 import numbers, open_hdf5
+from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-
-h5py: Any = optional_library("h5py", "HDF5", "formats")
 
 FS = 500.0  # Hz, of every record
 
@@ -22,16 +21,17 @@ FS = 500.0  # Hz, of every record
 def read_sph_hdf5(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The record of a file; its floats become int16 at 1/32767 of each lead's peak."""
     record_id = file_name(path) if record_id is None else record_id
-    try:
-        with h5py.File(path, "r") as file:
-            values = np.asarray(file["ecg"][:], dtype=np.float64)
-    except FileNotFoundError:
-        raise file_missing(record_id, path) from None
-    except (OSError, KeyError, TypeError, ValueError) as e:
-        raise SignalError(
-            f"record {record_id}: {path.name} holds no dataset `ecg` that can be read ({e}). "
-            f"Download it again."
-        ) from e
+    what = f"{path.name} holds no dataset `ecg` that can be read"
+    with damage_refused(record_id, what, "Download it again.", kind=UNREADABLE):
+        try:
+            file = open_hdf5(path)
+        except FileNotFoundError:
+            raise file_missing(record_id, path) from None
+        with file:
+            if (ecg := numbers(file, "ecg")) is None:
+                raise ValueError("there is none")
+            require_length(record_id, ecg.size, FS, options)
+            values = np.asarray(ecg[()], dtype=np.float64)
     if values.ndim != 2 or len(values) != len(LEADS):
         raise SignalError(
             f"record {record_id}: ecg must have the shape (12, samples), but has {values.shape}. "

@@ -24,6 +24,7 @@ from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import NOTE, halving, is_doubled
 from fairseq_signals.formats.wfdb_files import at_hand
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
+from fairseq_signals.formats.wfdb_limits import require_flac, require_possible, require_segments
 from fairseq_signals.formats.wfdb_segments import require_alike
 from fairseq_signals.formats.wfdb_signals import (
     is_direct,
@@ -55,8 +56,10 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
 def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions) -> Record:
     reference = header  # it names the signals
     if header.segments:
-        reference, told = _first_segment(header, record_id)
+        reference, told = _first_segment(header, record_id, options)
         notes = [*notes, *told]
+    else:
+        require_possible(header, record_id, options)
     leads = _voltage_leads(reference.signals, record_id, options)
     fs = header.fs
     read: list[Channel] = []
@@ -78,7 +81,7 @@ def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions
     return replace(record, damaged=damaged) if damaged else record
 
 
-def _first_segment(header: Header, record_id: str) -> tuple[Header, list[str]]:
+def _first_segment(header: Header, record_id: str, options: ReadOptions) -> tuple[Header, list[str]]:
     """The header of the first segment, in a variable layout that of the layout, and what is not read.
 
     That all segments are alike and their files whole is checked.
@@ -88,6 +91,7 @@ def _first_segment(header: Header, record_id: str) -> tuple[Header, list[str]]:
     ]
     if not segments:
         raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
+    require_segments(header, segments, record_id, options)
     notes = require_alike(header, segments, record_id)
     for segment in segments:
         _check_signal_files(segment, record_id)
@@ -170,8 +174,9 @@ def _check_signal_files(header: Header, record_id: str) -> None:
     """Raise SignalError where a file is missing, or too short for what the header says is in it."""
     for name in header.signal_files:
         path = header.path.parent / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise signal_file_missing(record_id, header, name)
+        require_flac(header, record_id, name)
         lines = [line for line in header.signals if line.file_name == name]
         bits = [_BITS_PER_SAMPLE.get(line.fmt) for line in lines]
         if header.n_samples is None or None in bits:

@@ -7,6 +7,7 @@ date should be is not looked at (`E00271.mat 12 500 5000 05-May-2020 14:50:55`).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, p
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.files import open_file
+from fairseq_signals.formats.limits import HEADER_BYTES, require_size
 
 _UNSTATED_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
 DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
+
+_LARGEST = 2**31  # of an ADC's values
 
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
@@ -76,6 +80,7 @@ class Header:
         n_samples: samples per signal (of those with one sample a frame); None where the header does not say.
         signals: one entry a signal; empty for a multi-segment record.
         segments: names of the segments of a multi-segment record ("~" for a gap), else empty.
+        segment_samples: frames of each of them.
         comments: what follows "#", without it.
     """
 
@@ -85,6 +90,7 @@ class Header:
     signals: tuple[SignalLine, ...]
     segments: tuple[str, ...]
     comments: tuple[str, ...]
+    segment_samples: tuple[int, ...] = ()
 
     @property
     def signal_files(self) -> tuple[str, ...]:
@@ -100,6 +106,7 @@ def read_header(path: Path) -> Header:
     """
     try:
         with open_file(path, buffering=0) as f:
+            require_size(path.stem, path.name, os.fstat(f.fileno()).st_size, HEADER_BYTES)
             data = f.read()
     except FileNotFoundError:
         raise SignalError(
@@ -133,6 +140,8 @@ def parse_header(text: str, path: Path) -> Header:
         fs = float(fields[2].partition("/")[0]) if len(fields) > 2 else _UNSTATED_FS
         n_samples = int(fields[3]) if len(fields) > 3 else None
         count = int(n_segments) if n_segments else n_signals
+        if n_signals < 0 or count < 0 or (n_samples or 0) < 0:
+            raise ValueError("a negative number")
     except (IndexError, ValueError):
         raise _malformed(path, f"the record line {lines[0]!r} is not 'name signals rate samples'") from None
     if len(lines) - 1 < count:
@@ -143,7 +152,10 @@ def parse_header(text: str, path: Path) -> Header:
     if any("/" in segment or "\0" in segment for segment in segments):
         raise _malformed(path, "a segment's name is not that of a file beside it")
     signals = () if n_segments else tuple(_signal_line(line, path) for line in body)
-    return Header(path, fs, n_samples or None, signals, segments, comments)
+    if len(set(segments) - {"~"}) < len(segments) - segments.count("~"):
+        raise _malformed(path, "a segment is listed twice")
+    lengths = tuple(_segment_samples(line, path) for line in body) if n_segments else ()
+    return Header(path, fs, n_samples or None, signals, segments, comments, lengths)
 
 
 def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
@@ -163,6 +175,13 @@ def split_fields(line: str, n: int = 0) -> list[str]:
     return _BLANKS.split(line.strip(), n)
 
 
+def _segment_samples(line: str, path: Path) -> int:
+    length = "".join(split_fields(line)[1:2])
+    if not length.isdecimal():
+        raise _malformed(path, f"the segment line {line!r} is not 'name samples'")
+    return int(length)
+
+
 def _signal_line(line: str, path: Path) -> SignalLine:
     fields = split_fields(line, 8)
     storage = _storage(fields[1]) if len(fields) > 1 else None
@@ -175,6 +194,8 @@ def _signal_line(line: str, path: Path) -> SignalLine:
         try:
             gain, baseline, units = _calibration(fields[2])
             adc_zero = int(fields[4]) if len(fields) > 4 else 0
+            if max(abs(adc_zero), abs(baseline or 0)) >= _LARGEST:
+                gain, baseline = 0.0, 0  # no ADC has such a zero: as good as no gain
         except ValueError:
             raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
     fmt, samples_per_frame, skew, byte_offset = storage
@@ -199,6 +220,8 @@ def _storage(field: str) -> tuple[str, int, int, int] | None:
     if match is None:
         return None
     fmt, samples_per_frame, skew, byte_offset = match.groups()
+    if samples_per_frame and int(samples_per_frame) < 1:
+        return None
     return fmt, int(samples_per_frame or 1), int(skew or 0), int(byte_offset or 0)
 
 

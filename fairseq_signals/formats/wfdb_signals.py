@@ -12,6 +12,7 @@ import numpy as np
 from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
 from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import read_failed
+from fairseq_signals.formats.limits import FILE_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_header import Header
 
 _MAT4_INT16 = 30  # type code of a little-endian int16 matrix in a MATLAB version 4 file
@@ -90,7 +91,7 @@ def _read_file(header: Header, record_id: str, positions: list[int]) -> np.ndarr
     path, n_signals = header.path.parent / line.file_name, len(positions)
     try:
         with open_file(path, buffering=0) as f:
-            data = f.read()
+            data = read_up_to(f, _bytes_at_most(header, line.byte_offset, n_signals))
     except FileNotFoundError:
         raise signal_file_missing(record_id, header, path.name) from None
     except OSError as e:
@@ -104,6 +105,12 @@ def _read_file(header: Header, record_id: str, positions: list[int]) -> np.ndarr
         _check_mat4(data, record_id, path.name, n_signals)
     adu = fmt.decode(np.frombuffer(data, np.uint8, offset=line.byte_offset))
     return adu[: n_samples * n_signals].reshape(n_samples, n_signals)
+
+
+def _bytes_at_most(header: Header, byte_offset: int, n_signals: int) -> int:
+    """What the header announces, of two bytes a sample; all that is read at once, where it does not."""
+    n_samples = header.n_samples
+    return FILE_BYTES if n_samples is None else byte_offset + 2 * n_samples * n_signals
 
 
 def _check_mat4(data: bytes, record_id: str, name: str, n_signals: int) -> None:

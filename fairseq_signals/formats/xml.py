@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ import numpy as np
 
 from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.common import of_another_format, read_bytes
+from fairseq_signals.formats.limits import TEXT_BYTES
 
 _etree: Any = optional_library("defusedxml.ElementTree", "XML", "formats")
 _defused: Any = optional_library("defusedxml", "XML", "formats")
@@ -54,7 +56,8 @@ def parse_xml(
     Raises:
         SignalError: it cannot be read, is not well-formed, or is something else.
     """
-    root = _parse(read_bytes(record_id, path), path, record_id, expected, repairs)
+    data = read_bytes(record_id, path, at_most=TEXT_BYTES)
+    root = _parse(data, path, record_id, expected, repairs)
     for element in root.iter():
         if isinstance(element.tag, str):
             element.tag = element.tag.rpartition("}")[2]
@@ -174,8 +177,9 @@ def numbers(string: str) -> np.ndarray:
 
 
 def number(string: str) -> float | None:
-    """A number as files write it, with a point or a comma; None where it is none."""
+    """A number as files write it, with a point or a comma; None where it is none, or not finite."""
     try:
-        return float(string.replace(",", "."))
+        value = float(string.replace(",", "."))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

@@ -126,7 +126,7 @@ def read_recordings(
     if on_error not in ("warn", "raise"):
         raise ConfigError(f"on_error must be 'warn' or 'raise', but is {on_error!r}")
     path, _ = split_place(str(place))
-    if not path.exists() and header_of(path) is None:
+    if not os.path.exists(path) and header_of(path) is None:
         raise ConfigError(f"{place}: there is no such folder, file, record store or manifest")
     return _read_each(str(place), leads, on_error == "raise", read_options(**reading))
 

@@ -257,7 +257,7 @@ def files_of(source: str) -> list[Path]:
     place, _ = split_place(source)
     if (header := header_of(place)) is not None:
         return _of_header(header)
-    return sorted(place.glob("*.arrow")) if place.is_dir() else segment_files(place)
+    return sorted(place.glob("*.arrow")) if os.path.isdir(place) else segment_files(place)
 
 
 def _of_header(path: Path) -> list[Path]:

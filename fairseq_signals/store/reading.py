@@ -6,6 +6,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.store.codecs import FLAC, decode_flac
+from fairseq_signals.store.damage import damaged, not_read, record_batches, require_rows
 from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec
 
 #: What `RecordStore.metadata` gives of each record.
@@ -149,7 +151,7 @@ class RecordStore:
         shards = sorted(path.name for path in self.root.glob(SHARD_PATTERN))
         state = self.root / STATE_FILE
         if state.is_file():
-            expected = json.loads(state.read_text())
+            expected = read_state(state)
             if not expected.get("complete") or len(shards) < expected.get("shards", 0):
                 raise StoreError(
                     f"{self.root}: preprocessing has not finished, or shards were deleted since "
@@ -161,6 +163,21 @@ class RecordStore:
         return shards
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """What a `STATE_FILE` says.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as e:
+        raise not_read(path, e) from e
+    if not isinstance(state, dict) or not isinstance(state.get("shards", 0), int):
+        raise damaged(path, "it does not say what is in the store")
+    return state
+
+
 class _Shard:
     """An opened shard: what it holds stays in the memory map until it is read."""
 
@@ -168,7 +185,10 @@ class _Shard:
         reader = open_shard(path)
         codec = shard_codec(reader)
         self.path = path
-        self.batches = [_Batch(reader.get_batch(i), codec) for i in range(reader.num_record_batches)]
+        try:
+            self.batches = [_Batch(batch, codec) for batch, _ in record_batches(reader, path)]
+        except (ValueError, TypeError, OverflowError) as e:
+            raise e if isinstance(e, StoreError) else damaged(path, e) from e
         self.begins: list[int] = np.cumsum([0, *(len(batch.n_samples) for batch in self.batches)]).tolist()
         self.n_rows = self.begins.pop()
 
@@ -199,7 +219,11 @@ class _Batch:
         self.n_samples = memoryview(n_samples.to_numpy())
         # where the leads of each record, and those of the one after the last, begin
         self.lead_begin = memoryview(leads.offsets.to_numpy().astype(np.int64))
-        self.lead_positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).to_numpy().astype(np.int8)
+        positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).fill_null(-1)
+        self.lead_positions = positions.to_numpy().astype(np.int8)
+        require_rows(
+            batch, self.lead_positions, np.array(self.offsets), np.array(self.lead_begin), codec == FLAC
+        )
         self.scale = scale.values.to_numpy().astype(np.float32)[:, None]
         place = batch.schema.get_field_index("offset")  # -1 where the shard is older
         offsets = None if place < 0 else batch.column(place)
@@ -222,8 +246,7 @@ class _Batch:
 def _metadata(path: Path, columns: Sequence[str]) -> pa.Table:
     """Columns of one shard, and where its records are."""
     reader = open_shard(path)
-    batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-    table = pa.Table.from_batches(batches)
+    table = pa.Table.from_batches([batch for batch, _ in record_batches(reader, path)], reader.schema)
     n, stored = len(table), frozenset(table.column_names)
     arrays = []
     for name in columns:

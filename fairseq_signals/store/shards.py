@@ -24,6 +24,7 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import OutputError, StoreError
 from fairseq_signals.files import whole_file
 from fairseq_signals.store.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
+from fairseq_signals.store.damage import damaged, not_read, record_batches, require_schema
 
 SCHEMA_VERSION = "2"
 READABLE_VERSIONS = ("1", SCHEMA_VERSION)  #: version 1 has no column `offset`
@@ -246,16 +247,22 @@ def open_shard(path: PathLike) -> pa.ipc.RecordBatchFileReader:
         raise StoreError(f"{path}: there is no such shard. Was the store moved or preprocessed again?")
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    except (pa.ArrowInvalid, OSError) as e:
-        raise StoreError(f"{path}: not a complete Arrow file ({e}). Delete it and preprocess again.") from e
+    except (pa.ArrowException, OSError, ValueError) as e:
+        raise not_read(path, e) from e
     metadata = reader.schema.metadata or {}
-    version, codec = (metadata.get(key, b"none").decode() for key in (_VERSION_KEY, _CODEC_KEY))
+    version, codec = (
+        metadata.get(key, b"none").decode("utf-8", "replace") for key in (_VERSION_KEY, _CODEC_KEY)
+    )
     if version not in READABLE_VERSIONS or codec not in CODECS:
         versions = " and ".join(READABLE_VERSIONS)
         raise StoreError(
             f"{path}: schema version {version} with codec {codec}, but this version reads {versions} "
             f"with {' or '.join(CODECS)}. Preprocess again with this version."
         )
+    try:
+        require_schema(reader.schema, SCHEMA)
+    except ValueError as e:
+        raise damaged(path, e) from e
     return reader
 
 
@@ -266,11 +273,12 @@ def shard_codec(reader: pa.ipc.RecordBatchFileReader) -> str:
 
 def read_notes(path: PathLike) -> tuple[int, ShardNotes]:
     """The number of rows of a shard, and its rejections, faults and counts."""
-    reader = open_shard(path)
     n_rows, notes = 0, ShardNotes()
-    for i in range(reader.num_record_batches):
-        batch, metadata = reader.get_batch_with_custom_metadata(i)
+    for batch, metadata in record_batches(open_shard(path), path):
         n_rows += len(batch)
-        if metadata is not None and _NOTES_KEY in metadata:  # of the last batch
-            notes = ShardNotes.from_json(metadata[_NOTES_KEY])
+        if _NOTES_KEY in metadata:  # of the last batch
+            try:
+                notes = ShardNotes.from_json(metadata[_NOTES_KEY])
+            except (ValueError, TypeError, KeyError, AttributeError) as e:
+                raise damaged(path, f"its notes: {e}") from e
     return n_rows, notes

@@ -66,3 +66,12 @@ def test_arrays_that_do_not_agree_with_themselves_are_refused(tmp_path):
         changed[position] = value
         with pytest.raises(ValueError, match=message):
             load_mat5(bytes(changed))
+
+
+def test_an_array_that_expands_a_thousandfold_is_refused():
+    import zlib
+
+    content = zlib.compress(bytes(2**27))
+    element = np.array([15, len(content)], "<u4").tobytes() + content
+    with pytest.raises(ValueError, match="compressed bytes stand for more than"):
+        load_mat5(b"MATLAB".ljust(124) + b"\x00\x01IM" + element)

@@ -1,6 +1,7 @@
 """MUSE exports are read as their elements say and as ecgdatakit reads them, or refused with a reason."""
 
 import base64
+import contextlib
 
 import numpy as np
 import pytest
@@ -188,3 +189,19 @@ def test_a_file_cut_anywhere_is_refused(muse, tmp_path, ecg_adu):
         (tmp_path / "cut.xml").write_bytes(data[:size])
         with pytest.raises(SignalError):
             read_muse_xml(tmp_path / "cut.xml")
+
+
+@pytest.mark.parametrize("number", ["nan", "1e400", "-inf", "999", "-999", "1e308", "-1"])
+def test_numbers_at_their_limits_are_refused_or_leave_out_the_lead(muse, tmp_path, ecg_adu, number):
+    values = ecg_adu(8, 50)
+    leads = [muse.lead(name, row) for name, row in zip(muse.EIGHT, values)]
+    odd = [
+        muse.waveform("".join(leads), base=number),
+        muse.waveform("".join(leads), exponent=number),
+        *(muse.waveform("".join([muse.lead("I", values[0], **how), *leads[1:]]))
+          for how in ({"units_per_bit": number}, {"announced": number})),
+        muse.waveform("".join(leads).replace("<LeadSampleSize>2", f"<LeadSampleSize>{number}")),
+    ]  # fmt: skip
+    for waveform in odd:
+        with contextlib.suppress(SignalError):
+            read_muse_xml(muse.write(tmp_path / "a.xml", muse.document(waveform)))

@@ -1,0 +1,57 @@
+"""HDF5 files: the data sets of numbers that lie in the file itself, of a size that it can hold."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from typing import Any
+
+from fairseq_signals.errors import NotAFileError, optional_library
+from fairseq_signals.files import not_a_file
+from fairseq_signals.formats.limits import require_held
+
+h5py: Any = optional_library("h5py", "HDF5", "formats")
+
+
+def open_hdf5(path: Any) -> Any:
+    """A file, open for reading.
+
+    Raises:
+        OSError: it is not there, or is no whole HDF5 file.
+    """
+    what = not_a_file(path)
+    if what is not None:
+        raise NotAFileError(errno.EINVAL, f"it is {what}, not a file")
+    return h5py.File(path, "r")
+
+
+def has_link(file: Any, name: str) -> bool:
+    """Whether there is something of this name in a file, wherever it leads; it is not followed."""
+    return file.id.links.exists(name.encode())
+
+
+def numbers(file: Any, name: str) -> Any:
+    """A data set of numbers in a file; None where there is none of this name.
+
+    Links and storage that lead to other files or around in a circle are refused, whatever is there: a file
+    that was handed in could name any other.
+
+    Raises:
+        ValueError: its numbers are elsewhere, or it says that it has more than the file holds.
+    """
+    if not has_link(file, name):
+        return None
+    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise ValueError(f"{name} is a link to another place, which is not followed")
+    found = file[name]
+    if not isinstance(found, h5py.Dataset):
+        return None
+    if found.is_virtual or found.external:
+        raise ValueError(f"the numbers of {name} are in other files, which are not read")
+    if found.dtype.kind not in "iuf" or found.shape is None:
+        raise ValueError(f"{name} has no numbers, but {found.dtype}")
+    held = min(found.id.get_storage_size(), os.path.getsize(file.filename))
+    item = found.dtype.itemsize
+    require_held(name, max(found.size, math.prod(found.chunks or ())) * item, held)
+    return found
