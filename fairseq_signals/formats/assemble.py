@@ -207,6 +207,8 @@ def _fault(channel: Channel) -> str | None:
     step = channel.mv_per_unit / channel.adc_gain if channel.adc_gain else math.inf
     if not math.isfinite(step) or step == 0:
         return NO_GAIN
+    if abs(step) > MAX_STEP_MV:
+        return f"one unit of it would be {abs(step):g} mV, {IMPOSSIBLE}"
     if not math.isfinite(channel.offset_mv):
         return "the file gives it no zero, so its millivolts are unknown"
     if not len(channel.values):

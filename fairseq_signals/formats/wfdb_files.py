@@ -132,9 +132,14 @@ def _place(header: Header, record_id: str, name: str) -> Path:
 
 
 def _require_inside(header: Header, record_id: str, path: Path) -> None:
-    """Refuse a link that leads out of the folder, unless it leads to where the header's own link does."""
-    target = os.path.realpath(path)
-    homes = os.path.realpath(header.path.parent), os.path.dirname(os.path.realpath(header.path))
+    """Refuse a link that leads out of the folder.
+
+    It may lead to where the header's own link does, and into the repository that the folder is in, since
+    git-annex keeps the content of files there.
+    """
+    target, folder = os.path.realpath(path), Path(os.path.realpath(header.path.parent))
+    repository = next((str(one) for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    homes = filter(None, (str(folder), os.path.dirname(os.path.realpath(header.path)), repository))
     if not any(target.startswith(home.rstrip(os.sep) + os.sep) for home in homes):
         raise SignalError(
             f"record {record_id}: {path.name}, named in {header.path.name}, is a link to {target}, outside "

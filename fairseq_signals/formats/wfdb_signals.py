@@ -5,6 +5,7 @@ Formats as in signal(5), https://physionet.org/physiotools/wag/signal-5.htm. All
 
 from __future__ import annotations
 
+import os
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -12,17 +13,18 @@ import numpy as np
 from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
 from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import read_failed
-from fairseq_signals.formats.limits import FILE_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_header import Header
 
+_BLOCK = 2**22  # samples that are read in one go
 _MAT4_INT16 = 30  # type code of a little-endian int16 matrix in a MATLAB version 4 file
 
 
 class _Format(NamedTuple):
-    """The value of a missing sample, how many samples a number of bytes holds, and their decoding."""
+    """The value of a missing sample, samples in a number of bytes, bytes of as many samples, and decoding."""
 
     missing: int
     count: Callable[[int], int]
+    size: Callable[[int], int]
     decode: Callable[[np.ndarray], np.ndarray]
 
 
@@ -39,10 +41,10 @@ def _decode_212(data: np.ndarray) -> np.ndarray:
 
 
 _FORMATS = {
-    "16": _Format(-(2**15), lambda size: size // 2, lambda data: data[: len(data) // 2 * 2].view("<i2")),
-    "61": _Format(-(2**15), lambda size: size // 2, lambda data: data[: len(data) // 2 * 2].view(">i2")),
-    "80": _Format(-(2**7), lambda size: size, lambda data: data.astype(np.int16) - 128),
-    "212": _Format(-(2**11), lambda size: (size * 2) // 3, _decode_212),
+    "16": _Format(-(2**15), lambda size: size // 2, lambda n: 2 * n, lambda data: data.view("<i2")),
+    "61": _Format(-(2**15), lambda size: size // 2, lambda n: 2 * n, lambda data: data.view(">i2")),
+    "80": _Format(-(2**7), lambda size: size, lambda n: n, lambda data: data.astype(np.int16) - 128),
+    "212": _Format(-(2**11), lambda size: (size * 2) // 3, lambda n: (3 * n + 1) // 2, _decode_212),
 }
 
 
@@ -71,46 +73,45 @@ def read_adu(header: Header, record_id: str, positions: list[int]) -> np.ndarray
     for position, line in enumerate(header.signals):
         in_file.setdefault(line.file_name, []).append(position)
     wanted = {name: [p for p in there if p in positions] for name, there in in_file.items()}
-    samples = {name: _read_file(header, record_id, in_file[name]) for name, some in wanted.items() if some}
-    n_samples = header.n_samples or min(map(len, samples.values()))
+    samples = {
+        name: _read_file(header, record_id, in_file[name], some) for name, some in wanted.items() if some
+    }
+    n_samples = header.n_samples or min(adu.shape[1] for adu in samples.values())
     if n_samples == 0:
         raise truncated(record_id, next(iter(samples)), 1, 0)
-    if len(samples) == 1 and positions == list(range(len(header.signals))):
-        (adu,) = samples.values()
-        return np.ascontiguousarray(adu[:n_samples].T, dtype=np.int16)  # interleaved -> (signal, sample)
+    if list(wanted.values()) == [positions]:
+        return samples[header.signals[positions[0]].file_name]
     out = np.empty((len(positions), n_samples), np.int16)
     for name, adu in samples.items():
-        for position in wanted[name]:
-            out[positions.index(position)] = adu[:n_samples, in_file[name].index(position)]
+        out[[positions.index(position) for position in wanted[name]]] = adu[:, :n_samples]
     return out
 
 
-def _read_file(header: Header, record_id: str, positions: list[int]) -> np.ndarray:
-    """All samples of the file that holds the signals at these positions, (T, signals)."""
+def _read_file(header: Header, record_id: str, positions: list[int], wanted: list[int]) -> np.ndarray:
+    """Of the file that holds the signals at `positions`, the wanted ones: (wanted, T) int16."""
     line = header.signals[positions[0]]
-    path, n_signals = header.path.parent / line.file_name, len(positions)
+    path, n_signals, fmt = header.path.parent / line.file_name, len(positions), _FORMATS[line.fmt]
+    rows = slice(None) if wanted == positions else [positions.index(position) for position in wanted]
     try:
-        with open_file(path, buffering=0) as f:
-            data = read_up_to(f, _bytes_at_most(header, line.byte_offset, n_signals))
+        with open_file(path) as f:
+            available = fmt.count(max(0, os.fstat(f.fileno()).st_size - line.byte_offset)) // n_signals
+            n_samples = available if header.n_samples is None else header.n_samples
+            if n_samples > available or n_samples == 0:
+                raise truncated(record_id, path.name, n_samples, available)
+            before = f.read(line.byte_offset)
+            if path.suffix == ".mat" and line.byte_offset >= 20:
+                _check_mat4(before, record_id, path.name, n_signals)
+            out = np.empty((len(wanted), n_samples), np.int16)
+            step = max(_BLOCK // n_signals // 2 * 2, 2)  # even: two samples of format 212 share a byte
+            for start in range(0, n_samples, step):
+                n = min(step, n_samples - start)
+                adu = fmt.decode(np.frombuffer(f.read(fmt.size(n * n_signals)), np.uint8))
+                out[:, start : start + n] = adu[: n * n_signals].reshape(n, n_signals).T[rows]
     except FileNotFoundError:
         raise signal_file_missing(record_id, header, path.name) from None
     except OSError as e:
         raise read_failed(record_id, path, e) from e
-    fmt = _FORMATS[line.fmt]
-    available = fmt.count(max(0, len(data) - line.byte_offset)) // n_signals
-    n_samples = available if header.n_samples is None else header.n_samples
-    if n_samples > available or n_samples == 0:
-        raise truncated(record_id, path.name, n_samples, available)
-    if path.suffix == ".mat" and line.byte_offset >= 20:
-        _check_mat4(data, record_id, path.name, n_signals)
-    adu = fmt.decode(np.frombuffer(data, np.uint8, offset=line.byte_offset))
-    return adu[: n_samples * n_signals].reshape(n_samples, n_signals)
-
-
-def _bytes_at_most(header: Header, byte_offset: int, n_signals: int) -> int:
-    """What the header announces, of two bytes a sample; all that is read at once, where it does not."""
-    n_samples = header.n_samples
-    return FILE_BYTES if n_samples is None else byte_offset + 2 * n_samples * n_signals
+    return out
 
 
 def _check_mat4(data: bytes, record_id: str, name: str, n_signals: int) -> None:

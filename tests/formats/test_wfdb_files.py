@@ -110,6 +110,15 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, write_wfdb, ec
     )
 
 
+def test_a_link_into_the_repository_of_the_folder_is_followed(tmp_path, write_wfdb, ecg_adu):
+    header = write_wfdb(tmp_path / "corpus" / "p1", "A1", ecg_adu(1), ["I"])
+    content = tmp_path / "corpus" / ".git" / "annex" / "objects" / "A1.dat"
+    content.parent.mkdir(parents=True)
+    header.with_suffix(".dat").rename(content)
+    header.with_suffix(".dat").symlink_to("../.git/annex/objects/A1.dat")
+    assert read_wfdb(header).leads == ("I",)
+
+
 def test_links_within_a_folder_and_beside_a_linked_header_are_followed(tmp_path, write_wfdb, ecg_adu):
     adu = ecg_adu()
     write_wfdb(tmp_path / "corpus", "A1", adu)
