@@ -22,7 +22,7 @@ from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.models.config import OpenConfig, check_keys, whole_config
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.distributed import worker_rank
-from fairseq_signals.tasks.resume import begin_run
+from fairseq_signals.tasks.resume import begin_run, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
 
@@ -178,9 +178,9 @@ class ECGTask(FairseqTask):
         return criterion
 
     def point_fairseq_to_the_folder(self) -> None:
-        """Correct `task.data` of the run, where fairseq itself looks for subsets that nobody validates."""
+        """Correct `task.data` of a run, where fairseq itself looks for subsets that nobody validates."""
         task = whole_config(self.cfg).get("task")
-        if task is not None and os.path.abspath(task.data) != str(self.folder):
+        if task is not None and own_checkpoint(self.cfg) and os.path.abspath(task.data) != str(self.folder):
             task.data = os.path.relpath(self.folder)
 
     def prepare_validation(self, criterion: Any) -> List[str]:
