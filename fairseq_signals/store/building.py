@@ -35,7 +35,7 @@ from fairseq_signals.store.shards import (
     write_atomic,
     write_shard,
 )
-from fairseq_signals.store.sorting import Chunk, Spool, write_spool
+from fairseq_signals.store.sorting import RUN_IS_GONE, Chunk, Spool, write_spool
 
 REJECTED_FILE = "rejected.tsv"
 _SPOOL = "records"  # of a run that is going on, under a temporary name
@@ -74,7 +74,7 @@ def _build_shard(path: Path, chunk: Chunk, options: BuildOptions) -> int:
     def rows() -> Iterator[StoreRow]:
         yield from make_rows(chunk.items(), options, notes, path.parent)
         if not chunk.is_there():  # the shard would end up in the store of a later run
-            raise StoreError(f"{path}: the run that this shard belongs to has ended")
+            raise StoreError(f"{path}: {RUN_IS_GONE}")
 
     write_shard(path, rows(), notes, options.codec)
     return chunk.n_items

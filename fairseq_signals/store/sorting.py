@@ -24,6 +24,9 @@ from fairseq_signals.store.shards import going_on
 #: What records are sorted by. Texts are bytes, as a path need not be UTF-8; `number` counts where all agree.
 _KEY = "source, record_id, rejected, path, number"
 _TABLE = f"CREATE TABLE items ({_KEY}, item, PRIMARY KEY ({_KEY})) WITHOUT ROWID"
+RUN_IS_GONE = (
+    "the run that this shard belongs to has ended, or its folder was removed. Run the same command again."
+)
 _FIELDS = [f.name for f in fields(Item)]
 
 
@@ -52,7 +55,7 @@ class Chunk:
             with closing(_open(self.path, "immutable")) as file:
                 return [_from_json(row[0]) for row in file.execute(query, (*self.begin, self.n_items))]
         except sqlite3.OperationalError as e:
-            raise StoreError(f"{self.path}: the run that this shard belongs to has ended ({e})") from None
+            raise StoreError(f"{self.path}: {e}: {RUN_IS_GONE}") from None
 
     def is_there(self) -> bool:
         """Whether the run that wrote the spool is still the one that builds the store."""
