@@ -14,6 +14,8 @@ UNFORESEEN = "for unforeseen reasons"
 NOT_A_FILE = "not a file"
 UNAVAILABLE = "not available"
 WITHOUT_SIGNAL_FILE = "without a signal file"
+#: Kinds of what may be there the next time: it is tried again, and a store without it is not complete.
+TRIED_AGAIN = (UNAVAILABLE, WITHOUT_SIGNAL_FILE)
 
 #: Why a record is not used: the closed list of what `rejected.tsv` has in its column `kind`.
 #: Each reason, as it stands after "rejected 3 ...", and what it means.
@@ -22,7 +24,7 @@ REASONS = {
     "not downloaded": "A table of the corpus lists the record, but its file is not there.",
     "with a name that occurs twice": "Another record of the corpus has the same name, and is kept.",
     "without a header": "A signal file that no header (`.hea`) names, or a header that is gone.",
-    NOT_A_FILE: "A pipe, a socket, a device, or a link that leads nowhere, in the place of a file.",
+    NOT_A_FILE: "A pipe, a socket, a device, or a link to itself, in the place of a file.",
     UNAVAILABLE: "Memory, the disk, the network or rights failed, or the file was gone: it is tried again.",
     "with a malformed header": "A line or field of the header is not as the format says.",
     WITHOUT_SIGNAL_FILE: "The signal file that the header names is not there.",
@@ -203,7 +205,9 @@ def outside_reason(error: BaseException) -> Optional[str]:
     if isinstance(error, MemoryError):
         return "there is not enough memory"
     if isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE:
-        return error.strerror or str(error)
+        named = error.filename is not None and not isinstance(error.filename, int)
+        file = f" ({os.path.basename(os.fsdecode(error.filename))})" if named else ""
+        return f"{error.strerror}{file}" if error.strerror else str(error)
     return None
 
 

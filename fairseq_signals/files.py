@@ -171,7 +171,7 @@ def open_file(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
     """A file opened to be read; nothing else is opened, as a pipe could be waited for for ever.
 
     Raises:
-        NotAFileError: it is a pipe, a socket, a device or a link that leads nowhere.
+        NotAFileError: it is a pipe, a socket, a device or a link to itself.
         OSError: it cannot be opened.
     """
     what = not_a_file(path)
@@ -185,6 +185,5 @@ def not_a_file(path: str | os.PathLike[str]) -> str | None:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        lost = error.errno in (errno.ENOENT, errno.ELOOP) and os.path.islink(path)
-        return "a link that leads nowhere" if lost else None
+        return "a link that runs in a circle" if error.errno == errno.ELOOP else None
     return next((what for is_it, what in _NOT_FILES if is_it(mode)), None)

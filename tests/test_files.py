@@ -129,7 +129,11 @@ def test_only_files_are_opened_to_be_read(tmp_path):
     (tmp_path / "link").symlink_to("link")
     with open_file(tmp_path / "a") as file:
         assert file.read() == b"abc"
-    for name, what in (("pipe", "a pipe"), ("link", "a link that leads nowhere"), ("/dev/zero", "a device")):
+    for name, what in (
+        ("pipe", "a pipe"),
+        ("link", "a link that runs in a circle"),
+        ("/dev/zero", "a device"),
+    ):
         with pytest.raises(NotAFileError, match=f"it is {what}, not a file"):
             open_file(tmp_path / name)
     with pytest.raises(FileNotFoundError):

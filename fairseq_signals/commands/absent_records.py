@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fairseq_signals.commands.store_arguments import warn
-from fairseq_signals.errors import StoreError
+from fairseq_signals.errors import UNAVAILABLE, StoreError
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.record_table import RecordTable, join_table
 
@@ -46,10 +47,17 @@ def join_listed(
         file_of: from a record's id, where its file should be below `root`.
     """
     present = {item.record_id for item in items}
+    lost = tuple(os.path.join(item.path, "") for item in items if item.rejected_kind == UNAVAILABLE)
     absent = [
         not_downloaded(source, name, root, file_of(name), table.path.name)
         for name in table.rows
         if name not in present
+    ]
+    absent = [
+        replace(item, rejected="its folder cannot be listed", rejected_kind=UNAVAILABLE)
+        if os.path.abspath(item.path).startswith(lost)
+        else item
+        for item in absent
     ]
     joined, remarks = join_table([*items, *absent], table)
     warn(*remarks)

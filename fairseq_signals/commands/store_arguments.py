@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from fairseq_signals.commands.arguments import (
     add_read_options,
@@ -16,7 +17,7 @@ from fairseq_signals.commands.arguments import (
 from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import StoreError
-from fairseq_signals.store.building import REJECTED_FILE, build_store
+from fairseq_signals.store.building import REJECTED_FILE, BuildSummary, build_store
 from fairseq_signals.store.codecs import CODECS, INT16
 from fairseq_signals.store.conversion import (
     CHECKSUMS,
@@ -111,11 +112,22 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
         n, file = len(summary.rejections), args.dest / REJECTED_FILE
         told = f"rejected {n:,} of {summary.n_items:,} records: {summary.rejections}"
         print(f"{told}\nthe reason of each is in {file}", file=sys.stderr)
+        _require_available(summary, args.dest)
         if args.max_rejected is not None and n > args.max_rejected:
             raise StoreError(
                 f"{args.dest}: {n:,} records are rejected, but at most {args.max_rejected:,} may be "
                 f"(--max-rejected, --strict). The others are stored; see {file}."
             )
+
+
+def _require_available(summary: BuildSummary, dest: Path) -> None:
+    """Say what was not available; an error where that is most of the records."""
+    n = summary.n_unavailable
+    told = f"{dest} is not complete: {n:,} of {summary.n_items:,} records were not available"
+    if n > summary.n_items / 2:
+        raise StoreError(f"{told}. The others are stored; run the same command again when those are.")
+    if n:
+        warn(f"{told}; run the same command again to try them once more")
 
 
 def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:

@@ -116,6 +116,8 @@ def no_file(path: Path) -> SignalError:
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            return SignalError(f"{path} is a link to {os.readlink(path)}, which is not there", UNAVAILABLE)
         header = "" if path.suffix == HEADER else f", and no WFDB record of that name ({path.name}{HEADER})"
         return SignalError(f"{path}: there is no such file{header}", WITHOUT_SIGNAL_FILE)
     except OSError as error:

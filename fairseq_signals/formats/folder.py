@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE, SignalError
-from fairseq_signals.files import not_a_file, open_file
+from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
-from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
+from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES, no_file
 from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_files import Folder
 from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
@@ -59,7 +59,7 @@ def iter_records(
 
     Of WFDB records the header is listed, and signal files that no header names, as rejected; of the authors'
     `.mat` files the first segment, and segments after a missing one, as rejected; and so is, whatever its
-    name, what is no file (a pipe, a link that leads nowhere), and a folder that cannot be listed. What is
+    name, what is no file (a pipe, a lost link), and a folder that cannot be listed. What is
     hidden is left out, such as the `._NAME` that a Mac puts beside each file.
 
     Args:
@@ -254,14 +254,8 @@ def _is(test: Callable[[], bool]) -> bool:
 
 def _odd(path: Path) -> _Reason:
     """Why an entry of a folder is neither a file nor a folder."""
-    what = not_a_file(path)
-    if what is not None:
-        return f"{path.name} is {what}, not a file. Remove it.", NOT_A_FILE
-    try:
-        os.stat(path)
-    except OSError as error:
-        return _unread(path.name, error)
-    return f"{path.name} came while the folder was listed. Run the same command again.", UNAVAILABLE
+    error = no_file(path)
+    return str(error).replace(str(path), path.name, 1), error.kind
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -19,6 +19,7 @@ from fairseq_signals.manifest.folder import write_set
 from fairseq_signals.manifest.people import People, unknown_patients
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
+from fairseq_signals.store.reading import STATE_FILE, UNAVAILABLE_KEY, read_state
 
 
 def load_corpus(
@@ -43,7 +44,8 @@ def load_corpus(
     people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
     selection = Selection(table)
     selection.of_sources([name for text in args.sources or () for name in text.split(",") if name])
-    notes = selection.where(where) if where else []
+    notes = [note for store in stores if (note := _unavailable(store))]
+    notes += selection.where(where) if where else []
     selection.without_copies()
     fs = selection.of_one_rate(args.fs)
     segment_samples = round(args.segment_seconds * fs)
@@ -59,6 +61,14 @@ def load_corpus(
     records = _corpus_records(chosen, people)
     texts = {name: _attribute(chosen, name) for name in attributes}
     return Corpus(root, stores, records, people, fs, segment_samples, len(table), left_out, notes, texts)
+
+
+def _unavailable(store: Path) -> str | None:
+    """A remark on a store that lacks records which were not available when it was made."""
+    path = store / STATE_FILE
+    n = read_state(path).get(UNAVAILABLE_KEY) if path.is_file() else None
+    again = "run the command that made it again"
+    return f"{store}: {n:,} records were not available when it was made; {again}" if n else None
 
 
 def _attribute(table: pa.Table, name: str) -> dict[str, str]:

@@ -22,9 +22,9 @@ from fairseq_signals.errors import Rejections, StoreError
 from fairseq_signals.files import remove_left_overs, temporary_path
 from fairseq_signals.locks import one_process
 from fairseq_signals.store.codecs import check_codec
-from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows
+from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows, n_tried_again
 from fairseq_signals.store.pool import open_pool
-from fairseq_signals.store.reading import FAULTS_FILE, STATE_FILE, read_state
+from fairseq_signals.store.reading import FAULTS_FILE, STATE_FILE, UNAVAILABLE_KEY, read_state
 from fairseq_signals.store.shards import (
     SCHEMA_VERSION,
     SHARD_PATTERN,
@@ -38,6 +38,7 @@ from fairseq_signals.store.shards import (
 from fairseq_signals.store.sorting import RUN_IS_GONE, Chunk, Spool, write_spool
 
 REJECTED_FILE = "rejected.tsv"
+_CHUNKS = "chunks"  # in the state of a store that lacks records: digests of what each shard was made of
 _SPOOL = "records"  # of a run that is going on, under a temporary name
 
 
@@ -56,6 +57,11 @@ class BuildSummary:
     n_kept: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     rejections: Rejections = field(default_factory=Rejections)
+
+    @property
+    def n_unavailable(self) -> int:
+        """How many records the same command tries again."""
+        return n_tried_again(self.counts)
 
     def __str__(self) -> str:
         counts = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
@@ -76,7 +82,10 @@ def _build_shard(path: Path, chunk: Chunk, options: BuildOptions) -> int:
         if not chunk.is_there():  # the shard would end up in the store of a later run
             raise StoreError(f"{path}: {RUN_IS_GONE}")
 
-    write_shard(path, rows(), notes, options.codec)
+    try:
+        write_shard(path, rows(), notes, options.codec)
+    except MemoryError as e:
+        raise StoreError(f"{path}: there is not enough memory. Take fewer --workers, and go on.") from e
     return chunk.n_items
 
 
@@ -93,6 +102,8 @@ def build_store(
     scheduler: str | None = None,
 ) -> BuildSummary:
     """Store records in `dest`, or finish a store that a killed run of the same records left unfinished.
+
+    A store is not complete either where records were not available: their shards are made again.
 
     Args:
         items: the records, in any order; read once, and memory does not grow with their number.
@@ -170,7 +181,10 @@ def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
     _write(dest / REJECTED_FILE, _table(("record", "kind", "reason"), rejected()))
     faults = (fault for path in shards for fault in read_notes(path)[1].faults)
     _write(dest / FAULTS_FILE, _table(("record", "lead", "reason"), faults))
-    _write_state(dest, {**state, "complete": True, "kept": summary.n_kept, "counts": summary.counts})
+    lost = summary.n_unavailable
+    chunks = {UNAVAILABLE_KEY: lost, _CHUNKS: [chunk.digest for chunk in spool.chunks]} if lost else {}
+    told = {"complete": not lost, "kept": summary.n_kept, "counts": summary.counts, **chunks}
+    _write_state(dest, {**state, **told})
     return summary
 
 
@@ -194,20 +208,25 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
     }
     plan = json.loads(json.dumps(plan))  # as the file has it
     path = dest / STATE_FILE
-    if path.is_file() and not overwrite:
-        found = read_state(path)
+    found = read_state(path) if path.is_file() else None
+    if found is not None and not overwrite:
+        # Records that were not available may have come back, but none has gone.
+        may_grow = _CHUNKS in found and spool.n_items >= found.get("records", 0)
+        of_records = ("fingerprint", "records", "shards") if may_grow else ()
         changed = [
             "the records, their headers, files or table have changed"
             if key == "fingerprint"
             else f"{key} was {found.get(key)} and is now {plan[key]}"
             for key in plan
-            if found.get(key) != plan[key]
+            if found.get(key) != plan[key] and key not in of_records
         ]
         if changed:
             raise StoreError(
                 f"{dest}: this store was begun from other records or options ({'; '.join(changed)}). "
                 f"Pass --overwrite to build it anew, or choose another --dest."
             )
+        if not found.get("complete"):
+            _remove_stale(dest, spool, found.get(_CHUNKS))
         return plan
     shards = list(dest.glob(SHARD_PATTERN))
     if shards and not overwrite:
@@ -215,11 +234,25 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
             f"{dest}: there are shards but no {STATE_FILE}. Pass --overwrite to build it anew, or choose "
             f"another --dest."
         )
-    if path.is_file() or shards:
+    if found is not None or shards:
         _write_state(dest, {"complete": False})  # so that nobody takes what a kill leaves for a store
     for old in [*shards, dest / REJECTED_FILE, dest / FAULTS_FILE]:
         old.unlink(missing_ok=True)
     return plan
+
+
+def _remove_stale(dest: Path, spool: Spool, digests: list[str] | None) -> None:
+    """Remove the shards that lack records which may be there by now, and those of other records than now.
+
+    Args:
+        digests: of the records of each shard when they were made; None: they are the same.
+    """
+    current = [chunk.digest for chunk in spool.chunks]
+    before = current if digests is None else digests
+    for i, path in ((i, dest / shard_name(i)) for i in range(max(len(before), len(current)))):
+        is_same = before[i : i + 1] == current[i : i + 1]
+        if path.is_file() and not (is_same and not n_tried_again(read_notes(path)[1].counts)):
+            path.unlink()
 
 
 def _write_state(dest: Path, state: dict) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +11,7 @@ from fairseq_signals.ecg.record import DEFAULT_FS, Record, parse_patient
 from fairseq_signals.ecg.resample import resample_record
 from fairseq_signals.errors import (
     NOT_A_FILE,
+    TRIED_AGAIN,
     MissingLibraryError,
     SignalError,
     StoreError,
@@ -219,6 +220,11 @@ def make_rows(
         except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
             error = signal_error(e, item.record_id)
             _reject(item, str(error).removeprefix(f"record {item.record_id}: "), error.kind, notes)
+
+
+def n_tried_again(counts: Mapping[str, int]) -> int:
+    """How many of the rejected records may be there the next time."""
+    return sum(counts.get(REJECTED + kind, 0) for kind in TRIED_AGAIN)
 
 
 def _reject(item: Item, reason: str, kind: str, notes: ShardNotes) -> None:

@@ -24,6 +24,8 @@ METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard
 STATE_FILE = "store.json"
 #: Where preprocessing notes the leads and other channels that it left out.
 FAULTS_FILE = "lead_faults.tsv"
+#: In it: how many records were not available, so that the store is not complete and they are tried again.
+UNAVAILABLE_KEY = "unavailable"
 _ALL_LEADS = np.arange(N_LEADS)
 
 
@@ -152,7 +154,8 @@ class RecordStore:
         state = self.root / STATE_FILE
         if state.is_file():
             expected = read_state(state)
-            if not expected.get("complete") or len(shards) < expected.get("shards", 0):
+            is_finished = expected.get("complete") or expected.get(UNAVAILABLE_KEY)
+            if not is_finished or len(shards) < expected.get("shards", 0):
                 raise StoreError(
                     f"{self.root}: preprocessing has not finished, or shards were deleted since "
                     f"({len(shards)} of {expected.get('shards')} are there). Run the same command again: "

@@ -38,11 +38,13 @@ class Chunk:
         path: the spool's file.
         begin: what the first record is sorted by.
         n_items: how many records.
+        digest: of the records, as `Spool.fingerprint`.
     """
 
     path: str
     begin: tuple[Any, ...]
     n_items: int
+    digest: str = ""
 
     def items(self) -> list[Item]:
         """The records, in their order.
@@ -126,17 +128,23 @@ def _chunks(rows: Iterator[Any], path: Path, chunk_length: int) -> Spool:
     """Where sorted records are, checking their names and taking their digest on the way."""
     spool, digest = Spool(), hashlib.blake2b(digest_size=16)
     begins: list[tuple[Any, ...]] = []
+    digests: list[Any] = []
     before: Item | None = None
     for *key, text in rows:
         item = _from_json(text)
         if before is not None and before.key == item.key and before.rejected is item.rejected is None:
             raise StoreError(f"{before.path} and {item.path} would both be record {item.key}")
         before = item
-        digest.update(repr({**vars(item), "path": os.path.basename(item.path)}).encode())
         if spool.n_items % chunk_length == 0:
             begins.append(tuple(key))
+            digests.append(hashlib.blake2b(digest_size=16))
+        told = repr({**vars(item), "path": os.path.basename(item.path)}).encode()
+        digest.update(told)
+        digests[-1].update(told)
         spool.n_items += 1
     sizes = (min(chunk_length, spool.n_items - at) for at in range(0, spool.n_items, chunk_length))
-    spool.chunks = [Chunk(str(path), begin, size) for begin, size in zip(begins, sizes)]
+    spool.chunks = [
+        Chunk(str(path), begin, size, part.hexdigest()) for begin, size, part in zip(begins, sizes, digests)
+    ]
     spool.fingerprint = digest.hexdigest()
     return spool

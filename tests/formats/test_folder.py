@@ -135,13 +135,14 @@ def test_what_is_no_file_is_told_and_ends_nothing(tmp_path, write_wfdb, ecg_adu,
     reasons = {name: record.rejected.partition(" is ")[2] for name, record in found.items()}
     assert {name: reason.partition(",")[0] for name, reason in reasons.items()} == {
         "a/pipe.hea": "a pipe",
-        "a/loop": "a link that leads nowhere",
-        "a/x.hea": "a link that leads nowhere",
-        "a/y.hea": "a link that leads nowhere",
-        "gone": "a link that leads nowhere",
+        "a/loop": "a link that runs in a circle",
+        "a/x.hea": "a link that runs in a circle",
+        "a/y.hea": "a link that runs in a circle",
+        "gone": "a link to nowhere",
         "zero.hea": "a device",
         "socket": "a socket",
     }
+    assert found.pop("gone").rejected_kind == UNAVAILABLE  # as on a drive that comes back
     assert {record.rejected_kind for record in found.values()} == {NOT_A_FILE}
 
 

@@ -204,3 +204,16 @@ def test_every_command_explains_itself(command, capsys):
         run(command, "--help")
     assert stopped.value.code == 0
     assert "CHECKPOINT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("n_gone", "code"), [(2, 0), (3, 1)])
+def test_results_without_most_of_their_recordings_are_a_failure(
+    checkpoints, folder, tmp_path, capsys, n_gone, code
+):
+    for name in ("a/1", "a/2", "b/1")[:n_gone]:
+        (folder / f"{name}.dat").unlink()
+    (folder / "c" / "flat.hea").unlink()
+    (folder / "c" / "flat.dat").unlink()
+    assert run("embed", checkpoints["pretraining"], folder, "--out", tmp_path / "e.parquet") == code
+    assert f"warning: {n_gone} recordings were not available; run the same" in capsys.readouterr().err
+    assert len(pq.read_table(tmp_path / "e.parquet")) == 5 - n_gone

@@ -150,7 +150,7 @@ def test_an_odd_entry_or_a_mistyped_path_beside_others_is_a_recording_that_canno
     assert read.pop("p/r") == 500
     parts = {
         "p/pipe.edf": "is a pipe",
-        "loop": "is a link that leads nowhere",
+        "loop": "is a link that runs in a circle",
         places[1]: "no recording in it",
     }
     parts |= {places[2]: "there is no such file", places[3]: "is a pipe, not a file"}
