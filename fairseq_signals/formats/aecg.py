@@ -47,14 +47,10 @@ def read_aecg(path: Path, record_id: str | None = None, options: ReadOptions = D
         )
     if len(rhythms) < len(series) or any(one.find("derivation/derivedSeries") is not None for one in series):
         notes.append(AVERAGED)
+    rates = {rate for _, sequences in sets if (rate := _sampling_rate(sequences))}
+    common = rates.pop() if len(rates) == 1 else 0.0  # of sets that do not say it
     parts = [
-        _part(
-            f"set {n} of sequences",
-            sequences,
-            _time(_attribute(one, "effectiveTime/low", "value")),
-            record_id,
-            path,
-        )
+        _part(f"set {n} of sequences", sequences, _began(one), common, record_id, path)
         for n, (one, sequences) in enumerate(sets, 1)
     ]
     return assemble_parts(
@@ -62,13 +58,15 @@ def read_aecg(path: Path, record_id: str | None = None, options: ReadOptions = D
     )
 
 
-def _part(label: str, sequence_set: Element, began_s: float | None, record_id: str, path: Path) -> Part:
-    """A set of sequences of a series that began at a time, s."""
+def _part(
+    label: str, sequence_set: Element, began_s: float | None, fs_else: float, record_id: str, path: Path
+) -> Part:
+    """A set of sequences of a series that began at a time, s; `fs_else` is its rate where it says none."""
     sequences = sequence_set.findall("component/sequence")
     named = [(name, sequence) for sequence in sequences if (name := _lead_name(sequence))]
     digits = [(sequence.findtext("value/digits") or "").split() for _, sequence in named]
     clock = next((sequence for sequence in sequences if not _lead_name(sequence)), None)
-    fs = _sampling_rate(sequences)
+    fs = _sampling_rate(sequence_set) or fs_else
 
     def read() -> list[Channel]:
         if not fs:
@@ -93,14 +91,18 @@ def _lead_name(sequence: Element) -> str:
     return code if position < 0 else code[position + len(_LEAD) :]
 
 
-def _sampling_rate(sequences: Sequence[Element]) -> float:
+def _sampling_rate(sequence_set: Element) -> float:
     """Hz; 0 where no sequence says it."""
-    for sequence in sequences:
+    for sequence in sequence_set.findall("component/sequence"):
         increment = number(_attribute(sequence, "value/increment", "value"))
         seconds = _SECONDS.get(_attribute(sequence, "value/increment", "unit"))
         if increment and seconds:
             return float(np.round(1 / (increment * seconds), 6))
     return 0.0
+
+
+def _began(series: Element) -> float | None:
+    return _time(_attribute(series, "effectiveTime/low", "value"))
 
 
 def _start(clock: Element | None, began_s: float | None) -> float | None:

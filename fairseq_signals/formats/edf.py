@@ -64,8 +64,19 @@ def _open(path: Path, head: bytes) -> tuple[Any, list[str]]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         edf = read(path, header_encoding="latin-1")
-    cut = any("Incomplete data record" in str(one.message) for one in told)
-    return edf, ["its last data record is not whole and is not read"] if cut else []
+        notes = _of_annotations(edf)
+    if any("Incomplete data record" in str(one.message) for one in told):
+        notes.append("its last data record is not whole and is not read")
+    return edf, notes
+
+
+def _of_annotations(edf: Any) -> list[str]:
+    """What is to be said of annotations; the times of data records are none."""
+    try:
+        n_annotations = len(edf.annotations)
+    except (ValueError, IndexError):  # signals can be read without
+        return ["its annotations are damaged"]
+    return [f"{n_annotations} annotations are not read"] if n_annotations else []
 
 
 def _channel(signal: Any, is_lead: bool) -> Channel:

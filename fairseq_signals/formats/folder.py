@@ -135,10 +135,9 @@ class _Header:
         lines, _ = split_comments(decode(data))
         first_words = [split_fields(line)[0] for line in lines]
         named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
-        headers = [(listed.meant_by(segment + HEADER) or (segment + HEADER,))[0] for segment in named]
-        self.segments = [header[: -len(HEADER)] for header in headers] if is_layout else []
-        files = {one for each in named for one in listed.meant_by(each) or (each,)}
-        self.signal_files = [] if is_layout else sorted(files)
+        meant = [listed.meant_by(each + HEADER * is_layout) or (each + HEADER * is_layout,) for each in named]
+        self.segments = [one[: -len(HEADER)] for one, *_ in meant] if is_layout else []
+        self.signal_files = [] if is_layout else sorted({one for each in meant for one in each})
         self.digest = _digest(data, *(_size(folder / file) for file in self.signal_files))
 
 

@@ -128,11 +128,12 @@ def _choose(timed: Sequence[_Timed]) -> list[_Timed]:
     if _is_page(strip[0], sets):
         return strip
 
-    def rank(one: Sequence[_Timed]) -> tuple[bool, int, float, int, int]:
+    def rank(one: Sequence[_Timed]) -> tuple[bool, bool, int, float, int, int]:
         first = one[0]
+        has_length = first.end_s > first.start_s
         n_leads = len(set().union(*(member.leads for member in one)))
         seconds, n_samples = round(first.end_s - first.start_s, 6), max(m.part.n_samples for m in one)
-        return first.part.original, n_leads, seconds, n_samples, -min(m.position for m in one)
+        return has_length, first.part.original, n_leads, seconds, n_samples, -min(m.position for m in one)
 
     return max(sets, key=rank)
 
@@ -241,6 +242,8 @@ def _with_left_out(
 
 
 def _reason(one: _Timed, read: _Timed, clock: float) -> str:
+    if one.end_s == one.start_s:
+        return "the file does not say how long it is"
     if _apart(one, read) <= MAX_APART_S:
         return "over the same time the same leads are read"
     if abs(one.start_s - read.start_s) <= MAX_APART_S:

@@ -100,6 +100,7 @@ _ROOT = re.compile(rb"<(?:[\w.\-]+:)?([A-Za-z_][\w.\-]*)[\s/>]")
 _KARDIA = re.compile(
     rb'"(recordedAt|algorithmDetermination|amplitudeResolution|mainsFrequency|samples|leadI|data12L)"'
 )
+_GROUPS = (0x2, 0x8, 0x10, 0x18, 0x20, 0x32, 0x38, 0x3A, 0x40, 0x5400)  # of DICOM, in waveform objects
 _LONG_VRS = (b"OB", b"OW", b"SQ", b"UN", b"UT")  # of elements of DICOM whose length has four bytes
 _MATLAB4 = Format("a MATLAB 4 file", kind="without a header")
 _WHOLE_TYPES = range(6)  # of MATLAB 4: double, single, int32, int16, uint16, uint8
@@ -161,7 +162,7 @@ def is_hdf5(head: bytes) -> bool:
 
 
 def _begins_with_elements(head: bytes, order: str) -> bool:
-    """Whether there are three elements of groups 0002 and 0008 in a row: DICOM without its mark."""
+    """Whether there are three elements in a row, the first of groups 0002 or 0008: DICOM without its mark."""
     position, last = 0, (0, 0)
     for _ in range(3):
         if len(head) < position + 12:
@@ -174,7 +175,8 @@ def _begins_with_elements(head: bytes, order: str) -> bool:
             size = 8 + short
         else:
             size = 8 + struct.unpack_from(f"{order}I", head, position + 4)[0]
-        if group not in (2, 8) or (group, element) <= last or size % 2:
+        known = (2, 8) if last == (0, 0) else _GROUPS
+        if group not in known or (group, element) <= last or size % 2:
             return False
         position, last = position + size, (group, element)
     return True

@@ -18,12 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError
+from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import read_failed
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
+from fairseq_signals.formats.limits import capacity, require_size
 from fairseq_signals.formats.wfdb_header import Header, read_header
 
 _GZIP = ".gz"
-_MOST_BYTES = 2**32  # that a compressed file is expanded to
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,12 @@ def _require_inside(header: Header, record_id: str, path: Path) -> None:
 
 def _expand(path: Path, to: Path, record_id: str) -> None:
     """Write what a compressed file stands for."""
+    at_most = capacity(path.stat().st_size)
     try:
-        with gzip.open(path) as source, to.open("wb") as file:
-            while file.tell() < _MOST_BYTES and (data := source.read(2**20)):
+        with open_file(path) as raw, gzip.GzipFile(fileobj=raw) as source, to.open("wb") as file:
+            while data := source.read(2**20):
                 file.write(data)
+                require_size(record_id, path.name, file.tell(), at_most)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SignalError(
             f"record {record_id}: {path.name} is damaged ({error}). Download it again."

@@ -33,7 +33,7 @@ _NO_CHARACTER = re.compile("[^\t\n\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 _TOKEN = re.compile(
     r"""<!\[CDATA\[.*?\]\]>|<!--.*?-->
     |(?P<tag><(?=[!?]|/?[^\W\d][\w:.-]*(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>))
-    |&(?P<name>\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);|[&<]""",
+    |&(?P<name>\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);|[&<]|\]\]>""",
     re.DOTALL | re.VERBOSE,
 )
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
@@ -119,15 +119,15 @@ def _decoded(data: bytes) -> str:
 def repaired(text: str) -> tuple[str, str]:
     """The text of an XML file with what programs forget to escape escaped, and what that was; "" if nothing.
 
-    A bare "&", "<" that begins no tag, names of characters that XML does not know such as "&nbsp;", and
-    characters that XML does not have, which become U+FFFD: nobody knows what they stood for.
+    A bare "&" or "]]>", "<" that begins no tag, names of characters that XML does not know such as "&nbsp;",
+    and characters that XML does not have, which become U+FFFD: nobody knows what they stood for.
     """
     text, n_control = _NO_CHARACTER.subn("\ufffd", text)
     counts = Counter({"control characters": n_control})
 
     def mend(match: re.Match[str]) -> str:
         token, name = match[0], match["name"]
-        if token in ("&", "<"):
+        if token in ("&", "<", "]]>"):
             counts[f"bare {token}"] += 1
             return escape(token)
         if name is None or name in _OF_XML:

@@ -86,9 +86,11 @@ def test_of_several_sets_the_one_with_most_leads_is_read(aecg, tmp_path, ecg_adu
     assert [lead for lead, _ in record.faults] == ["V1", "V2"]
 
 
-def test_sets_of_one_lead_each_are_one_recording(aecg, tmp_path, ecg_adu):
+@pytest.mark.parametrize("n_timed", [12, 1])
+def test_sets_of_one_lead_each_are_one_recording(aecg, tmp_path, ecg_adu, n_timed):
     values = ecg_adu()
-    sets = [aecg.sequence_set(aecg.times(), aecg.sequence(*one)) for one in zip(LEADS, values)]
+    times = [aecg.times()] * n_timed + [""] * (12 - n_timed)
+    sets = [aecg.sequence_set(time, aecg.sequence(*one)) for time, one in zip(times, zip(LEADS, values))]
     record = read_aecg(aecg.write(tmp_path / "a.xml", aecg.document(aecg.series(*sets))))
     assert (record.leads, record.faults) == (LEADS, ())
     np.testing.assert_array_equal(record.signal, values)

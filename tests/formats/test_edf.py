@@ -79,6 +79,18 @@ def test_annotations_and_other_channels_are_left_out(edf, tmp_path, ecg_adu):
     np.testing.assert_array_equal(record.signal, values[[0, 1, 3]])
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [(b"+1\x14hi\x14", "1 annotations are not read"), (b"\xff", "its annotations are damaged")],
+)
+def test_annotations_are_counted_and_damaged_ones_do_not_matter(edf, tmp_path, ecg_adu, text, note):
+    path = edf.write(tmp_path / "a.edf", ecg_adu(2), ["I", "II"], onsets=range(6))
+    times = b"+0\x14\x14\0"
+    path.write_bytes(path.read_bytes().replace(times + bytes(len(text)), times + text, 1))
+    record = read_edf(path)
+    assert (record.leads, record.notes) == (("I", "II"), (note,))
+
+
 def test_a_last_data_record_that_is_not_whole_is_said_to_be_left_out(edf, tmp_path, ecg_adu):
     path = edf.write(tmp_path / "a.edf", ecg_adu(2), ["I", "II"])
     path.write_bytes(path.read_bytes() + bytes(300))

@@ -70,6 +70,7 @@ def test_without_a_strip_the_first_piece_is_read():
         ([part(("I", "II"), 5), part(("II", "I"), 6)], "II+I"),
         ([part(("I", "II"), 6, fs=500), part(("II", "I"), 10)], "II+I"),
         ([part(("I", "II"), 6, 0, label="a"), part(("I", "II"), 6, 9, label="b")], "a"),
+        ([part(("II", "V1"), 10)._replace(fs=0, label="no rate"), part(("I",), 6)], "I"),
         ([part(LEADS, 9, original=False, label="derived"), part(("I",), 6)], "I"),
         ([part(LEADS, 10, 0, label="a"), part(LEADS, 10, 20, label="b"), part(("II",), 60, 0)], "a"),
     ],

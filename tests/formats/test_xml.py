@@ -19,6 +19,7 @@ def parse(tmp_path, data, repairs=None):
     [
         ("ST & T", "ST & T", "1 bare &"),
         ("A&B;C &amp; &lt", "A&B;C & &lt", "1 &NAME;, 1 bare &"),
+        ("a]]> b", "a]]> b", "1 bare ]]>"),
         ("PR < 120, a <b, <ISO LEVEL", "PR < 120, a <b, <ISO LEVEL", "3 bare <"),
         ("5&nbsp;&micro;V &AMP; &Lt;", "5 \u00b5V & \u226a", "4 &NAME;"),
         ("a\x01b&#2;c&#x1F;d&#65;", "a\ufffdb\ufffdc\ufffddA", "3 control characters"),
