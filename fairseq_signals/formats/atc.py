@@ -21,6 +21,7 @@ from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import file_name, malformed, of_another_format, read_bytes
+from fairseq_signals.formats.limits import TEXT_BYTES
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 _SIGNATURE = b"ALIVE\0\0\0"
@@ -39,7 +40,7 @@ class _Block(NamedTuple):
 def read_atc(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of an ATC file; its averaged beats, annotations and acceleration are not read."""
     record_id = file_name(path) if record_id is None else record_id
-    data = read_bytes(record_id, path)
+    data = read_bytes(record_id, path, at_most=TEXT_BYTES)
     if not data.startswith(_SIGNATURE):
         raise of_another_format(record_id, path, "an AliveCor ATC file")
     blocks = list(_blocks(data, record_id, path))

@@ -118,7 +118,9 @@ def malformed(record_id: str, path: Path, what: str) -> SignalError:
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:
-    """The values as int32 where all of them are whole and fit, else as they are."""
+    """The values as int32 where all of them are whole and fit; integers and others as they are."""
+    if values.dtype.kind in "iu":
+        return values
     fit = (values == np.rint(values)).all() and np.abs(values).max(initial=0) < 2**31
     return values.astype(np.int32) if fit else values
 

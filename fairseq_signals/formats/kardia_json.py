@@ -11,6 +11,7 @@ from typing import Any
 
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.formats.common import file_name, of_another_format, read_bytes
+from fairseq_signals.formats.limits import HEADER_BYTES, require_size
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.parsed import parse, parser, record_of
 from fairseq_signals.formats.signatures import HEAD, format_of
@@ -24,6 +25,9 @@ def read_kardia_json(path: Path, record_id: str | None = None, options: ReadOpti
     found = format_of(read_bytes(record_id, path, HEAD))
     if found is None or found.reader != "kardia_json":
         raise of_another_format(record_id, path, "a Kardia JSON file")
+    require_size(
+        record_id, path.name, path.stat().st_size, HEADER_BYTES
+    )  # 16 MiB: of minutes, whatever its leads
     parsed, notes = parse(_KARDIA, path, record_id)
     if parsed.leads_enhanced:
         notes.append("read is the unfiltered signal (raw), not the filtered one (enhanced)")

@@ -14,10 +14,12 @@ from typing import Any
 from fairseq_signals.ecg.record import Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.common import file_name, of_another_format, read_bytes
+from fairseq_signals.formats.limits import require_size
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.parsed import parse, parser, record_of
 
 _MFER: Any = parser("mfer", "MFERParser", "MFER")
+_FILE_BYTES = 2**30  # which the library reads at once, and makes 64 bits of each sample
 _DOMINANT_BEAT = 9  # type of waveform
 _CUT = re.compile("shorter than the frame|no waveform data")
 
@@ -27,6 +29,7 @@ def read_mfer(path: Path, record_id: str | None = None, options: ReadOptions = D
     record_id = file_name(path) if record_id is None else record_id
     if not _MFER.can_parse(path, read_bytes(record_id, path, 4096)):
         raise of_another_format(record_id, path, "an MFER file")
+    require_size(record_id, path.name, path.stat().st_size, _FILE_BYTES)
     parsed, notes = parse(_MFER, path, record_id)
     cut = next(filter(_CUT.search, notes), None)
     if cut is not None:

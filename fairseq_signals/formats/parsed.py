@@ -16,12 +16,14 @@ from fairseq_signals.errors import SignalError, optional_library
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import damage_refused, whole_numbers
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
+from fairseq_signals.formats.parts import AVERAGED
 
 _NOTE = " on Python 3.11 or later"
 _TOO_SHORT = re.compile(
     r"truncated|too (short|small)|ends after|but the file has|outside the|exceeds|\(unpack|past the end"
     r"|only \d+ remain"
 )
+_TOLD = re.compile(r"not loaded|skipped|ignored|left out|default|missing|shorter than|not a valid")
 
 
 def parser(module: str, name: str, needed_by: str) -> Any:
@@ -36,24 +38,28 @@ def parser(module: str, name: str, needed_by: str) -> Any:
 
 
 def parse(parser: Any, path: Path, record_id: str) -> tuple[Any, list[str]]:
-    """What a parser finds in a file, and what it warns of.
+    """What a parser finds in a file, and what it says that it leaves out or takes for granted.
 
     Raises:
         SignalError: it finds the file damaged, or of a variant that it does not read.
     """
     exceptions: Any = optional_library("ecgdatakit.exceptions", parser.FORMAT_NAME, "formats", _NOTE)
-    is_cut = lambda error: _TOO_SHORT.search(str(error)) is not None  # noqa: E731
-    with damage_refused(record_id, f"{path.name} is damaged", is_cut=is_cut):
+    with damage_refused(record_id, f"{path.name} is damaged", is_cut=_is_cut):
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                return parser().parse(path), [str(warning.message) for warning in caught]
+                parsed = parser().parse(path)
         except exceptions.UnsupportedFormatError as error:
             raise SignalError(
                 f"record {record_id}: {path.name}: {error}. Export it without, or in another format.",
                 kind="of an unsupported kind",
             ) from None
-    raise AssertionError  # the context raises whatever is not returned
+    told = [str(warning.message) for warning in caught]
+    return parsed, [*([AVERAGED] if parsed.median_beats else []), *filter(_TOLD.search, told)]
+
+
+def _is_cut(error: Exception) -> bool:
+    return _TOO_SHORT.search(str(error)) is not None
 
 
 def record_of(
@@ -73,10 +79,15 @@ def record_of(
     """
     channels = channels_of(parsed.leads, fs, missing)
     record = assemble(record_id, fs, channels, subject_of(parsed), report_of(parsed), notes, options)
-    if parsed.raw_metadata.get("checksum_valid") is False:
-        wrong = "the checksum of a section does not agree"
-        return replace(record, damaged=tuple(LeadNote(lead, wrong) for lead in record.leads))
-    return record
+    return with_checksum(record, parsed)
+
+
+def with_checksum(record: Record, parsed: Any) -> Record:
+    """The record, all its leads damaged where a checksum of the file is wrong."""
+    if parsed.raw_metadata.get("checksum_valid") is not False:
+        return record
+    wrong = "the checksum of a section does not agree"
+    return replace(record, damaged=tuple(LeadNote(lead, wrong) for lead in record.leads))
 
 
 def channels_of(leads: Sequence[Any], fs: float, missing: int | None = None) -> list[Channel]:

@@ -8,10 +8,7 @@ decimated between beats ("bimodal") and long-term recordings (section 12) are no
 from __future__ import annotations
 
 import base64
-import re
 import tempfile
-import warnings
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,39 +17,33 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.record import LeadNote, Record, Subject, parse_patient, parse_sex, plausible_age
-from fairseq_signals.errors import SignalError, optional_library
-from fairseq_signals.formats.assemble import Channel, assemble
-from fairseq_signals.formats.common import (
-    damage_refused,
-    file_name,
-    of_another_format,
-    read_bytes,
-    whole_numbers,
-)
+from fairseq_signals.ecg.record import LeadNote, Record
+from fairseq_signals.formats.common import damage_refused, file_name, of_another_format, read_bytes
 from fairseq_signals.formats.library_limits import require_scp, require_xli
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
-
-_NOTE = " on Python 3.11 or later"
-_exceptions: Any = optional_library("ecgdatakit.exceptions", "SCP-ECG or Philips XML", "formats", _NOTE)
-_scp: Any = optional_library("ecgdatakit.parsing.parsers.scp_ecg", "SCP-ECG", "formats", _NOTE)
-_philips: Any = optional_library("ecgdatakit.parsing.parsers.sierra_xml", "Philips XML", "formats", _NOTE)
-
-_TOO_SHORT = re.compile(
-    r"truncated|too (short|small)|ends after|but the file has|outside the|exceeds|\(unpack"
+from fairseq_signals.formats.parsed import (
+    channels_of,
+    parse,
+    parser,
+    record_of,
+    report_of,
+    subject_of,
+    with_checksum,
 )
-_LEFT_OUT = re.compile(r"not loaded|skipped|ignored")
+from fairseq_signals.formats.parts import Part, assemble_parts
+
+_SCP: Any = parser("scp_ecg", "SCPECGParser", "SCP-ECG")
+_PHILIPS: Any = parser("sierra_xml", "SierraXMLParser", "Philips XML")
 
 
 def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of the rhythm data of an SCP-ECG file."""
     record_id = file_name(path) if record_id is None else record_id
-    if not _scp.SCPECGParser.can_parse(path, read_bytes(record_id, path, 4096)):
+    if not _SCP.can_parse(path, read_bytes(record_id, path, 4096)):
         raise of_another_format(record_id, path, "an SCP-ECG file")
     with damage_refused(record_id, f"{path.name} is damaged"):
         require_scp(read_bytes(record_id, path))
-    parsed, notes = _parse(_scp.SCPECGParser(), path, record_id)
+    parsed, notes = parse(_SCP, path, record_id)
     fs = float(np.round(1e6 / parsed.raw_metadata["rhythm_sample_interval_us"], 6))
     by_time: dict[tuple[float, int], list[Any]] = {}
     for lead in parsed.leads:
@@ -61,14 +52,10 @@ def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DE
     parts = []
     for (start_s, n_samples), leads in by_time.items():
         names = [lead.label for lead in leads]
-        parts.append(Part(", ".join(names), names, fs, n_samples, partial(_channels, leads, fs), start_s))
-    record = assemble_parts(
-        record_id, parts, "groups of leads", _subject(parsed), _report(parsed), notes, options
-    )
-    if parsed.raw_metadata.get("checksum_valid") is False:
-        wrong = "the checksum of a section does not agree"
-        return replace(record, damaged=tuple(LeadNote(lead, wrong) for lead in record.leads))
-    return record
+        parts.append(Part(", ".join(names), names, fs, n_samples, partial(channels_of, leads, fs), start_s))
+    subject, report = subject_of(parsed), report_of(parsed)
+    record = assemble_parts(record_id, parts, "groups of leads", subject, report, notes, options)
+    return with_checksum(record, parsed)
 
 
 def read_philips_xml(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
@@ -86,11 +73,10 @@ def read_philips_xml(path: Path, record_id: str | None = None, options: ReadOpti
     with tempfile.TemporaryDirectory() as folder:  # the library takes files only, and none that are repaired
         whole = Path(folder, path.name)
         whole.write_bytes(_tidy(root))
-        parsed, notes = _parse(_philips.SierraXMLParser(), whole, record_id)
+        parsed, notes = parse(_PHILIPS, whole, record_id)
     fs = float(max((lead.sampling_rate for lead in parsed.leads), default=0))
     _cut_calibration(parsed.leads, fs)
-    channels, notes = _channels(parsed.leads, fs), [*repairs, *notes]
-    record = assemble(record_id, fs, channels, _subject(parsed), _report(parsed), notes, options)
+    record = record_of(parsed, fs, record_id, options, [*repairs, *notes])
     return replace(record, ignored=(*record.ignored, *_beyond(root, len(parsed.leads))))
 
 
@@ -118,26 +104,6 @@ def _beyond(root: Any, n_leads: int) -> list[LeadNote]:
     ]
 
 
-def _is_cut(error: Exception) -> bool:
-    return _TOO_SHORT.search(str(error)) is not None
-
-
-def _parse(parser: Any, path: Path, record_id: str) -> tuple[Any, list[str]]:
-    """What a parser of ecgdatakit finds in a file, and what it says that it leaves out."""
-    with damage_refused(record_id, f"{path.name} is damaged", is_cut=_is_cut):
-        try:
-            with warnings.catch_warnings(record=True) as told:
-                warnings.simplefilter("always")
-                parsed = parser.parse(path)
-            left_out = [str(one.message) for one in told if _LEFT_OUT.search(str(one.message))]
-            return parsed, [*([AVERAGED] if parsed.median_beats else []), *left_out]
-        except _exceptions.UnsupportedFormatError as error:
-            raise SignalError(
-                f"record {record_id}: {path.name}: {error}. Export it without, or in another format.",
-                kind="of an unsupported kind",
-            ) from None
-
-
 def _cut_calibration(leads: list, fs: float) -> None:
     """Take off the end of the leads, in place, where at least 0.2 s of it are the same in at least three."""
     lengths = {len(lead.samples) for lead in leads}
@@ -149,29 +115,3 @@ def _cut_calibration(leads: list, fs: float) -> None:
     if n_kept and samples.shape[1] - n_kept >= 0.2 * fs:
         for lead in leads:
             lead.samples = lead.samples[:n_kept]
-
-
-def _channels(leads: Sequence[Any], fs: float) -> list[Channel]:
-    """Leads of a parser; `fs` is the rate of the record."""
-    channels = []
-    for lead in leads:
-        values, rate = whole_numbers(np.asarray(lead.samples)), float(lead.sampling_rate)
-        step, offset = float(lead.resolution), float(lead.offset)
-        channel = Channel.in_unit(lead.label, values, step, lead.resolution_unit, offset)
-        channels.append(channel._replace(fs=rate if abs(rate - fs) > 1 else None))
-    return channels
-
-
-def _subject(parsed: Any) -> Subject:
-    person = parsed.patient
-    return Subject(
-        age=plausible_age(None if person.age is None else float(person.age)),
-        sex=parse_sex(person.sex or ""),
-        patient_id=parse_patient(person.patient_id or ""),
-    )
-
-
-def _report(parsed: Any) -> str:
-    """The statements in words, one a line."""
-    lines = [" ".join(str(statement[0]).split()) for statement in parsed.interpretation.statements]
-    return "\n".join(filter(None, lines))

@@ -95,6 +95,11 @@ _BY_ROOT = {
     "svg": Format("an SVG drawing", advice=_PICTURE),
     "html": Format("an HTML page", advice="Download the file itself."),
 }
+#: Of files whose first bytes do not tell, by the suffix.
+_BY_SUFFIX = dict.fromkeys(
+    (".atr", ".ari", ".qrs", ".wqrs", ".gqrs", ".sqrs", ".xws"),
+    Format("a WFDB file of annotations", advice="The recording is its header (.hea)."),
+)
 _ROOT = re.compile(rb"<(?:[\w.\-]+:)?([A-Za-z_][\w.\-]*)[\s/>]")
 #: Keys of a recording of the Kardia API, of which two are there.
 _KARDIA = re.compile(
@@ -148,6 +153,8 @@ def describe(path: Path) -> Format | None:
         return Format(
             "an empty file" if not head else "a file of zeros", advice="Export or download it again."
         )
+    if path.suffix.lower() in _BY_SUFFIX:
+        return _BY_SUFFIX[path.suffix.lower()]
     text = head.lstrip(_MARK).replace(b"\0", b"")
     if text.startswith(b"{"):
         return Format("a JSON file")

@@ -115,7 +115,8 @@ def iter_folder(
     n_records, odd, suffixes = 0, "", suffixes or SUFFIXES_OF[reader]
     for found in iter_records(root, suffixes, is_dicom if reader == "dicom" else None):
         item = item_of(found, source, reader)
-        odd = odd or ("" if found.unread is None else f"; {found.unread}")
+        why = found.rejected if found.rejected_kind == WITHOUT_HEADER else found.unread
+        odd = odd or ("" if why is None else f"; {why}")
         if found.rejected_kind not in (WITHOUT_HEADER, NOT_A_FILE):
             n_records += found.path != root
             if patient_from_folder:

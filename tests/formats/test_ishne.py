@@ -1,5 +1,6 @@
 """ISHNE Holter files, each field checked against the byte table of the standard."""
 
+import os
 import struct
 
 import numpy as np
@@ -90,6 +91,16 @@ def test_a_file_that_ends_early_is_refused_and_other_counts_are_noted(tmp_path, 
         )
         assert record.n_samples == 900
         assert len(record.notes) == n_notes
+
+
+def test_what_a_file_claims_is_held_against_a_limit_before_it_is_read(tmp_path, values, refused):
+    path = ishne.write(tmp_path / "a.ecg", values, ("I", "II", "V1"))
+    data = bytearray(path.read_bytes())
+    os.truncate(path, 2**42)  # 4 TiB of nothing
+    assert "announces 2,199,023,255,291 samples, but at most" in str(refused(read_ishne, path))
+    struct.pack_into("<i", data, 10, 2**31 - 1)
+    path.write_bytes(data)
+    assert "the block of comments of a.ecg has 2,147,484,169 bytes" in str(refused(read_ishne, path))
 
 
 def test_a_wrong_checksum_of_the_header_marks_the_leads_as_damaged(tmp_path, values):

@@ -1,5 +1,7 @@
 """Recordings of the Kardia API."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,12 @@ def test_samples_without_a_resolution_are_not_taken_for_millivolt(tmp_path, ecg_
     )
     assert error.kind == "without a usable lead"
     assert "its unit is not known" in str(error)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, ecg_adu, refused):
+    path = kardia_json.write(tmp_path / "a.json", ecg_adu(1, 900))
+    os.truncate(path, 2**42)
+    assert refused(read_kardia_json, path).kind == "too long"
 
 
 def test_the_layout_of_12_leads_is_refused_by_name(tmp_path, ecg_adu, refused):

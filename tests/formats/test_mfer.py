@@ -1,5 +1,7 @@
 """MFER files, each tag checked against the tables of Part 1."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,12 @@ def test_a_lead_without_resolution_is_not_taken_for_millivolt(tmp_path, ecg_adu)
     record = read_mfer(mfer.write_twelve(tmp_path / "a.mwf", ecg_adu(12, 300), extra=extra))
     assert record.leads == LEADS[1:]
     assert [fault.lead for fault in record.faults] == ["I"]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, ecg_adu, refused):
+    path = mfer.write_twelve(tmp_path / "a.mwf", ecg_adu(12, 300))
+    os.truncate(path, 2**42)
+    assert refused(read_mfer, path).kind == "too long"
 
 
 def test_a_frame_that_lacks_samples_is_truncated(tmp_path, ecg_adu, refused):

@@ -84,6 +84,12 @@ def test_noise_is_of_no_format():
     assert not named
 
 
+def test_annotations_of_wfdb_are_told_by_their_suffix(tmp_path):
+    (tmp_path / "100.atr").write_bytes(b"\x12\x70\x03\x04\xc5\x04")
+    with pytest.raises(SignalError, match=r"100\.atr is a WFDB file of annotations.* header \(\.hea\)"):
+        detect_reader(tmp_path / "100.atr")
+
+
 def test_hints_say_what_to_do(tmp_path):
     for content, hint in (
         (OTHERS["a gzip file"], "Unpack it"),

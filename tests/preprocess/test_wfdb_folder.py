@@ -141,6 +141,12 @@ def test_an_empty_or_missing_folder_is_an_error_and_nothing_is_written(tmp_path,
     assert "there is no such folder" in fails(root=tmp_path / "gone")
 
 
+def test_a_folder_of_signal_files_without_headers_asks_for_them(tmp_path, write_wfdb, ecg_adu, run, capsys):
+    write_wfdb(tmp_path / "challenge", "A0001", ecg_adu(), suffix=".mat").unlink()
+    assert run(root=tmp_path / "challenge") == 1
+    assert "no header names the signal file A0001.mat. Restore A0001.hea." in capsys.readouterr().err
+
+
 def test_the_command_runs_the_same_script_with_several_workers(repo_dir, root, tmp_path):
     command = [
         sys.executable, "-m", "fairseq_signals.commands.main", "preprocess", "wfdb_folder", str(root),
