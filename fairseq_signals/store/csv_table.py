@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, TextIO, TypeVar
+from typing import Callable, NamedTuple, TextIO, TypeVar
 
 from fairseq_signals.ecg.record import known, parse_patient, plausible_age, years_of
 from fairseq_signals.errors import FairseqSignalsError, StoreError
+from fairseq_signals.text import csv_text
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
 _RESTORE = "Restore the table from the original download."
@@ -126,28 +126,20 @@ def read_table(
 def read_lines(
     path: Path, error: type[FairseqSignalsError], step: str = "Correct the table."
 ) -> Iterator[tuple[int, list[str]]]:
-    """Each line of a CSV file that is not blank: its number, and its cells without blanks around them."""
+    """Each line of a CSV file that is not blank: its number, and its cells without blanks around them.
+
+    A quote that keeps a text from being a formula, as in the tables that are written here, is taken off.
+    """
     try:
         with _open(path) as file:
             reader = csv.reader(file)
             for cells in reader:
                 if cells:
-                    yield reader.line_num, list(map(str.strip, cells))
+                    yield reader.line_num, [csv_text(cell.strip()) for cell in cells]
     except FileNotFoundError:
         raise error(f"{path}: there is no such table. Check its name and folder.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
         raise error(f"{path}: the table cannot be read ({e}); it must be CSV in UTF-8. {step}") from e
-
-
-def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Each row as a line of CSV."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in rows:
-        writer.writerow(row)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
 
 
 def _open(path: Path) -> TextIO:
