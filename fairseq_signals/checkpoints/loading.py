@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 from fairseq_signals.rules import check, text
+from fairseq_signals.text import visible
 
 logger = logging.getLogger(__name__)
 
@@ -176,14 +178,14 @@ def _progress(raw: Dict[str, Any]) -> Dict[str, float]:
 def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
     """Take the encoder's options from the pre-trained checkpoint; what to do where it is gone, else ""."""
     for place in (origin, path.parent / origin.name):
-        if place.is_file() and place.resolve() != path.resolve():
+        if os.path.isfile(place) and place.resolve() != path.resolve():
             source = load_checkpoint(place, follow_origin=False).config
             for name in ARCHITECTURE:
                 setattr(config, name, getattr(source, name))
             return ""
     return (
-        f"Put the pre-trained checkpoint {origin.name} beside it: a fine-tuned checkpoint of the authors' "
-        "code takes its encoder's options from there"
+        f"Put the pre-trained checkpoint {visible(origin.name)} beside it: a fine-tuned checkpoint of the "
+        "authors' code takes its encoder's options from there"
     )
 
 

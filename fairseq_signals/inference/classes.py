@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes
             _of_table(LabelTable.from_plain(noted), threshold), n, f"{checkpoint.path}: its labels"
         )
     path = Path(str(checkpoint.task_cfg.get("data") or "")) / "labels.csv"
-    if path.is_file():
+    if os.path.isfile(path):  # False, too, of what no file can be called
         found = _of_table(read_labels(path), threshold)
         if len(found) == n:
             return found

@@ -23,7 +23,7 @@ from fairseq_signals.files import one_process, remove_left_overs, temporary_path
 from fairseq_signals.store.codecs import check_codec
 from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows
 from fairseq_signals.store.pool import open_pool
-from fairseq_signals.store.reading import FAULTS_FILE, STATE_FILE
+from fairseq_signals.store.reading import FAULTS_FILE, STATE_FILE, read_state
 from fairseq_signals.store.shards import (
     SCHEMA_VERSION,
     SHARD_PATTERN,
@@ -195,7 +195,7 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
     plan = json.loads(json.dumps(plan))  # as the file has it
     path = dest / STATE_FILE
     if path.is_file() and not overwrite:
-        found = json.loads(path.read_text())
+        found = read_state(path)
         changed = [
             "the records, their headers, files or table have changed"
             if key == "fingerprint"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import StoreError
+from fairseq_signals.rules import TRUTH, check, integer, read_json, shown
 from fairseq_signals.store.codecs import FLAC, decode_flac
 from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec
 
@@ -22,6 +23,7 @@ METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard
 STATE_FILE = "store.json"
 #: Where preprocessing notes the leads and other channels that it left out.
 FAULTS_FILE = "lead_faults.tsv"
+_STATE = {"complete": TRUTH, "shards": integer(0, 1 << 40)}
 _ALL_LEADS = np.arange(N_LEADS)
 
 
@@ -149,7 +151,7 @@ class RecordStore:
         shards = sorted(path.name for path in self.root.glob(SHARD_PATTERN))
         state = self.root / STATE_FILE
         if state.is_file():
-            expected = json.loads(state.read_text())
+            expected = read_state(state)
             if not expected.get("complete") or len(shards) < expected.get("shards", 0):
                 raise StoreError(
                     f"{self.root}: preprocessing has not finished, or shards were deleted since "
@@ -159,6 +161,19 @@ class RecordStore:
         if not shards:
             raise StoreError(f"{self.root}: no {SHARD_PATTERN} in it, so it is not a record store.")
         return shards
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `store.json` says.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    state = read_json(path, StoreError)
+    if not isinstance(state, dict):
+        raise StoreError(f"{path}: must be a dictionary, but is {shown(state)}")
+    check(state, _STATE, f"{path}: ", StoreError)
+    return state
 
 
 class _Shard:

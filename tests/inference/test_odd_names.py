@@ -26,12 +26,13 @@ NAMES = {
 
 @pytest.fixture
 def folder(write_wfdb, ecg_adu, tmp_path):
-    """A record of each name, and beside it one that is flat."""
+    """A record of each name, beside it one that is flat, and one whose header is none."""
     raw = tmp_path / "raw"
     for i, name in enumerate(NAMES):
         for part, adu in (("", ecg_adu(12, 3000, seed=i)), (" flat", np.zeros((12, 3000), int))):
             header = write_wfdb(raw, f"r{i}{part.strip()}", adu)
             header.rename(raw / os.fsdecode(name + part.encode() + b".hea"))
+    (raw / os.fsdecode(b"k\xff\nno.hea")).write_text("r 1 x\x1b[0m\n")
     return raw
 
 
@@ -59,9 +60,9 @@ def test_embeddings_and_predictions_have_a_row_a_record(checkpoints, folder, tmp
     assert sorted(csv_text(row["record"]) for row in rows) == names
     for out in ("e.parquet", "e.npy", "p.csv"):
         listed = (tmp_path / f"{out}.rejected.tsv").read_bytes().decode().split("\n")
-        assert [line.count("\t") for line in listed] == [1] * 8 + [0]
+        assert [line.count("\t") for line in listed] == [1] * 9 + [0]
         told = sorted(line.split("\t")[0] for line in listed[1:-1])
-        assert told == sorted(f"{name} flat" for name in names)
+        assert told == sorted([*(f"{name} flat" for name in names), r"k\xff\nno"])
         assert_harmless((tmp_path / f"{out}.rejected.tsv").read_text().replace("\t", " "))
     assert_harmless(capfd.readouterr().err)
 
@@ -77,7 +78,7 @@ def test_a_store_and_its_manifests_have_them(checkpoints, folder, tmp_path, capf
     store, manifests = tmp_path / "store", tmp_path / "m"
     assert run("preprocess", "wfdb_folder", folder, "--dest", store, "--source=s", "--workers=1") == 0
     listed = (store / "rejected.tsv").read_bytes().decode().split("\n")
-    assert [line.count("\t") for line in listed] == [2] * 8 + [0]
+    assert [line.count("\t") for line in listed] == [2] * 9 + [0]
     assert (
         run("manifest", "pretrain", store, "--dest", manifests, "--valid-fraction=0.3", "--no-exclusions")
         == 0
