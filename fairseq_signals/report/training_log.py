@@ -25,6 +25,7 @@ _GOES_ON = re.compile(r"Loaded checkpoint .* \(epoch \d+ @ [1-9]\d* updates\)")
 INNER, TRAIN = "train_inner", "train"
 LARGEST = 1 << 30  # bytes of a log that are read at most: a folder may hold other files with this suffix
 LONGEST_LINE, MOST_NAMES, MOST_UPDATES = 1 << 20, 1000, 1 << 53
+LARGEST_VALUE = 1e30  # beyond it a value is infinite: no axis has room for it
 
 
 @dataclass
@@ -179,7 +180,8 @@ def _numbers(pairs: Iterable[tuple[str, object]]) -> dict[str, float]:
     found = {}
     for name, value in pairs:
         try:
-            found[name.strip()] = float(str(value))
+            number = float(str(value))
         except ValueError:
             continue
+        found[name.strip()] = math.copysign(math.inf, number) if abs(number) > LARGEST_VALUE else number
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from fairseq_signals.errors import FairseqSignalsError, StoreError
 from fairseq_signals.text import csv_text
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
+LONGEST_LINE = 1 << 24  # characters
 _RESTORE = "Restore the table from the original download."
 
 T = TypeVar("T")
@@ -132,7 +134,7 @@ def read_lines(
     """
     try:
         with _open(path) as file:
-            reader = csv.reader(file)
+            reader = csv.reader(_bounded(file))
             for cells in reader:
                 if cells:
                     yield reader.line_num, [csv_text(cell.strip()) for cell in cells]
@@ -140,6 +142,14 @@ def read_lines(
         raise error(f"{path}: there is no such table. Check its name and folder.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
         raise error(f"{path}: the table cannot be read ({e}); it must be CSV in UTF-8. {step}") from e
+
+
+def _bounded(file: TextIO) -> Iterator[str]:
+    """The lines of a file, none of which takes all memory."""
+    for line in iter(functools.partial(file.readline, LONGEST_LINE), ""):
+        if len(line) == LONGEST_LINE:
+            raise csv.Error(f"a line has {LONGEST_LINE:,} characters or more")
+        yield line
 
 
 def _open(path: Path) -> TextIO:

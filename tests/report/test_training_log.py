@@ -104,8 +104,10 @@ def test_a_training_that_went_on_in_another_folder_is_one(tmp_path, template):
 
 
 def test_numbers_that_are_none_are_left_out(tmp_path):
-    log = write(tmp_path / "a.log", [("train", "epoch 001 | loss inf | best None | num_updates 5")])
-    assert read_training_log(log)["train"].values == {"loss": [math.inf]}
+    log = write(
+        tmp_path / "a.log", [("train", "epoch 001 | loss inf | x -1e308 | best None | num_updates 5")]
+    )
+    assert read_training_log(log)["train"].values == {"loss": [math.inf], "x": [-math.inf]}
 
 
 def test_what_is_no_log_is_said(tmp_path):
