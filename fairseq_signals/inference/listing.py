@@ -101,7 +101,7 @@ def _listed(place: str) -> Iterator[ListedRecording]:
         yield from _of_manifest(path)
     elif header is not None:  # so that its signal file does not stand for a second recording
         yield ListedRecording(str(header)[: -len(HEADER)], str(header))
-    elif not is_folder and not os.path.isfile(split_place(place)[0]):
+    elif not is_folder and not _is_place(split_place(place)[0]):
         yield ListedRecording(place, no_file(path))
     elif not is_folder:
         yield from _of_file(place, path)
@@ -109,6 +109,11 @@ def _listed(place: str) -> Iterator[ListedRecording]:
         yield from _of_store(path)
     else:
         yield from _of_folder(place)
+
+
+def _is_place(path: Path) -> bool:
+    """Whether a file or a store is there, and not a pipe or nothing."""
+    return os.path.isfile(path) or os.path.isdir(path)
 
 
 def read_recordings(

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fairseq_signals.commands import main as cli
-from fairseq_signals.inference.listing import list_recordings, patients_of
+from fairseq_signals.inference.listing import list_recordings
+from fairseq_signals.inference.patients import patients_of
 from fairseq_signals.text import csv_text
 
 #: Names of files, and what records are called.
