@@ -9,8 +9,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Optional
 
+from fairseq_signals.text import visible
+
 UNREADABLE = "unreadable"
 UNFORESEEN = "for unforeseen reasons"
+#: Between the lines of `str(Rejections)`.
+NEXT_LINE = "\n  "
 NOT_A_FILE = "not a file"
 UNAVAILABLE = "not available"
 WITHOUT_SIGNAL_FILE = "without a signal file"
@@ -246,10 +250,10 @@ class Rejections:
             (i, place, line) for place, kind in enumerate(kinds) for i, line in enumerate(self._first[kind])
         )[: self.n_shown]
         counts = ", ".join(f"{self.counts[kind]:,} {kind}" for kind in kinds)
-        return "\n  ".join([counts, *(line for _, _, line in shown)])
+        return NEXT_LINE.join([counts, *(line for _, _, line in shown)])
 
     def add(self, record: str, reason: str, kind: str) -> None:
         """Count a record, and keep what to show of it if it is among the first of its kind."""
         self.counts[kind] += 1
         if self.counts[kind] <= self.n_shown:
-            self._first[kind].append(f"{record}: {' '.join(reason.split())}")
+            self._first[kind].append(visible(f"{record}: {' '.join(reason.split())}"))

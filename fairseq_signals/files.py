@@ -128,7 +128,10 @@ def _telling_of(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:
     """Write the pieces of a text file in UTF-8, as a `whole_file`."""
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         file.writelines(pieces)
 
 

@@ -17,6 +17,7 @@ from fairseq_signals.manifest.checking import check_sets
 from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.manifest.table import STORE
+from fairseq_signals.text import tell
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,7 +49,7 @@ def check(args: argparse.Namespace) -> int:
         print("note: manifests of .mat files do not tell the corpus; they are compared among themselves only")
     violations = check_sets(sets)
     for violation in violations:
-        print(f"VIOLATION {violation}")
+        tell(f"VIOLATION {violation}", sys.stdout)
     print(f"{len(violations)} violations" if violations else "no violations")
     return 1 if violations else 0
 

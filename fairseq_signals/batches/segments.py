@@ -105,7 +105,10 @@ class SegmentReader:
 def normalize_leads(signal: np.ndarray) -> np.ndarray:
     """Each lead (..., samples) with mean 0 and standard deviation 1; a constant lead becomes zeros."""
     spread = signal.std(axis=-1, keepdims=True)
-    return (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    normal = (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    # the mean of equal numbers may be another one, by rounding, and their deviation as large as that error
+    normal[(signal == signal[..., :1]).all(axis=-1)] = 0
+    return normal
 
 
 def _require_rate(store: RecordStore, fs: float) -> None:

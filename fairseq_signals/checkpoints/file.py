@@ -1,16 +1,24 @@
-"""The raw contents of checkpoint files, read without running what is in them."""
+"""The raw contents of checkpoint files, read without running what is in them, and without damage."""
 
 import _codecs
 import argparse
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, List
 
 import numpy as np
 import torch
 
+from fairseq_signals.checkpoints.weights import require_tensors
 from fairseq_signals.errors import CheckpointError
+from fairseq_signals.rules import too_nested
+
+LARGEST_PICKLE = 1 << 24  # bytes of the configuration and all names: those of fairseq are a hundredth of that
+_BLOCK = 1 << 22
+#: Parts whose values are looked into; the state of an optimizer is not.
+_LOOKED_INTO = ("cfg", "task_state", "extra_state", "optimizer_history")
 
 
 def _harmless_globals() -> List[Any]:
@@ -28,20 +36,63 @@ def _harmless_globals() -> List[Any]:
 def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     """The raw contents of a checkpoint file: tensors and plain containers only.
 
+    Tensors stay on the disk until they are used, so that what does not fit its configuration takes no memory.
+
     Raises:
-        CheckpointError: no such file, not a checkpoint, or one that holds anything else; it is not executed.
+        CheckpointError: no such file, not a checkpoint, damaged, or one that holds anything else; it is not
+            executed.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:
+        with path.open("rb") as file:
+            is_archive = file.read(4) == b"PK\3\4"
+        if is_archive:
+            _check_archive(path)
         with torch.serialization.safe_globals(_harmless_globals()):
-            raw = torch.load(path, map_location="cpu", weights_only=True)
+            raw = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except CheckpointError:
+        raise
     except Exception as error:  # random bytes can raise nearly anything, but nothing is executed
         raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
         raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
+    require_tensors(raw["model"], path)
+    for part in _LOOKED_INTO:
+        problem = too_nested(raw.get(part))
+        if problem:
+            raise CheckpointError(f"{path}: its '{part}' {problem}; no checkpoint of fairseq does")
     return raw
+
+
+def _check_archive(path: Path) -> None:
+    """Compare sizes and check sums of what is in a checkpoint, which `torch.load` does not.
+
+    Raises:
+        CheckpointError, zipfile.BadZipFile: they differ, or it is packed: PyTorch never does, and what comes
+            out may be a thousand times as large.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members, size = archive.infolist(), path.stat().st_size
+        claimed = sum(member.file_size for member in members)
+        if claimed > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise CheckpointError(
+                f"{path}: takes {claimed:,} bytes out of {size:,} in the file, but a checkpoint is never "
+                "compressed; do not trust the file"
+            )
+        for member in members:
+            if member.filename.endswith("/data.pkl") and member.file_size > LARGEST_PICKLE:
+                raise CheckpointError(
+                    f"{path}: {member.filename} is {member.file_size:,} bytes, but at most "
+                    f"{LARGEST_PICKLE:,} are read; it is no checkpoint of fairseq"
+                )
+        if not any(member.CRC for member in members):
+            return  # written without check sums: torch.serialization.set_crc32_options(False)
+        for member in members:
+            with archive.open(member) as content:
+                while content.read(_BLOCK):
+                    pass
 
 
 def _why_unreadable(error: Exception) -> str:

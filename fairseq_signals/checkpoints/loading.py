@@ -1,21 +1,26 @@
 """Reading checkpoints, ours and the authors', without running what is in them and without fairseq."""
 
 import logging
+import math
+import os
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from fairseq_signals.checkpoints.file import read_checkpoint_file
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
+from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
+from fairseq_signals.checkpoints.weights import require_trained
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
-from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.rules import check, text
+from fairseq_signals.text import visible
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +38,6 @@ _WEIGHT_NORM = {
 }
 _AUTHORS_OPTION = "saliency"  # a model option that only their configurations have
 _HEADS = {"proj.weight": "classification", "kernel": "identification"}
-StateDict = Dict[str, Tensor]
 
 
 @dataclass
@@ -68,7 +72,7 @@ class Checkpoint:
     @property
     def encoder_state(self) -> StateDict:
         """The encoder's parameters without their prefix."""
-        return _encoder_state(self.state)
+        return encoder_state(self.state)
 
 
 def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -> Checkpoint:
@@ -93,6 +97,7 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
     state, from_authors = _our_names(raw["model"], path)
     cfg = {name: section for name, section in _plain(raw.get("cfg")).items() if isinstance(section, dict)}
     model_cfg, task_cfg = (_plain(cfg.get(part)) for part in ("model", "task"))
+    check(model_cfg, {**ENCODER_RULES, "model_path": text()}, f"{path}: model.", CheckpointError)
     config = encoder_config(model_cfg)
     kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
     origin = origin or model_cfg.get("model_path")
@@ -105,6 +110,7 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
             f"{path}: its configuration does not describe its parameters ({'; '.join(problems)})"
             + (f". {hint}" if hint else "")
         )
+    require_trained({key: value for key, value in state.items() if _is_used(key)}, path)
     if hint:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
     return Checkpoint(
@@ -127,6 +133,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
     problems = shape_problems(config, state)
     if problems:
         raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
+    require_trained(state, folder / WEIGHTS)
     provenance = saved.get("provenance") or {}
     cfg = provenance.get("training") or {}
     task_cfg = {
@@ -161,20 +168,24 @@ def _progress(raw: Dict[str, Any]) -> Dict[str, float]:
         "best": extra.get("best"),
         "val_loss": extra.get("val_loss"),
     }
-    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, (int, float)) and abs(value) < math.inf
+    }
 
 
 def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
     """Take the encoder's options from the pre-trained checkpoint; what to do where it is gone, else ""."""
     for place in (origin, path.parent / origin.name):
-        if place.is_file() and place.resolve() != path.resolve():
+        if os.path.isfile(place) and place.resolve() != path.resolve():
             source = load_checkpoint(place, follow_origin=False).config
             for name in ARCHITECTURE:
                 setattr(config, name, getattr(source, name))
             return ""
     return (
-        f"Put the pre-trained checkpoint {origin.name} beside it: a fine-tuned checkpoint of the authors' "
-        "code takes its encoder's options from there"
+        f"Put the pre-trained checkpoint {visible(origin.name)} beside it: a fine-tuned checkpoint of the "
+        "authors' code takes its encoder's options from there"
     )
 
 
@@ -204,7 +215,13 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
     """
     path, state = checkpoint.path, checkpoint.state
     config = replace(checkpoint.config, apply_mask="encoder.mask_emb" in state)
-    with _NoRandomFill():
+    for key in (key for key, kind in _HEADS.items() if kind == checkpoint.kind):
+        if state[key].dim() != 2 or state[key].shape[1] != config.encoder_embed_dim:
+            raise CheckpointError(
+                f"{path}: its head does not fit its encoder: {key} is {tuple(state[key].shape)}, but the "
+                f"encoder's width is {config.encoder_embed_dim}"
+            )
+    with NoRandomFill():
         encoder = ECGEncoder(config)
         if checkpoint.kind == "classification":
             model: PooledEncoder = ECGClassifier(encoder, len(state["proj.weight"]))
@@ -233,44 +250,9 @@ def encoder_config(model_cfg: Dict[str, Any]) -> EncoderConfig:
     )
 
 
-def shape_problems(config: EncoderConfig, state: StateDict) -> List[str]:
-    """Where the encoder that `config` describes differs from the encoder in `state`, in words."""
-    expected_keys = dict(_skeleton(config))
-    found = _encoder_state(state)
-    problems = []
-    for key in sorted(set(expected_keys) | set(found)):
-        if key == "mask_emb":
-            continue
-        have = tuple(found[key].shape) if key in found else None
-        want = expected_keys.get(key)
-        if have != want:
-            problems.append(f"{key} is {have or 'absent'} in the file and {want or 'absent'} by its options")
-    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return [problem + (more if i == 2 else "") for i, problem in enumerate(problems[:3])]
-
-
-def _encoder_state(state: StateDict) -> StateDict:
-    prefix = "encoder."
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-class _NoRandomFill(TorchFunctionMode):
-    """Within it parameters keep whatever is in memory: what follows loads them, and filling takes seconds."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
-
-
-def _skeleton(config: EncoderConfig) -> Dict[str, Tuple[int, ...]]:
-    try:
-        with _NoRandomFill():
-            encoder = ECGEncoder(config)
-    except (ConfigError, ValueError, TypeError, RuntimeError, NotImplementedError):
-        return {}
-    return {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
+def _is_used(key: str) -> bool:
+    """Whether a parameter is the encoder's or a head's, and not one of those that only training needs."""
+    return key.startswith("encoder.") or key in _HEADS
 
 
 def _our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:

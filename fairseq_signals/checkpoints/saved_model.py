@@ -6,58 +6,65 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from fairseq_signals.checkpoints.input_format import LONGEST_SEGMENT
+from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
 from fairseq_signals.files import whole_files, whole_folder
+from fairseq_signals.modules.encoder_config import ENCODER_RULES
+from fairseq_signals.rules import (
+    TRUTH,
+    Rule,
+    check,
+    integer,
+    list_of,
+    number,
+    one_of,
+    read_json,
+    required,
+    section,
+    text,
+)
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT, FORMAT_VERSION = "fairseq_signals.model", 1
 KINDS = ("pretraining", "classification", "identification")
-_REQUIRED: dict[str, tuple[type, ...]] = {
-    "kind": (str,),
-    "leads": (list,),
-    "fs": (int, float),
-    "segment_samples": (int,),
-    "normalize": (bool,),
-    "encoder": (dict,),
+#: The key of `config.json` that holds the SHA-256 of the weights' file; of older models it is not there.
+DIGEST = "weights_sha256"
+_LABEL = {
+    "label": required(text()),
+    "name": required(text()),
+    "codes": required(list_of(text(), 10_000)),
+    "threshold": required(number(0, 1)),
 }
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _has_sections(provenance: Any) -> bool:
-    """Whether what is known of the training is in dictionaries, as far as it is there."""
-    if not isinstance(provenance, dict):
-        return provenance is None
-    training = provenance.get("training") or {}
-    sections = [training, provenance.get("progress") or {}]
-    if isinstance(training, dict):
-        sections += [training.get(name) or {} for name in ("task", "model", "criterion")]
-    return all(isinstance(section, dict) for section in sections)
-
-
-#: Of each key whether the configuration's value can be used, and in words what can.
-_RANGES: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
-    ("fs", lambda config: MIN_FS <= config["fs"] <= MAX_FS, f"from {MIN_FS:g} to {MAX_FS:g} (Hz)"),
-    ("segment_samples", lambda config: _is_count(config["segment_samples"]), "an integer above 0"),
-    (
-        "max_samples",
-        lambda config: config.get("max_samples") is None or _is_count(config["max_samples"]),
-        "null or an integer above 0",
-    ),
-    ("labels", lambda config: isinstance(config.get("labels") or [], list), "a list"),
-    ("provenance", lambda config: _has_sections(config.get("provenance")), "a dictionary of dictionaries"),
-)
+_TRAINING = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
+_PROVENANCE = {
+    "checkpoint": section({"name": text(), "sha256": text()}),
+    "training": section({name: section({}) for name in _TRAINING}),
+    "progress": section({}),
+    "saved_with": section({}),
+    "best_metric": text(),
+}
+RULES: dict[str, Rule] = {
+    "kind": required(one_of("pretraining", "classification", "identification")),
+    "leads": required(list_of(one_of(*LEADS), N_LEADS)),
+    "fs": required(number(MIN_FS, MAX_FS)),
+    "segment_samples": required(integer(1, LONGEST_SEGMENT)),
+    "max_samples": integer(1, LONGEST_SEGMENT),
+    "normalize": required(TRUTH),
+    "encoder": required(section({})),
+    "labels": list_of(section({}), 100_000),
+    "provenance": section({}),
+    DIGEST: text(64),
+}
 
 
 def write_saved_model(
@@ -83,15 +90,16 @@ def write_saved_model(
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
         raise ConfigError(f"{folder}: is there already; name another folder, or pass overwrite=True")
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    json.dumps(config)  # an error before anything is written
 
     def write(weights: Path, card_file: Path, config_file: Path) -> None:
         try:
             library.save_file(tensors, str(weights), metadata={"format": "pt"})
         except optional_library("safetensors", "a saved model", "hub").SafetensorError as error:
             raise OSError(str(error)) from error
-        card_file.write_text(card, encoding="utf-8")
-        config_file.write_text(text, encoding="utf-8")
+        card_file.write_text(card, encoding="utf-8", errors="backslashreplace")
+        told = json.dumps({**config, DIGEST: sha256_of(weights)}, indent=2, ensure_ascii=False)
+        config_file.write_text(f"{told}\n", encoding="utf-8", errors="backslashreplace")
 
     names = (WEIGHTS, CARD, CONFIG)
     if folder.is_dir():
@@ -101,6 +109,15 @@ def write_saved_model(
     else:
         with whole_folder(folder) as partial:
             write(*(partial / name for name in names))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while block := content.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -113,7 +130,15 @@ def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config = _read_config(folder)
     library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     try:
+        noted = config.get(DIGEST)
+        if noted is not None and sha256_of(folder / WEIGHTS) != noted:
+            raise CheckpointError(
+                f"{folder / WEIGHTS}: its SHA-256 is not the one in {CONFIG}: it is damaged, or of another "
+                "model; copy the whole folder again"
+            )
         return config, library.load_file(str(folder / WEIGHTS))
+    except CheckpointError:
+        raise
     except FileNotFoundError:
         raise CheckpointError(f"{folder / WEIGHTS}: no such file; copy the whole folder") from None
     except Exception as error:  # the library's own error, which has no stable name
@@ -123,14 +148,12 @@ def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path, CheckpointError)
     except FileNotFoundError:
         raise CheckpointError(
             f"{folder}: a folder without {CONFIG}, so it is not a saved model; name a checkpoint file, "
             "or a folder that ECGModel.save wrote"
         ) from None
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable JSON file ({error})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not the configuration of a saved model of this project")
     if config.get("format_version") != FORMAT_VERSION:
@@ -138,17 +161,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path}: format version {config.get('format_version')!r}, but this software reads "
             f"{FORMAT_VERSION}; install a later one"
         )
-    for key, types in _REQUIRED.items():
-        if not isinstance(config.get(key), types):
-            raise CheckpointError(
-                f"{path}: {key} must be {types[0].__name__}, but is {config.get(key)!r} instead; "
-                "get the folder again"
-            )
-    for key, fits, wanted in _RANGES:
-        if not fits(config):
-            raise CheckpointError(
-                f"{path}: {key} must be {wanted}, but is {config.get(key)!r}; get the folder again"
-            )
-    if config["kind"] not in KINDS:
-        raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {config['kind']!r}")
+    check(config, RULES, f"{path}: ", CheckpointError)
+    check(config["encoder"], ENCODER_RULES, f"{path}: encoder.", CheckpointError)
+    check(config.get("provenance") or {}, _PROVENANCE, f"{path}: provenance.", CheckpointError)
+    for i, label in enumerate(config.get("labels") or ()):
+        check(label, _LABEL, f"{path}: labels[{i}].", CheckpointError)
     return config

@@ -23,7 +23,7 @@ from fairseq_signals.evaluation.results import (
     write_results,
 )
 from fairseq_signals.files import write_text
-from fairseq_signals.store.csv_table import csv_lines
+from fairseq_signals.text import csv_lines, tell
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
     print(format_table(*table_cells(outcome.values)))
     for note in outcome.remarks():
-        print(f"note: {note}")
+        tell(f"note: {note}", sys.stdout)
     rows = list(result_rows(outcome, method, args.seed))
     undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]
     if undefined:

@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.patients import odd_about, patients_of
-    from fairseq_signals.store.csv_table import csv_lines
+    from fairseq_signals.text import csv_lines, tell
 
     parse_leads(args.leads)
     recordings, probes = list_recordings(args.gallery), list_recordings(args.probe)
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     patients = dict(zip((named.name for named in listed), patients_of(listed, args.patients)))
     odd = odd_about(list(patients.values()))
     if odd is not None:
-        print(f"warning: {odd}", file=sys.stderr)
+        tell(f"warning: {odd}")
     model = ECGModel.load(args.checkpoint, device=args.device)
     if model.kind != "identification":
         raise CheckpointError(

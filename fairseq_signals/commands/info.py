@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 
 from fairseq_signals.commands.arguments import add_model, some_path
+from fairseq_signals.text import tell
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -34,5 +36,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if args.json:
         print(json.dumps(found, indent=2, default=str))
     else:
-        print("\n".join(lines(found, str(args.checkpoint))))
+        for line in lines(found, str(args.checkpoint)):
+            tell(line, sys.stdout)
     return 0

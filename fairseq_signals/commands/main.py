@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import io
 import runpy
 import sys
 import warnings
@@ -16,6 +17,7 @@ from typing import Any
 from fairseq_signals import __version__
 from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.errors import ConfigError, SignalWarning, did_you_mean
+from fairseq_signals.text import tell
 
 PROG = "fairseq-signals"
 COMMANDS = {
@@ -37,6 +39,9 @@ USAGE_ERROR = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 2 for arguments that cannot be parsed, 1 for a wrong input."""
+    for stream in (sys.stdout, sys.stderr):  # names that the terminal's encoding does not have
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     arguments = list(sys.argv[1:] if argv is None else argv)
     known = parser.parse_args(arguments[:1])
@@ -56,13 +61,13 @@ def _tidy_warnings() -> Iterator[None]:
         warnings.simplefilter("always", SignalWarning)
         show = warnings.showwarning
 
-        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def show_tidily(message: Warning | str, category: type[Warning], *where: Any) -> None:
             if issubclass(category, SignalWarning):
-                print(f"warning: {message}", file=sys.stderr)
+                tell(f"warning: {message}")
             else:
                 show(message, category, *where)
 
-        warnings.showwarning = tell  # type: ignore[assignment]
+        warnings.showwarning = show_tidily  # type: ignore[assignment]
         yield
 
 
@@ -149,7 +154,7 @@ def first_docstring_line(path: Path) -> str:
 
 def _unknown(what: str, name: str, known: dict, listing: str | None = None) -> int:
     hint = did_you_mean(name.replace("-", "_"), known)
-    print(f"{PROG}: there is no {what} {name!r}{hint}", file=sys.stderr)
+    tell(f"{PROG}: there is no {what} {name!r}{hint}")
     print(listing or f"commands: {', '.join(known)}", file=sys.stderr)
     return USAGE_ERROR
 

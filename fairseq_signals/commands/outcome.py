@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Callable
 
 from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.text import tell
 
 INTERRUPTED = 130
 
@@ -26,5 +26,5 @@ def exit_code(work: Callable[[], int], before: str = "", interrupted: str = "int
         told, code = f"{where}{error.strerror or error}", 1
     except KeyboardInterrupt:
         told, code = interrupted, INTERRUPTED
-    print(f"{before}{told}", file=sys.stderr)
+    tell(f"{before}{told}")
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from fairseq_signals.report.figures import (
     transforms_figure,
 )
 from fairseq_signals.report.training_log import read_training_log
+from fairseq_signals.text import tell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     for part, figure in _figures(args).items():
         path = out.with_name(f"{out.stem}_{part}{out.suffix}") if part else out
         save(figure, path)
-        print(f"wrote {path}")
+        tell(f"wrote {path}", sys.stdout)
     return 0
 
 

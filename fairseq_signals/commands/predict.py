@@ -59,14 +59,16 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.resuming import only_run
+    from fairseq_signals.text import visible
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         limits = list(model.thresholds.values())
         positive = [
-            ";".join(label for label, p, t in zip(model.labels, row, limits) if p > t) for row in values
+            visible(";".join(label for label, p, t in zip(model.labels, row, limits) if p > t))
+            for row in values
         ]
         columns = [pa.array(names), pa.array(positive), *map(pa.array, values.T)]
-        return pa.table(columns, names=[*FIRST_COLUMNS, *model.labels])
+        return pa.table(columns, names=[*FIRST_COLUMNS, *map(visible, model.labels)])
 
     recordings = list_recordings(args.records)
     model = ECGModel.load(args.checkpoint, device=args.device, labels=args.labels)

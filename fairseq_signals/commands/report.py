@@ -8,6 +8,7 @@ matplotlib.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from fairseq_signals.commands.arguments import (
@@ -31,6 +32,7 @@ from fairseq_signals.report.sections import (
     training_section,
     write_report,
 )
+from fairseq_signals.text import tell
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -125,5 +127,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     for section in sections:
         for sentence in section.left_out:
-            print(f"{section.title}: {sentence}")
+            tell(f"{section.title}: {sentence}", sys.stdout)
     return 0

@@ -27,6 +27,7 @@ from fairseq_signals.store.conversion import (
     Item,
 )
 from fairseq_signals.store.reading import FAULTS_FILE
+from fairseq_signals.text import tell
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,4 +144,4 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
 def warn(*messages: str) -> None:
     """A line each for the user about something that was not as expected."""
     for message in messages:
-        print(f"warning: {message}", file=sys.stderr)
+        tell(f"warning: {message}")

@@ -16,6 +16,7 @@ from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.files import write_text
 from fairseq_signals.locks import in_turn
 from fairseq_signals.manifest.people import unknown_patients
+from fairseq_signals.rules import check, integer, number, read_json, required, text
 
 METRIC_TITLES = {
     "cinc_score": "CinC score",
@@ -23,6 +24,12 @@ METRIC_TITLES = {
     "macro_auprc": "macro AUPRC",
     "accuracy": "accuracy",
     "chance": "chance level",
+}
+_ROW = {
+    **dict.fromkeys(("method", "task", "leads", "metric"), required(text())),
+    "value": number(-1e9, 1e9),
+    "n": required(integer(0, 1 << 53)),
+    "seed": integer(-(1 << 63), 1 << 64),
 }
 REQUIRED = ("method", "task", "leads", "metric", "value", "n")
 #: Two rows that agree in these are one measurement; `seed` may be absent.
@@ -82,27 +89,22 @@ def read_results(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """
     path = Path(path)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path, ResultsError)
     except FileNotFoundError:
         raise ResultsError(
             f"{path}: there is no such file. Write one with `fairseq-signals evaluate ... --json {path}`."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise ResultsError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(rows, list):
         raise ResultsError(f"{path}: expected a list of rows, found {type(rows).__name__}")
     seen: dict[tuple[Any, ...], int] = {}
-    for number, row in enumerate(rows):
+    for position, row in enumerate(rows):
         missing = [key for key in REQUIRED if not isinstance(row, dict) or key not in row]
         if missing:
-            raise ResultsError(f"{path}: row {number} lacks {', '.join(missing)}: {json.dumps(row)[:200]}")
-        if row["value"] is not None and not isinstance(row["value"], (int, float)):
-            raise ResultsError(
-                f"{path}: row {number}: value must be a number or null, but is {row['value']!r}"
-            )
-        first = seen.setdefault(identity(row), number)
-        if first != number:
-            raise ResultsError(f"{path}: rows {first} and {number} are both for {identity(row)}")
+            raise ResultsError(f"{path}: row {position} lacks {', '.join(missing)}: {json.dumps(row)[:200]}")
+        check(row, _ROW, f"{path}: row {position}: ", ResultsError)
+        first = seen.setdefault(identity(row), position)
+        if first != position:
+            raise ResultsError(f"{path}: rows {first} and {position} are both for {identity(row)}")
     return rows
 
 

@@ -23,11 +23,38 @@ import numpy as np
 from fairseq_signals.evaluation.results import Evaluation, ResultsError
 from fairseq_signals.files import whole_file
 from fairseq_signals.metrics.identification import l2_normalize
+from fairseq_signals.rules import Array, read_arrays, shown
 
 FORMAT = 1
+_COMMON = {
+    "format": Array("iu"),
+    "task": Array("U"),
+    "method": Array("U"),
+    "counted": Array("U"),
+    "leads": Array("U", "S"),
+    "metrics": Array("U", "m", required=False),
+    "values": Array("f", "Sm", nan=True, required=False),
+    "notes": Array("U", "k", required=False),
+}
 _ARRAYS = {
-    "classification": ("probabilities", "labels", "record_ids", "patient_ids", "names", "threshold"),
-    "identification": ("gallery", "probe", "gallery_ids", "probe_ids", "normalize"),
+    "classification": {
+        "probabilities": Array("f", "SNC", 0, 1),
+        "labels": Array("b", "NC"),
+        "record_ids": Array("U", "N"),
+        "patient_ids": Array("U", "N"),
+        "names": Array("U", "C"),
+        "threshold": Array("fiu", "", 0, 1),
+        "weights": Array("f", "CC", required=False),
+    },
+    "identification": {
+        "gallery": Array("f", "SGD"),
+        "probe": Array("f", "SPD"),
+        "gallery_ids": Array("U", "G"),
+        "probe_ids": Array("U", "P"),
+        "normalize": Array("b"),
+        "gallery_records": Array("U", "G", required=False),
+        "probe_records": Array("U", "P", required=False),
+    },
 }
 
 
@@ -71,11 +98,18 @@ class SavedEvaluation:
         return self.leads.index(leads)
 
     def similarity(self, leads: str) -> np.ndarray:
-        """Of identification: probes against gallery entries, (P, G) float64."""
+        """Of identification: probes against gallery entries, (P, G) float64.
+
+        Raises:
+            ResultsError: an embedding has no direction.
+        """
         i = self.index(leads)
         gallery, probe = self.arrays["gallery"][i], self.arrays["probe"][i]
         if self.arrays["normalize"]:
-            gallery, probe = l2_normalize(gallery, "gallery"), l2_normalize(probe, "probe")
+            try:
+                gallery, probe = l2_normalize(gallery, "gallery"), l2_normalize(probe, "probe")
+            except ValueError as error:
+                raise ResultsError(f"{self.method}, {leads} leads: {error}") from None
         return probe @ gallery.T
 
 
@@ -105,29 +139,33 @@ def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
         task: what it must be of.
 
     Raises:
-        ResultsError: no such file, another kind of file, or of another task.
+        ResultsError: no such file, another kind of file, or of another task; an array is damaged, not there,
+            or not of its type, shape and range.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        common = read_arrays(path, _COMMON, ResultsError, "a saved evaluation")
+        found, version = str(common["task"]), int(common["format"])
+        if found not in _ARRAYS or version != FORMAT:
+            raise ResultsError(
+                f"{path}: not an evaluation saved by this version (task {shown(found)}, format {version}); "
+                "evaluate again"
+            )
+        if task is not None and found != task:
+            raise ResultsError(
+                f"{path} is of {found}, but {task} was asked for: `fairseq-signals plot {found} {path}`"
+            )
+        rules = {**_COMMON, **_ARRAYS[found]}
+        arrays = read_arrays(path, rules, ResultsError, "a saved evaluation")
     except FileNotFoundError:
         raise ResultsError(
             f"{path}: there is no such file. Write one with `fairseq-signals evaluate ... --save {path}`."
         ) from None
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise ResultsError(f"{path}: not a saved evaluation ({error})") from None
-    found = str(arrays.get("task", ""))
-    missing = [name for name in ("leads", *_ARRAYS.get(found, ())) if name not in arrays]
-    if found not in _ARRAYS or missing or int(arrays.get("format", 0)) != FORMAT:
-        raise ResultsError(
-            f"{path}: not an evaluation saved by this version (task {found or 'none'}, format "
-            f"{arrays.get('format', 'none')}, missing {', '.join(missing) or 'nothing'}); evaluate again"
-        )
-    if task is not None and found != task:
-        raise ResultsError(
-            f"{path} is of {found}, but {task} was asked for: `fairseq-signals plot {found} {path}`"
-        )
     leads = tuple(arrays["leads"].tolist())
+    for name in {"leads", "metrics", "names"} & set(arrays):
+        if len(set(arrays[name].tolist())) < len(arrays[name]):
+            raise ResultsError(f"{path}: {name} has one name twice: {shown(arrays[name].tolist())}")
+    if ("metrics" in arrays) != ("values" in arrays):
+        raise ResultsError(f"{path}: has one of metrics and values, but not the other; evaluate again")
     metrics = arrays["metrics"].tolist() if "metrics" in arrays else []
     measured = zip(leads, arrays["values"].tolist()) if metrics else ()
     values = {name: dict(zip(metrics, row)) for name, row in measured}

@@ -21,6 +21,7 @@ from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES, no_file
 from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_files import Folder
 from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
+from fairseq_signals.text import visible
 
 WITHOUT_HEADER = "without a header"
 _ENDS = 4096  # bytes at either end of a file that its digest is made of
@@ -31,7 +32,8 @@ class FoundRecord(NamedTuple):
     """A record's header, or the file that it is or begins with.
 
     Attributes:
-        record_id: path below the folder, with "/" and without the suffix; with it where two would share one.
+        record_id: path below the folder, with "/" and without the suffix; with it where two would share one;
+            with escapes in place of what is not seen.
         path: the file.
         digest: of the header (and those of its segments) and the sizes of the signal files; of other files
             their size and both ends; so that changed input is noticed.
@@ -72,7 +74,7 @@ def iter_records(
         below = folder.relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
         for found in _list_folder(folder, names, odd, endings, accept):
-            yield found._replace(record_id=_text((prefix + found.record_id).rstrip("/") or "."))
+            yield found._replace(record_id=visible((prefix + found.record_id).rstrip("/") or "."))
 
 
 def _list_folder(
@@ -262,11 +264,6 @@ def _digest(*parts: bytes) -> bytes:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()
-
-
-def _text(name: str) -> str:
-    """A file name that can be written to a table, even where it is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _size(path: Path) -> bytes:

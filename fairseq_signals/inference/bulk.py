@@ -30,6 +30,7 @@ from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.resuming import Parts
 from fairseq_signals.inference.sources import signature
+from fairseq_signals.text import csv_cell, tell, tsv_line, visible
 
 PART_ROWS = 512
 PART_S = 30.0  # what is computed in the meantime is lost if the process is killed
@@ -55,7 +56,7 @@ class Result:
         """Write an array (recordings, K) float32, and `NAME.records.csv` with their names; returns K."""
         width = 0
         with whole_files([self.out, _beside(self.out, "records.csv")], self._retire) as (path, names):
-            pa.csv.write_csv(pa.table({"record": self.names}), names)
+            pa.csv.write_csv(_for_csv(pa.table({"record": self.names})), names)
             with path.open("wb") as file:
                 for _, values in self.parts.blocks(self.names):
                     if not width:
@@ -72,8 +73,10 @@ class Result:
             try:
                 for names, values in self.parts.blocks(self.names):
                     block, width = table(names, values), values.shape[1]
+                    is_csv = self.out.suffix.lower() == ".csv"
+                    block = _for_csv(block) if is_csv else block
                     if writer is None:
-                        make = pa.csv.CSVWriter if self.out.suffix.lower() == ".csv" else pq.ParquetWriter
+                        make = pa.csv.CSVWriter if is_csv else pq.ParquetWriter
                         writer = make(str(path), block.schema)
                     writer.write_table(block)
             finally:
@@ -177,13 +180,23 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
         found.add(name, str(error), error.kind)
     print(f"warning: {len(errors)} recordings could not be used: {found}", file=sys.stderr)
     if rejected is not None:
-        lines = (f"{name}\t{' '.join(str(error).split())}\n" for name, error in errors)
-        write_text(rejected, ["record\treason\n", *lines])
+        write_text(rejected, map(tsv_line, [("record", "reason"), *errors]))
         print(f"the reason of each is in {rejected}", file=sys.stderr)
     missing = next((error for _, error in errors if isinstance(error, MissingLibraryError)), None)
     if missing is not None:
-        print(f"MissingLibraryError: {missing}", file=sys.stderr)
+        tell(f"MissingLibraryError: {missing}")
     return int(missing is not None)
+
+
+def _for_csv(table: pa.Table) -> pa.Table:
+    """A table as it goes to a CSV file: names and texts as `csv_cell`."""
+    texts = {
+        i: pa.array(map(csv_cell, column.to_pylist()), pa.string())
+        for i, column in enumerate(table.columns)
+        if pa.types.is_string(column.type)
+    }
+    columns = [texts.get(i, column) for i, column in enumerate(table.columns)]
+    return pa.table(columns, names=list(map(csv_cell, table.column_names)))
 
 
 def _beside(out: Path, ending: str) -> Path:
@@ -206,15 +219,15 @@ def stream_named(
 
     notes: list[str] = []
 
-    def tell(named: ListedRecording) -> None:
+    def pass_on_notes(named: ListedRecording) -> None:
         if notes:  # what was warned about until the next recording is asked for
-            bar.write(f"warning: {named.name}: {'; '.join(notes)}", file=sys.stderr)
+            bar.write(visible(f"warning: {named.name}: {'; '.join(notes)}"), file=sys.stderr)
             notes.clear()
 
     def sources() -> Iterator[Any]:
         for named in recordings:
             yield named.source
-            tell(named)
+            pass_on_notes(named)
 
     with warnings.catch_warnings(), tqdm(total=len(recordings), unit="record", disable=None) as bar:
         warnings.simplefilter("always", SignalWarning)
@@ -226,4 +239,4 @@ def stream_named(
             bar.update()
             yield named.name, found
         if recordings:
-            tell(recordings[-1])
+            pass_on_notes(recordings[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,19 @@ import numpy as np
 
 from fairseq_signals.errors import CheckpointError, LabelError
 from fairseq_signals.manifest.labels import LabelTable, class_names, read_labels
+from fairseq_signals.rules import check, list_of, number, required, section, text
 
 if TYPE_CHECKING:
     from fairseq_signals.checkpoints.loading import Checkpoint
 
 logger = logging.getLogger(__name__)
+
+_LABEL_LISTS = {
+    "names": required(list_of(text(), 100_000)),
+    "abbreviations": required(list_of(text(), 100_000)),
+    "codes": required(list_of(list_of(text(), 10_000), 100_000)),
+}
+_TASK_STATE = {"labels": section(_LABEL_LISTS)}
 
 
 @dataclass(frozen=True)
@@ -83,19 +92,23 @@ def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes
             )
         return None
     n = len(checkpoint.state["proj.weight"])
-    threshold = (checkpoint.cfg.get("criterion") or {}).get("threshold")
-    threshold = float(threshold) if isinstance(threshold, (int, float)) and 0 <= threshold <= 1 else 0.5
+    criterion = checkpoint.cfg.get("criterion") or {}
+    check(criterion, {"threshold": number(0, 1)}, f"{checkpoint.path}: criterion.", CheckpointError)
+    threshold = 0.5 if criterion.get("threshold") is None else float(criterion["threshold"])
     if labels is not None:
         return _require(_given(labels, threshold), n, "the labels given")
     if checkpoint.saved is not None:
         return _require(_saved(checkpoint), n, f"{checkpoint.path}: its labels")
+    check(checkpoint.task_state, _TASK_STATE, f"{checkpoint.path}: task_state.", CheckpointError)
     noted = checkpoint.task_state.get("labels")
     if noted:
+        if len({len(noted[name]) for name in _LABEL_LISTS}) != 1:
+            raise CheckpointError(f"{checkpoint.path}: task_state.labels are lists of different lengths")
         return _require(
             _of_table(LabelTable.from_plain(noted), threshold), n, f"{checkpoint.path}: its labels"
         )
     path = Path(str(checkpoint.task_cfg.get("data") or "")) / "labels.csv"
-    if path.is_file():
+    if os.path.isfile(path):  # False, too, of what no file can be called
         found = _of_table(read_labels(path), threshold)
         if len(found) == n:
             return found
@@ -133,13 +146,12 @@ def _of_table(table: LabelTable, threshold: float) -> Classes:
 
 def _saved(checkpoint: Checkpoint) -> Classes:
     assert checkpoint.saved is not None
-    try:
-        entries = [(str(e["label"]), str(e["name"]), tuple(map(str, e["codes"])), float(e["threshold"]))
-                   for e in checkpoint.saved.get("labels") or ()]  # fmt: skip
-        columns = [tuple(column) for column in zip(*entries)] or [()] * 4
-        return Classes(*columns)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint.path}/config.json: labels are malformed ({error!r})") from None
+    entries = [(e["label"], e["name"], tuple(e["codes"]), float(e["threshold"]))
+               for e in checkpoint.saved.get("labels") or ()]  # fmt: skip
+    classes = Classes(*([tuple(column) for column in zip(*entries)] or [()] * 4))
+    if len(set(classes.labels)) != len(classes):
+        raise CheckpointError(f"{checkpoint.path}/config.json: two of its labels are the same")
+    return classes
 
 
 def _require(classes: Classes, n: int, what: str) -> Classes:

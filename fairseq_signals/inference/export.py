@@ -137,8 +137,9 @@ class _Program(nn.Module):
         self.outputs, self.normalize = Outputs(network, names), normalize
 
     def forward(self, source: Tensor) -> tuple[Tensor, ...]:
-        if self.normalize:  # as `data.segments.normalize_leads`
-            source = source - source.mean(dim=-1, keepdim=True)
+        if self.normalize:  # as `batches.segments.normalize_leads`
+            constant = (source == source[..., :1]).all(dim=-1, keepdim=True)
+            source = (source - source.mean(dim=-1, keepdim=True)).masked_fill(constant, 0.0)
             spread = source.square().mean(dim=-1, keepdim=True).sqrt()
             source = source / torch.where(spread > 0, spread, 1.0)
         return tuple(self.outputs(source).values())

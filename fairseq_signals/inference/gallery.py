@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,16 @@ from fairseq_signals.files import whole_file
 from fairseq_signals.inference.results import Match
 from fairseq_signals.metrics.identification import l2_normalize, nearest_by_patient
 from fairseq_signals.metrics.verification import false_match_threshold
+from fairseq_signals.rules import Array, read_arrays
 
 _BLOCK_PAIRS = 2**23  # similarities computed at a time
+_ARRAYS = {
+    "embeddings": Array("f", "GD"),
+    "patient_ids": Array("iuU", "G"),
+    "record_ids": Array("U", "G"),
+    "model": Array("U"),
+    "threshold": Array("fiu", "", -1, 1, nan=True),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,18 +129,21 @@ class Gallery:
         """A gallery that `save` wrote.
 
         Raises:
-            CheckpointError: the file is not one.
+            CheckpointError: the file is not one, or a damaged one.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                names = [field.name for field in fields(cls)]
-                embeddings, patient_ids, record_ids, model, threshold = (arrays[name] for name in names)
+            arrays = read_arrays(Path(path), _ARRAYS, CheckpointError, "a gallery")
         except FileNotFoundError:
             raise CheckpointError(f"{path}: there is no such file") from None
-        except Exception as error:  # a damaged file can raise nearly anything
-            raise CheckpointError(f"{path}: not a gallery ({error})") from error
-        limit = None if np.isnan(threshold) else float(threshold)
-        return cls(embeddings, patient_ids, tuple(record_ids.tolist()), str(model), limit)
+        lengths = np.linalg.norm(arrays["embeddings"], axis=1)
+        worst = np.abs(lengths - 1).argmax()
+        if abs(lengths[worst] - 1) > 1e-5:
+            raise CheckpointError(
+                f"{path}: embeddings must be of length 1, but row {worst} is of length {lengths[worst]:g}"
+            )
+        limit = None if np.isnan(arrays["threshold"]) else float(arrays["threshold"])
+        names = tuple(arrays["record_ids"].tolist())
+        return cls(arrays["embeddings"], arrays["patient_ids"], names, str(arrays["model"]), limit)
 
 
 def listed_ids(patient_ids: Any) -> Any:

@@ -30,6 +30,7 @@ from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
 from fairseq_signals.formats.options import ReadOptions, read_options
 from fairseq_signals.inference.recording import Recording, from_record
 from fairseq_signals.inference.sources import Opener, StoreRecord, manifests_in, split_place
+from fairseq_signals.text import visible
 
 if TYPE_CHECKING:
     from fairseq_signals.formats.code15_hdf5 import Tracings
@@ -41,7 +42,7 @@ class ListedRecording(NamedTuple):
     """A recording and what it is called in results.
 
     Attributes:
-        name: its path, or its id in a store or manifest.
+        name: its path, or its id in a store or manifest, with escapes in place of what is not seen.
         source: what `ECGModel` takes; or the error that says why there is none.
         patient: whose it is, as a folder, store or manifest says; None: nothing does.
         folder: the folder whose first level says so; None: something else does, the same for all places.
@@ -69,7 +70,7 @@ def list_recordings(places: Iterable[str]) -> list[ListedRecording]:
         except FairseqSignalsError as error:
             if len(places) == 1:
                 raise
-            listed = [ListedRecording(place, error)]
+            listed = [ListedRecording(visible(place), error)]
         if listed[0].folder is not None:
             listed.sort(key=lambda recording: (recording.name, str(recording.source)))
         for recording in listed:
@@ -87,6 +88,12 @@ def iter_recordings(place: str) -> Iterator[ListedRecording]:
         place: a recording; a file that holds many; a folder, of which every recording is, whatever its
             format; a record store; or a manifest (.tsv), of which every record is, whole.
     """
+    for listed in _listed(place):
+        patient = None if listed.patient is None else visible(listed.patient)
+        yield listed._replace(name=visible(listed.name), patient=patient)
+
+
+def _listed(place: str) -> Iterator[ListedRecording]:
     path = Path(place)
     is_folder = os.path.isdir(path)
     header = None if is_folder else header_of(path)
@@ -94,7 +101,7 @@ def iter_recordings(place: str) -> Iterator[ListedRecording]:
         yield from _of_manifest(path)
     elif header is not None:  # so that its signal file does not stand for a second recording
         yield ListedRecording(str(header)[: -len(HEADER)], str(header))
-    elif not is_folder and not os.path.isfile(split_place(place)[0]):
+    elif not is_folder and not _is_place(split_place(place)[0]):
         yield ListedRecording(place, no_file(path))
     elif not is_folder:
         yield from _of_file(place, path)
@@ -102,6 +109,11 @@ def iter_recordings(place: str) -> Iterator[ListedRecording]:
         yield from _of_store(path)
     else:
         yield from _of_folder(place)
+
+
+def _is_place(path: Path) -> bool:
+    """Whether a file or a store is there, and not a pipe or nothing."""
+    return os.path.isfile(path) or os.path.isdir(path)
 
 
 def read_recordings(

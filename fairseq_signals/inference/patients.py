@@ -9,6 +9,7 @@ from pathlib import Path
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.store.csv_table import read_table
+from fairseq_signals.text import visible
 
 _MANY_OF_ONE = 100  # recordings of a person, from which the folders may stand for something else
 
@@ -72,7 +73,7 @@ def _read_patients(table: Path) -> dict[str, str]:
     patients: dict[str, str] = {}
     advice = "Save a table with both as CSV UTF-8."
     for row in read_table(table, ("record", "patient"), ConfigError, advice)[1]:
-        record, patient = row.cells["record"], row.patient("patient")
+        record, patient = visible(row.cells["record"]), visible(row.patient("patient") or "")
         if patient and patients.setdefault(record, patient) != patient:
             raise ConfigError(
                 f"{table}: two rows say whose {record} is, {patients[record]} and {patient}; leave one"

@@ -14,6 +14,7 @@ from torch import nn
 from fairseq_signals import __version__
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.checkpoints.loading import Checkpoint
+from fairseq_signals.checkpoints.saved_model import sha256_of
 
 #: Sections of a training's configuration that a saved model keeps.
 SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
@@ -22,7 +23,9 @@ SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_sched
 def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """What `config.json` tells of a model's origin; of a saved model, what it told before."""
     if checkpoint.saved is not None:
-        return dict(checkpoint.saved.get("provenance") or {})
+        told = dict(checkpoint.saved.get("provenance") or {})
+        named = {name: value for name, value in (told.get("checkpoint") or {}).items() if name != "path"}
+        return {**told, "checkpoint": named} if named else told
     stat = checkpoint.path.stat()
     return {
         "checkpoint": {
@@ -33,7 +36,7 @@ def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:
         },
         "authors_code": checkpoint.from_authors,
         "progress": dict(checkpoint.progress),
-        "best_metric": (checkpoint.cfg.get("checkpoint") or {}).get("best_checkpoint_metric"),
+        "best_metric": shareable((checkpoint.cfg.get("checkpoint") or {}).get("best_checkpoint_metric")),
         "training": {name: shareable(checkpoint.cfg[name]) for name in SECTIONS if name in checkpoint.cfg},
     }
 
@@ -82,10 +85,6 @@ def _digest_if_unchanged(file: dict[str, Any]) -> str | None:
         stat = path.stat()
         if (stat.st_size, stat.st_mtime_ns) != (file["size"], file["mtime_ns"]):
             return None
-        digest = hashlib.sha256()
-        with path.open("rb") as content:
-            while block := content.read(2**22):
-                digest.update(block)
+        return sha256_of(path)
     except OSError:
         return None
-    return digest.hexdigest()

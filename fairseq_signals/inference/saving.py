@@ -7,6 +7,7 @@ from typing import Any
 from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.text import visible
 
 #: How recordings become the network's input, for whoever uses the weights without this package.
 PREPROCESSING = {
@@ -113,7 +114,7 @@ def _label_table(labels: list[dict[str, Any]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return visible(text).replace("|", "\\|")
 
 
 def _origin(provenance: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
@@ -20,6 +21,7 @@ from fairseq_signals.manifest.people import People, unknown_patients
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
 from fairseq_signals.store.reading import STATE_FILE, UNAVAILABLE_KEY, read_state
+from fairseq_signals.text import tell
 
 
 def load_corpus(
@@ -134,7 +136,7 @@ def finish(
     print(f"kept {kept:,} of {corpus.n_read:,} records; left out {_reasons(corpus.left_out)}")
     _, unknown = unknown_patients([record.patient_id for record in corpus.records])
     for note in (*corpus.notes, *([unknown] if unknown else []), *notes):
-        print(note)
+        tell(note, sys.stdout)
 
 
 def count_line(name: str, counts: Mapping[str, int]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import ManifestError
+from fairseq_signals.rules import TRUTH, check, read_json, text
 
 INFO_FILE = "manifest.json"
 #: What it says while the files of a set get their names: those of two sets may be there.
@@ -17,12 +17,13 @@ def read_info(folder: Path) -> dict[str, Any]:
     """The content of `manifest.json`; empty where there is none."""
     path = folder / INFO_FILE
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = read_json(path, ManifestError)
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise ManifestError(f"{path}: not valid JSON ({error}); rebuild the manifests") from None
-    return info if isinstance(info, dict) else {}
+    if not isinstance(info, dict):
+        return {}
+    check(info, {"kind": text(40), "complete": TRUTH}, f"{path}: ", ManifestError)
+    return info
 
 
 def require_complete(folder: Path) -> None:

@@ -22,6 +22,7 @@ from fairseq_signals.manifest.authors_layout import cmsc_items, file_items
 from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.manifest.people import patient_key
 from fairseq_signals.manifest.places import PlacesInStores
+from fairseq_signals.text import visible
 
 # layouts: ours, and the three of the authors' scripts
 STORE = "store"
@@ -30,14 +31,14 @@ MAT_IDENTIFICATION = "mat_identification"
 MAT_CMSC = "mat_cmsc"
 
 _REBUILD = "Rebuild it with the scripts in manifests/."
-_TEXT, _COUNT, _INDEX = r"[^\t\n]+", r"[1-9]\d{0,17}", r"\d{1,18}"
+_TEXT, _COUNT, _INDEX = r"[^\t\n\r\ud800-\udfff]+", r"[1-9]\d{0,17}", r"\d{1,18}"
 _INDICES = rf"(?:{_INDEX}(?:,{_INDEX})*)"
 
 # per layout and column: (name, pattern, what a value must be)
 _FILE, _LENGTH = ("path", _TEXT, "a file name"), ("n_samples", _COUNT, "a positive integer")
 _FIELDS = {
     STORE: (
-        ("path", r"[^\t\n]+#\d{1,18}:\d{1,18}", "`<shard>#<row>:<start>`"),
+        ("path", _TEXT + r"#\d{1,18}:\d{1,18}", "`<shard>#<row>:<start>`"),
         _LENGTH,
         ("record_id", _TEXT, "a name"),
         ("patient_id", _TEXT, "a name"),
@@ -204,6 +205,8 @@ def format_manifest(root: str | os.PathLike[str], rows: Iterable[Row]) -> Iterat
     Raises:
         ManifestError: where a value would break the format, such as a tab in a record's name.
     """
+    if visible(os.fspath(root)) != os.fspath(root):
+        raise ManifestError(f"cannot write the folder {str(root)!r} to a manifest; rename it")
     yield f"{os.fspath(root)}\n"
     fits = _LINE[STORE].fullmatch
     for row in rows:

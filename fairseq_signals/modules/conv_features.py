@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.rules import Rule, shown
 
 ConvLayer = Tuple[int, int, int]
 EXTRACTOR_MODES = ("default", "layer_norm")
-MAX_LAYERS = 64
+MAX_LAYERS, MAX_WIDTH, MAX_TEXT = 64, 1 << 16, 4096
 _OPERATORS = {ast.Add: operator.add, ast.Mult: operator.mul}
 
 
@@ -27,17 +28,34 @@ def parse_conv_layers(spec: Any) -> List[ConvLayer]:
         ConfigError: the text is not of that form, or a layer is not three positive integers.
     """
     try:
+        if isinstance(spec, str) and len(spec) > MAX_TEXT:
+            raise ValueError(f"{len(spec):,} characters, but at most {MAX_TEXT:,} are read")
         layers = _literal(ast.parse(spec, mode="eval").body) if isinstance(spec, str) else spec
         layers = [tuple(operator.index(value) for value in layer) for layer in layers]
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ConfigError(
-            f"model.conv_feature_layers must look like '[(256, 2, 2)] * 4', but is {spec!r} instead ({error})"
+            f"model.conv_feature_layers must look like '[(256, 2, 2)] * 4', but is {shown(spec)} instead "
+            f"({shown(error)})"
         ) from error
-    if not layers or any(len(layer) != 3 or min(layer) < 1 for layer in layers):
+    if not 0 < len(layers) <= MAX_LAYERS or any(
+        len(layer) != 3 or min(layer) < 1 or max(layer) > MAX_WIDTH for layer in layers
+    ):
         raise ConfigError(
-            f"model.conv_feature_layers must list (dim, kernel, stride), each >= 1, but is {spec!r} instead"
+            f"model.conv_feature_layers must list (dim, kernel, stride), from 1 to {MAX_WIDTH:,}, "
+            f"of 1 to {MAX_LAYERS} layers, but is {shown(spec)} instead"
         )
     return layers  # type: ignore[return-value]
+
+
+def _lists_layers(spec: Any) -> bool:
+    try:
+        parse_conv_layers(spec)
+    except ConfigError:
+        return False
+    return True
+
+
+CONV_LAYERS = Rule("a list of (dim, kernel, stride), such as '[(256, 2, 2)] * 4'", _lists_layers)
 
 
 def _literal(node: ast.AST) -> Any:

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,10 @@ from fairseq_signals.modules.conv_features import (
     conv_output_length,
     parse_conv_layers,
 )
-from fairseq_signals.modules.span_mask import SELECTIONS, span_mask
+from fairseq_signals.modules.encoder_config import ENCODER_RULES
+from fairseq_signals.modules.span_mask import span_mask
 from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
+from fairseq_signals.rules import broken
 
 # the options that decide the encoder's shape: a checkpoint must agree with a model in all of them
 ARCHITECTURE = (
@@ -30,14 +32,6 @@ ARCHITECTURE = (
     "conv_bias",
     "conv_pos",
     "conv_pos_groups",
-)
-DROPOUTS = (
-    "dropout",
-    "attention_dropout",
-    "activation_dropout",
-    "dropout_input",
-    "dropout_features",
-    "encoder_layerdrop",
 )
 
 
@@ -215,31 +209,22 @@ class ECGEncoder(nn.Module):
 
 def check_encoder_config(cfg: Any) -> None:
     """Raise ConfigError for values that cannot make an encoder; the message names the key."""
-    dim, heads = cfg.encoder_embed_dim, cfg.encoder_attention_heads
-    problems: List[str] = []
-    if dim < 1 or heads < 1 or dim % heads:
-        problems.append(
-            f"model.encoder_embed_dim ({dim}) must be a multiple of encoder_attention_heads ({heads})"
-        )
-    if cfg.conv_pos_groups < 1 or dim % cfg.conv_pos_groups:
-        problems.append(
-            f"model.encoder_embed_dim ({dim}) must be a multiple of conv_pos_groups ({cfg.conv_pos_groups})"
-        )
-    for name in DROPOUTS:
-        if not 0 <= getattr(cfg, name) < 1:
-            problems.append(f"model.{name} must be in [0, 1), but is {getattr(cfg, name)} instead")
-    if cfg.encoder_chunk < 0:
-        problems.append(f"model.encoder_chunk must be >= 0, but is {cfg.encoder_chunk} instead")
-    for name in ("mask_prob", "mask_channel_prob", "feature_grad_mult"):
-        if not 0 <= getattr(cfg, name) <= 1:
-            problems.append(f"model.{name} must be in [0, 1], but is {getattr(cfg, name)} instead")
-    for name in ("encoder_layers", "mask_length", "mask_channel_length", "in_d", "conv_pos"):
-        if getattr(cfg, name) < 1:
-            problems.append(f"model.{name} must be at least 1, but is {getattr(cfg, name)} instead")
-    for name in ("mask_selection", "mask_channel_selection"):
-        if getattr(cfg, name) not in SELECTIONS:
+    problems = broken({name: getattr(cfg, name) for name in ENCODER_RULES}, ENCODER_RULES, "model.")
+    for name in () if problems else ("encoder_attention_heads", "conv_pos_groups"):
+        if cfg.encoder_embed_dim % getattr(cfg, name):
             problems.append(
-                f"model.{name} must be one of {', '.join(SELECTIONS)}, but is {getattr(cfg, name)!r} instead"
+                f"model.encoder_embed_dim ({cfg.encoder_embed_dim}) must be a multiple of {name} "
+                f"({getattr(cfg, name)})"
             )
     if problems:
         raise ConfigError("; ".join(problems))
+
+
+def count_weights(cfg: Any) -> int:
+    """How many numbers the weight matrices of an encoder hold, without making it."""
+    layers, dim = parse_conv_layers(cfg.conv_feature_layers), cfg.encoder_embed_dim
+    inputs = [cfg.in_d, *(width for width, _, _ in layers)]
+    front_end = sum(n * width * kernel for n, (width, kernel, _) in zip(inputs, layers))
+    positions = dim * (dim // cfg.conv_pos_groups) * cfg.conv_pos
+    layer = 4 * dim**2 + 2 * dim * cfg.encoder_ffn_embed_dim
+    return front_end + positions + cfg.encoder_layers * layer

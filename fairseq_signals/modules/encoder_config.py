@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from fairseq_signals.modules.conv_features import CONV_LAYERS, EXTRACTOR_MODES
+from fairseq_signals.modules.span_mask import SELECTIONS
+from fairseq_signals.rules import TRUTH, Rule, integer, number, one_of
+
 
 @dataclass
 class EncoderConfig:
@@ -70,3 +74,45 @@ class EncoderConfig:
         metadata={"help": "compute the Transformer layers again in the backward pass: less memory"},
     )
     compile: bool = field(default=False, metadata={"help": "torch.compile; eager where that fails"})
+
+
+_DROPOUT, _SHARE, _WIDTH = number(0, 1, below=True), number(0, 1), integer(1, 1 << 16)
+_SPAN, _SPACE, _OTHER = integer(1, 1 << 20), integer(0, 1 << 20), number(0, 1 << 20)
+#: What each option of an encoder must be, in a configuration or in a checkpoint.
+ENCODER_RULES: dict[str, Rule] = {
+    "encoder_layers": integer(1, 512),
+    "encoder_embed_dim": _WIDTH,
+    "encoder_ffn_embed_dim": integer(1, 1 << 18),
+    "encoder_attention_heads": _WIDTH,
+    "layer_norm_first": TRUTH,
+    "extractor_mode": one_of(*EXTRACTOR_MODES),
+    "conv_feature_layers": CONV_LAYERS,
+    "in_d": integer(1, 1024),
+    "conv_bias": TRUTH,
+    "conv_pos": _WIDTH,
+    "conv_pos_groups": _WIDTH,
+    "dropout": _DROPOUT,
+    "attention_dropout": _DROPOUT,
+    "activation_dropout": _DROPOUT,
+    "encoder_layerdrop": _DROPOUT,
+    "dropout_input": _DROPOUT,
+    "dropout_features": _DROPOUT,
+    "feature_grad_mult": _SHARE,
+    "apply_mask": TRUTH,
+    "mask_length": _SPAN,
+    "mask_prob": _SHARE,
+    "mask_selection": one_of(*SELECTIONS),
+    "mask_other": _OTHER,
+    "no_mask_overlap": TRUTH,
+    "mask_min_space": _SPACE,
+    "mask_equal_rows": TRUTH,
+    "mask_channel_length": _SPAN,
+    "mask_channel_prob": _SHARE,
+    "mask_channel_selection": one_of(*SELECTIONS),
+    "mask_channel_other": _OTHER,
+    "no_mask_channel_overlap": TRUTH,
+    "mask_channel_min_space": _SPACE,
+    "encoder_chunk": integer(0, 1 << 20),
+    "checkpoint_activations": TRUTH,
+    "compile": TRUTH,
+}

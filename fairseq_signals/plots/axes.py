@@ -7,6 +7,10 @@ from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
+
+from fairseq_signals.text import visible
 
 COLORS = ("#1f5a99", "#d9741a", "#3b8a4a", "#8a4b9c", "#b33a3a", "#6b6b6b", "#b08a1e", "#2a9d9d")
 GREY = "#8f9aa5"
@@ -89,6 +93,18 @@ def legend_below(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
     legend = {name: handle for handles, names in entries for handle, name in zip(handles, names)}
     columns = min(len(legend), columns)
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def write_figure(figure: Figure, file: Any, **how: Any) -> None:
+    """Write a figure as `savefig` does, with escapes in its texts for what is not seen, nor is in an SVG."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(visible(text.get_text(), keep="\n"))
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FixedFormatter):
+            formatter.seq = [visible(text) for text in formatter.seq]
+    figure.savefig(file, **how)
 
 
 def lead_set_name(leads: str) -> str:

@@ -46,8 +46,10 @@ def require_kind(out: Path) -> None:
 
 def save(figure: Figure, out: Path) -> None:
     """Write a figure in the format of the file's suffix, or leave nothing behind."""
+    from fairseq_signals.plots.axes import write_figure
+
     with whole_file(out) as partial:
-        figure.savefig(partial, format=out.suffix[1:].lower(), dpi=DPI)
+        write_figure(figure, partial, format=out.suffix[1:].lower(), dpi=DPI)
 
 
 def record_figure(record: Recording, given: tuple[int, ...] | None = None, start_s: float = 0.0) -> Figure:

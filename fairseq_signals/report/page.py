@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
+from html import escape as escape_html
 from typing import TYPE_CHECKING, Any
+
+from fairseq_signals.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +60,11 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 """
 #: What a browser may load for the page: nothing but what is in it, and no script at all.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def escape(text: str) -> str:
+    """A text as HTML, also where it has characters that no page may have."""
+    return escape_html(visible(text, keep="\n"))
 
 
 class Section:
@@ -136,13 +143,15 @@ def data_uri(figure: Figure) -> str:
     """The drawing as the source of an image: SVG, its texts as shapes, or PNG where SVG is very large."""
     import matplotlib
 
+    from fairseq_signals.plots.axes import write_figure
+
     content = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "fairseq-signals", "svg.fonttype": "path"}):
-        figure.savefig(content, format="svg", dpi=DPI, metadata={"Date": None})
+        write_figure(figure, content, format="svg", dpi=DPI, metadata={"Date": None})
     kind = "svg+xml"
     if content.tell() > LARGEST_SVG:
         content, kind = io.BytesIO(), "png"
-        figure.savefig(content, format="png", dpi=DPI)
+        write_figure(figure, content, format="png", dpi=DPI)
     return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.rules import shown
 
 #: "[2026-01-31 12:00:00,000][train][INFO] - ..." (hydra) or "2026-01-31 12:00:00 | INFO | train | ..."
 #: (fairseq).
@@ -22,6 +24,8 @@ _EPOCH = re.compile(r"^epoch (\d+)(?: \| valid on '[^']*' subset)? \| (.*)$")
 _GOES_ON = re.compile(r"Loaded checkpoint .* \(epoch \d+ @ [1-9]\d* updates\)")
 INNER, TRAIN = "train_inner", "train"
 LARGEST = 1 << 30  # bytes of a log that are read at most: a folder may hold other files with this suffix
+LONGEST_LINE, MOST_NAMES, MOST_UPDATES = 1 << 20, 1000, 1 << 53
+LARGEST_VALUE = 1e30  # beyond it a value is infinite: no axis has room for it
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Series:
             self.epochs.pop()
             for column in self.values.values():
                 column.pop()
+        if len(self.values.keys() | values) > MOST_NAMES:
+            raise ConfigError(f"has more than {MOST_NAMES:,} different values")
         for name in values:
             self.values.setdefault(name, [math.nan] * len(self))
         for name, column in self.values.items():
@@ -61,11 +67,15 @@ def read_training_log(path: Path) -> dict[str, Series]:
     updates), "train" (means of epochs), and each validation subset.
 
     Raises:
-        ConfigError: no such file or folder, nothing in it is fairseq's log of a training, or it has logs of
-            several trainings: in more than one folder, and not of one that went on in another.
+        ConfigError: no such file or folder, nothing in it is fairseq's log of a training, an entry of it that
+            cannot be, or it has logs of several trainings: in more than one folder, and not of one that went
+            on in another.
     """
     if not path.exists():
         raise ConfigError(f"{path}: there is no such log or folder of a training")
+    if not path.is_dir() and (not path.is_file() or path.stat().st_size >= LARGEST):
+        size = f"of {path.stat().st_size:,} bytes" if path.is_file() else "that is a device or a pipe"
+        raise ConfigError(f"{path}: a log {size}, but files of at most {LARGEST:,} bytes are read")
     files = [path]
     if path.is_dir():
         files = [file for file in path.rglob("*.log") if file.is_file() and file.stat().st_size < LARGEST]
@@ -76,8 +86,9 @@ def read_training_log(path: Path) -> dict[str, Series]:
     read: list[Path] = []
     for file in files:
         found: dict[str, Series] = {}
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            goes_on = add_lines(found, lines)
+        with file.open(encoding="utf-8", errors="replace") as text:
+            lines = iter(functools.partial(text.readline, LONGEST_LINE), "")
+            goes_on = add_lines(found, lines, file)
         if not found:
             continue
         if not goes_on and any(file.parent != other.parent for other in read):
@@ -99,26 +110,48 @@ def read_training_log(path: Path) -> dict[str, Series]:
     return series
 
 
-def add_lines(series: dict[str, Series], lines: Iterable[str]) -> bool:
+def add_lines(series: dict[str, Series], lines: Iterable[str], file: Path) -> bool:
     """Add what is in the lines of a log to the series; whether its run goes on from a checkpoint."""
     goes_on = False
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         goes_on = goes_on or _GOES_ON.search(line) is not None
         match = _LINE.match(line.rstrip())
         if match is None:
             continue
         who = match["hydra"] or match["plain"]
-        entry = parse_entry(match["text"], who)
-        if entry:
-            epoch, values = entry
-            update = values.pop("num_updates", None)
-            if update is not None and math.isfinite(update):
-                series.setdefault(who, Series()).add(int(update), epoch, values)
+        try:
+            entry = parse_entry(match["text"], who)
+            if entry and "num_updates" in entry[1]:
+                epoch, values = entry
+                update = _count("num_updates", values.pop("num_updates"))
+                series.setdefault(who, Series()).add(update, epoch, values)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{file}:{number}: {error}. The log is damaged, or of another program."
+            ) from None
     return goes_on
+
+
+def _count(name: str, value: object) -> int:
+    """A number of updates or epochs.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= MOST_UPDATES:
+        raise ConfigError(f"{name} must be a number from 0 to {MOST_UPDATES:,}, but is {shown(value)}")
+    return int(number)
 
 
 def parse_entry(text: str, tag: str) -> tuple[int, dict[str, float]] | None:
     """Epoch and numbers of an entry; None where the text is none.
+
+    Raises:
+        ConfigError: its epoch cannot be one.
 
     Args:
         text: the message.
@@ -127,15 +160,19 @@ def parse_entry(text: str, tag: str) -> tuple[int, dict[str, float]] | None:
     if text.startswith("{"):
         try:
             found = json.loads(text)
-            epoch = int(found.pop("epoch"))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            epoch = found.pop("epoch")
+        except (ValueError, KeyError, RecursionError):
             return None
-        return epoch, _numbers((name[len(tag) + 1 :] if name.startswith(f"{tag}_") else name, value)
-                               for name, value in found.items() if name != "update")  # fmt: skip
+        values = _numbers(
+            (name.removeprefix(f"{tag}_"), value) for name, value in found.items() if name != "update"
+        )
+        return _count("epoch", epoch), values
     for pattern, between, within in ((_INNER, ", ", "="), (_EPOCH, " | ", " ")):
         match = pattern.match(text)
         if match:
-            return int(match[1]), _numbers(p.partition(within)[::2] for p in match[2].split(between))
+            return _count("epoch", match[1]), _numbers(
+                p.partition(within)[::2] for p in match[2].split(between)
+            )
     return None
 
 
@@ -143,7 +180,8 @@ def _numbers(pairs: Iterable[tuple[str, object]]) -> dict[str, float]:
     found = {}
     for name, value in pairs:
         try:
-            found[name.strip()] = float(str(value))
+            number = float(str(value))
         except ValueError:
             continue
+        found[name.strip()] = math.copysign(math.inf, number) if abs(number) > LARGEST_VALUE else number
     return found

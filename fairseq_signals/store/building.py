@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fairseq_signals.errors import Rejections, StoreError
+from fairseq_signals.errors import NEXT_LINE, Rejections, StoreError
 from fairseq_signals.files import remove_left_overs, temporary_path
 from fairseq_signals.locks import one_process
 from fairseq_signals.store.codecs import check_codec
@@ -36,6 +36,7 @@ from fairseq_signals.store.shards import (
     write_shard,
 )
 from fairseq_signals.store.sorting import RUN_IS_GONE, Chunk, Spool, write_spool
+from fairseq_signals.text import tsv_line
 
 REJECTED_FILE = "rejected.tsv"
 _CHUNKS = "chunks"  # in the state of a store that lacks records: digests of what each shard was made of
@@ -144,8 +145,9 @@ def build_store(
         summary = _finish(dest, state, spool)
     if summary.n_kept == 0:
         raise StoreError(
-            f"none of {summary.n_items:,} records could be kept: {summary.rejections}\n"
-            f"the reason of each is in {dest / REJECTED_FILE}"
+            f"none of {summary.n_items:,} records could be kept: "
+            f"{'; '.join(str(summary.rejections).split(NEXT_LINE))}; the reason of each is in "
+            f"{dest / REJECTED_FILE}"
         )
     return summary
 
@@ -190,8 +192,7 @@ def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
     """The lines of a TSV file."""
-    for row in chain([columns], rows):
-        yield ("\t".join(" ".join(str(cell).split()) for cell in row) + "\n").encode()
+    return (tsv_line(row).encode() for row in chain([columns], rows))
 
 
 # --- what a store was begun with -------------------------------------------------------------------------

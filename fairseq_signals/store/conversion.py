@@ -23,6 +23,7 @@ from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.store.codecs import INT16
 from fairseq_signals.store.shards import AMPLITUDE_FACTOR, LeadFault, Rejection, ShardNotes, StoreRow
+from fairseq_signals.text import visible
 
 RECORDS_PER_SHARD = 500
 CHECKSUMS = ("check", "ignore")
@@ -162,6 +163,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes, scratch: Path
     stored = resample_record(record, options.fs, scratch)
     _note(record, stored, item, notes)
     subject = record.subject
+    patient_id = subject.patient_id if item.patient_id is None else item.patient_id
     return StoreRow(
         record_id=item.record_id,
         source=item.source,
@@ -170,7 +172,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes, scratch: Path
         scale=stored.scale,
         signal=stored.signal,
         offset=stored.offset,
-        patient_id=subject.patient_id if item.patient_id is None else item.patient_id,
+        patient_id=None if patient_id is None else visible(patient_id),
         age=subject.age if item.age is None else item.age,
         sex=subject.sex if item.sex is None else item.sex,
         codes=subject.codes if item.codes is None else item.codes,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
-import io
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, TextIO, TypeVar
+from typing import Callable, NamedTuple, TextIO, TypeVar
 
 from fairseq_signals.ecg.record import known, parse_patient, plausible_age, years_of
 from fairseq_signals.errors import FairseqSignalsError, StoreError
+from fairseq_signals.text import csv_text
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
+LONGEST_LINE = 1 << 24  # characters
 _RESTORE = "Restore the table from the original download."
 
 T = TypeVar("T")
@@ -126,28 +128,28 @@ def read_table(
 def read_lines(
     path: Path, error: type[FairseqSignalsError], step: str = "Correct the table."
 ) -> Iterator[tuple[int, list[str]]]:
-    """Each line of a CSV file that is not blank: its number, and its cells without blanks around them."""
+    """Each line of a CSV file that is not blank: its number, and its cells without blanks around them.
+
+    A quote that keeps a text from being a formula, as in the tables that are written here, is taken off.
+    """
     try:
         with _open(path) as file:
-            reader = csv.reader(file)
+            reader = csv.reader(_bounded(file))
             for cells in reader:
                 if cells:
-                    yield reader.line_num, list(map(str.strip, cells))
+                    yield reader.line_num, [csv_text(cell.strip()) for cell in cells]
     except FileNotFoundError:
         raise error(f"{path}: there is no such table. Check its name and folder.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
         raise error(f"{path}: the table cannot be read ({e}); it must be CSV in UTF-8. {step}") from e
 
 
-def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Each row as a line of CSV."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in rows:
-        writer.writerow(row)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
+def _bounded(file: TextIO) -> Iterator[str]:
+    """The lines of a file, none of which takes all memory."""
+    for line in iter(functools.partial(file.readline, LONGEST_LINE), ""):
+        if len(line) == LONGEST_LINE:
+            raise csv.Error(f"a line has {LONGEST_LINE:,} characters or more")
+        yield line
 
 
 def _open(path: Path) -> TextIO:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ import pyarrow.compute as pc
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import StoreError
+from fairseq_signals.rules import TRUTH, check, integer, read_json, shown
 from fairseq_signals.store.codecs import FLAC, decode_flac
-from fairseq_signals.store.damage import damaged, not_read, record_batches, require_rows
+from fairseq_signals.store.damage import damaged, record_batches, require_rows
 from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec
 
 #: What `RecordStore.metadata` gives of each record.
@@ -26,6 +26,7 @@ STATE_FILE = "store.json"
 FAULTS_FILE = "lead_faults.tsv"
 #: In it: how many records were not available, so that the store is not complete and they are tried again.
 UNAVAILABLE_KEY = "unavailable"
+_STATE = {"complete": TRUTH, "shards": integer(0, 1 << 40), UNAVAILABLE_KEY: integer(0, 1 << 40)}
 _ALL_LEADS = np.arange(N_LEADS)
 
 
@@ -167,17 +168,15 @@ class RecordStore:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What a `STATE_FILE` says.
+    """What `store.json` says.
 
     Raises:
         StoreError: it is damaged.
     """
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as e:
-        raise not_read(path, e) from e
-    if not isinstance(state, dict) or not isinstance(state.get("shards", 0), int):
-        raise damaged(path, "it does not say what is in the store")
+    state = read_json(path, StoreError)
+    if not isinstance(state, dict):
+        raise StoreError(f"{path}: must be a dictionary, but is {shown(state)}")
+    check(state, _STATE, f"{path}: ", StoreError)
     return state
 
 

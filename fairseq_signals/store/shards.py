@@ -118,7 +118,7 @@ class ShardNotes:
     def to_json(self) -> bytes:
         return json.dumps(
             {"rejected": self.rejected, "faults": self.faults, "counts": self.counts}, ensure_ascii=False
-        ).encode()
+        ).encode("utf-8", "backslashreplace")
 
     @classmethod
     def from_json(cls, text: bytes) -> ShardNotes:

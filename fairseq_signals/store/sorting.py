@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from fairseq_signals.errors import StoreError, cannot_write
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.shards import going_on
+from fairseq_signals.text import visible
 
 #: What records are sorted by. Texts are bytes, as a path need not be UTF-8; `number` counts where all agree.
 _KEY = "source, record_id, rejected, path, number"
@@ -110,6 +111,8 @@ def _open(path: str | Path, how: str) -> sqlite3.Connection:
 
 
 def _row(item: Item, number: int) -> tuple[bytes | int | str, ...]:
+    if not item.record_id.isprintable():
+        item = replace(item, record_id=visible(item.record_id))
     texts = (item.source, item.record_id, item.rejected or "", item.path)
     values = json.dumps([getattr(item, name) for name in _FIELDS])
     return (*(text.encode("utf-8", "surrogatepass") for text in texts), number, values)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.files import remove_left_overs, whole_file, write_text
+from fairseq_signals.files import remove_left_overs, write_text
 from fairseq_signals.synthetic.config import CorpusConfig
 from fairseq_signals.synthetic.patient import PlannedRecord, plan_records
 from fairseq_signals.synthetic.record import make_record
 from fairseq_signals.synthetic.wfdb_files import NOTICE, write_record
+from fairseq_signals.text import csv_lines
 
 VERSION = 1  # of the model: raise it when the same arguments no longer give the same bytes
 
@@ -88,8 +89,6 @@ def write_corpus(config: CorpusConfig, dest: Path, workers: int = 1) -> Counter[
         _run(jobs, workers), total=len(jobs), desc="synthetic ECG", unit="record", mininterval=0.5
     ):
         counts.update(classes)
-    with whole_file(dest / "patients.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["record_id", "patient_id", "session"])
-        writer.writerows([p.record_id, p.patient_id, p.session] for p in plan)
+    rows = ((p.record_id, p.patient_id, p.session) for p in plan)
+    write_text(dest / "patients.csv", csv_lines(chain([("record_id", "patient_id", "session")], rows)))
     return counts

@@ -135,3 +135,11 @@ def test_normalised_leads_have_mean_0_and_deviation_1_and_a_constant_one_is_0():
     assert np.allclose(normal[varying].mean(axis=1), 0, atol=1e-5)
     assert np.allclose(normal[varying].std(axis=1), 1, atol=1e-5)
     assert not normal[[4, 5]].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(2500,), (3, 12, 2500)])
+def test_a_constant_lead_becomes_zeros_whatever_its_value_and_length(shape, dtype):
+    for value in (0.1, -0.3, 1 / 3, 1.7, 1e-4, 123.456):
+        for n_samples in (shape[-1], 997):
+            assert not normalize_leads(np.full((*shape[:-1], n_samples), value, dtype)).any()

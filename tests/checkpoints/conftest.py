@@ -39,7 +39,8 @@ class Checkpoints:
 
     def write(self, name: str, state: dict, model_cfg: dict, **more: object) -> Path:
         path = self.folder / name
-        torch.save({"model": state, "cfg": {"model": model_cfg, "task": {"data": "x"}}, **more}, path)
+        cfg = {"model": model_cfg, "task": {"data": "x"}}
+        torch.save({"model": state, "cfg": cfg, **more}, path)
         return path
 
     def pretrained(self, name: str = "pretrained.pt", authors: bool = False, old_norm: bool = False) -> Path:

@@ -7,6 +7,7 @@ import json
 import pathlib
 import pickle
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -142,3 +143,89 @@ def test_missing_file_and_folder_are_told_apart_from_damaged_ones(tmp_path):
         load_model(tmp_path / "none.pt")
     with pytest.raises(CheckpointError, match=r"a folder without config\.json, so it is not a saved model"):
         load_model(tmp_path)
+
+
+def packed(source: pathlib.Path, path: pathlib.Path, how: int, **replaced: bytes) -> pathlib.Path:
+    """The archive of a checkpoint written anew, its members packed, some of them replaced."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", how) as new:
+        for info in old.infolist():
+            content = replaced.get(info.filename.rpartition("/")[2].replace(".", "_"), old.read(info))
+            new.writestr(info.filename, content)
+    return path
+
+
+def test_a_checkpoint_that_is_packed_takes_no_memory(tmp_path):
+    torch.save({"model": {"x": torch.zeros(1 << 20)}}, tmp_path / "plain.pt")
+    path = packed(tmp_path / "plain.pt", tmp_path / "bomb.pt", zipfile.ZIP_DEFLATED)
+    with pytest.raises(CheckpointError, match=r"takes 4,19\d,\d{3} bytes out of \d,\d{3} in the file"):
+        read_checkpoint_file(path)
+
+
+def test_a_checkpoint_whose_names_have_no_end_is_refused(tmp_path):
+    torch.save({"model": {"x": torch.zeros(9)}}, tmp_path / "plain.pt")
+    path = packed(tmp_path / "plain.pt", tmp_path / "x.pt", zipfile.ZIP_STORED, data_pkl=b"(" * (17 << 20))
+    with pytest.raises(
+        CheckpointError, match=r"data\.pkl is 17,825,792 bytes, but at most 16,777,216 are read"
+    ):
+        read_checkpoint_file(path)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_a_tensor_of_more_numbers_than_the_file_holds_is_refused(tmp_path, new_format):
+    path = tmp_path / "claims.pt"
+    large = torch.zeros(1).as_strided((1 << 30, 768), (0, 0))
+    torch.save({"model": {"x": large}}, path, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(CheckpointError, match=r"take 3,298,534,883,328 bytes, but the file has [\d,]+;"):
+        read_checkpoint_file(path)
+
+
+@pytest.mark.parametrize("odd", [torch.zeros(3).to_sparse(), torch.zeros(3, device="meta")])
+def test_a_parameter_is_a_plain_tensor_with_a_name(tmp_path, odd):
+    torch.save({"model": {"x": odd}}, tmp_path / "odd.pt")
+    with pytest.raises(CheckpointError, match="x is no plain tensor"):
+        read_checkpoint_file(tmp_path / "odd.pt")
+    torch.save({"model": {7: torch.zeros(3)}}, tmp_path / "number.pt")
+    with pytest.raises(CheckpointError, match="a parameter is called 7, which is no text"):
+        read_checkpoint_file(tmp_path / "number.pt")
+
+
+def test_containers_in_containers_without_end_are_refused(tmp_path):
+    deep: list = []
+    deep.append(deep)
+    wide = [0]
+    for _ in range(12):
+        wide = [wide] * 10
+    for part, content, message in (
+        ("cfg", deep, "'cfg' is nested deeper"),
+        ("task_state", wide, "more than 2"),
+    ):
+        torch.save({"model": {"x": torch.zeros(2)}, part: content}, tmp_path / "x.pt")
+        with pytest.raises(CheckpointError, match=message):
+            read_checkpoint_file(tmp_path / "x.pt")
+
+
+def test_damage_anywhere_is_noticed_or_without_effect(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "x.pt"
+    tensor = torch.randn(3000)
+    torch.save({"model": {"x": tensor}, "cfg": {"model": {"dropout": 0.25}}}, path)
+    whole, noticed = path.read_bytes(), 0
+    for start in range(0, len(whole), 97):
+        path.write_bytes(whole[:start] + bytes(64) + whole[start + 64 :])
+        try:
+            read = read_checkpoint_file(path)
+        except CheckpointError:
+            noticed += 1
+        else:
+            assert torch.equal(read["model"]["x"], tensor)
+            assert read["cfg"] == {"model": {"dropout": 0.25}}
+    assert noticed > 100
+
+
+def test_a_checkpoint_that_was_written_without_check_sums_is_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"model": {"x": torch.ones(9)}}, tmp_path / "x.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint_file(tmp_path / "x.pt")["model"]["x"].sum() == 9

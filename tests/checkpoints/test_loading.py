@@ -7,7 +7,9 @@ import logging
 import pytest
 import torch
 
+from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
+from fairseq_signals.checkpoints.weights import require_trained
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 
@@ -85,8 +87,8 @@ def test_pretrained_checkpoint_is_no_model_for_a_task(checkpoints):
         ("encoder_layers", 3, r"encoder\.layers\.2\.fc1\.bias is absent in the file"),
         ("encoder_embed_dim", 32, "and [0-9]+ more"),
         ("extractor_mode", "layer_norm", "conv_layers"),
-        ("encoder_attention_heads", 3, "absent by its options"),  # makes no encoder at all
-        ("encoder_embed_dim", "wide", "absent by its options"),
+        ("encoder_attention_heads", 3, r"encoder_embed_dim \(16\) must be a multiple"),  # no encoder at all
+        ("encoder_layers", 512, "its options are of 1,[0-9,]+ weights or more, but it holds [0-9],[0-9]+"),
     ],
 )
 def test_another_architecture_than_the_options_say_is_refused(checkpoints, name, value, problem):
@@ -98,7 +100,7 @@ def test_another_architecture_than_the_options_say_is_refused(checkpoints, name,
 
 def test_head_that_does_not_fit_the_encoder_is_refused(checkpoints, heads):
     state = heads["classification"](checkpoints.encoder, 5).state_dict()
-    state["proj.weight"] = torch.zeros(5, 17)
+    state["proj.weight"] = torch.ones(5, 17)
     with pytest.raises(CheckpointError, match="its head does not fit its encoder"):
         load_model(checkpoints.write("model.pt", state, checkpoints.options))
 
@@ -117,3 +119,68 @@ def test_checkpoint_of_another_fairseq_model_is_refused(checkpoints):
     path = checkpoints.write("bart.pt", {"decoder.embed_tokens.weight": torch.zeros(3, 3)}, {"_name": "bart"})
     with pytest.raises(CheckpointError, match=r"not an ECG encoder .*such as decoder\.embed_tokens\.weight"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("model", "encoder_layers", 100_000),
+        ("model", "encoder_layers", 2.5),
+        ("model", "encoder_embed_dim", "wide"),
+        ("model", "dropout", float("nan")),
+        ("model", "dropout", [0.1]),
+        ("model", "conv_feature_layers", "[(8, 2, 2)] * 4" + " " * 5000),
+        ("model", "conv_feature_layers", [[8, 2, 2]] * 65),
+        ("model", "model_path", ["x"]),
+        ("task", "sample_rate", 0),
+        ("task", "sample_rate", 1e9),
+        ("task", "sample_rate", float("inf")),
+        ("task", "sample_rate", "500"),
+        ("task", "normalize", "x"),
+        ("task", "enable_padding_leads", 1),
+        ("task", "leads_to_load", 5.5),
+        ("task", "leads_to_load", ["I", None]),
+        ("task", "leads_to_load", "I,nowhere"),
+        ("task", "max_sample_size", -1),
+        ("task", "max_sample_size", "all"),
+        ("task", "data", 3),
+        ("criterion", "threshold", float("nan")),
+        ("task_state", "labels", {"names": ["a"]}),
+        ("task_state", "labels", {"names": ["a"] * 4, "abbreviations": ["a"] * 5, "codes": [["a"]] * 5}),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(checkpoints, section, key, value):
+    cfg = {"model": dict(checkpoints.options), "task": {}, "criterion": {}}
+    more = {"task_state": {key: value}} if section == "task_state" else {}
+    cfg.setdefault(section, {})[key] = value
+    path = checkpoints.fine_tuned(cfg=cfg, **more)
+    with pytest.raises(CheckpointError, match=rf"fine_tuned\.pt: {section}\.{key}"):
+        ECGModel.load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("encoder.layer_norm.bias", lambda x: x * torch.nan, "numbers that are not finite"),
+        ("encoder.encoder.layers.1.fc1.weight", lambda x: x + torch.inf, "numbers that are not finite"),
+        ("encoder.encoder.layers.0.fc2.weight", lambda x: x * 1e9, "or beyond 1e"),
+        ("encoder.encoder.layers.1.fc1.weight", lambda x: x * 0, "is zero in 512 of 512 places in a row"),
+        ("proj.weight", lambda x: x.long(), "is of torch.int64, not one of"),
+        ("proj.weight", lambda x: x[0], r"proj\.weight is \(16,\), but the encoder's width is 16"),
+    ],
+)
+def test_parameters_that_cannot_be_learnt_are_refused(checkpoints, heads, key, change, message):
+    state = heads["classification"](checkpoints.encoder, 5).state_dict()
+    state[key] = change(state[key])
+    with pytest.raises(CheckpointError, match=message):
+        load_model(checkpoints.write("damaged.pt", state, checkpoints.options))
+
+
+def test_a_lost_page_of_a_weight_matrix_is_noticed_and_a_bias_may_be_zero():
+    state = {"w": torch.ones(64, 64), "b": torch.zeros(4096)}
+    require_trained(state, "x.pt")
+    state["w"].view(-1)[100:1100] = 0  # fewer than a page in a row
+    require_trained(state, "x.pt")
+    state["w"].view(-1)[1000:3100] = 0
+    with pytest.raises(CheckpointError, match=r"x\.pt: w is zero in 2,048 of 4,096 places in a row"):
+        require_trained(state, "x.pt")

@@ -115,22 +115,30 @@ def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
         ({"format": "other"}, "not the configuration of a saved model of this project"),
         ({"format_version": 2}, "format version 2, but this software reads 1; install a later one"),
         ({"kind": "other"}, "kind must be one of pretraining, classification, identification"),
-        ({"fs": None}, "fs must be int, but is None"),
-        ({"leads": "12"}, "leads must be list"),
-        ({"fs": -1}, r"fs must be from 50 to 20000 \(Hz\), but is -1"),
-        ({"fs": float("nan")}, "fs must be from 50"),
-        ({"segment_samples": 0}, "segment_samples must be an integer above 0, but is 0"),
-        ({"segment_samples": True}, "segment_samples must be an integer above 0, but is True"),
-        ({"max_samples": "x"}, "max_samples must be null or an integer above 0, but is 'x'"),
-        ({"max_samples": -5}, "max_samples must be null or an integer above 0"),
+        ({"fs": None}, r"config\.json: fs must be a number from 50 to 20,000, but is None"),
+        ({"fs": "500"}, "fs must be a number .* but is '500'"),
+        ({"fs": 1e9}, "fs must be a number from 50 to 20,000, but is 1000000000.0"),
+        ({"fs": float("nan")}, "fs must be a number .* but is nan"),
+        ({"leads": "12"}, "leads must be a list of at most 12"),
+        ({"leads": ["I", 5.5]}, r"leads must be a list .* but is \['I', 5.5\]"),
+        ({"segment_samples": 0}, "segment_samples must be an integer from 1 to 72,000,000, but is 0"),
+        ({"segment_samples": True}, "segment_samples must be an integer .* but is True"),
+        ({"segment_samples": 10**12}, "segment_samples must be an integer .* but is 1000000000000"),
+        ({"max_samples": "x"}, "max_samples must be an integer .* but is 'x'"),
+        ({"normalize": "x"}, "normalize must be one of True, False, but is 'x'"),
         ({"labels": 3}, "labels must be a list"),
-        ({"provenance": [1]}, r"provenance must be a dictionary of dictionaries, but is \[1\]"),
-        ({"provenance": {"training": {"task": "x"}}}, "provenance must be a dictionary of dictionaries"),
-        ({"provenance": {"progress": [1]}}, "provenance must be a dictionary of dictionaries"),
-        ({"encoder": []}, "encoder must be dict"),
+        ({"labels": [{"label": "AF", "name": "", "codes": [], "threshold": 2}]},
+         r"labels\[0\]\.threshold must be a number from 0 to 1, but is 2"),
+        ({"provenance": [1]}, r"provenance must be a dictionary, but is \[1\]"),
+        ({"provenance": {"training": {"task": "x"}}}, r"provenance\.training must be a dictionary"),
+        ({"provenance": {"progress": [1]}}, r"provenance\.progress must be a dictionary"),
+        ({"encoder": []}, "encoder must be a dictionary"),
+        ({"encoder": {"dropout": "inf"}}, r"encoder\.dropout must be a number .* but is 'inf'"),
+        ({"encoder": {"encoder_layers": 100_000}}, "encoder_layers must be an integer from 1 to 512"),
+        ({"more": [[[0] * 9] * 99] * 299}, "holds more than 200,000 values; it is damaged"),
         ({"encoder": {"encoder_layers": 3}}, r"config\.json does not describe model\.safetensors"),
     ],
-)
+)  # fmt: skip
 def test_a_configuration_that_is_not_of_the_parameters_is_refused(folder, change, message):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **change}))
@@ -138,7 +146,54 @@ def test_a_configuration_that_is_not_of_the_parameters_is_refused(folder, change
         load_checkpoint(folder)
 
 
-def test_damaged_files_are_refused_by_name(folder):
+@pytest.mark.parametrize("key", ["kind", "leads", "fs", "segment_samples", "normalize", "encoder"])
+def test_a_missing_key_is_named(folder, key):
+    config = json.loads((folder / "config.json").read_text())
+    del config[key]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=rf"config\.json: {key} must be .*, but is None"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "not a readable JSON file"),
+        (b"\xff", "not a readable JSON file"),
+        (b"[" * 200_000, "is nested deeper than 32 levels"),
+        (b'{"a":' * 40 + b"0" + b"}" * 40, "is nested deeper than 32 levels"),
+        (b" " * (1 << 24) + b"{}", "16,777,218 bytes, but at most 16,777,216 are read"),
+    ],
+)
+def test_a_configuration_that_is_no_plain_json_is_refused(folder, content, message):
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"config\.json: {message}"):
+        load_checkpoint(folder)
+
+
+def test_a_configuration_without_an_end_is_refused(folder):
+    (folder / "config.json").unlink()
+    (folder / "config.json").symlink_to("/dev/zero")
+    with pytest.raises(
+        CheckpointError, match=r"config\.json: not a readable JSON file .*it is a device, not a file"
+    ):
+        load_checkpoint(folder)
+
+
+def test_damaged_weights_are_noticed_by_their_digest(folder):
+    path = folder / "model.safetensors"
+    weights = path.read_bytes()
+    for content in (b"", weights[:-5], weights[:-64] + bytes(64)):
+        path.write_bytes(content)
+        with pytest.raises(
+            CheckpointError, match=r"model\.safetensors: its SHA-256 is not the one in config"
+        ):
+            load_checkpoint(folder)
+
+
+def test_damaged_files_are_refused_by_name(folder, config):
+    (folder / "config.json").write_text(json.dumps(config))  # of before digests were kept
+    load_checkpoint(folder)
     weights = (folder / "model.safetensors").read_bytes()
     for content in (b"", weights[:-5], b"\xff" * 100):
         (folder / "model.safetensors").write_bytes(content)
@@ -146,7 +201,4 @@ def test_damaged_files_are_refused_by_name(folder):
             load_checkpoint(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors: no such file; copy the whole folder"):
-        load_checkpoint(folder)
-    (folder / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"config\.json: not a readable JSON file"):
         load_checkpoint(folder)

@@ -62,7 +62,7 @@ def test_a_file_is_replaced_without_append_and_nothing_else_is_left(tmp_path):
 def test_a_damaged_file_is_not_overwritten_by_appending(tmp_path):
     path = tmp_path / "r.json"
     path.write_text("[{")
-    with pytest.raises(ResultsError, match="not a JSON file"):
+    with pytest.raises(ResultsError, match="not a readable JSON file"):
         write_results(path, [row()], append=True)
     assert path.read_text() == "[{"
 
@@ -72,7 +72,11 @@ def test_a_damaged_file_is_not_overwritten_by_appending(tmp_path):
     [
         ('{"a": 1}', "expected a list of rows, found dict"),
         ('[{"method": "a"}]', "row 0 lacks task, leads, metric, value, n"),
-        (json.dumps([row(value="0.5")]), "row 0: value must be a number or null, but is '0.5'"),
+        (json.dumps([row(value="0.5")]), "row 0: value must be a number from .* but is '0.5'"),
+        (json.dumps([row(value=float("nan"))]), "row 0: value must be a number from .* but is nan"),
+        (json.dumps([row(leads=["I"])]), r"row 0: leads must be a text .* but is \['I'\]"),
+        (json.dumps([row(n=-1)]), "row 0: n must be an integer from 0"),
+        ("[" * 100_000, "nested deeper than 32 levels"),
         (json.dumps([row(), row()]), "rows 0 and 1 are both for"),
     ],
 )

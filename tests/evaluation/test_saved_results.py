@@ -49,7 +49,7 @@ def test_what_cannot_be_used_is_said(tmp_path, identification):
     with pytest.raises(ResultsError, match="not a saved evaluation"):
         read_evaluation(path)
     np.savez(path, task="identification", format=1, leads=np.array(["12"]))
-    with pytest.raises(ResultsError, match="missing gallery"):
+    with pytest.raises(ResultsError, match="there is no method in it"):
         read_evaluation(path)
     np.savez(path, objects=np.array([object()], dtype=object))
     with pytest.raises(ResultsError):
@@ -70,3 +70,71 @@ def test_a_file_tells_for_how_many_records_patients_are_not_known(tmp_path):
     write_evaluation(tmp_path / "x.npz", outcome, "m")
     assert tuple(np.load(tmp_path / "x.npz")["notes"]) == told
     assert SavedEvaluation.of(outcome, "m").notes == told
+
+
+@pytest.fixture
+def classification():
+    arrays = {
+        "probabilities": np.full((1, 3, 2), 0.5, np.float32),
+        "labels": np.eye(3, 2, dtype=bool),
+        "record_ids": np.array(["a", "b", "c"]),
+        "patient_ids": np.array(["p", "q", "r"]),
+        "names": np.array(["AF", "SR"]),
+        "threshold": 0.5,
+        "weights": np.eye(2),
+    }
+    values = {"12": {"macro_auroc": 0.5, "macro_auprc": np.nan}}
+    return Evaluation("classification", 3, "records", values, lambda: iter(()), ["a note"], arrays)
+
+
+NOTHING = object()
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "value", "message"),
+    [
+        ("classification", "probabilities", np.full((1, 3, 2), np.nan), r"from 0 to 1, but 6 values .* nan"),
+        ("classification", "probabilities", np.full((1, 3, 2), 1.5), "probabilities must be from 0 to 1"),
+        ("classification", "probabilities", np.zeros((3, 2)), r"must have 3 axes, but its shape is \(3, 2\)"),
+        ("classification", "probabilities", np.zeros((1, 3, 2), complex), "must hold floating-point numbers"),
+        ("classification", "labels", np.zeros((3, 2)), "must hold booleans, but holds float64"),
+        ("classification", "labels", np.zeros((2, 2), bool), r"must be 3 x 2, but its shape is \(2, 2\)"),
+        ("classification", "labels", NOTHING, "there is no labels in it"),
+        ("classification", "record_ids", np.arange(3), "must hold texts"),
+        ("classification", "names", np.array(["AF"]), "must be 2, but"),
+        ("classification", "names", np.array(["AF", "AF"]), "has one name twice"),
+        ("classification", "threshold", np.nan, "must be from 0 to 1"),
+        ("classification", "threshold", np.array([0.5]), "must have 0 axes"),
+        ("classification", "weights", np.full((2, 2), np.inf), "must be finite"),
+        ("classification", "weights", np.eye(3), "must be 2 x 2"),
+        ("classification", "values", np.full((1, 2), np.inf), "must be finite"),
+        ("classification", "values", NOTHING, "one of metrics and values"),
+        ("classification", "format", np.array([1]), "must have 0 axes"),
+        ("classification", "format", 2, "format 2"),
+        ("classification", "task", "x", "task 'x'"),
+        ("classification", "leads", np.array([{}], object), "must hold texts"),
+        ("classification", "notes", 3, "must hold texts"),
+        ("identification", "gallery", np.full((1, 2, 2), np.nan), "must be finite"),
+        ("identification", "gallery", np.zeros((1, 0, 2)), "must be 1 x at least 1 x"),
+        ("identification", "probe", np.zeros((1, 2, 3)), "must be 1 x .* x 2"),
+        ("identification", "normalize", 1, "must hold booleans"),
+        ("identification", "probe_ids", np.array(["a"]), "must be 2, but"),
+    ],
+)
+def test_an_array_that_cannot_be_is_named(request, tmp_path, task, key, value, message):
+    path = tmp_path / "saved.npz"
+    write_evaluation(path, request.getfixturevalue(task), "m")
+    read_evaluation(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays.pop(key) if value is NOTHING else arrays.update({key: value})
+    np.savez(path, **arrays)
+    with pytest.raises(ResultsError, match=rf"saved\.npz: .*{message}"):
+        read_evaluation(path)
+
+
+def test_an_embedding_without_direction_is_an_error_about_the_file(tmp_path, identification):
+    identification.arrays["probe"][:] = 0
+    write_evaluation(tmp_path / "id.npz", identification, "W2V")
+    with pytest.raises(ResultsError, match=r"W2V, I\+II leads: probe 0: the embedding is all zeros"):
+        read_evaluation(tmp_path / "id.npz").similarity("I+II")

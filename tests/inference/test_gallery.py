@@ -150,11 +150,47 @@ def test_what_is_no_gallery_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="there is no such file"):
         Gallery.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("hello")
-    np.savez(tmp_path / "other.npz", embeddings=np.zeros(2))
-    np.savez(tmp_path / "objects.npz", embeddings=np.array([{}], dtype=object))
-    for name in ("text.npz", "other.npz", "objects.npz"):
-        with pytest.raises(CheckpointError, match="not a gallery"):
+    np.savez(tmp_path / "other.npz", features=np.zeros(2))
+    (tmp_path / "pipe.npz").symlink_to("/dev/zero")
+    for name in ("text.npz", "other.npz", "pipe.npz"):
+        with pytest.raises(CheckpointError, match=rf"{name}: not a gallery"):
             Gallery.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("embeddings", np.eye(2)[:, :0], "must be 2 x at least 1, but its shape is"),
+        ("embeddings", np.full((2, 2), np.nan), "must be finite"),
+        ("embeddings", np.ones((2, 2)), "must be of length 1, but row 0 is of length 1.41"),
+        ("embeddings", np.array([{}], dtype=object), "must hold floating-point numbers, but holds object"),
+        ("patient_ids", np.array([0.5, 1.5]), "must hold texts or integers"),
+        ("record_ids", np.array(["a"]), "must be 2, but its shape is"),
+        ("model", np.array(["a", "b"]), "must have 0 axes"),
+        ("threshold", 2.0, "must be from -1 to 1, but 1 values are not, such as 2"),
+    ],
+)
+def test_an_array_of_a_gallery_that_cannot_be_is_named(tmp_path, key, value, message):
+    arrays = {"embeddings": np.eye(2), "patient_ids": [1, 2], "record_ids": ["a", "b"], "model": "m"}
+    np.savez(tmp_path / "g.npz", **{**arrays, "threshold": np.nan, key: value})
+    with pytest.raises(CheckpointError, match=rf"g\.npz: {key} {message}"):
+        Gallery.load(tmp_path / "g.npz")
+
+
+def test_damage_to_a_gallery_is_noticed_or_without_effect(tmp_path):
+    path = tmp_path / "g.npz"
+    gallery = Gallery(np.eye(8), np.arange(8), tuple("abcdefgh"), "model", 0.5)
+    gallery.save(path)
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 61):
+        path.write_bytes(whole[:start] + bytes(16) + whole[start + 16 :])
+        try:
+            found = Gallery.load(path)
+        except CheckpointError:
+            continue
+        assert np.array_equal(found.embeddings, gallery.embeddings)
+        rest = (found.patient_ids.tolist(), found.record_ids, found.model, found.threshold)
+        assert rest == (list(range(8)), gallery.record_ids, "model", 0.5)
 
 
 def test_an_identification_model_wants_a_gallery_of_its_own(identifier, models, checkpoints, people):

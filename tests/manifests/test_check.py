@@ -180,7 +180,9 @@ def test_a_malformed_manifest_is_a_violation(sets, fails, violates):
     (sets / "pre" / "valid.tsv").write_text("/data\nx\n")
     violates(sets / "pre", "valid.tsv:2: expected")
     (sets / "pre" / "manifest.json").write_text("{")
-    assert "manifest.json: not valid JSON" in fails("check", sets / "pre")
+    assert "manifest.json: not a readable JSON file" in fails("check", sets / "pre")
+    (sets / "pre" / "manifest.json").write_text('{"kind": ["pretrain"]}')
+    assert "manifest.json: kind must be a text" in fails("check", sets / "pre")
 
 
 def test_no_folder_or_one_without_manifests_is_told(tmp_path, fails):

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals.checkpoints.loading import Checkpoint, encoder_config, load_checkpoint, shape_problems
+from fairseq_signals.checkpoints.loading import Checkpoint, encoder_config, load_checkpoint
+from fairseq_signals.checkpoints.shapes import shape_problems
 from fairseq_signals.modules.encoder import ARCHITECTURE
 
 ABSOLUTE = 1e-4

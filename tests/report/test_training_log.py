@@ -104,8 +104,10 @@ def test_a_training_that_went_on_in_another_folder_is_one(tmp_path, template):
 
 
 def test_numbers_that_are_none_are_left_out(tmp_path):
-    log = write(tmp_path / "a.log", [("train", "epoch 001 | loss inf | best None | num_updates 5")])
-    assert read_training_log(log)["train"].values == {"loss": [math.inf]}
+    log = write(
+        tmp_path / "a.log", [("train", "epoch 001 | loss inf | x -1e308 | best None | num_updates 5")]
+    )
+    assert read_training_log(log)["train"].values == {"loss": [math.inf], "x": [-math.inf]}
 
 
 def test_what_is_no_log_is_said(tmp_path):
@@ -115,3 +117,37 @@ def test_what_is_no_log_is_said(tmp_path):
         read_training_log(tmp_path)
     with pytest.raises(ConfigError, match="no losses are in it"):
         read_training_log(write(tmp_path / "a.log", SIMPLE[:1]))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ('{{"epoch": Infinity, "num_updates": "5"}}', "epoch must be a number from 0 .* but is inf"),
+        ('{{"epoch": [1], "num_updates": "5"}}', r"epoch must be .* but is \[1\]"),
+        ('{{"epoch": 1, "num_updates": "1e400"}}', "num_updates must be a number .* but is inf"),
+        ('{{"epoch": 1, "num_updates": "-1"}}', "num_updates must be a number .* but is -1"),
+        ("epoch {digits} | loss 1 | num_updates 5", "epoch must be a number"),
+        ("epoch 001 | loss 1 | num_updates nan", "num_updates must be a number .* but is nan"),
+        ("epoch 001 | {names}num_updates 5", "has more than 1,000 different values"),
+    ],
+)
+def test_an_entry_that_cannot_be_is_named_by_its_line(tmp_path, entry, message):
+    names = "".join(f"loss{i} 1 | " for i in range(1001))
+    entry = entry.format(digits="9" * 5000, names=names)
+    log = write(tmp_path / "a.log", [*SIMPLE, ("train", entry)])
+    with pytest.raises(ConfigError, match=rf"a\.log:6: {message}"):
+        read_training_log(log)
+
+
+@pytest.mark.parametrize(
+    "entry", ['{"epoch"' * 99_999, '{"epoch": ' + "[" * 99_999, '{"a": 1}', "x" * 3_000_000]
+)
+def test_lines_that_are_no_entries_are_passed_over(tmp_path, entry):
+    log = write(tmp_path / "a.log", [("train", entry), *SIMPLE])
+    assert read_training_log(log)["train"].updates == [20]
+
+
+def test_a_log_without_an_end_is_refused(tmp_path):
+    (tmp_path / "a.log").symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="a log that is a device or a pipe, but files of at most"):
+        read_training_log(tmp_path / "a.log")

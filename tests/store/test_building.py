@@ -221,8 +221,8 @@ def test_no_records_is_an_error_and_nothing_is_written(tmp_path):
 def test_a_store_in_which_nothing_could_be_kept_is_an_error_with_the_reasons_on_disk(corpus, tmp_path):
     items = [item for item in items_of(corpus) if item.record_id in ("r5", "r7")]
     message = (
-        r"none of 2 records could be kept: 1 too short, 1 truncated\n  corpus/r5: it lasts 2 s, .*"
-        r"\n  corpus/r7: r7\.dat .*\nthe reason of each is in .*rejected\.tsv$"
+        r"none of 2 records could be kept: 1 too short, 1 truncated; corpus/r5: it lasts 2 s, .*"
+        r"; corpus/r7: r7\.dat .*; the reason of each is in .*rejected\.tsv$"
     )
     with pytest.raises(StoreError, match=message):
         build_quietly(items, tmp_path / "store")

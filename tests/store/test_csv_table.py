@@ -107,3 +107,10 @@ def test_the_tables_of_people_may_have_rows_that_are_too_short_or_too_long(tmp_p
         found[0].text("b")
     with pytest.raises(LabelError, match=r"mine\.csv:1: there is no column c among a, b\. Mend it\."):
         read_table(tmp_path / "mine.csv", ["c"], LabelError, "Mend it.")
+
+
+def test_a_line_without_an_end_takes_no_memory(tmp_path):
+    with gzip.open(tmp_path / "t.csv.gz", "wb") as file:
+        file.write(b"a\n" + bytes(1 << 25))
+    with pytest.raises(StoreError, match=r"t\.csv\.gz: .*a line has 16,777,216 characters or more"):
+        list(read_rows(tmp_path / "t.csv.gz", ["a"]))

@@ -145,3 +145,18 @@ def test_an_unfinished_store_is_refused(store_dir, state):
         StoreError, match=r"not finished, or shards were deleted .* Run the same command again"
     ):
         RecordStore(store_dir)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"store\.json: not a readable JSON file"),
+        ("[" * 99_999, r"store\.json: is nested deeper"),
+        ("[1]", r"store\.json: must be a dictionary, but is \[1\]"),
+        ('{"complete": true, "shards": "2"}', r"store\.json: shards must be an integer"),
+    ],
+)
+def test_a_damaged_state_is_named(store_dir, text, message):
+    (store_dir / "store.json").write_text(text)
+    with pytest.raises(StoreError, match=message):
+        RecordStore(store_dir)
