@@ -163,6 +163,7 @@ def _spooled(items: Iterable[Item], dest: Path, options: BuildOptions, progress:
         yield spool
     finally:
         path.unlink(missing_ok=True)
+        remove_left_overs(dest)  # of processes that a killed run left, and that have ended meanwhile
 
 
 def _finish(dest: Path, state: dict, spool: Spool) -> BuildSummary:

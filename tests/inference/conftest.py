@@ -146,7 +146,8 @@ def assert_as_stored():
                     index=None if row is None else int(row))  # fmt: skip
         stored = make_row(item, BuildOptions(recording.fs, 1e-9, checksums="ignore"), ShardNotes())
         assert (recording.leads, recording.fs) == (tuple(stored.leads), stored.fs)
-        np.testing.assert_array_equal(recording.signal_mv, stored.signal * stored.scale[:, None])
+        offset = 0.0 if stored.offset is None else stored.offset[:, None]
+        np.testing.assert_array_equal(recording.signal_mv, stored.signal * stored.scale[:, None] + offset)
         subject = recording.subject
         told = (subject.age, subject.sex, subject.codes, subject.patient_id, recording.report)
         assert told == (stored.age, stored.sex, tuple(stored.codes), stored.patient_id, stored.report)

@@ -88,10 +88,11 @@ def test_what_cannot_be_read_is_warned_about_or_raised(tmp_path, write_wfdb, ecg
     write_wfdb(tmp_path / "b", "good", ecg_adu())
     (tmp_path / "a.xml").write_text("<letter>dear colleague</letter>")
     with pytest.warns(
-        SignalWarning, match=r"^a is left out: .*a.xml: neither its suffix nor its first bytes"
+        SignalWarning,
+        match=r"^a is left out: .*a.xml is an XML file of <letter>, for which there is no reader",
     ):
         assert [recording.record_id for recording in read_recordings(tmp_path)] == ["b/good"]
-    with pytest.raises(SignalError, match="neither its suffix nor its first bytes"):
+    with pytest.raises(SignalError, match="for which there is no reader"):
         list(read_recordings(tmp_path, on_error="raise"))
 
 
