@@ -219,7 +219,7 @@ def _of_store(path: Path) -> Iterator[ListedRecording]:
     columns = ("shard", "row", "source", "record_id", "patient_id")
     for batch in RecordStore(path).metadata(columns).to_batches():
         for shard, row, source, name, patient in zip(*(column.to_pylist() for column in batch.columns)):
-            place = StoreRecord(str(path), None, shard, row)
+            place = StoreRecord(str(path), f"{source}/{name}", shard, row)
             yield ListedRecording(f"{source}/{name}", place, patient_key(source, name, patient))
 
 
@@ -240,5 +240,5 @@ def _of_manifest(path: Path) -> Iterator[ListedRecording]:
         if manifest.layout == STORE:
             shard, row, _ = parse_path(place)
             folder, name = os.path.split(shard)
-            source = StoreRecord(str(manifest.root / folder), shard=name, row=row)
+            source = StoreRecord(str(manifest.root / folder), record_id, name, row)
         yield ListedRecording(record_id, source, patient_id)

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoreRecord:
-    """A record of a record store, by its id or by its place.
+    """A record of a record store, by its id or by its place, or by its place if it has that id.
 
     Attributes:
         store: the store, or its folder.
         record_id: its id, or `<source>/<id>`.
-        shard, row: file name of the shard and row in it, in place of the id.
+        shard, row: file name of the shard and row in it.
     """
 
     store: RecordStore | str | Path
@@ -169,11 +169,18 @@ class Opener:
         if key not in self._stores:
             self._stores[key] = StoredRecords(source.store)
         records = self._stores[key]
-        if source.record_id is not None:
-            return records.read(*records.find(source.record_id))
+        wanted = source.record_id
         if source.shard is None or source.row is None:
-            raise StoreError(f"{key}: a StoreRecord needs a record_id, or a shard and a row")
-        return records.read(source.shard, source.row)
+            if wanted is None:
+                raise StoreError(f"{key}: a StoreRecord needs a record_id, or a shard and a row")
+            return records.read(*records.find(wanted))
+        record = records.read(source.shard, source.row)
+        if wanted is not None and not f"/{wanted}".endswith(f"/{record.record_id}"):
+            raise StoreError(
+                f"{key}/{source.shard}: row {source.row} is record {record.record_id}, not {wanted}: the "
+                "store was built anew meanwhile. Run the same command again."
+            )
+        return record
 
 
 def read_each(records: Any, opener: Opener) -> Iterator[Recording | FairseqSignalsError]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairseq_signals.errors import LabelError, ManifestError
+from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.store.csv_table import read_lines
 
 if TYPE_CHECKING:
@@ -101,8 +102,10 @@ def read_labels(path: str | os.PathLike[str]) -> LabelTable:
 
     Raises:
         LabelError: with file and line, where the file is absent, malformed, or gives a code to two classes.
+        ManifestError: it lies beside manifests that were not all written.
     """
     path = Path(path)
+    require_complete(path.parent)
     lines = read_lines(path, LabelError)
     _, header = next(lines, (1, []))
     if header != list(COLUMNS):

@@ -43,6 +43,7 @@ class RecordStore:
     def __init__(self, root: PathLike) -> None:
         self.root = Path(root)
         self.shards = self._find_shards()
+        self._states = {name: _state(self.root / name) for name in self.shards}
         self._open: dict[str, _Shard] = {}
 
     def __getstate__(self) -> dict:
@@ -141,9 +142,19 @@ class RecordStore:
             )
 
     def open(self, name: str) -> _Shard:
-        """A shard, mapped into memory when it is first asked for."""
+        """A shard, mapped into memory when it is first asked for.
+
+        Raises:
+            StoreError: it is damaged, or another one than when the store was opened.
+        """
         if name not in self._open:
-            self._open[name] = _Shard(self.root / name)
+            shard = _Shard(self.root / name)
+            if self._states.get(name) != _state(self.root / name):
+                raise StoreError(
+                    f"{self.root / name}: was changed since the store was opened: it was built anew. Run the "
+                    "same command again."
+                )
+            self._open[name] = shard
         return self._open[name]
 
     def _find_shards(self) -> list[str]:
@@ -165,6 +176,15 @@ class RecordStore:
         if not shards:
             raise StoreError(f"{self.root}: no {SHARD_PATTERN} in it, so it is not a record store.")
         return shards
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """One recording, however it is named, is the same recording; what is no recording is said to be none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -153,6 +155,13 @@ def test_what_names_no_record_is_refused_with_the_next_step(recording, tmp_path)
     }.items():
         with pytest.raises(StoreError, match=message):
             Opener().read(source)
+
+
+def test_a_place_whose_record_is_another_one_than_was_listed_is_refused(recording):
+    place = StoreRecord(recording.store, "corpus/one", recording.shard, recording.row)
+    assert Opener().read(place).record_id == "one"
+    with pytest.raises(StoreError, match=r"row 2 is record two, not corpus/one: the store was built anew"):
+        Opener().read(replace(place, row=2))
 
 
 def test_a_hash_in_the_name_of_a_folder_does_no_harm(recording, tmp_path):

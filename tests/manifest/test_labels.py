@@ -176,3 +176,10 @@ def test_targets_are_multi_hot_or_refused_where_a_class_is_none():
     assert multi_hot(manifest, 3, "labels.csv").tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 1]]
     with pytest.raises(ManifestError, match=r"train\.tsv:4: class 2, but labels\.csv has 2 classes"):
         multi_hot(manifest, 2, "labels.csv")
+
+
+def test_a_table_beside_manifests_that_were_not_all_written_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"complete": false}')
+    (tmp_path / "labels.csv").write_text("index,name,abbreviation,codes\n0,a,A,1\n")
+    with pytest.raises(ManifestError, match="was cut short"):
+        read_labels(tmp_path / "labels.csv")

@@ -1,6 +1,7 @@
 """Reading a record store."""
 
 import json
+import os
 import pickle
 
 import numpy as np
@@ -106,6 +107,18 @@ def test_a_store_survives_pickling_without_its_memory_maps(store_dir):
     assert len(data) < 2000
     after, _ = pickle.loads(data).read("shard-00000.arrow", 0)
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_shard_that_took_the_place_of_another_since_is_not_read(store_dir):
+    store = RecordStore(store_dir)
+    name = store.shards[-1]
+    copy = store_dir / "copy"
+    copy.write_bytes((store_dir / name).read_bytes())
+    os.utime(copy, ns=(1, 1))
+    copy.replace(store_dir / name)
+    with pytest.raises(StoreError, match="was changed since the store was opened"):
+        store.read(name, 0)
+    assert len(RecordStore(store_dir)) == len(RecordStore(store_dir).metadata())
 
 
 def test_what_was_read_is_a_copy(store_dir):
