@@ -20,7 +20,7 @@ import numpy as np
 from fairseq_signals.commands.absent_records import NOT_DOWNLOADED
 from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.commands.store_arguments import warn
-from fairseq_signals.errors import UNREADABLE, StoreError
+from fairseq_signals.errors import UNAVAILABLE, UNREADABLE, StoreError, signal_error
 from fairseq_signals.formats.registry import load_reader
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.csv_table import TableRow, read_rows
@@ -51,6 +51,7 @@ class Part(NamedTuple):
         listed: (N,) bool, whether the table has named it.
         digest: of the file.
         damage: why the file cannot be read, or None.
+        damage_kind: that reason as a key of `fairseq_signals.errors.REASONS`.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Part(NamedTuple):
     listed: np.ndarray
     digest: str = ""
     damage: str | None = None
+    damage_kind: str = UNREADABLE
 
     def find(self, exam_id: int) -> int | None:
         """The position of an exam in these arrays."""
@@ -95,7 +97,9 @@ def _read_part(path: Path) -> Part:
         contents = read_contents(path)
     except StoreError as e:
         warn(str(e))
-        return Part(path, nothing, nothing, nothing.astype(bool), damage=str(e).replace(str(path), path.name))
+        kind = signal_error(e, path.name).kind
+        told = str(e).replace(str(path), path.name), UNAVAILABLE if kind == UNAVAILABLE else UNREADABLE
+        return Part(path, nothing, nothing, nothing.astype(bool), "", *told)
     if contents.exam_ids is None:
         raise StoreError(f"{path}: there is no dataset exam_id, so its exams are unknown. Download it again.")
     rows = np.argsort(contents.exam_ids, kind="stable")
@@ -154,7 +158,7 @@ def _absent(root: Path, exam_id: str, name: str, part: Part | None) -> Item:
     """An exam that no part has, so that it is reported."""
     kind = NOT_DOWNLOADED
     if part is not None and part.damage is not None:
-        reason, kind = part.damage, UNREADABLE
+        reason, kind = part.damage, part.damage_kind
     elif part is not None:
         reason = f"{TABLE} says it is in {name}, but it is not. Download both again."
     else:

@@ -18,19 +18,19 @@ NOT_DOWNLOADED = "not downloaded"  #: kind of rejection of a record that a table
 def not_downloaded(source: str, record_id: str, root: Path, file: str, table: str) -> Item:
     """A record that a table lists and that is not there, so that it is reported.
 
+    Where the table is gone, too, so is the folder, as on a network drive: then it is not available.
+
     Args:
         source, record_id: as in `Item`.
         root: folder of the corpus.
         file: what is not there, as a path below `root`.
         table: name of the table that lists it.
     """
-    return Item(
-        source,
-        record_id,
-        os.path.join(root, file),
-        rejected=f"{table} lists it, but {file} is not there. Download it, or pass --downloaded-only.",
-        rejected_kind=NOT_DOWNLOADED,
-    )
+    reason, kind = f"{table} lists it, but {file} is not there", NOT_DOWNLOADED
+    step = "Download it, or pass --downloaded-only."
+    if not os.path.exists(os.path.join(root, table)):
+        step, kind = f"Neither is {table} any more: is the folder gone?", UNAVAILABLE
+    return Item(source, record_id, os.path.join(root, file), "", f"{reason}. {step}", kind)
 
 
 def join_listed(

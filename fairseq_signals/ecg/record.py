@@ -180,7 +180,7 @@ def parse_codes(text: str, separators: str = ",;|") -> tuple[str, ...]:
     of one that has not ("sinus rhythm"); what a label table knows by such a part, it takes apart itself.
     """
     text = text.strip()
-    if _CODE_LIST.fullmatch(text):
+    if text[:1] in ("[", "{", "(") and _CODE_LIST.fullmatch(text):
         quoted = [single or double for single, double in _QUOTED.findall(text)]
         pieces = quoted or re.split(f"[{separators},]", text[1:-1])
     else:
@@ -190,8 +190,8 @@ def parse_codes(text: str, separators: str = ",;|") -> tuple[str, ...]:
 
 
 def _separate(text: str) -> list[str]:
-    words = re.split(r"[\s,]+", text)
-    return words if all(map(_HAS_DIGIT.match, words)) else [text]
+    words = text.replace(",", " ").split()
+    return words if len(words) > 1 and all(map(_HAS_DIGIT.match, words)) else [text]
 
 
 def known(text: str) -> str | None:

@@ -8,6 +8,7 @@ decimated between beats ("bimodal") and long-term recordings (section 12) are no
 from __future__ import annotations
 
 import base64
+import struct
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.ecg.record import LeadNote, Record
+from fairseq_signals.ecg.record import LeadNote, Record, parse_age
 from fairseq_signals.formats.common import damage_refused, file_name, of_another_format, read_bytes
 from fairseq_signals.formats.library_limits import require_scp, require_xli
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
@@ -32,6 +33,9 @@ from fairseq_signals.formats.parsed import (
 )
 from fairseq_signals.formats.parts import Part, assemble_parts
 
+_HEAD = 65536  # bytes, in which the section on the patient ends
+_POINTERS, _SECTION_HEADER, _LAST_TAG = 22, 16, 255
+_AGE_UNITS = {1: "years", 2: "months", 3: "weeks", 4: "days", 5: "hours"}
 _SCP: Any = parser("scp_ecg", "SCPECGParser", "SCP-ECG")
 _PHILIPS: Any = parser("sierra_xml", "SierraXMLParser", "Philips XML")
 
@@ -39,7 +43,8 @@ _PHILIPS: Any = parser("sierra_xml", "SierraXMLParser", "Philips XML")
 def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DEFAULTS) -> Record:
     """The leads of the rhythm data of an SCP-ECG file."""
     record_id = file_name(path) if record_id is None else record_id
-    if not _SCP.can_parse(path, read_bytes(record_id, path, 4096)):
+    head = read_bytes(record_id, path, _HEAD)
+    if not _SCP.can_parse(path, head):
         raise of_another_format(record_id, path, "an SCP-ECG file")
     with damage_refused(record_id, f"{path.name} is damaged"):
         require_scp(read_bytes(record_id, path))
@@ -55,6 +60,9 @@ def read_scp(path: Path, record_id: str | None = None, options: ReadOptions = DE
         parts.append(Part(", ".join(names), names, fs, n_samples, partial(channels_of, leads, fs), start_s))
     subject, report = subject_of(parsed), report_of(parsed)
     record = assemble_parts(record_id, parts, "groups of leads", subject, report, notes, options)
+    age = parse_age(_stated_age(head))
+    if age is not None:
+        record = replace(record, subject=replace(record.subject, age=age))
     return with_checksum(record, parsed)
 
 
@@ -102,6 +110,25 @@ def _beyond(root: Any, n_leads: int) -> list[LeadNote]:
             for one in others
         ),
     ]
+
+
+def _stated_age(head: bytes) -> str:
+    """The age with its unit, such as "18 months", of which ecgdatakit keeps whole years; "" where none is.
+
+    EN 1064: section 0 has pointers (id, length, position from 1) to the others, section 1 tags; 4 is the age.
+    """
+    try:
+        pointers = struct.iter_unpack("<HII", head[_POINTERS : _POINTERS + 10 * 12])
+        at = next(position for number, _, position in pointers if number == 1) - 1 + _SECTION_HEADER
+        while head[at] != _LAST_TAG:
+            tag, length = struct.unpack_from("<BH", head, at)
+            if tag == 4:
+                value, unit = struct.unpack_from("<HB", head, at + 3)
+                return f"{value} {_AGE_UNITS[unit]}" if value else ""
+            at += 3 + length
+    except (struct.error, StopIteration, IndexError, KeyError):
+        pass  # ecgdatakit tells what is wrong with the file
+    return ""
 
 
 def _cut_calibration(leads: list, fs: float) -> None:

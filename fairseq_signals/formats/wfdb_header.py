@@ -29,12 +29,10 @@ _LARGEST = 2**31  # of an ADC's values
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
-_KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
+_KEYWORD = re.compile(r"[A-Za-z][A-Za-z _-]*")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
 _KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
-_OURS = rf"(?i:\b({'|'.join(_KEYWORDS)})\b)"
-_PAIRS = re.compile(rf"{_OURS}\s*[:=]\s*(.*?)[\s,;]*(?={_OURS}\s*[:=]|$)")  # Age: 62  Sex: M
-_BARE = re.compile(rf"{_OURS}\s+(.*?)[\s,;]*(?={_OURS}|$)")  # age 62 sex M
+_OURS = re.compile(rf"\b({'|'.join(_KEYWORDS)})\b\s*([:=]?)", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which has ten more: 0x85 is one in Latin-1
 _BLANKS = re.compile(r"[ \t\v\f]+")  # likewise
 
@@ -172,7 +170,7 @@ def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 def split_fields(line: str, n: int = 0) -> list[str]:
     """The fields of a line, which blanks separate; with `n`, the last is what follows so many of them."""
-    return _BLANKS.split(line.strip(), n)
+    return line.split(None, n or -1) if line.isascii() else _BLANKS.split(line.strip(), n)
 
 
 def _segment_samples(line: str, path: Path) -> int:
@@ -252,18 +250,16 @@ def parse_comments(comments: Sequence[str]) -> Subject:
     `<age>: 60 <sex>: M`, several in a comment, and without a colon, such as `age 60`. The first of several
     with the same keyword counts, before those without a colon.
     """
-    values: dict[str, str] = {}
+    marked: dict[str, str] = {}
     bare: dict[str, str] = {}
     other: dict[str, list[str]] = {}
     for comment in comments:
-        for key, value in _pairs(comment):
+        for key, value, is_marked in _pairs(comment):
             if key.lower() in _KEYWORDS:
-                values.setdefault(key.lower(), value)
+                (marked if is_marked else bare).setdefault(key.lower(), value)
             elif known(value):
                 other.setdefault(key, []).append(value)
-        for key, value in _bare_pairs(comment):
-            bare.setdefault(key, value)
-    values = {**bare, **values}
+    values = {**bare, **marked}
     return Subject(
         age=parse_age(values.get("age", "")),
         sex=parse_sex(values.get("sex", values.get("gender", ""))),
@@ -273,18 +269,28 @@ def parse_comments(comments: Sequence[str]) -> Subject:
     )
 
 
-def _pairs(comment: str) -> list[tuple[str, str]]:
-    """The keywords of a comment with their values."""
-    pairs = _BRACKETED.findall(comment)
-    if not pairs and re.match(_OURS, comment):
-        pairs = [found.groups()[:2] for found in _PAIRS.finditer(comment)]
-    if not pairs and (match := _KEYWORD.match(comment)):
-        pairs = [match.groups()]
-    return [(key.strip(), value.strip()) for key, value in pairs]
+def _pairs(comment: str) -> list[tuple[str, str, bool]]:
+    """The keywords of a comment, their values, and whether a colon stands between them."""
+    if "<" in comment and (pairs := _BRACKETED.findall(comment)):
+        return [(key.strip(), value.strip(), True) for key, value in pairs]
+    key, colon, value = comment.partition(":")
+    key, value = key.strip(), value.strip()
+    is_one = key.lower() not in _KEYWORDS or not (":" in value or "=" in value)
+    return [(key, value, True)] if colon and is_one and _KEYWORD.fullmatch(key) else _of_subject(comment)
 
 
-def _bare_pairs(comment: str) -> list[tuple[str, str]]:
-    """Keywords without a colon, in a comment that begins with one; the value is one word, or an age."""
-    found = _BARE.finditer(comment) if re.match(_OURS, comment) else ()
-    pairs = ((each[1].lower(), each[2]) for each in found)
-    return [(key, value) for key, value in pairs if " " not in value or parse_age(value) is not None]
+def _of_subject(comment: str) -> list[tuple[str, str, bool]]:
+    """As `_pairs`, of a comment that begins with a keyword of `Subject`: `Age: 62  Sex: M`, `age 62 sex M`.
+
+    Without a colon, the value is one word, or an age: "Sex differences are known" tells no sex.
+    """
+    found = list(_OURS.finditer(comment))
+    if not found or found[0].start() > 0:
+        return []
+    if found[0][2]:
+        found = [each for each in found if each[2]]
+    ends = [*(each.start() for each in found[1:]), len(comment)]
+    pairs = [
+        (each[1], comment[each.end() : end].strip(" \t,;"), bool(each[2])) for each, end in zip(found, ends)
+    ]
+    return [pair for pair in pairs if pair[2] or " " not in pair[1] or parse_age(pair[1]) is not None]

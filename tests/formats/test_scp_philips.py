@@ -75,6 +75,8 @@ def test_eight_leads_become_twelve_and_others_are_noted(scp, tmp_path, ecg_adu):
     [
         ({}, ("4711", 63, "female")),
         ({"age": None, "sex": 1}, ("4711", 63, "male")),
+        ({"age": (18, "months")}, ("4711", 1.5, "female")),
+        ({"age": (999, "years"), "born": None, "patient_id": "N/A"}, (None, None, "female")),
         ({"patient_id": "", "age": None, "born": None, "sex": 0}, (None, None, None)),
     ],
 )

@@ -1,5 +1,7 @@
 """preprocess/code15.py on a small folder in the layout of the release."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,15 @@ def test_parts_may_lie_in_folders_of_their_own(root, capsys, stored):
     (root / "exams_part1.hdf5").rename(root / "exams_part1" / "exams_part1.hdf5")
     stored()
     assert capsys.readouterr().out.startswith("kept 4 of 4 records")
+
+
+def test_a_part_that_the_disk_does_not_give_is_not_available(root, run, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(h5py, "File", broken)
+    assert run() == 1
+    assert "4 not available" in capsys.readouterr().err
 
 
 def test_a_damaged_part_is_reported_and_the_others_are_stored(root, rejected, capsys, stored):

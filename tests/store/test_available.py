@@ -132,5 +132,12 @@ def test_a_run_without_most_of_its_records_fails_and_manifests_tell_of_what_is_l
 def test_what_a_table_lists_in_a_folder_that_is_not_available_is_not_available_either(tmp_path):
     lost = Item("s", "sub", str(tmp_path / "sub"), rejected="no", rejected_kind=UNAVAILABLE)
     table = RecordTable(tmp_path / "t.csv", {"sub": {}, "sub/a": {}, "b": {}})
-    items = join_listed([lost], table, "s", tmp_path, lambda name: f"{name}.hea")
-    assert [item.rejected_kind for item in items] == [UNAVAILABLE, UNAVAILABLE, NOT_DOWNLOADED]
+
+    def kinds():
+        items = join_listed([lost], table, "s", tmp_path, lambda name: f"{name}.hea")
+        return [item.rejected_kind for item in items]
+
+    table.path.touch()
+    assert kinds() == [UNAVAILABLE, UNAVAILABLE, NOT_DOWNLOADED]
+    table.path.unlink()  # all of the folder is gone
+    assert kinds() == [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE]
