@@ -38,7 +38,7 @@ _WORD = r"(?:ecg|ekg|mdc|leads?|abl(?:eitung)?|d[e\u00e9]rivation|derivaci[o\u00
 _WORD_BEFORE = re.compile(_WORD + r"(?=[^a-z0-9]|[ivac]|$)(?:[\s_:./]+|-\s*)?(?:-\s+)?")
 _WORD_AFTER = re.compile(r"[\s_]+(?:ecg|ekg|lead)$")
 _IN_BRACKETS = re.compile(r"(.*?)[\s_]*[(\[]\s*([^()\[\]]*?)\s*[)\]]")
-_UNIT_AFTER = re.compile(r"(.+?)[\s,/_]+([munk]?v|\u03bcv)")
+_UNIT_AFTER = re.compile(r"(.+?)[\s,/_]+([munk]?v|[^\0-\x7f]+v)")
 _NEGATIVE = re.compile(
     r"(?:neg(?:ative)?|inv(?:erted)?|minus)[\s_]+(.+)|(.+?)[\s_]*(?:neg(?:ative)?|inverted)"
 )

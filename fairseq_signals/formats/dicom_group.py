@@ -61,7 +61,10 @@ class Group:
     ) -> None:
         self.label, self.item, self.record_id, self.path, self.notes = label, item, record_id, path, notes
         self.order = ">" if is_big_endian else "<"
-        self.definitions = list(item.get("ChannelDefinitionSequence") or ())
+        self.definitions: list[Any] = list(item.get("ChannelDefinitionSequence") or ())
+        if self.definitions:
+            undefined = int(item.get("NumberOfWaveformChannels") or 0) - len(self.definitions)
+            self.definitions += [{}] * undefined
         self.fs = float(item.get("SamplingFrequency") or 0.0)
 
     def parts(self) -> list[Part]:
@@ -69,9 +72,6 @@ class Group:
         at: dict[int, list[int]] = {}
         for position, definition in enumerate(self.definitions):
             at.setdefault(self._skew(definition), []).append(position)
-        undefined = int(self.item.get("NumberOfWaveformChannels") or 0) - len(self.definitions)
-        if undefined > 0:
-            self.notes.append(f"{self.label}: {undefined} channels that it does not define are not read")
         names = [_lead_name(one, n) for n, one in enumerate(self.definitions, 1)]
         n_samples = int(self.item.get("NumberOfWaveformSamples") or 0)
         offset_ms = self.item.get("MultiplexGroupTimeOffset")

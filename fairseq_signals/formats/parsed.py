@@ -23,6 +23,7 @@ _TOO_SHORT = re.compile(
     r"truncated|too (short|small)|ends after|but the file has|outside the|exceeds|\(unpack|past the end"
     r"|only \d+ remain"
 )
+_NUMBERED = re.compile(r"_\d+$")
 _TOLD = re.compile(r"not loaded|skipped|ignored|left out|default|missing|shorter than|not a valid")
 
 
@@ -54,6 +55,10 @@ def parse(parser: Any, path: Path, record_id: str) -> tuple[Any, list[str]]:
                 f"record {record_id}: {path.name}: {error}. Export it without, or in another format.",
                 kind="of an unsupported kind",
             ) from None
+    labels = {lead.label for lead in parsed.leads}
+    for lead in parsed.leads:  # the library numbers those of one name
+        first = _NUMBERED.sub("", lead.label)
+        lead.label = first if first in labels else lead.label
     told = [str(warning.message) for warning in caught]
     return parsed, [*([AVERAGED] if parsed.median_beats else []), *filter(_TOLD.search, told)]
 

@@ -22,7 +22,7 @@ from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, ReadOptions
 
 AVERAGED = "averaged beats are not read"
 MAX_APART_S = MAX_GAP_S  #: between starts or ends of what was recorded over the same time
-_MAX_TOLD = 10  # of parts that are left out: notes of each; of them all, how many more
+_MAX_TOLD = 10  # of parts whose leads are read elsewhere
 
 
 class Part(NamedTuple):
@@ -214,14 +214,14 @@ def _with_left_out(
     left_out = [one for one in timed if one.position not in read]
     clock = min(one.start_s for one in timed)
     places: dict[str, list[str]] = {}
-    notes = []
+    again: list[LeadNote] = []
     for one in left_out:
         reason = _reason(one, chosen[0], clock)
         there = [lead for lead in one.leads if lead in record.leads]
         for lead in one.leads.keys() - there:
             places.setdefault(lead, []).append(f"in {one.part.label}, {reason}")
         if there:
-            notes.append(f"{one.part.label} ({', '.join(there)}) is not read: {reason}")
+            again.append(LeadNote(f"{', '.join(there)} of {one.part.label}", reason))
     faults = [LeadNote(lead, "; ".join(_first(places[lead], 3))) for lead in LEADS if lead in places]
     leads_of = {
         one.position: {each.position for those in one.leads.values() for each in those} for one in timed
@@ -233,11 +233,12 @@ def _with_left_out(
         for i, name in enumerate(part.names)
         if i not in leads_of.get(p, ())
     ]
+    if len(again) > _MAX_TOLD:
+        again[_MAX_TOLD:] = [LeadNote(f"{len(again) - _MAX_TOLD} more parts", "likewise")]
     return replace(
         record,
         faults=(*record.faults, *faults),
-        ignored=(*record.ignored, *dict.fromkeys(others)),
-        notes=(*record.notes, *_first(notes, _MAX_TOLD)),
+        ignored=(*record.ignored, *again, *dict.fromkeys(others)),
     )
 
 

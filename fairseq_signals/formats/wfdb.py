@@ -54,10 +54,10 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
 
 
 def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions) -> Record:
+    beyond: list[LeadNote] = []
     reference = header  # it names the signals
     if header.segments:
-        reference, told = _first_segment(header, record_id, options)
-        notes = [*notes, *told]
+        reference, beyond = _first_segment(header, record_id, options)
     else:
         require_possible(header, record_id, options)
     leads = _voltage_leads(reference.signals, record_id, options)
@@ -78,10 +78,12 @@ def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions
     if is_doubled(fs, subject):
         options, notes = halving(options), [*notes, NOTE]
     record = assemble(record_id, fs, channels, subject, notes=notes, options=options)
-    return replace(record, damaged=damaged) if damaged else record
+    if damaged or beyond:
+        return replace(record, damaged=damaged, ignored=(*record.ignored, *beyond))
+    return record
 
 
-def _first_segment(header: Header, record_id: str, options: ReadOptions) -> tuple[Header, list[str]]:
+def _first_segment(header: Header, record_id: str, options: ReadOptions) -> tuple[Header, list[LeadNote]]:
     """The header of the first segment, in a variable layout that of the layout, and what is not read.
 
     That all segments are alike and their files whole is checked.
@@ -92,10 +94,10 @@ def _first_segment(header: Header, record_id: str, options: ReadOptions) -> tupl
     if not segments:
         raise SignalError(f"record {record_id}: a multi-segment record without a segment. Download it again.")
     require_segments(header, segments, record_id, options)
-    notes = require_alike(header, segments, record_id)
+    beyond = require_alike(header, segments, record_id)
     for segment in segments:
         _check_signal_files(segment, record_id)
-    return segments[0], notes
+    return segments[0], beyond
 
 
 def _voltage_leads(signals: Sequence[SignalLine], record_id: str, options: ReadOptions) -> dict[str, int]:

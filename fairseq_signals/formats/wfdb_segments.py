@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from fairseq_signals.ecg.record import LeadNote
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.wfdb_header import Header
 
 
-def require_alike(header: Header, segments: Sequence[Header], record_id: str) -> list[str]:
+def require_alike(header: Header, segments: Sequence[Header], record_id: str) -> list[LeadNote]:
     """Refuse a record whose segments differ in what their samples mean.
 
     Args:
         segments: the headers of those that are no gaps, in a variable layout that of the layout first.
 
     Returns:
-        A sentence for each segment that has signals which the layout does not name.
+        Signals of segments which the layout does not name, so that they are not read.
     """
-    first, notes = segments[0], []
+    first, beyond = segments[0], []
     is_layout = all(line.file_name == "~" for line in first.signals)
     for segment in segments:
         for what in _differences(header, first, segment, is_layout):
@@ -27,12 +28,9 @@ def require_alike(header: Header, segments: Sequence[Header], record_id: str) ->
                 f"else. Read its segments as records of their own.",
                 kind="of an unsupported kind",
             )
-        beyond = [one for one in _names(segment) if one not in _names(first)]
-        if beyond:
-            notes.append(
-                f"segment {segment.path.stem}: {', '.join(beyond)} is not read, the layout has no such signal"
-            )
-    return notes
+        reason = f"in segment {segment.path.stem}; the layout has no such signal"
+        beyond += [LeadNote(one, reason) for one in _names(segment) if one not in _names(first)]
+    return beyond
 
 
 def _differences(header: Header, first: Header, segment: Header, is_layout: bool) -> Iterator[str]:

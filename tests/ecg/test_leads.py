@@ -44,6 +44,7 @@ def test_case_and_blanks_of_a_name_do_not_matter(lead, case, blank):
     ("spelling", "lead"),
     [("MLII", "II"), ("ECG I", "I"), ("lead I", "I"), ("Lead aVR", "aVR"), ("LEAD_V2", "V2"), ("DII", "II"),
      ("v 3", "V3"), ("a-V-F", "aVF"), ("ecg lead II", "II"), ("ECG C1", "V1"), ("D1", "I"), ("L3", "III"),
+     ("V5 \xc2\xb5V", "V5"),
      ("I (mV)", "I"), ("V5 [µV]", "V5"), ("aVL, uV", "aVL"), ("MDC_ECG_LEAD_AVF", "aVF"), ("ECG-aVR", "aVR"),
      ("ECG - V4", "V4"), ("V1-Ref", "V1"), ("ECG (II)", "II"), ("Ableitung III", "III"), ("Ⅱ", "II"),
      ("LA-RA", "I"), ("LL-RA", "II"), ("LL-LA", "III"), ("ECG LA-RA", "I"), ("V6 lead", "V6"), ("+II", "II")],

@@ -105,7 +105,7 @@ def test_of_equal_leads_the_set_of_most_samples_is_read_or_the_first(aecg, tmp_p
         ]
         record = read_aecg(aecg.write(tmp_path / "a.xml", aecg.document(*map(aecg.series, sets))))
         np.testing.assert_array_equal(record.signal[0], others[expected])
-        assert "recorded at another time: " in record.notes[-1]
+        assert "recorded at another time: " in record.ignored[0].reason
 
 
 def test_leads_of_other_times_are_not_glued(aecg, tmp_path, ecg_adu):

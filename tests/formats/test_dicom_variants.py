@@ -111,7 +111,8 @@ def test_of_a_page_of_groups_the_strip_is_read_and_every_other_lead_named(dicom,
     record = read_dicom(dicom.write(tmp_path / "a.dcm", dicom.dataset(*groups, strip)))
     assert (record.leads, record.n_samples) == (("II",), 2000)
     assert [lead for lead, _ in record.faults] == [lead for lead in LEADS if lead != "II"]
-    assert "multiplex group 1 (RHYTHM) (II) is not read: it lasts 1 s, and what is read 4 s" in record.notes
+    reason = "it lasts 1 s, and what is read 4 s"
+    assert record.ignored == (("II of multiplex group 1 (RHYTHM)", reason),)
 
 
 def test_channels_of_a_group_that_begin_apart_are_aligned(dicom, tmp_path, ecg_adu):
@@ -147,7 +148,7 @@ def test_channels_without_definition_and_odd_character_sets_are_no_reason_to_ref
     )
     record = read_dicom(path)
     assert record.leads == ("I", "II")
-    assert record.notes == ("multiplex group 1 (RHYTHM): 1 channels that it does not define are not read",)
+    assert [note.lead for note in record.ignored] == ["channel 3"]
 
 
 @pytest.mark.parametrize("kind", ["MB", "AB"])

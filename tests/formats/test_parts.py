@@ -81,10 +81,11 @@ def test_of_other_times_most_leads_then_the_longest_then_the_first_is_read(parts
 
 def test_whatever_is_left_out_is_named():
     record = join(part(("I", "II"), 10), part(("II",), 10), part(("I", "X"), 1), part(("PLETH",), 10))
-    assert [note.lead for note in record.ignored] == ["X", "PLETH"]
-    assert record.notes[1:] == (
-        "II (II) is not read: over the same time the same leads are read",
-        "I+X (I) is not read: it lasts 1 s, and what is read 10 s",
+    assert record.ignored == (
+        ("II of II", "over the same time the same leads are read"),
+        ("I of I+X", "it lasts 1 s, and what is read 10 s"),
+        ("X", "not one of the 12 leads"),
+        ("PLETH", "not one of the 12 leads"),
     )
 
 
@@ -97,4 +98,5 @@ def test_what_the_user_says_of_names_is_of_all_channels_of_the_file():
 def test_thousands_of_parts_are_told_in_a_few_sentences():
     record = join(*(part(("I", "II"), 10, 10.0 * k) for k in range(3000)))
     assert record.leads == ("I", "II")
-    assert record.notes[-1] == "and 2989 more"
+    assert len(record.ignored) == 11
+    assert record.ignored[-1] == ("2989 more parts", "likewise")

@@ -94,6 +94,14 @@ def test_leads_that_start_at_other_samples_are_not_glued(scp, tmp_path, ecg_adu)
     assert reasons["V6"] == "in V4, V5, V6, recorded at another time: 6 s to 9 s; what is read: 3 s to 6 s"
 
 
+def test_leads_of_one_name_are_the_same_lead(scp, tmp_path, ecg_adu):
+    values = ecg_adu(3, 1500)
+    path = scp.write(tmp_path / "a.scp", values, ("II", "II", "V1"), starts=[1, 1501, 1501])
+    record = read_scp(path)
+    np.testing.assert_array_equal(record.signal, values[1:])
+    assert record.ignored[0].lead == "II of II"
+
+
 def test_a_wrong_checksum_is_noted(scp, tmp_path, ecg_adu):
     record = read_scp(scp.write(tmp_path / "a.scp", ecg_adu(12, 1500), checksum=1))
     assert record.leads == LEADS

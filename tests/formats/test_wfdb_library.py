@@ -165,7 +165,7 @@ def test_segments_of_other_gains_and_layouts_of_other_orders_are_converted(multi
     write_layout(header)
     record = read_wfdb(header)
     np.testing.assert_array_equal(record.signal, adu[[1, 0]])
-    assert record.notes == ("segment r_2: V2 is not read, the layout has no such signal",)
+    assert record.ignored == (("V2", "in segment r_2; the layout has no such signal"),)
 
 
 @pytest.mark.parametrize(

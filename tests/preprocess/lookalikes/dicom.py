@@ -116,9 +116,5 @@ def write_big_endian(path: Path, made, bits_in_words=False) -> Path:
 
 def write(path: Path, made) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        made.save_as(path, enforce_file_format=True)
-    except TypeError:  # pydicom before 3.0
-        made.is_little_endian, made.is_implicit_VR = True, False
-        made.save_as(path, write_like_original=False)
+    made.save_as(path, enforce_file_format=True)
     return path
