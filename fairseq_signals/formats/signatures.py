@@ -28,6 +28,7 @@ class Format(NamedTuple):
 
 HEAD = 65536  #: bytes that tell
 _UNPACK = "Unpack it first."
+_AS_CSV = "Save the table of samples as CSV."
 _PICTURE = "It is a picture of a recording at best: export the samples."
 _ELSEWHERE = "It stands for a file that is elsewhere: fetch that one."
 _SAVE_V7 = "Save it in MATLAB with the option -v7."
@@ -53,6 +54,10 @@ _SIGNATURES: tuple[tuple[Format, int, tuple[bytes, ...]], ...] = (
     (Format("a JPEG image", advice=_PICTURE), 0, (b"\xff\xd8\xff",)),
     (Format("a GIF image", advice=_PICTURE), 0, (b"GIF8",)),
     (Format("a TIFF image", advice=_PICTURE), 0, (b"II*\0", b"MM\0*")),
+    (Format("a BMP image", advice=_PICTURE), 6, (b"\0\0\0\0\x36\0\0\0\x28\0\0\0",)),
+    (Format("a HEIC image", advice=_PICTURE), 4, (b"ftyphei", b"ftypmif1")),
+    (Format("a WebP image", advice=_PICTURE), 8, (b"WEBP",)),
+    (Format("an Office document, such as Excel writes", advice=_AS_CSV), 30, (b"[Content_Types].xml",)),
     (Format("a zip archive", advice=_UNPACK), 0, (b"PK\3\4", b"PK\5\6")),
     (Format("a gzip file", advice=_UNPACK), 0, (b"\x1f\x8b\x08",)),
     (Format("a bzip2 file", advice=_UNPACK), 0, (b"BZh",)),
@@ -65,10 +70,12 @@ _SIGNATURES: tuple[tuple[Format, int, tuple[bytes, ...]], ...] = (
     (Format("an Arrow file"), 0, (b"ARROW1",)),
     (Format("a NumPy array"), 0, (b"\x93NUMPY",)),
     (Format("an SQLite database"), 0, (b"SQLite format 3\0",)),
-    (Format("an old Office document"), 0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
+    (Format("an old Office document", advice=_AS_CSV), 0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
+    (Format("an HL7 version 2 message"), 0, (b"MSH|",)),
     (Format("an RTF document"), 0, (b"{\\rtf",)),
     (Format("a WAV or other RIFF file"), 0, (b"RIFF",)),
     (Format("a FLAC file"), 0, (b"fLaC",)),
+    (Format("a pickle, which is never opened"), 0, (b"\x80\4\x95", b"\x80\5\x95")),
     (Format("a GDF file"), 0, (b"GDF 1.", b"GDF 2.")),
     (Format("a C3D file"), 0, (b"\2P",)),
     (Format("a BrainVision header"), 0, (b"Brain Vision",)),
