@@ -137,7 +137,8 @@ def read_lines(
             reader = csv.reader(_bounded(file))
             for cells in reader:
                 if cells:
-                    yield reader.line_num, [csv_text(cell.strip()) for cell in cells]
+                    cells = list(map(str.strip, cells))
+                    yield reader.line_num, list(map(csv_text, cells)) if "'" in "".join(cells) else cells
     except FileNotFoundError:
         raise error(f"{path}: there is no such table. Check its name and folder.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
