@@ -24,7 +24,8 @@ class Encoded:
         windows: its segments.
         stride: samples from one frame to the next.
         unit_length: embeddings are of length 1, as those of identification models.
-        values: per output ("embedding", "frames", "logit") one array a segment, in the order of the windows.
+        values: per output ("embedding", "frames", "logit") an array of the windows' values, (W, ...).
+        n_done: of how many windows, the first ones, each output is there.
     """
 
     record_id: str
@@ -32,12 +33,23 @@ class Encoded:
     windows: list[Window]
     stride: int = 1
     unit_length: bool = False
-    values: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    n_done: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: np.ndarray) -> None:
+        """An output of the next window; all windows of a recording are of one length."""
+        if (
+            name not in self.values
+        ):  # at once: small pieces among the network's memory would keep it from being freed
+            self.values[name] = np.empty((len(self.windows), *value.shape), value.dtype)
+            self.n_done[name] = 0
+        self.values[name][self.n_done[name]] = value
+        self.n_done[name] += 1
 
     @property
     def complete(self) -> bool:
         """Whether all segments have been through the network."""
-        return bool(self.values) and all(len(parts) == len(self.windows) for parts in self.values.values())
+        return bool(self.values) and all(n == len(self.windows) for n in self.n_done.values())
 
     @property
     def embedding(self) -> np.ndarray:
@@ -45,7 +57,7 @@ class Encoded:
 
         Embeddings of length 1 are so before and after they are averaged, as in `evaluate`.
         """
-        rows = np.stack(self.values["embedding"])
+        rows = self.values["embedding"]
         if len(rows) == 1:
             return rows[0]
         mean = weighted_mean(l2_normalize(rows) if self.unit_length else rows, self.windows)
@@ -54,7 +66,7 @@ class Encoded:
     @property
     def frames(self) -> np.ndarray:
         """The local representations (F, D) float32; where segments overlap, those of the first."""
-        return join_frames(self.values["frames"], self.windows, self.stride)
+        return join_frames(list(self.values["frames"]), self.windows, self.stride)
 
     @property
     def frame_starts(self) -> np.ndarray:
@@ -69,13 +81,13 @@ class Encoded:
         """
         if aggregate not in AGGREGATES:
             raise ConfigError(f"aggregate must be one of {', '.join(AGGREGATES)}, but is {aggregate!r}")
-        of_segments = expit(np.stack(self.values["logit"]).astype(np.float64))  # (W, C)
+        of_segments = expit(self.values["logit"].astype(np.float64))  # (W, C)
         return of_segments.max(axis=0) if aggregate == "max" else weighted_mean(of_segments, self.windows)
 
     def problem(self) -> CheckpointError | None:
         """The error of a recording for which an output is not finite; None for others."""
         for name, parts in self.values.items():
-            if not all(np.isfinite(part).all() for part in parts):
+            if not np.isfinite(parts).all():
                 return CheckpointError(
                     f"record {self.record_id}: the model's {name} is not finite; check the training log for "
                     "overflow"

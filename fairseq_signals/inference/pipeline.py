@@ -152,7 +152,7 @@ def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device:
             values[i] = {name: array[row] for name, array in arrays.items()}
     for (recording, _, _), given in zip(batch, values):
         for name, value in given.items():
-            recording.values.setdefault(name, []).append(value)
+            recording.add(name, value)
 
 
 def _finished(pending: deque[_Pending]) -> Iterator[_Pending]:

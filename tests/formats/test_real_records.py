@@ -39,6 +39,10 @@ def reference_mv(header_path: Path) -> "dict[str, np.ndarray]":
     leads: dict[str, np.ndarray] = {}
     for lead, values in zip(leads_of(record.sig_name), record.e_p_signal):
         leads.setdefault(lead and lead.lead, values)
+    leads.pop(None, None)
+    if len({len(values) for values in leads.values()}) == 1:  # what all lack at the beginning is cut off
+        there = np.flatnonzero(~np.logical_and.reduce([np.isnan(values) for values in leads.values()]))
+        leads = {lead: values[there[0] :] for lead, values in leads.items() if len(there)} or leads
     return leads
 
 
