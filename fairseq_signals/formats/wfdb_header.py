@@ -7,8 +7,10 @@ date should be is not looked at (`E00271.mat 12 500 5000 05-May-2020 14:50:55`).
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,12 +31,13 @@ _LARGEST = 2**31  # of an ADC's values
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
-_KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z _-]*?)\s*:\s*(.*)")
+_KEYWORD = re.compile(r"\s*([A-Za-z][A-Za-z \t_-]*):\s*(.*)")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
 _KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
 _OURS = rf"(?i:\b({'|'.join(_KEYWORDS)})\b)"
-_PAIRS = re.compile(rf"{_OURS}\s*[:=]\s*(.*?)[\s,;]*(?={_OURS}\s*[:=]|$)")  # Age: 62  Sex: M
-_BARE = re.compile(rf"{_OURS}\s+(.*?)[\s,;]*(?={_OURS}|$)")  # age 62 sex M
+_PAIRS = re.compile(rf"{_OURS}\s*[:=]\s*(.*?)(?={_OURS}\s*[:=]|$)")  # Age: 62  Sex: M
+_BARE = re.compile(rf"{_OURS}\s+(.*?)(?={_OURS}|$)")  # age 62 sex M
+_BETWEEN = string.whitespace + ",;"  # keywords
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which has ten more: 0x85 is one in Latin-1
 _BLANKS = re.compile(r"[ \t\v\f]+")  # likewise
 
@@ -194,8 +197,8 @@ def _signal_line(line: str, path: Path) -> SignalLine:
         try:
             gain, baseline, units = _calibration(fields[2])
             adc_zero = int(fields[4]) if len(fields) > 4 else 0
-            if max(abs(adc_zero), abs(baseline or 0)) >= _LARGEST:
-                gain, baseline = 0.0, 0  # no ADC has such a zero: as good as no gain
+            if max(abs(adc_zero), abs(baseline or 0)) >= _LARGEST or not math.isfinite(gain):
+                gain, baseline = 0.0, 0  # no ADC has these: as good as no gain
         except ValueError:
             raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
     fmt, samples_per_frame, skew, byte_offset = storage
@@ -277,7 +280,7 @@ def _pairs(comment: str) -> list[tuple[str, str]]:
     """The keywords of a comment with their values."""
     pairs = _BRACKETED.findall(comment)
     if not pairs and re.match(_OURS, comment):
-        pairs = [found.groups()[:2] for found in _PAIRS.finditer(comment)]
+        pairs = [(found[1], found[2].rstrip(_BETWEEN)) for found in _PAIRS.finditer(comment)]
     if not pairs and (match := _KEYWORD.match(comment)):
         pairs = [match.groups()]
     return [(key.strip(), value.strip()) for key, value in pairs]
@@ -286,5 +289,5 @@ def _pairs(comment: str) -> list[tuple[str, str]]:
 def _bare_pairs(comment: str) -> list[tuple[str, str]]:
     """Keywords without a colon, in a comment that begins with one; the value is one word, or an age."""
     found = _BARE.finditer(comment) if re.match(_OURS, comment) else ()
-    pairs = ((each[1].lower(), each[2]) for each in found)
+    pairs = ((each[1].lower(), each[2].rstrip(_BETWEEN)) for each in found)
     return [(key, value) for key, value in pairs if " " not in value or parse_age(value) is not None]
