@@ -189,4 +189,6 @@ def not_a_file(path: str | os.PathLike[str]) -> str | None:
         mode = os.stat(path).st_mode
     except OSError as error:
         return "a link that runs in a circle" if error.errno == errno.ELOOP else None
+    except ValueError:  # a zero byte in a name, which nothing has
+        return None
     return next((what for is_it, what in _NOT_FILES if is_it(mode)), None)

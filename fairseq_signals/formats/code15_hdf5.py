@@ -23,7 +23,7 @@ from fairseq_signals.errors import FairseqSignalsError, SignalError, StoreError
 from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.assemble import Channel, assemble
 from fairseq_signals.formats.common import damage_refused, file_missing
-from fairseq_signals.formats.hdf5 import numbers, open_hdf5
+from fairseq_signals.formats.hdf5 import has_link, numbers, open_hdf5
 from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import MAY_BE_DOUBLED, NOTE, halving
@@ -77,7 +77,8 @@ def _read(path: Path, record_id: str | None, index: int, options: ReadOptions, d
             raise SignalError(f"record {record_id}: {e}") from e
         n_rows = len(tracings)
         require_length(record_id, math.prod(tracings.shape[1:]), FS, options)
-        padded = tracings[index] if index < n_rows else None  # (T, 12)
+        padded = np.asarray(tracings[index], np.float64) if index < n_rows else None  # (T, 12)
+        names_exams = has_link(tracings.parent, "exam_id")
     if padded is None:
         raise SignalError(
             f"record {record_id}: there is no row {index} in {path.name}, only {n_rows} rows",
@@ -90,9 +91,9 @@ def _read(path: Path, record_id: str | None, index: int, options: ReadOptions, d
             kind="without a usable lead",
         )
     notes = [MAY_BE_DOUBLED]
-    if doubled or "exam_id" in tracings.parent:  # of the two, CODE-15% names its exams
+    if doubled or names_exams:  # of the two, CODE-15% names its exams
         options, notes = halving(options), [NOTE]
-    leads = np.ascontiguousarray(signal.T, dtype=np.float64)  # (T, 12) -> (12, T)
+    leads = np.ascontiguousarray(signal.T)  # (T, 12) -> (12, T)
     channels = [Channel(name, values, 1.0) for name, values in zip(LEADS, leads)]
     return assemble(record_id, FS, channels, notes=notes, options=options)
 
@@ -141,6 +142,8 @@ def _checked(file: Any, path: Path) -> Any:
             f"{path}: tracings must be a dataset of (exams, samples, 12 leads), but there is {found}. "
             f"Download it again."
         )
+    if shape[0] > (n_bytes := path.stat().st_size):
+        raise StoreError(f"{path}: it announces {shape[0]:,} exams in {n_bytes:,} bytes. Download it again.")
     return tracings
 
 

@@ -12,6 +12,7 @@ from fairseq_signals.errors import (
     WITHOUT_SIGNAL_FILE,
     FairseqSignalsError,
     SignalError,
+    outside_reason,
 )
 from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.common import read_bytes
@@ -115,13 +116,14 @@ def no_file(path: Path) -> SignalError:
         return SignalError(f"{path} is {what}, not a file. Leave it out.", NOT_A_FILE)
     try:
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        if os.path.islink(path):
+    except (OSError, ValueError) as error:  # a name may be longer than any, or have a zero byte
+        reason = None if isinstance(error, FileNotFoundError) else outside_reason(error)
+        if reason is not None:
+            return SignalError(f"{path} cannot be read ({reason})", UNAVAILABLE)
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
             return SignalError(f"{path} is a link to {os.readlink(path)}, which is not there", UNAVAILABLE)
         header = "" if path.suffix == HEADER else f", and no WFDB record of that name ({path.name}{HEADER})"
         return SignalError(f"{path}: there is no such file{header}", WITHOUT_SIGNAL_FILE)
-    except OSError as error:
-        return SignalError(f"{path} cannot be read ({error.strerror or error})", UNAVAILABLE)
     return SignalError(f"{path} is a folder, not a file", NOT_A_FILE)
 
 

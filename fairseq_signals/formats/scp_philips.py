@@ -78,9 +78,10 @@ def read_philips_xml(path: Path, record_id: str | None = None, options: ReadOpti
     root = parse_xml(path, record_id, "restingecgdata", "a Philips XML file", repairs)
     with damage_refused(record_id, f"{path.name} is damaged"):
         require_xli(root)
+        content = _tidy(root)
     with tempfile.TemporaryDirectory() as folder:  # the library takes files only, and none that are repaired
         whole = Path(folder, path.name)
-        whole.write_bytes(_tidy(root))
+        whole.write_bytes(content)
         parsed, notes = parse(_PHILIPS, whole, record_id)
     fs = float(max((lead.sampling_rate for lead in parsed.leads), default=0))
     _cut_calibration(parsed.leads, fs)

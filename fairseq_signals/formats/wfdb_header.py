@@ -7,6 +7,7 @@ date should be is not looked at (`E00271.mat 12 500 5000 05-May-2020 14:50:55`).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -192,8 +193,8 @@ def _signal_line(line: str, path: Path) -> SignalLine:
         try:
             gain, baseline, units = _calibration(fields[2])
             adc_zero = int(fields[4]) if len(fields) > 4 else 0
-            if max(abs(adc_zero), abs(baseline or 0)) >= _LARGEST:
-                gain, baseline = 0.0, 0  # no ADC has such a zero: as good as no gain
+            if max(abs(adc_zero), abs(baseline or 0)) >= _LARGEST or not math.isfinite(gain):
+                gain, baseline = 0.0, 0  # no ADC has these: as good as no gain
         except ValueError:
             raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
     fmt, samples_per_frame, skew, byte_offset = storage

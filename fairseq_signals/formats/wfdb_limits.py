@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError
+from fairseq_signals.formats.common import read_bytes
 from fairseq_signals.formats.limits import require_held, require_length
 from fairseq_signals.formats.options import ReadOptions
 from fairseq_signals.formats.wfdb_header import Header
@@ -34,7 +35,12 @@ def require_flac(header: Header, record_id: str, name: str) -> None:
     import soundfile  # here because few records are compressed
 
     path = header.path.parent / name
+    head = read_bytes(record_id, path, 4)
+    if not head:
+        raise truncated(record_id, name, header.n_samples or 1, 0)
     try:
+        if head != b"fLaC":
+            raise ValueError("it is none")
         with soundfile.SoundFile(str(path)) as stream:
             n_frames, n_channels = stream.frames, stream.channels
         require_held(name, n_frames * n_channels * _BYTES, path.stat().st_size)
@@ -59,6 +65,8 @@ def require_segments(
     nested = next((segment.path.name for segment in segments if segment.segments), None)
     if nested is not None:
         raise _malformed(header, f"its segment {nested} has segments itself")
+    for segment in segments:
+        require_possible(segment, record_id, options)
     n_samples = max(header.n_samples or 0, sum(header.segment_samples))
     n_values = n_samples * max(len(segment.signals) for segment in segments)
     require_length(record_id, n_values, header.fs, options)

@@ -25,17 +25,20 @@ _defused: Any = optional_library("defusedxml", "XML", "formats")
 #: An `xml.etree.ElementTree.Element`.
 Element = Any
 
-_DECLARATION = re.compile(r"<\?xml[^>]*\?>")
+_DECLARATION = re.compile(r"\A<\?xml[^>]*\?>")
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([A-Za-z0-9._:-]+)")
 _AROUND = "\ufeff\0\x1a \t\r\n"  # what may stand before and after the text
 _NO_CHARACTER = re.compile("[^\t\n\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# Sections and comments, "<" of whole tags, references, and "&" and "<" by themselves.
-_TOKEN = re.compile(
-    r"""<!\[CDATA\[.*?\]\]>|<!--.*?-->
-    |(?P<tag><(?=[!?]|/?[^\W\d][\w:.-]*(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>))
-    |&(?P<name>\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);|[&<]|\]\]>""",
-    re.DOTALL | re.VERBOSE,
-)
+# "<" of whole tags, references, and "&" and "<" by themselves.
+_TOKEN = r"""(?P<tag><(?=[!?]|/?[^\W\d][\w:.-]*(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>))
+    |&(?P<name>\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);|[&<]|\]\]>"""
+_CDATA, _COMMENT = r"<!\[CDATA\[.*?\]\]>|", "<!--.*?-->|"
+#: Where sections and comments end later, either, or neither: looking for an end that is not there takes long.
+_TOKENS = {
+    (cdata, comment): re.compile(_CDATA * cdata + _COMMENT * comment + _TOKEN, re.DOTALL | re.VERBOSE)
+    for cdata in (False, True)
+    for comment in (False, True)
+}
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
 
 
@@ -141,7 +144,13 @@ def repaired(text: str) -> tuple[str, str]:
         counts["control characters"] += 1
         return "\ufffd"
 
-    mended = _TOKEN.sub(lambda match: match[0] if match["tag"] else mend(match), text)
+    pieces: list[str] = []
+    position = 0
+    ends = text.rfind("]]>"), text.rfind("-->")
+    while match := _TOKENS[position < ends[0], position < ends[1]].search(text, position):
+        pieces += text[position : match.start()], match[0] if match["tag"] else mend(match)
+        position = match.end()
+    mended = "".join([*pieces, text[position:]])
     return mended, ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
 

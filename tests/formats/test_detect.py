@@ -87,6 +87,15 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
         detect_reader(tmp_path / "nothing.hea")
 
 
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "x" * 300 + ".edf", "x" * 5000, "a\0b", "a\0.hdf5", "\udcff.dcm"]
+)
+def test_a_name_that_no_file_can_have_is_that_of_no_file(tmp_path, name):
+    with pytest.raises(SignalError, match="there is no such file") as raised:
+        detect_reader(tmp_path / name)
+    assert raised.value.kind == "without a signal file"
+
+
 @pytest.mark.shared
 def test_files_of_other_formats_are_read_by_the_reader_that_is_found(shared_dir):
     folder = shared_dir / "real_ecg" / "edge_other_formats"

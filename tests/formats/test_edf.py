@@ -184,3 +184,22 @@ def test_a_file_cut_anywhere_is_refused(edf, tmp_path, ecg_adu):
         (tmp_path / "cut.edf").write_bytes(data[:size])
         with pytest.raises(SignalError):
             read_edf(tmp_path / "cut.edf")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        (256 + 216 * 12, "-1", "signal I has -1 samples a data record"),
+        (256 + 216 * 12, "99999999", "is truncated"),
+        (236, "99999999", "is truncated"),
+        (184, "0", "its header says it has 0 bytes for 12 signals"),
+        (184, "99999999", "is not as EDF says"),
+        (252, "9999", "is not as EDF says"),
+        (244, "1e-300", "sampling rate"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(place, value, why, lookalike, tmp_path, ecg_adu, refused):
+    path = lookalike("edf").write(tmp_path / "a.edf", ecg_adu(12, 2000), per_record=50, duration="0.1")
+    data, size = path.read_bytes(), 4 if place == 252 else 8
+    path.write_bytes(data[:place] + value.ljust(size).encode() + data[place + size :])
+    assert why in str(refused(read_edf, path))

@@ -109,6 +109,16 @@ def test_a_part_does_not_list_more_exams_than_it_holds(name, tmp_path):
         read_contents(path)
 
 
+def test_exams_that_were_never_written_are_not_listed(tmp_path):
+    from fairseq_signals.formats.code15_hdf5 import read_contents
+
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("tracings", (10**6, 1, 12), "f4")
+    with pytest.raises(StoreError, match=r"it announces 1,000,000 exams in [\d,]+ bytes"):
+        read_contents(path)
+
+
 def test_texts_are_no_samples(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

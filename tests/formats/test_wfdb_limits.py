@@ -10,6 +10,7 @@ import pytest
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.wfdb import read_wfdb
+from fairseq_signals.formats.wfdb_header import parse_comments
 
 LINE = "r.dat {storage} 1000(0)/mV 16 0 0 0 0 II"
 
@@ -170,3 +171,12 @@ def test_a_record_of_unstated_length_is_as_long_as_its_file_up_to_the_limit(tmp_
         (tmp_path / "r.hea").write_text(header)
         read_wfdb(tmp_path / "r.hea", options=ReadOptions(max_seconds=1.0))
         refused_at_once(header, "samples, but at most", ReadOptions(max_seconds=0.5))
+
+
+@pytest.mark.parametrize(
+    "comment", ["Age: 5" + " ;," * 10_000 + "x", "a" + " " * 30_000 + "x", "age " * 10_000]
+)
+def test_a_long_comment_takes_no_longer_than_it_is(comment):
+    begin = time.process_time()
+    parse_comments([comment])
+    assert time.process_time() - begin < 2

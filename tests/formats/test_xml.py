@@ -1,5 +1,7 @@
 """XML is read in any encoding and with what programs forget to escape; declared entities are refused."""
 
+import time
+
 import pytest
 
 from fairseq_signals.errors import SignalError
@@ -87,3 +89,18 @@ def test_entities_and_what_cannot_be_repaired_are_refused(tmp_path, data, kind):
 def test_looking_for_tags_takes_no_longer_where_there_are_none(tmp_path):
     for hostile in ("<a " * 30_000, "<a x=\"'" * 20_000, "<a" + " " * 300_000, "&" * 100_000):
         repaired(hostile)
+
+
+@pytest.mark.parametrize("body", ["<![CDATA[" * 30_000, "<!--" * 50_000, "<?xml " * 30_000])
+def test_sections_without_an_end_take_no_longer_than_they_are(body):
+    begin = time.process_time()
+    repaired(f"<a>{body}</a>")
+    assert time.process_time() - begin < 2
+
+
+def test_sections_are_left_alone_where_they_end():
+    whole = "<a><!-- & --><![CDATA[ & < ]]>&amp;</a>"
+    assert repaired(whole) == (whole, "")
+    assert repaired("<a><!-- & --> & <![CDATA[&]]> <!-- &</a>")[0] == (
+        "<a><!-- & --> &amp; <![CDATA[&]]> <!-- &amp;</a>"
+    )
