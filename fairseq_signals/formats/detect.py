@@ -10,7 +10,6 @@ from fairseq_signals.errors import (
     NOT_A_FILE,
     UNAVAILABLE,
     WITHOUT_SIGNAL_FILE,
-    FairseqSignalsError,
     SignalError,
 )
 from fairseq_signals.files import not_a_file
@@ -40,8 +39,6 @@ SUFFIXES = tuple(
     for suffix in dict.fromkeys(chain.from_iterable(SUFFIXES_OF.values()))
     if suffix not in _OF_OTHERS_TOO
 )
-#: Readers of HDF5 files by a dataset that they hold.
-_BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
 #: Readers of files that hold many records, each a row.
 MANY_RECORDS = ("code15_hdf5",)
 _READ = (
@@ -87,8 +84,12 @@ def detect_reader(path: Path) -> str:
     if not path.stat().st_size:
         raise SignalError(f"{path}: the file is empty (0 bytes). Get it again.", kind="truncated")
     head = read_bytes(path.name, path, HEAD)
+    if is_hdf5(head):
+        from fairseq_signals.formats.hdf5_layouts import reader_of
+
+        return reader_of(path, path)
     found = format_of(head)
-    reader = _by_dataset(path) if is_hdf5(head) else _by_suffix(suffix) if found is None else found.reader
+    reader = _by_suffix(suffix) if found is None else found.reader
     if reader:
         return reader
     found = describe(path)
@@ -135,15 +136,3 @@ def _by_suffix(suffix: str) -> str:
     """The reader of all files with a suffix; "" where there is none or one of several."""
     readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
     return readers[0] if len(readers) == 1 else ""
-
-
-def _by_dataset(path: Path) -> str:
-    from fairseq_signals.formats.hdf5 import has_link, open_hdf5
-
-    try:
-        with open_hdf5(path) as file:
-            return next((reader for name, reader in _BY_DATASET.items() if has_link(file, name)), "")
-    except (MemoryError, FairseqSignalsError):
-        raise
-    except Exception as error:  # whatever h5py raises over a damaged file
-        raise SignalError(f"{path}: not a whole HDF5 file ({error}). Download it again.") from error

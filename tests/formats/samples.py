@@ -9,6 +9,7 @@ from tests.preprocess.lookalikes import (
     atc,
     authors_mat,
     cardiosoft_xml,
+    code15,
     dicom,
     edf,
     ishne,
@@ -44,7 +45,7 @@ def _muse_xml(folder: Path, n_samples: int) -> Path:
 
 def _code15_hdf5(folder: Path, n_samples: int) -> Path:
     tracings = (leads(n_samples).T / 1000).astype(np.float32)
-    return _hdf5(folder / "a.hdf5", exam_id=np.array([7]), tracings=tracings[None])
+    return _hdf5(folder / "a.hdf5", exam_id=np.array([7]), tracings=code15.pad(tracings)[None])
 
 
 #: Of each reader: `make(folder, n_samples)`, which writes a file of twelve leads (Kardia JSON: six) at 500 Hz
