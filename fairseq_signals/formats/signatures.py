@@ -31,7 +31,6 @@ _UNPACK = "Unpack it first."
 _AS_CSV = "Save the table of samples as CSV."
 _PICTURE = "It is a picture of a recording at best: export the samples."
 _ELSEWHERE = "It stands for a file that is elsewhere: fetch that one."
-_SAVE_V7 = "Save it in MATLAB with the option -v7."
 _NOT_SIGNALS = "The signals are in another file."
 _MARK = b"\xef\xbb\xbf\xff\xfe \t\r\n\0"  # byte-order marks and blanks ahead of text
 
@@ -46,7 +45,7 @@ _SIGNATURES: tuple[tuple[Format, int, tuple[bytes, ...]], ...] = (
     (Format("an MFER file", "mfer"), 2, (b"MFR ",)),
     (Format("an SCP-ECG file", "scp"), 16, (b"SCPECG",)),
     (Format("a MATLAB 5 file", "authors_mat", "Leave it out."), 0, (b"MATLAB 5.0 MAT-file",)),
-    (Format("a MATLAB 7.3 file (HDF5)", advice=_SAVE_V7), 0, (b"MATLAB 7.3 MAT-file",)),
+    (Format("a MATLAB 7.3 file (HDF5)", "authors_mat"), 0, (b"MATLAB 7.3 MAT-file",)),
     (Format("an ISHNE file of annotations", advice=_NOT_SIGNALS), 0, (b"ANN  1.0",)),
     (Format("a PDF document", advice=_PICTURE), 0, (b"%PDF-",)),
     (Format("a PostScript file", advice=_PICTURE), 0, (b"%!PS",)),
