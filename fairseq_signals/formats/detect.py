@@ -6,14 +6,9 @@ import os
 from itertools import chain
 from pathlib import Path
 
-from fairseq_signals.errors import (
-    NOT_A_FILE,
-    UNAVAILABLE,
-    WITHOUT_SIGNAL_FILE,
-    SignalError,
-)
+from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE, WITHOUT_SIGNAL_FILE, SignalError
 from fairseq_signals.files import not_a_file
-from fairseq_signals.formats.common import read_bytes
+from fairseq_signals.formats.compressed import first_bytes, inner_path, plain
 from fairseq_signals.formats.signatures import HEAD, describe, format_of, is_hdf5
 
 HEADER = ".hea"
@@ -31,6 +26,8 @@ SUFFIXES_OF = {
     **dict.fromkeys(("aecg", "muse_xml", "philips_xml", "cardiosoft_xml", "schiller_xml"), (".xml",)),
     **dict.fromkeys(("code15_hdf5", "sph_hdf5"), (".h5", ".hdf5")),
     "authors_mat": (".mat",),
+    "number_table": (".csv", ".txt", ".tsv"),
+    "arrays": (".npy", ".npz", ".parquet"),
 }
 _OF_OTHERS_TOO = (".json",)  # of files that are no recordings as well, which the content tells apart
 #: Of records in folders, besides those that `is_recording` knows; a `.mat` file is one if no header names it.
@@ -39,22 +36,25 @@ SUFFIXES = tuple(
     for suffix in dict.fromkeys(chain.from_iterable(SUFFIXES_OF.values()))
     if suffix not in _OF_OTHERS_TOO
 )
+#: Readers of files that may say neither sampling rate nor unit.
+SAY_LITTLE = ("number_table", "arrays")
 #: Readers of files that hold many records, each a row.
 MANY_RECORDS = ("code15_hdf5",)
 _READ = (
     "Read are WFDB, DICOM, EDF, BDF, SCP-ECG, ISHNE, MFER, ATC, Kardia JSON, HDF5 and MATLAB files of known "
-    "layouts, and XML of HL7 aECG, GE MUSE, GE CardioSoft, Philips and Schiller."
+    "layouts, XML of HL7 aECG, GE MUSE, GE CardioSoft, Philips and Schiller, tables of numbers (CSV, TXT, "
+    "Parquet) and NumPy arrays."
 )
 _WITHOUT_A_SUFFIX = ("dicom", "kardia_json")
 
 
 def header_of(path: Path) -> Path | None:
     """The WFDB header by which a path is read; None where it is of another format."""
-    suffix = path.suffix.lower()
-    if suffix == HEADER and os.path.isfile(path):
+    if path.suffix.lower() == HEADER and os.path.isfile(path):
         return path
-    if suffix in SIGNAL_SUFFIXES:
-        header = path.with_suffix(HEADER)
+    plain_path = inner_path(path)
+    if plain_path.suffix.lower() in SIGNAL_SUFFIXES:
+        header = plain_path.with_suffix(HEADER)
     elif os.path.isfile(path):
         return None
     else:
@@ -76,20 +76,17 @@ def detect_reader(path: Path) -> str:
         return "wfdb"
     if not os.path.isfile(path):
         raise no_file(path)
-    suffix = path.suffix.lower()
+    suffix = inner_path(path).suffix.lower()
+    if suffix == HEADER:
+        raise SignalError(f"{path}: the header is compressed. Decompress it.", kind="without a header")
     if suffix == ".dat":
         raise SignalError(
-            f"{path}: there is no header {path.with_suffix(HEADER).name} beside it", kind="without a header"
+            f"{path}: there is no header {inner_path(path).with_suffix(HEADER).name} beside it",
+            kind="without a header",
         )
     if not path.stat().st_size:
         raise SignalError(f"{path}: the file is empty (0 bytes). Get it again.", kind="truncated")
-    head = read_bytes(path.name, path, HEAD)
-    if is_hdf5(head):
-        from fairseq_signals.formats.hdf5_layouts import reader_of
-
-        return reader_of(path, path)
-    found = format_of(head)
-    reader = _by_suffix(suffix) if found is None else found.reader
+    reader = _by_content(path, suffix, first_bytes(path, HEAD))
     if reader:
         return reader
     found = describe(path)
@@ -136,3 +133,16 @@ def _by_suffix(suffix: str) -> str:
     """The reader of all files with a suffix; "" where there is none or one of several."""
     readers = [name for name, suffixes in SUFFIXES_OF.items() if suffix in suffixes]
     return readers[0] if len(readers) == 1 else ""
+
+
+def _by_content(path: Path, suffix: str, head: bytes) -> str:
+    """The reader by the first bytes of a file, and by its suffix where they do not tell; "" where none is."""
+    if is_hdf5(head):
+        from fairseq_signals.formats.hdf5_layouts import reader_of
+
+        with plain(path) as copy:
+            return reader_of(copy, path)
+    found = format_of(head)
+    if found is None or suffix == ".npz":  # which is a zip archive
+        return _by_suffix(suffix)
+    return found.reader

@@ -26,6 +26,7 @@ class Format(NamedTuple):
     kind: str = "of another format"
 
 
+_EDF_HEADER = 256  # bytes of one line
 HEAD = 65536  #: bytes that tell
 _UNPACK = "Unpack it first."
 _AS_CSV = "Save the table of samples as CSV."
@@ -65,9 +66,9 @@ _SIGNATURES: tuple[tuple[Format, int, tuple[bytes, ...]], ...] = (
     (Format("a RAR archive", advice=_UNPACK), 0, (b"Rar!",)),
     (Format("a Zstandard file", advice=_UNPACK), 0, (b"\x28\xb5\x2f\xfd",)),
     (Format("a tar archive", advice=_UNPACK), 257, (b"ustar",)),
-    (Format("a Parquet file"), 0, (b"PAR1",)),
+    (Format("a Parquet file", "arrays"), 0, (b"PAR1",)),
     (Format("an Arrow file"), 0, (b"ARROW1",)),
-    (Format("a NumPy array"), 0, (b"\x93NUMPY",)),
+    (Format("a NumPy array", "arrays"), 0, (b"\x93NUMPY",)),
     (Format("an SQLite database"), 0, (b"SQLite format 3\0",)),
     (Format("an old Office document", advice=_AS_CSV), 0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
     (Format("an HL7 version 2 message"), 0, (b"MSH|",)),
@@ -129,7 +130,8 @@ def read_head(path: Path) -> bytes:
 def format_of(head: bytes) -> Format | None:
     """What a file that begins with these bytes surely is; None where they do not tell."""
     for found, offset, marks in _SIGNATURES:
-        if head.startswith(marks, offset):
+        is_table = found.reader == "edf" and b"\n" in head[:_EDF_HEADER]  # whose first row is number 0
+        if head.startswith(marks, offset) and not is_table:
             return found
     if head.startswith(_HDF5):
         return Format("an HDF5 file of a layout that is not known")

@@ -29,6 +29,7 @@ from fairseq_signals.formats.registry import READERS, read_with
         ("HR00001_0.mat", b"?", "authors_mat"),
         ("1.2.840.1", b"\0" * 128 + b"DICM", "dicom"),
         ("a", b"0       X X X X", "edf"),
+        ("a.txt", b"0       0.1 0.2\n1       0.1 0.3\n", "number_table"),
         ("a", b"\xffBIOSEMI", "edf"),
         ("a.xml", b'<?xml version="1.0"?>\n<!-- x --><RestingECG>', "muse_xml"),
         ("a.xml", b'<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3">', "aecg"),

@@ -22,7 +22,6 @@ OTHERS = {
     "a pickle, which is never opened": b"\x80\4\x95\x10\0",
     "a zip archive": b"PK\3\4\x14\0\0\0",
     "a gzip file": b"\x1f\x8b\x08\0\0\0\0\0",
-    "a Parquet file": b"PAR1\x15\0",
     "a C3D file": b"\2P" + bytes(510),
     "a GDF file": b"GDF 2.20" + bytes(248),
     "a Nihon Kohden EEG file": b"EEG-1100A V01.00",
