@@ -46,6 +46,7 @@ REASONS = {
     "with zero gain": "The gain of a lead is zero or not a number, so its millivolts are unknown.",
     "with an impossible gain": "One unit of a lead would be more than a kilovolt, or next to nothing.",
     "without a usable lead": "Every lead is constant, has missing samples, or is in no unit of voltage.",
+    "without a sampling rate or unit": "Tables and arrays of which neither the file nor an option says it.",
     "with an unexpected sampling rate": "Not between 50 and 20 000 Hz.",
     "too short": "Shorter than `--min-seconds`.",
     "too long": "Longer than 12 leads of `--max-seconds`, or a file larger than any of its kind.",

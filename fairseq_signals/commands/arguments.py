@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 from fairseq_signals.ecg.lead_names import LeadNames, parse_lead_names
+from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import LeadError
 from fairseq_signals.formats.options import (
     FILL,
@@ -81,8 +82,24 @@ positive = number(0, low_included=False)
 share = number(0, 1, high_included=False)
 
 
-def add_read_options(parser: argparse.ArgumentParser) -> None:
-    """How files are read, see `ReadOptions`."""
+def add_read_options(parser: argparse.ArgumentParser, rate: str | None = "--fs") -> None:
+    """How files are read, see `ReadOptions`.
+
+    Args:
+        rate: the option that says the sampling rate of files that do not; None: all of them say it.
+    """
+    parser.set_defaults(input_fs=None, unit=None)
+    if rate is not None:
+        parser.add_argument(
+            rate,
+            dest="input_fs",
+            type=positive,
+            metavar="HZ",
+            help="sampling rate of files that do not say it: tables of numbers and arrays",
+        )
+        parser.add_argument(
+            "--unit", type=_voltage, help="unit of the samples in files that do not say it: mV, uV or V"
+        )
     parser.add_argument(
         "--lead-names",
         type=_lead_names,
@@ -116,8 +133,19 @@ def add_read_options(parser: argparse.ArgumentParser) -> None:
 def read_arguments(args: argparse.Namespace) -> ReadOptions:
     """What the options of `add_read_options` say."""
     return read_options(
-        args.lead_names, args.gaps, amplitude_scale=args.amplitude_scale, max_seconds=args.max_seconds
+        args.lead_names,
+        args.gaps,
+        amplitude_scale=args.amplitude_scale,
+        max_seconds=args.max_seconds,
+        fs=args.input_fs,
+        unit=args.unit,
     )
+
+
+def _voltage(text: str) -> str:
+    if millivolt_per(text) is None:
+        raise argparse.ArgumentTypeError(f"must be mV, uV or V, but is {text!r}")
+    return text
 
 
 def _lead_names(text: str) -> LeadNames:

@@ -10,6 +10,7 @@ from fairseq_signals.commands.absent_records import without_absent
 from fairseq_signals.commands.arguments import some_path
 from fairseq_signals.commands.store_arguments import add_store_arguments, build_from_arguments, run, warn
 from fairseq_signals.errors import StoreError
+from fairseq_signals.formats.detect import SAY_LITTLE
 from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.record_table import join_table, read_record_table
 
@@ -24,6 +25,8 @@ def corpus_script(
     list_items: Callable[[argparse.Namespace], Iterable[Item]],
     options: Mapping[str, Mapping[str, Any]] | None = None,
     partial: bool = False,
+    defaults: Mapping[str, Any] | None = None,
+    rate: str | None = None,
 ) -> Callable[..., int]:
     """The `main` of a script: it takes the command line (by default that of the process), stores the records
     and returns the exit code, 1 after an error about the input and 130 when interrupted.
@@ -34,6 +37,8 @@ def corpus_script(
         list_items: the records, from the arguments; where it is a generator, memory need not grow with them.
         options: further options, and what argparse is told of each.
         partial: the corpus may list more than was downloaded, so that there is `--downloaded-only`.
+        defaults: of the options that all scripts have, where the corpus has its own.
+        rate: option of the sampling rate of files that do not say it; None: they say it.
     """
 
     def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +48,8 @@ def corpus_script(
             parser.add_argument(name, **what)
         if partial:
             parser.add_argument("--downloaded-only", action="store_true", help=_DOWNLOADED_ONLY)
-        add_store_arguments(parser)
+        add_store_arguments(parser, rate)
+        parser.set_defaults(**(defaults or {}))
         args = parser.parse_args(argv)
 
         def store(args: argparse.Namespace) -> None:
@@ -86,7 +92,8 @@ def folder_script(description: str, reader: str) -> Callable[..., int]:
             raise StoreError("--only-listed needs --metadata, the table that lists the records")
         return items
 
-    return corpus_script(description, "folder with the records, at any depth", list_items, options)
+    rate = "--input-fs" if reader in SAY_LITTLE else None
+    return corpus_script(description, "folder with the records, at any depth", list_items, options, rate=rate)
 
 
 def _joined(items: Iterable[Item], args: argparse.Namespace) -> list[Item]:

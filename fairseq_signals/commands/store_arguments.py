@@ -30,8 +30,12 @@ from fairseq_signals.store.reading import FAULTS_FILE
 from fairseq_signals.text import tell
 
 
-def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of every preprocessing script."""
+def add_store_arguments(parser: argparse.ArgumentParser, rate: str | None = None) -> None:
+    """The options of every preprocessing script.
+
+    Args:
+        rate: as of `add_read_options`.
+    """
     parser.add_argument("--dest", type=some_path, required=True, help="folder of the record store to write")
     parser.add_argument(
         "--fs", type=positive, default=DEFAULT_FS, help="sampling rate of the store in Hz (default: 500)"
@@ -66,7 +70,7 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         default=CHECKSUMS[0],
         help="reject records whose samples disagree with the checksums in their header, or keep them",
     )
-    add_read_options(parser)
+    add_read_options(parser, rate)
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",

@@ -53,6 +53,10 @@ class LeadNames:
                 found.setdefault(lead.lead, []).append(FoundLead(position, lead.sign, is_said))
         return {lead: found[lead] for lead in LEADS if lead in found}
 
+    def names(self, name: str) -> bool:
+        """Whether a channel of this name is one that the user names."""
+        return _key(name) in {_key(said) for said, _ in self.by_name}
+
     def _said(self, names: Sequence[str]) -> tuple[list[LeadName | None], list[bool]]:
         """The lead that each channel is, or None, and whether the user says so."""
         if self.in_order:

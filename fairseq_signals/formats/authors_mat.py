@@ -79,16 +79,36 @@ def read_authors_mat(path: Path, record_id: str | None = None, options: ReadOpti
 
 def _load(path: Path, record_id: str) -> dict[str, Any]:
     data = read_bytes(record_id, path)
-    if not data.startswith(b"MATLAB"):
-        raise of_another_format(record_id, path, "a MATLAB file of version 5, as the scripts write")
     with damage_refused(record_id, f"{path.name} is damaged", "Copy it again."):
         try:
-            content = load_mat5(data)
+            content = _arrays(record_id, path, data)
         except OtherArraysError as error:
             raise of_another_format(record_id, path, f"a file of the authors' scripts ({error})") from error
+    if "val" in content and "feats" not in content:
+        raise SignalError(
+            f"record {record_id}: {path.name}, a MATLAB {_version(data)} file, holds the signal of a WFDB "
+            f"record (`val`, as PhysioNet's challenges have it). Gain, rate and leads are in "
+            f"{path.with_suffix('.hea').name}: put that beside it.",
+            kind="without a header",
+        )
     if "feats" not in content:
         raise of_another_format(record_id, path, "a file of the authors' scripts (it has no 'feats')")
     return content
+
+
+def _arrays(record_id: str, path: Path, data: bytes) -> dict[str, Any]:
+    """The arrays of a file, by name."""
+    if _version(data) == "7.3":
+        from fairseq_signals.formats.mat73 import load_mat73
+
+        return load_mat73(path)
+    if not data.startswith(b"MATLAB"):
+        raise of_another_format(record_id, path, "a MATLAB file of version 5 or 7.3, as the scripts write")
+    return load_mat5(data)
+
+
+def _version(data: bytes) -> str:
+    return "7.3" if data.startswith(b"MATLAB 7.3") else "5"
 
 
 def _rate(content: dict[str, Any], record_id: str, path: Path) -> float:

@@ -10,12 +10,11 @@ from fairseq_signals.errors import (
     NOT_A_FILE,
     UNAVAILABLE,
     WITHOUT_SIGNAL_FILE,
-    FairseqSignalsError,
     SignalError,
     outside_reason,
 )
 from fairseq_signals.files import not_a_file
-from fairseq_signals.formats.common import read_bytes
+from fairseq_signals.formats.compressed import first_bytes, inner_path, plain
 from fairseq_signals.formats.signatures import HEAD, describe, format_of, is_hdf5
 
 HEADER = ".hea"
@@ -33,6 +32,8 @@ SUFFIXES_OF = {
     **dict.fromkeys(("aecg", "muse_xml", "philips_xml", "cardiosoft_xml", "schiller_xml"), (".xml",)),
     **dict.fromkeys(("code15_hdf5", "sph_hdf5"), (".h5", ".hdf5")),
     "authors_mat": (".mat",),
+    "number_table": (".csv", ".txt", ".tsv"),
+    "arrays": (".npy", ".npz", ".parquet"),
 }
 _OF_OTHERS_TOO = (".json",)  # of files that are no recordings as well, which the content tells apart
 #: Of records in folders, besides those that `is_recording` knows; a `.mat` file is one if no header names it.
@@ -41,24 +42,25 @@ SUFFIXES = tuple(
     for suffix in dict.fromkeys(chain.from_iterable(SUFFIXES_OF.values()))
     if suffix not in _OF_OTHERS_TOO
 )
-#: Readers of HDF5 files by a dataset that they hold.
-_BY_DATASET = {"tracings": "code15_hdf5", "ecg": "sph_hdf5"}
+#: Readers of files that may say neither sampling rate nor unit.
+SAY_LITTLE = ("number_table", "arrays")
 #: Readers of files that hold many records, each a row.
 MANY_RECORDS = ("code15_hdf5",)
 _READ = (
     "Read are WFDB, DICOM, EDF, BDF, SCP-ECG, ISHNE, MFER, ATC, Kardia JSON, HDF5 and MATLAB files of known "
-    "layouts, and XML of HL7 aECG, GE MUSE, GE CardioSoft, Philips and Schiller."
+    "layouts, XML of HL7 aECG, GE MUSE, GE CardioSoft, Philips and Schiller, tables of numbers (CSV, TXT, "
+    "Parquet) and NumPy arrays."
 )
 _WITHOUT_A_SUFFIX = ("dicom", "kardia_json")
 
 
 def header_of(path: Path) -> Path | None:
     """The WFDB header by which a path is read; None where it is of another format."""
-    suffix = path.suffix.lower()
-    if suffix == HEADER and os.path.isfile(path):
+    if path.suffix.lower() == HEADER and os.path.isfile(path):
         return path
-    if suffix in SIGNAL_SUFFIXES:
-        header = path.with_suffix(HEADER)
+    plain_path = inner_path(path)
+    if plain_path.suffix.lower() in SIGNAL_SUFFIXES:
+        header = plain_path.with_suffix(HEADER)
     elif os.path.isfile(path):
         return None
     else:
@@ -80,16 +82,17 @@ def detect_reader(path: Path) -> str:
         return "wfdb"
     if not os.path.isfile(path):
         raise no_file(path)
-    suffix = path.suffix.lower()
+    suffix = inner_path(path).suffix.lower()
+    if suffix == HEADER:
+        raise SignalError(f"{path}: the header is compressed. Decompress it.", kind="without a header")
     if suffix == ".dat":
         raise SignalError(
-            f"{path}: there is no header {path.with_suffix(HEADER).name} beside it", kind="without a header"
+            f"{path}: there is no header {inner_path(path).with_suffix(HEADER).name} beside it",
+            kind="without a header",
         )
     if not path.stat().st_size:
         raise SignalError(f"{path}: the file is empty (0 bytes). Get it again.", kind="truncated")
-    head = read_bytes(path.name, path, HEAD)
-    found = format_of(head)
-    reader = _by_dataset(path) if is_hdf5(head) else _by_suffix(suffix) if found is None else found.reader
+    reader = _by_content(path, suffix, first_bytes(path, HEAD))
     if reader:
         return reader
     found = describe(path)
@@ -139,13 +142,14 @@ def _by_suffix(suffix: str) -> str:
     return readers[0] if len(readers) == 1 else ""
 
 
-def _by_dataset(path: Path) -> str:
-    from fairseq_signals.formats.hdf5 import has_link, open_hdf5
+def _by_content(path: Path, suffix: str, head: bytes) -> str:
+    """The reader by the first bytes of a file, and by its suffix where they do not tell; "" where none is."""
+    if is_hdf5(head):
+        from fairseq_signals.formats.hdf5_layouts import reader_of
 
-    try:
-        with open_hdf5(path) as file:
-            return next((reader for name, reader in _BY_DATASET.items() if has_link(file, name)), "")
-    except (MemoryError, FairseqSignalsError):
-        raise
-    except Exception as error:  # whatever h5py raises over a damaged file
-        raise SignalError(f"{path}: not a whole HDF5 file ({error}). Download it again.") from error
+        with plain(path) as copy:
+            return reader_of(copy, path)
+    found = format_of(head)
+    if found is None or suffix == ".npz":  # which is a zip archive
+        return _by_suffix(suffix)
+    return found.reader

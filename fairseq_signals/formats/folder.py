@@ -17,6 +17,7 @@ from typing import Callable, NamedTuple, Optional
 from fairseq_signals.errors import NOT_A_FILE, UNAVAILABLE, SignalError
 from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
+from fairseq_signals.formats.compressed import GZ
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES, no_file
 from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_files import Folder
@@ -25,6 +26,7 @@ from fairseq_signals.text import visible
 
 WITHOUT_HEADER = "without a header"
 _ENDS = 4096  # bytes at either end of a file that its digest is made of
+_COMPRESSED = (f".dat{GZ}", HEADER + GZ)  # of WFDB, that no other format has
 _Reason = tuple[Optional[str], str]  #: why something is no record, and the kind of that reason
 
 
@@ -96,7 +98,7 @@ def _list_folder(
         yield from _wfdb_records(headers)
         done.update(file for header in headers.values() for file in header.signal_files)
         for name in names:
-            stem, is_signal = os.path.splitext(name)[0], _ends_in(name, *SIGNAL_SUFFIXES)
+            stem, is_signal = _stem(name), _ends_in(name, *SIGNAL_SUFFIXES, *_COMPRESSED)
             if is_signal and stem in headers and headers[stem].failed[0] is not None:
                 done.add(name)  # perhaps that header names it
             elif is_signal and name not in done and (stem in headers or not _ends_in(name, *endings)):
@@ -106,12 +108,20 @@ def _list_folder(
     taken = set(headers)
     yield from _join_segments(folder, _files(folder, names, endings, accept), taken)
     for name in orphans:
-        stem = os.path.splitext(name)[0]
+        stem = _stem(name)
         reason = f"no header names the signal file {name}. Restore {stem}{HEADER}."
+        if _ends_in(name, HEADER + GZ):
+            reason = f"the header {name} is compressed. Decompress it."
         yield FoundRecord(name if stem in taken else stem, folder / name, "", reason, WITHOUT_HEADER)
+        taken.add(stem)
     for name, reason_and_kind in odd.items():
         if name not in done:  # of a signal file that a header names, reading the record tells
             yield FoundRecord(name, folder / name, "", *reason_and_kind)
+
+
+def _stem(name: str) -> str:
+    """The name of a WFDB file without its suffix, and without that of gzip."""
+    return os.path.splitext(name[: -len(GZ)] if _ends_in(name, GZ) else name)[0]
 
 
 class _File(NamedTuple):
@@ -158,7 +168,9 @@ def _files(
     """Of the files that are records, what they are by name."""
     files = {}
     for name in names:
-        ending = next((ending for ending in endings if _ends_in(name, ending)), None)
+        ending = next(
+            (e + gz for gz in ("", GZ) for e in endings if e != HEADER and _ends_in(name, e + gz)), None
+        )
         if ending is None and accept is None:
             continue
         failed: _Reason = (None, "")

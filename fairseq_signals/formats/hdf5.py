@@ -55,3 +55,20 @@ def numbers(file: Any, name: str) -> Any:
     item = found.dtype.itemsize
     require_held(name, max(found.size, math.prod(found.chunks or ())) * item, held)
     return found
+
+
+def shapes_in(path: Any) -> dict[str, tuple[tuple[int, ...], str] | None]:
+    """Shape and type of each data set in a file; None for anything else, and for what is in other files.
+
+    Raises:
+        OSError: see `open_hdf5`.
+    """
+    found: dict[str, tuple[tuple[int, ...], str] | None] = {}
+    with open_hdf5(path) as file:
+        for name in file:
+            is_hard = file.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+            item = file[name] if is_hard else None
+            found[name] = None
+            if isinstance(item, h5py.Dataset) and not (item.is_virtual or item.external):
+                found[name] = tuple(item.shape or ()), str(item.dtype)
+    return found

@@ -9,6 +9,7 @@ when it is first asked for, so that an optional library is needed for its own fo
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib import import_module
 from typing import Any, Callable
@@ -24,6 +25,8 @@ from fairseq_signals.errors import (
     signal_error,
 )
 from fairseq_signals.files import not_a_file
+from fairseq_signals.formats.common import file_name
+from fairseq_signals.formats.compressed import decompressed, inner_path, is_compressed
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 
 #: Name of each reader, as in `Item.reader`: "module:function".
@@ -45,6 +48,8 @@ READERS = {
     "code15_hdf5": "fairseq_signals.formats.code15_hdf5:read_code15_hdf5",
     "sami_trop_hdf5": "fairseq_signals.formats.code15_hdf5:read_sami_trop_hdf5",
     "sph_hdf5": "fairseq_signals.formats.sph_hdf5:read_sph_hdf5",
+    "number_table": "fairseq_signals.formats.number_table:read_number_table",
+    "arrays": "fairseq_signals.formats.arrays:read_arrays",
 }
 
 
@@ -83,12 +88,34 @@ def read_with(
         SignalError: the record cannot be used.
         MissingLibraryError: a library that it needs is not installed.
     """
-    reader, called = load_reader(name), record_id or str(path)
     what = not_a_file(path)
     if what is not None:
-        raise SignalError(f"record {called}: {path} is {what}, not a file. Leave it out.", NOT_A_FILE)
+        raise SignalError(
+            f"record {record_id or path}: {path} is {what}, not a file. Leave it out.", NOT_A_FILE
+        )
+    if is_compressed(path) and name != "wfdb":
+        record_id = file_name(inner_path(path)) if record_id is None else record_id
+        if index is not None:
+            raise SignalError(
+                f"record {record_id}: {path.name} holds many records, each of which would need all of it. "
+                f"Decompress it.",
+                kind="of an unsupported kind",
+            )
+        with decompressed(path, record_id) as copy:
+            return read_with(name, copy, record_id, None, options)
+    record = _read(name, path, record_id, () if index is None else (index,), options)
+    if options.fs is not None and not math.isclose(options.fs, record.fs, rel_tol=1e-6):
+        raise SignalError(
+            f"record {record.record_id}: the sampling rate is {record.fs:g} Hz in {path.name}, but fs="
+            f"{options.fs:g} was given, which is for files that do not say it. Leave it out, or correct the "
+            f"file."
+        )
+    return record
+
+
+def _read(name: str, path: Any, record_id: str | None, row: tuple[int, ...], options: ReadOptions) -> Record:
+    reader, called = load_reader(name), record_id or str(path)
     try:
-        row = () if index is None else (index,)
         return reader(path, record_id, *row, options=options)
     except Exception as error:  # nothing in one file may end a run over many
         if isinstance(error, FairseqSignalsError) and not isinstance(error, SignalError):

@@ -26,12 +26,12 @@ class Format(NamedTuple):
     kind: str = "of another format"
 
 
+_EDF_HEADER = 256  # bytes of one line
 HEAD = 65536  #: bytes that tell
 _UNPACK = "Unpack it first."
 _AS_CSV = "Save the table of samples as CSV."
 _PICTURE = "It is a picture of a recording at best: export the samples."
 _ELSEWHERE = "It stands for a file that is elsewhere: fetch that one."
-_SAVE_V7 = "Save it in MATLAB with the option -v7."
 _NOT_SIGNALS = "The signals are in another file."
 _MARK = b"\xef\xbb\xbf\xff\xfe \t\r\n\0"  # byte-order marks and blanks ahead of text
 
@@ -46,7 +46,7 @@ _SIGNATURES: tuple[tuple[Format, int, tuple[bytes, ...]], ...] = (
     (Format("an MFER file", "mfer"), 2, (b"MFR ",)),
     (Format("an SCP-ECG file", "scp"), 16, (b"SCPECG",)),
     (Format("a MATLAB 5 file", "authors_mat", "Leave it out."), 0, (b"MATLAB 5.0 MAT-file",)),
-    (Format("a MATLAB 7.3 file (HDF5)", advice=_SAVE_V7), 0, (b"MATLAB 7.3 MAT-file",)),
+    (Format("a MATLAB 7.3 file (HDF5)", "authors_mat"), 0, (b"MATLAB 7.3 MAT-file",)),
     (Format("an ISHNE file of annotations", advice=_NOT_SIGNALS), 0, (b"ANN  1.0",)),
     (Format("a PDF document", advice=_PICTURE), 0, (b"%PDF-",)),
     (Format("a PostScript file", advice=_PICTURE), 0, (b"%!PS",)),
@@ -66,9 +66,9 @@ _SIGNATURES: tuple[tuple[Format, int, tuple[bytes, ...]], ...] = (
     (Format("a RAR archive", advice=_UNPACK), 0, (b"Rar!",)),
     (Format("a Zstandard file", advice=_UNPACK), 0, (b"\x28\xb5\x2f\xfd",)),
     (Format("a tar archive", advice=_UNPACK), 257, (b"ustar",)),
-    (Format("a Parquet file"), 0, (b"PAR1",)),
+    (Format("a Parquet file", "arrays"), 0, (b"PAR1",)),
     (Format("an Arrow file"), 0, (b"ARROW1",)),
-    (Format("a NumPy array"), 0, (b"\x93NUMPY",)),
+    (Format("a NumPy array", "arrays"), 0, (b"\x93NUMPY",)),
     (Format("an SQLite database"), 0, (b"SQLite format 3\0",)),
     (Format("an old Office document", advice=_AS_CSV), 0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
     (Format("an HL7 version 2 message"), 0, (b"MSH|",)),
@@ -130,7 +130,8 @@ def read_head(path: Path) -> bytes:
 def format_of(head: bytes) -> Format | None:
     """What a file that begins with these bytes surely is; None where they do not tell."""
     for found, offset, marks in _SIGNATURES:
-        if head.startswith(marks, offset):
+        is_table = found.reader == "edf" and b"\n" in head[:_EDF_HEADER]  # whose first row is number 0
+        if head.startswith(marks, offset) and not is_table:
             return found
     if head.startswith(_HDF5):
         return Format("an HDF5 file of a layout that is not known")

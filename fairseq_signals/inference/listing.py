@@ -17,16 +17,16 @@ from fairseq_signals.errors import (
     FairseqSignalsError,
     SignalWarning,
 )
+from fairseq_signals.formats.candidates import iter_candidates
 from fairseq_signals.formats.detect import (
     HEADER,
     MANY_RECORDS,
     SUFFIXES,
     detect_reader,
     header_of,
-    is_recording,
     no_file,
 )
-from fairseq_signals.formats.folder import WITHOUT_HEADER, iter_records
+from fairseq_signals.formats.folder import WITHOUT_HEADER
 from fairseq_signals.formats.options import ReadOptions, read_options
 from fairseq_signals.inference.recording import Recording, from_record
 from fairseq_signals.inference.sources import Opener, StoreRecord, manifests_in, split_place
@@ -168,7 +168,7 @@ def _nothing_in(place: str) -> ConfigError:
 def _of_folder(place: str) -> Iterator[ListedRecording]:
     """Every recording below a folder; where a file cannot be read, reading it tells why."""
     misnamed: list[Path] = []
-    for found in iter_records(Path(place), SUFFIXES, is_recording):
+    for found in iter_candidates(Path(place)):
         if found.rejected_kind == WITHOUT_HEADER and header_of(found.path) is not None:
             misnamed.append(found.path)
             continue

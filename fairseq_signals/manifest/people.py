@@ -14,6 +14,9 @@ _PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)|(?i:ptb[-_ ]?xl)/(?:.
 #: Matches every name that this one does, and few others; for Arrow.
 MAYBE_PTB_XL = r"HR\d{5}$|\d{5}_[hl]r$|(?i:ptb[-_ ]?xl/)"
 
+#: PTB's persons, whom the lead-I variability database has again under the same numbers.
+_PTB_PERSON = re.compile(r"(?:(?i:ptb(?!.?xl)[^/]*)/(?:patient|ptb)|lead1_variability/ptb)0*(\d+)", re.ASCII)
+
 
 def patient_key(source: str, record_id: str, patient_id: str | None) -> str:
     """The name of a record's patient in a manifest; where the corpus names none, the record stands in."""
@@ -38,11 +41,18 @@ def acquisition(record: str) -> str:
     return f"PTB-XL/{int(next(filter(None, match.groups())))}" if match else record
 
 
+def same_person(patient: str) -> str:
+    """One name for the person whom several corpora number alike, given the name of a patient."""
+    match = _PTB_PERSON.fullmatch(patient)
+    return f"person of PTB/{match[1]}" if match else patient
+
+
 class People:
     """Groups of records that belong to one person, from all that is known about records and patients.
 
     Each fact links a record to a patient; a record under two patient names makes these one person, named by
-    the least of the names, where there is one by a name that no record stands in for.
+    the least of the names, where there is one by a name that no record stands in for. So do numbers that two
+    corpora give to the same people, see `same_person`.
     """
 
     def __init__(self) -> None:
@@ -77,7 +87,11 @@ class People:
     def patient_names(self, records: Mapping[str, str]) -> dict[str, str]:
         """For each record (mapped to its patient) one patient name that all records of the person share."""
         renamed = set(self._parent).union(self._parent.values())  # who has several names
-        shared = {record: self._find(patient) for record, patient in records.items() if patient in renamed}
+        shared = {
+            record: self._find(patient)
+            for record, patient in records.items()
+            if patient in renamed or same_person(patient) != patient
+        }
         names: dict[str, str] = {}
         for record, person in shared.items():
             patient = records[record]
@@ -86,7 +100,7 @@ class People:
         return {**records, **{record: best[person] for record, person in shared.items()}}
 
     def _find(self, patient: str) -> str:
-        root = patient
+        root = patient = same_person(patient)
         while (parent := self._parent.get(root, root)) != root:
             root = parent
         while patient != root:  # later look-ups take one step

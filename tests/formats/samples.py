@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_signals.ecg.leads import LEADS
 from tests.preprocess.lookalikes import (
     aecg,
     atc,
     authors_mat,
     cardiosoft_xml,
+    code15,
     dicom,
     edf,
     ishne,
@@ -44,7 +46,21 @@ def _muse_xml(folder: Path, n_samples: int) -> Path:
 
 def _code15_hdf5(folder: Path, n_samples: int) -> Path:
     tracings = (leads(n_samples).T / 1000).astype(np.float32)
-    return _hdf5(folder / "a.hdf5", exam_id=np.array([7]), tracings=tracings[None])
+    return _hdf5(folder / "a.hdf5", exam_id=np.array([7]), tracings=code15.pad(tracings)[None])
+
+
+def _number_table(folder: Path, n_samples: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = np.column_stack([np.arange(n_samples) / 500, leads(n_samples).T / 1000])
+    header = ",".join(["time (s)", *(f"{lead} (mV)" for lead in LEADS)])
+    np.savetxt(folder / "a.csv", rows, "%.3f", ",", header=header, comments="")
+    return folder / "a.csv"
+
+
+def _arrays(folder: Path, n_samples: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "a.npz", signal=leads(n_samples) / 1000, leads=LEADS, fs=500, unit="mV")
+    return folder / "a.npz"
 
 
 #: Of each reader: `make(folder, n_samples)`, which writes a file of twelve leads (Kardia JSON: six) at 500 Hz
@@ -69,4 +85,6 @@ SAMPLES = {
     "code15_hdf5": _code15_hdf5,
     "sami_trop_hdf5": _code15_hdf5,
     "sph_hdf5": lambda folder, n: _hdf5(folder / "a.h5", ecg=(leads(n) / 1000).astype(np.float16)),
+    "number_table": _number_table,
+    "arrays": _arrays,
 }

@@ -108,12 +108,8 @@ def test_what_cannot_be_used_is_refused_by_kind(authors, tmp_path, ecg_adu, refu
     assert kind_of(values / 1000, mean=np.zeros(3), std=np.ones(3)) == "malformed"
     import scipy.io
 
-    for other in (
-        {"val": values},
-        {"ECG": {"sex": "Male", "data": values}},
-    ):  # challenges of 2020, 2018
-        scipy.io.savemat(path, other)
-        assert refused(read_authors_mat, path).kind == "of another format"
+    scipy.io.savemat(path, {"ECG": {"sex": "Male", "data": values}})  # challenge of 2018
+    assert refused(read_authors_mat, path).kind == "of another format"
     whole = authors.write_segment(path, values / 1000).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert refused(read_authors_mat, path).kind == "malformed"
@@ -167,3 +163,40 @@ def test_real_segments_joined_are_the_record_before_it_was_cut(shared_dir):
         before = read_authors_mat(root / "org" / f"{joined.record_id}.mat")
         ratio = whole.signal_mv().std(axis=1) / before.signal_mv().std(axis=1)
         np.testing.assert_allclose(ratio, 1, atol=0.05)
+
+
+def test_a_challenge_signal_without_its_header_is_refused_with_the_name_of_the_header(
+    tmp_path, ecg_adu, refused
+):
+    import scipy.io
+
+    scipy.io.savemat(tmp_path / "A0007.mat", {"val": ecg_adu()})
+    error = refused(read_authors_mat, tmp_path / "A0007.mat")
+    assert error.kind == "without a header"
+    assert "A0007.hea" in str(error)
+
+
+def test_matlab_7_3_is_read_as_version_5_is(authors, tmp_path, ecg_adu, refused):
+    h5py = pytest.importorskip("h5py")
+    signal_mv = ecg_adu(12, 2500) / 1000
+    arrays = {"feats": signal_mv, "curr_sample_rate": [[500.0]], "age": [[63.0]], "sex": [[1.0]]}
+    label = b"MATLAB 7.3 MAT-file, HDF5 schema 1.00 .".ljust(124) + b"\x00\x02IM"
+
+    def write(path, arrays):
+        with h5py.File(path, "w", userblock_size=512) as file:
+            for name, values in arrays.items():
+                file[name] = np.asarray(values).T  # MATLAB keeps columns together
+            text = file.create_dataset("patient_id", data=np.array([[ord(c)] for c in "p17"], np.uint16))
+            text.attrs["MATLAB_class"] = np.bytes_("char")
+        path.write_bytes(label + path.read_bytes()[len(label) :])
+
+    write(tmp_path / "r_0.mat", arrays)
+    write(tmp_path / "r_1.mat", arrays)
+    record = read_authors_mat(tmp_path / "r_0.mat")
+    assert (record.record_id, record.leads, record.n_samples) == ("r", LEADS, 5000)
+    np.testing.assert_allclose(record.signal_mv()[:, :2500], signal_mv, atol=1e-9)
+    assert (record.subject.age, record.subject.sex, record.subject.patient_id) == (63, "female", "p17")
+    write(tmp_path / "A1.mat", {"val": signal_mv})
+    error = refused(read_authors_mat, tmp_path / "A1.mat")
+    assert "A1.mat, a MATLAB 7.3 file, holds the signal" in str(error)
+    assert "A1.hea" in str(error)

@@ -1,8 +1,8 @@
 """A file's reader is found by its suffix or its first bytes; what is none is said to be none."""
 
 import contextlib
+import re
 
-import numpy as np
 import pytest
 
 from fairseq_signals.errors import MissingLibraryError, SignalError
@@ -29,6 +29,7 @@ from fairseq_signals.formats.registry import READERS, read_with
         ("HR00001_0.mat", b"?", "authors_mat"),
         ("1.2.840.1", b"\0" * 128 + b"DICM", "dicom"),
         ("a", b"0       X X X X", "edf"),
+        ("a.txt", b"0       0.1 0.2\n1       0.1 0.3\n", "number_table"),
         ("a", b"\xffBIOSEMI", "edf"),
         ("a.xml", b'<?xml version="1.0"?>\n<!-- x --><RestingECG>', "muse_xml"),
         ("a.xml", b'<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3">', "aecg"),
@@ -50,17 +51,33 @@ def test_a_wfdb_record_is_found_with_and_without_a_suffix(tmp_path, write_wfdb, 
         assert detect_reader(tmp_path / name) == "wfdb", name
 
 
-@pytest.mark.parametrize(("dataset", "reader"), [("tracings", "code15_hdf5"), ("ecg", "sph_hdf5")])
-def test_hdf5_files_are_told_apart_by_what_they_hold(tmp_path, dataset, reader):
+@pytest.mark.parametrize(
+    ("datasets", "reader"),
+    [
+        ({"tracings": ((2, 4096, 12), "f4"), "exam_id": ((2,), "i8")}, "code15_hdf5"),
+        ({"tracings": ((2, 4096, 12), "f8")}, "code15_hdf5"),
+        ({"ecg": ((12, 5000), "f2")}, "sph_hdf5"),
+        ({"tracings": ((2, 5000, 12), "f4")}, None),
+        ({"tracings": ((2, 4096, 8), "f4")}, None),
+        ({"ecg": ((12, 5000), "f8")}, None),
+        ({"ecg": ((5000, 12), "f2")}, None),
+        ({"ecg": ((12, 5000), "f2"), "fs": ((), "f8")}, None),
+        ({"other": ((12, 5000), "f2")}, None),
+    ],
+)
+def test_hdf5_files_are_told_apart_by_their_whole_layout(tmp_path, datasets, reader):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file[dataset] = np.zeros((2, 3))
-    assert detect_reader(tmp_path / "a.h5") == reader
-    assert (reader in MANY_RECORDS) == (dataset == "tracings")
-    with h5py.File(tmp_path / "b.h5", "w") as file:
-        file["other"] = np.zeros((2, 3))
-    with pytest.raises(SignalError, match="is an HDF5 file of a layout that is not known"):
-        detect_reader(tmp_path / "b.h5")
+        for name, (shape, dtype) in datasets.items():
+            file.create_dataset(name, shape, dtype)
+    if reader is not None:
+        assert detect_reader(tmp_path / "a.h5") == reader
+        assert (reader in MANY_RECORDS) == ("tracings" in datasets)
+        return
+    name, (shape, _) = next(iter(datasets.items()))
+    found = re.escape(f"an HDF5 file of {name} {shape}")
+    with pytest.raises(SignalError, match=f"is {found}"):
+        detect_reader(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fairseq_signals.commands import main as cli
+from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.resuming import parts_of
 
@@ -75,6 +76,22 @@ def test_predictions_have_a_column_a_class(checkpoints, folder, tmp_path):
     expected = ECGModel.load(checkpoints["classification"]).predict(folder / "a" / "1")
     assert float(row["sinus rhythm"]) == pytest.approx(expected["sinus rhythm"], abs=1e-6)
     assert row["positive"] == ";".join(expected.positive)
+
+
+def test_options_say_rate_and_unit_of_files_that_do_not(checkpoints, folder, ecg_adu, tmp_path):
+    adu = ecg_adu(12, 3000, seed=0)  # of a/1
+    (tmp_path / "tables").mkdir()
+    np.savetxt(tmp_path / "tables" / "1.csv", adu.T, "%d", ",", header=",".join(LEADS), comments="")
+    (tmp_path / "tables" / "notes.txt").write_text("taken in March")
+    call = ("embed", checkpoints["pretraining"], tmp_path / "tables", "--out")
+    assert run(*call, tmp_path / "none.npy") == 1
+    assert (
+        "does not say its sampling rate. Say it with --fs" in (tmp_path / "none.npy.rejected.tsv").read_text()
+    )
+    assert run(*call, tmp_path / "e.npy", "--fs", "500", "--unit", "uV") == 0
+    (embedding,) = np.load(tmp_path / "e.npy")
+    expected = ECGModel.load(checkpoints["pretraining"]).embed(folder / "a" / "1")
+    np.testing.assert_allclose(embedding, expected, atol=1e-6)
 
 
 def test_a_recording_is_identified_by_the_patients_of_the_folders(checkpoints, folder, tmp_path):

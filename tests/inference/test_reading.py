@@ -116,7 +116,7 @@ def test_folders_stores_and_manifests_are_read_one_record_at_a_time(recording, t
     ("options", "error", "message"),
     [
         ({"place": "none"}, ConfigError, "none: there is no such folder, file, record store or manifest"),
-        ({"place": "."}, ConfigError, r"there is no recording in it \(WFDB headers, .dcm, .*, .mat\)"),
+        ({"place": "."}, ConfigError, r"there is no recording in it \(WFDB headers, .dcm, .*, .mat, .*\)"),
         (
             {"place": "sets"},
             ConfigError,

@@ -134,11 +134,11 @@ def test_what_names_no_record_is_refused_with_the_next_step(recording, tmp_path)
         tmp_path / "empty.edf": r"empty.edf: the file is empty \(0 bytes\)",
         recording.store: r"is a record store; name a record of it, '.*#RECORD_ID', or read_recordings",
         shard: r"is a part of a record store; name a row of it, '.*arrow#0', or a record: '.*#RECORD_ID'",
-        tmp_path / "signals.tsv": "no format that is read|there is no reader|its first bytes",
+        tmp_path / "signals.tsv": "is not a table of numbers",
         tmp_path / "none.arrow": "there is no such file",
         tmp_path / "sets": r"is a folder of manifests; read_recordings\('.*/test.tsv'\) reads what",
         tmp_path / "sets" / "test.tsv": r"is a manifest; read_recordings\('.*test.tsv'\) reads all",
-        tmp_path / "notes.txt": "is a text file, for which there is no reader",
+        tmp_path / "notes.txt": "is not a table of numbers",
         f"{shard}#two": "after # a row is expected, 0 for the first, but there is 'two'",
         f"{recording.wfdb}.hea#0": "is one record: leave out #0",
     }

@@ -75,3 +75,16 @@ def _reachable(record, facts):
         if more == found:
             return found
         found = more
+
+
+def test_persons_of_ptb_are_the_same_in_the_lead_i_variability_database():
+    ours, ptb = "lead1_variability/subject_2/2_01", "ptbdb/patient019/s0070lre"
+    patients = {ours: "lead1_variability/ptb019", ptb: "ptbdb/patient019"}
+    people = People()
+    people.link_all({**patients, "ptbdb/patient020/x": "ptbdb/patient020"}.items())
+    assert people.of_record(ours) == people.of_record(ptb) != people.of_record("ptbdb/patient020/x")
+    assert people.are_one("PTB-diagnostic/patient019", "lead1_variability/ptb019")
+    assert people.are_one("ptb/ptb019", "lead1_variability/ptb019")  # of PhysioNet 2021, by its --patients
+    assert not people.are_one("ptb-xl/patient019", "lead1_variability/ptb019")
+    assert len(set(people.patient_names(patients).values())) == 1
+    assert people.patient_names({ptb: "ptbdb/patient019"}) == {ptb: "ptbdb/patient019"}  # as it was

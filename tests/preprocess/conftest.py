@@ -5,6 +5,7 @@ preprocess/ptbxl.py and lookalikes/ptbxl.py. A file may define its own `root`, a
 of its script needs.
 """
 
+import csv
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,28 @@ def real(shared_dir):
             if next(folder.glob(pattern), None) is None:
                 pytest.skip(f"no {pattern} in {folder}")
         return folder
+
+    return find
+
+
+@pytest.fixture
+def more(shared_dir):
+    """`more(name)`: a folder of further real recordings, and the rows of their manifest by name; or skips."""
+
+    def find(name: str) -> tuple[Path, dict[str, dict[str, str]]]:
+        table = shared_dir / "more_ecg" / "MANIFEST.csv"
+        if not table.is_file():
+            pytest.skip(f"no {table}")
+        with table.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["dataset"] == name]
+        if not rows:
+            pytest.skip(f"no {name} in {table}")
+        folder = Path(*Path(rows[0]["path"]).parts[:1])
+        if name == "cinc2011":
+            folder = folder / "set-a"
+        return shared_dir / "more_ecg" / folder, {
+            Path(row["path"]).relative_to(folder).as_posix(): row for row in rows
+        }
 
     return find
 
