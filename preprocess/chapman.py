@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from fairseq_signals.commands.preprocess_folder import corpus_script
 from fairseq_signals.commands.store_arguments import warn
 from fairseq_signals.errors import SignalError, StoreError
-from fairseq_signals.formats.wfdb_header import parse_comments, read_header
+from fairseq_signals.formats.wfdb_comments import parse_comments
+from fairseq_signals.formats.wfdb_header import read_header
 from fairseq_signals.store.conversion import Item, iter_folder
 from fairseq_signals.store.csv_table import read_rows
 

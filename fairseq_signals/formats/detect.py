@@ -14,7 +14,7 @@ from fairseq_signals.errors import (
     outside_reason,
 )
 from fairseq_signals.files import not_a_file
-from fairseq_signals.formats.compressed import first_bytes, inner_path, plain
+from fairseq_signals.formats.compressed import GZ, first_bytes, inner_path, plain
 from fairseq_signals.formats.signatures import HEAD, describe, format_of, is_hdf5
 
 HEADER = ".hea"
@@ -56,16 +56,16 @@ _WITHOUT_A_SUFFIX = ("dicom", "kardia_json")
 
 def header_of(path: Path) -> Path | None:
     """The WFDB header by which a path is read; None where it is of another format."""
-    if path.suffix.lower() == HEADER and os.path.isfile(path):
-        return path
     plain_path = inner_path(path)
+    if plain_path.suffix.lower() == HEADER and os.path.isfile(path):
+        return path
     if plain_path.suffix.lower() in SIGNAL_SUFFIXES:
         header = plain_path.with_suffix(HEADER)
     elif os.path.isfile(path):
         return None
     else:
         header = path.with_name(path.name + HEADER)
-    spellings = (header, header.with_suffix(HEADER.upper()))
+    spellings = (header, header.with_suffix(HEADER.upper()), header.with_name(header.name + GZ))
     return next((one for one in spellings if os.path.isfile(one)), None)
 
 
@@ -83,8 +83,6 @@ def detect_reader(path: Path) -> str:
     if not os.path.isfile(path):
         raise no_file(path)
     suffix = inner_path(path).suffix.lower()
-    if suffix == HEADER:
-        raise SignalError(f"{path}: the header is compressed. Decompress it.", kind="without a header")
     if suffix == ".dat":
         raise SignalError(
             f"{path}: there is no header {inner_path(path).with_suffix(HEADER).name} beside it",

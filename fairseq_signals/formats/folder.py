@@ -19,14 +19,14 @@ from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import SEGMENT_NAME
 from fairseq_signals.formats.compressed import GZ
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES, no_file
-from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to
 from fairseq_signals.formats.wfdb_files import Folder
-from fairseq_signals.formats.wfdb_header import decode, split_comments, split_fields
+from fairseq_signals.formats.wfdb_header import decode, header_bytes, split_comments, split_fields
 from fairseq_signals.text import visible
 
 WITHOUT_HEADER = "without a header"
 _ENDS = 4096  # bytes at either end of a file that its digest is made of
-_COMPRESSED = (f".dat{GZ}", HEADER + GZ)  # of WFDB, that no other format has
+_HEADERS = (HEADER, HEADER + GZ)
+_PACKED_SIGNALS = f".dat{GZ}"  # of WFDB, that no other format has
 _Reason = tuple[Optional[str], str]  #: why something is no record, and the kind of that reason
 
 
@@ -92,26 +92,24 @@ def _list_folder(
     done: set[str] = set()
     if HEADER in endings:
         listed = Folder.of(names)
-        headers = {
-            name[: -len(HEADER)]: _Header(folder, name, listed) for name in names if _ends_in(name, HEADER)
-        }
+        plain, packed = ([name for name in names if _ends_in(name, end)] for end in _HEADERS)
+        headers = {_stem(name): _Header(folder, name, listed) for name in (*packed, *plain)}
+        headers = {stem: headers[stem] for stem in sorted(headers)} if packed else headers
         yield from _wfdb_records(headers)
         done.update(file for header in headers.values() for file in header.signal_files)
         for name in names:
-            stem, is_signal = _stem(name), _ends_in(name, *SIGNAL_SUFFIXES, *_COMPRESSED)
+            stem, is_signal = _stem(name), _ends_in(name, *SIGNAL_SUFFIXES, _PACKED_SIGNALS)
             if is_signal and stem in headers and headers[stem].failed[0] is not None:
                 done.add(name)  # perhaps that header names it
             elif is_signal and name not in done and (stem in headers or not _ends_in(name, *endings)):
                 orphans.append(name)  # a header of its name names another file, or no format has its suffix
         done.update(orphans)
-        names = [name for name in names if name not in done and not _ends_in(name, HEADER)]
+        names = [name for name in names if name not in done and not _ends_in(name, *_HEADERS)]
     taken = set(headers)
     yield from _join_segments(folder, _files(folder, names, endings, accept), taken)
     for name in orphans:
         stem = _stem(name)
         reason = f"no header names the signal file {name}. Restore {stem}{HEADER}."
-        if _ends_in(name, HEADER + GZ):
-            reason = f"the header {name} is compressed. Decompress it."
         yield FoundRecord(name if stem in taken else stem, folder / name, "", reason, WITHOUT_HEADER)
         taken.add(stem)
     for name, reason_and_kind in odd.items():
@@ -141,14 +139,14 @@ class _Header:
         data = b""
         try:
             with open_file(self.path, buffering=0) as file:
-                data = read_up_to(file, HEADER_BYTES)
+                data = header_bytes(file, self.path)
         except OSError as error:
             self.failed = _unread(name, error)
         lines, _ = split_comments(decode(data))
         first_words = [split_fields(line)[0] for line in lines]
         named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
         meant = [listed.meant_by(each + HEADER * is_layout) or (each + HEADER * is_layout,) for each in named]
-        self.segments = [one[: -len(HEADER)] for one, *_ in meant] if is_layout else []
+        self.segments = [_stem(one) for one, *_ in meant] if is_layout else []
         self.signal_files = [] if is_layout else sorted({one for each in meant for one in each})
         self.digest = _digest(data, *(_size(folder / file) for file in self.signal_files))
 

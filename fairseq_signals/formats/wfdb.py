@@ -19,11 +19,13 @@ import numpy as np
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
+from fairseq_signals.formats.compressed import inner_path
 from fairseq_signals.formats.detect import HEADER, header_of
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import NOTE, halving, is_doubled
+from fairseq_signals.formats.wfdb_comments import parse_comments
 from fairseq_signals.formats.wfdb_files import at_hand
-from fairseq_signals.formats.wfdb_header import Header, SignalLine, parse_comments, read_header
+from fairseq_signals.formats.wfdb_header import Header, SignalLine, read_header
 from fairseq_signals.formats.wfdb_limits import require_flac, require_possible, require_segments
 from fairseq_signals.formats.wfdb_segments import require_alike
 from fairseq_signals.formats.wfdb_signals import (
@@ -48,7 +50,7 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
     Gaps between segments are missing samples.
     """
     path = path if path.suffix.lower() == HEADER else header_of(path) or path.with_name(path.name + HEADER)
-    record_id = path.name[: -len(HEADER)] if record_id is None else record_id
+    record_id = inner_path(path).name[: -len(HEADER)] if record_id is None else record_id
     with at_hand(read_header(path), record_id) as (header, notes):
         return _read(header, record_id, notes, options)
 

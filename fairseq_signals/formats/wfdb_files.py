@@ -68,14 +68,18 @@ def at_hand(header: Header, record_id: str) -> Iterator[tuple[Header, list[str]]
         SignalError: a file is not there, may be one of several, or lies elsewhere.
     """
     places = dict(_places(header, record_id))
-    if header.path.suffix == HEADER and all(path.name == name for name, path in places.items()):
+    is_there = header.path.suffix == HEADER and os.path.isfile(header.path)
+    if is_there and all(path.name == name for name, path in places.items()):
         yield header, []
         return
     notes = [f"{name} is read from {path.name}" for name, path in places.items() if path.name != name]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, header.path.stem + HEADER)
         try:
-            shutil.copyfile(header.path, copy)
+            if os.path.isfile(header.path):
+                shutil.copyfile(header.path, copy)
+            else:
+                _expand(header.path.with_name(header.path.name + _GZIP), copy, record_id)
             for name, path in places.items():
                 if path.suffix.lower() == _GZIP and not name.lower().endswith(_GZIP):
                     _expand(path, Path(folder, name), record_id)

@@ -7,20 +7,21 @@ date should be is not looked at (`E00271.mat 12 500 5000 05-May-2020 14:50:55`).
 
 from __future__ import annotations
 
+import gzip
 import math
 import os
 import re
-from collections.abc import Sequence
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, parse_patient, parse_sex
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.files import open_file
-from fairseq_signals.formats.limits import HEADER_BYTES, require_size
+from fairseq_signals.formats.compressed import GZ
+from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to, require_size
 
 _UNSTATED_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
 DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
@@ -29,11 +30,7 @@ _LARGEST = 2**31  # of an ADC's values
 
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
-_BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
-_KEYWORD = re.compile(r"[A-Za-z][A-Za-z _-]*")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
-_KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
-_OURS = re.compile(rf"\b({'|'.join(_KEYWORDS)})\b\s*([:=]?)", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which has ten more: 0x85 is one in Latin-1
 _BLANKS = re.compile(r"[ \t\v\f]+")  # likewise
 
@@ -98,7 +95,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The contents of a header file.
+    """The contents of a header file, of a compressed one under its name without `.gz`.
 
     Raises:
         SignalError: the file is missing, is not a WFDB header, or a field cannot be read.
@@ -106,15 +103,29 @@ def read_header(path: Path) -> Header:
     try:
         with open_file(path, buffering=0) as f:
             require_size(path.stem, path.name, os.fstat(f.fileno()).st_size, HEADER_BYTES)
-            data = f.read()
+            data = header_bytes(f, path)
     except FileNotFoundError:
         raise SignalError(
             f"{path}: there is no such header. A WFDB record needs its .hea file beside its signal file.",
             kind="without a header",
         ) from None
     except OSError as e:
-        raise SignalError(f"{path}: the header cannot be read ({e.strerror})") from e
-    return parse_header(decode(data), path)
+        raise SignalError(f"{path}: the header cannot be read ({e.strerror or e})") from e
+    return parse_header(decode(data), path.with_suffix("") if path.suffix.lower() == GZ else path)
+
+
+def header_bytes(file: IO[bytes], path: Path) -> bytes:
+    """What a header file holds, decompressed if its name ends in `.gz`; of a larger one the beginning.
+
+    Raises:
+        OSError: it cannot be read, or is not what gzip makes.
+    """
+    if path.suffix.lower() != GZ:
+        return read_up_to(file, HEADER_BYTES)
+    try:
+        return gzip.GzipFile(fileobj=file).read(HEADER_BYTES)
+    except (EOFError, zlib.error) as error:
+        raise gzip.BadGzipFile(str(error)) from error
 
 
 def decode(data: bytes) -> str:
@@ -239,59 +250,3 @@ def _malformed(path: Path, what: str) -> SignalError:
         f"{path}: not a WFDB header: {what}. Restore it from the original download.",
         kind="with a malformed header",
     )
-
-
-# --- comments --------------------------------------------------------------------------------------------
-
-
-def parse_comments(comments: Sequence[str]) -> Subject:
-    """Age, sex, diagnosis codes and patient number, found by keyword wherever they stand.
-
-    Keywords are `Age`, `Sex` (or `Gender`), `Dx` and `Patient ID` (or `subject_id`), in any case, also as
-    `<age>: 60 <sex>: M`, several in a comment, and without a colon, such as `age 60`. The first of several
-    with the same keyword counts, before those without a colon.
-    """
-    marked: dict[str, str] = {}
-    bare: dict[str, str] = {}
-    other: dict[str, list[str]] = {}
-    for comment in comments:
-        for key, value, is_marked in _pairs(comment):
-            if key.lower() in _KEYWORDS:
-                (marked if is_marked else bare).setdefault(key.lower(), value)
-            elif known(value):
-                other.setdefault(key, []).append(value)
-    values = {**bare, **marked}
-    return Subject(
-        age=parse_age(values.get("age", "")),
-        sex=parse_sex(values.get("sex", values.get("gender", ""))),
-        codes=parse_codes(values.get("dx", "")),
-        patient_id=parse_patient(values.get("patient id", values.get("subject_id", ""))),
-        other=tuple((key, "; ".join(several)) for key, several in other.items()),
-    )
-
-
-def _pairs(comment: str) -> list[tuple[str, str, bool]]:
-    """The keywords of a comment, their values, and whether a colon stands between them."""
-    if "<" in comment and (pairs := _BRACKETED.findall(comment)):
-        return [(key.strip(), value.strip(), True) for key, value in pairs]
-    key, colon, value = comment.partition(":")
-    key, value = key.strip(), value.strip()
-    is_one = key.lower() not in _KEYWORDS or not (":" in value or "=" in value)
-    return [(key, value, True)] if colon and is_one and _KEYWORD.fullmatch(key) else _of_subject(comment)
-
-
-def _of_subject(comment: str) -> list[tuple[str, str, bool]]:
-    """As `_pairs`, of a comment that begins with a keyword of `Subject`: `Age: 62  Sex: M`, `age 62 sex M`.
-
-    Without a colon, the value is one word, or an age: "Sex differences are known" tells no sex.
-    """
-    found = list(_OURS.finditer(comment))
-    if not found or found[0].start() > 0:
-        return []
-    if found[0][2]:
-        found = [each for each in found if each[2]]
-    ends = [*(each.start() for each in found[1:]), len(comment)]
-    pairs = [
-        (each[1], comment[each.end() : end].strip(" \t,;"), bool(each[2])) for each, end in zip(found, ends)
-    ]
-    return [pair for pair in pairs if pair[2] or " " not in pair[1] or parse_age(pair[1]) is not None]

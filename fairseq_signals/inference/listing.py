@@ -18,6 +18,7 @@ from fairseq_signals.errors import (
     SignalWarning,
 )
 from fairseq_signals.formats.candidates import iter_candidates
+from fairseq_signals.formats.compressed import inner_path
 from fairseq_signals.formats.detect import (
     HEADER,
     MANY_RECORDS,
@@ -100,7 +101,7 @@ def _listed(place: str) -> Iterator[ListedRecording]:
     if path.suffix == ".tsv" and os.path.isfile(path):
         yield from _of_manifest(path)
     elif header is not None:  # so that its signal file does not stand for a second recording
-        yield ListedRecording(str(header)[: -len(HEADER)], str(header))
+        yield ListedRecording(str(inner_path(header))[: -len(HEADER)], str(header))
     elif not is_folder and not _is_place(split_place(place)[0]):
         yield ListedRecording(place, no_file(path))
     elif not is_folder:

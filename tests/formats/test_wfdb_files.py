@@ -8,7 +8,7 @@ import pytest
 import wfdb
 
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.detect import detect_reader
+from fairseq_signals.formats.detect import detect_reader, header_of
 from fairseq_signals.formats.folder import iter_records
 from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.inference.sources import files_of
@@ -110,6 +110,23 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, write_wfdb, ec
     refused(
         header, rf"{part}, named in A1.hea, is a link to .*elsewhere, outside|A1_1.dat, named in A1_1.hea"
     )
+
+
+def test_a_compressed_header_is_read_with_its_files(tmp_path, write_wfdb, ecg_adu):
+    header = write_wfdb(tmp_path, "r", ecg_adu(2), ["I", "II"])
+    expected = read_wfdb(header)
+    compress(header)
+    compress(header.with_suffix(".dat"))
+    for place in ("r", "r.hea.gz", "r.dat.gz"):
+        assert detect_reader(tmp_path / place) == "wfdb"
+        record = read_wfdb(header_of(tmp_path / place))
+        np.testing.assert_array_equal(record.signal, expected.signal)
+        assert record.record_id == "r"
+    (found,) = iter_records(tmp_path)
+    assert (found.record_id, found.path.name, found.rejected) == ("r", "r.hea.gz", None)
+    (tmp_path / "r.hea.gz").write_bytes(b"\x1f\x8b" + b"\0" * 9)
+    with pytest.raises(SignalError, match=r"r\.hea\.gz: the header cannot be read"):
+        read_wfdb(tmp_path / "r.hea.gz")
 
 
 def test_a_link_into_the_repository_of_the_folder_is_followed(tmp_path, write_wfdb, ecg_adu):

@@ -6,7 +6,8 @@ import pytest
 
 from fairseq_signals.ecg.record import Subject
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.wfdb_header import parse_comments, parse_header, read_header
+from fairseq_signals.formats.wfdb_comments import parse_comments
+from fairseq_signals.formats.wfdb_header import parse_header, read_header
 
 PATH = Path("r.hea")
 

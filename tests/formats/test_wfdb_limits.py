@@ -10,7 +10,7 @@ import pytest
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.wfdb import read_wfdb
-from fairseq_signals.formats.wfdb_header import parse_comments
+from fairseq_signals.formats.wfdb_comments import parse_comments
 
 LINE = "r.dat {storage} 1000(0)/mV 16 0 0 0 0 II"
 
