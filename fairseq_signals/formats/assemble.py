@@ -12,7 +12,7 @@ from fairseq_signals.ecg.lead_names import FoundLead
 from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, LEADS, LIMB_LEADS, derive_limb_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.ecg.units import INT16_MAX, Stored, millivolt_per, offsets, quantise
+from fairseq_signals.ecg.units import INT16_MAX, Stored, millivolt_per, offsets, quantise, stacked
 from fairseq_signals.errors import LeadError, SignalError
 from fairseq_signals.formats.gaps import Lead, may_be_missing, mend
 from fairseq_signals.formats.limits import require_length
@@ -114,7 +114,7 @@ def assemble(
         record_id,
         fs,
         tuple(kept),
-        signal=np.array([stored[lead].values for lead in kept]),
+        signal=stacked([stored[lead].values for lead in kept]),
         scale=np.array([stored[lead].scale for lead in kept]),
         offset=offsets(stored[lead] for lead in kept),
         subject=subject,

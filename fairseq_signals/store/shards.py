@@ -25,6 +25,7 @@ from fairseq_signals.errors import OutputError, StoreError
 from fairseq_signals.files import whole_file
 from fairseq_signals.store.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
 from fairseq_signals.store.damage import damaged, not_read, record_batches, require_schema
+from fairseq_signals.store.sink import Sink
 
 SCHEMA_VERSION = "2"
 READABLE_VERSIONS = ("1", SCHEMA_VERSION)  #: version 1 has no column `offset`
@@ -174,7 +175,7 @@ def write_shard(
     schema = SCHEMA.with_metadata(metadata)
     notes = ShardNotes() if notes is None else notes
     n_rows = 0
-    with write_atomic(path) as f, pa.ipc.new_file(f, schema) as writer:
+    with write_atomic(path) as f, pa.ipc.new_file(sink := Sink(f), schema) as writer:
         batch: list[StoreRow] = []
         n_bytes = 0
         for row in rows:
@@ -182,6 +183,7 @@ def write_shard(
                 writer.write_batch(_record_batch(batch, schema, codec))
                 batch, n_bytes = [], 0
             batch.append(row)
+            sink.record = row.signal
             n_bytes += row.signal.nbytes
             n_rows += 1
             if n_bytes >= _FLUSH_BYTES:

@@ -1,6 +1,7 @@
 """Writing shards, and opening them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -170,3 +171,13 @@ def test_counts_in_the_notes_are_plain_json():
 def test_notes_without_kinds_of_rejection_are_read():
     notes = ShardNotes.from_json(b'{"rejected": [["a", "b"]], "faults": [], "counts": {}}')
     assert notes.rejected == [Rejection("a", "b", "")]
+
+
+def test_a_record_in_a_file_is_written_in_pieces_to_the_same_bytes(tmp_path, monkeypatch):
+    made = row()
+    write_shard(tmp_path / "a.arrow", [made])
+    mapped = np.memmap(tmp_path / "signal", np.int16, "w+", shape=made.signal.shape)
+    mapped[...] = made.signal
+    monkeypatch.setattr("fairseq_signals.store.sink._PIECE", 100)
+    write_shard(tmp_path / "b.arrow", [replace(made, signal=mapped)])
+    assert (tmp_path / "b.arrow").read_bytes() == (tmp_path / "a.arrow").read_bytes()
