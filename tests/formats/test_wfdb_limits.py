@@ -177,6 +177,9 @@ def test_a_record_of_unstated_length_is_as_long_as_its_file_up_to_the_limit(tmp_
         (tmp_path / "r.hea").write_text(header)
         read_wfdb(tmp_path / "r.hea", options=ReadOptions(max_seconds=1.0))
         refused_at_once(header, "samples, but at most", ReadOptions(max_seconds=0.5))
+    with (tmp_path / "r.dat").open("r+b") as file:
+        file.truncate(2**40)  # a hole of 1 TiB
+    refused_at_once(header.replace("24", "16"), "announces 549,755,813,888 samples, but at most")
 
 
 @pytest.mark.parametrize(
