@@ -54,7 +54,17 @@ def numbers(file: Any, name: str) -> Any:
     held = min(found.id.get_storage_size(), os.path.getsize(file.filename))
     item = found.dtype.itemsize
     require_held(name, max(found.size, math.prod(found.chunks or ())) * item, held)
+    if found.chunks is not None:
+        _require_chunks(found, name, math.prod(found.chunks) * item)
     return found
+
+
+def _require_chunks(found: Any, name: str, n_bytes: int) -> None:
+    """Refuse chunks that are larger compressed than as they are: what they expand to has no bound."""
+    sizes = [0]
+    found.id.chunk_iter(lambda chunk: sizes.append(chunk.size))
+    if max(sizes) > n_bytes + n_bytes // 100 + 1024:  # filters add next to nothing
+        raise ValueError(f"{name} has chunks of {n_bytes:,} bytes, but {max(sizes):,} are stored of one")
 
 
 def shapes_in(path: Any) -> dict[str, tuple[tuple[int, ...], str] | None]:

@@ -204,8 +204,8 @@ def _signal_line(line: str, path: Path) -> SignalLine:
         try:
             gain, baseline, units = _calibration(fields[2])
             adc_zero = int(fields[4]) if len(fields) > 4 else 0
-            if max(abs(adc_zero), abs(baseline or 0)) >= _LARGEST or not math.isfinite(gain):
-                gain, baseline = 0.0, 0  # no ADC has these: as good as no gain
+            if not -_LARGEST < adc_zero < _LARGEST:
+                gain, baseline = 0.0, 0  # as good as no gain
         except ValueError:
             raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
     fmt, samples_per_frame, skew, byte_offset = storage
@@ -242,7 +242,10 @@ def _calibration(field: str) -> tuple[float, int | None, str]:
     if match is None:
         raise ValueError(field)
     gain, baseline, units = match.groups()
-    return float(gain), None if baseline is None else int(baseline), units or "mV"
+    scale, zero = float(gain), None if baseline is None else int(baseline)
+    if not math.isfinite(scale) or abs(zero or 0) >= _LARGEST:
+        scale, zero = 0.0, 0  # likewise
+    return scale, zero, units or "mV"
 
 
 def _malformed(path: Path, what: str) -> SignalError:

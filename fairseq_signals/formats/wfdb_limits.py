@@ -18,8 +18,9 @@ _BYTES = 2  # of a sample, as a record has it
 
 def require_possible(header: Header, record_id: str, options: ReadOptions) -> None:
     """Refuse a record of one segment that is longer than is read, or whose skew is longer than it is."""
-    if header.n_samples is None:
-        return  # as long as its files
+    if header.n_samples is None:  # as long as its files, which may have holes
+        n_bytes = sum(path.stat().st_size for path in _files(header))
+        return require_length(record_id, n_bytes // _BYTES, header.fs, options)
     per_frame = sum(line.samples_per_frame for line in header.signals)
     require_length(record_id, header.n_samples * per_frame, header.fs, options)
     for line in header.signals:

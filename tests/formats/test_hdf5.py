@@ -119,6 +119,17 @@ def test_exams_that_were_never_written_are_not_listed(tmp_path):
         read_contents(path)
 
 
+def test_a_chunk_that_expands_beyond_its_size_is_refused(tmp_path):
+    import zlib
+
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        ecg = file.create_dataset("ecg", (12, 50), "f8", chunks=(12, 50), compression="gzip")
+        ecg.id.write_direct_chunk((0, 0), zlib.compress(bytes(2**25), 1))
+    with pytest.raises(SignalError, match=r"ecg has chunks of 4,800 bytes, but 14\d,\d{3} are stored of one"):
+        load_reader("sph_hdf5")(path)
+
+
 def test_texts_are_no_samples(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

@@ -135,9 +135,15 @@ def test_a_name_that_is_too_long_for_the_system_is_that_of_no_file(tmp_path):
             read_wfdb(tmp_path / "r.hea")
 
 
-def test_a_baseline_that_no_adc_has_is_no_calibration(tmp_path):
-    (tmp_path / "r.dat").write_bytes(np.arange(10000, dtype="<i2").tobytes())
-    lines = [f"r.dat 16 1000({9 * 10**400})/mV 16 0 0 0 0 I", "r.dat 16 1000(0)/mV 16 0 0 0 0 II"]
+@pytest.mark.parametrize(
+    ("storage", "calibration"),
+    [(16, f"1000({9 * 10**400})"), (16, "1e400(0)"), (24, "1e400(0)"), (24, "nan(0)")],
+)
+def test_what_no_adc_has_is_no_calibration(storage, calibration, tmp_path):
+    values = np.repeat(np.arange(5000, dtype="<i4") % 200, 2)
+    (tmp_path / "r.dat").write_bytes(values.view(np.uint8).reshape(-1, 4)[:, : storage // 8].tobytes())
+    line = f"r.dat {storage} {{}}/mV 16 0 0 0 0 {{}}"
+    lines = [line.format(calibration, "I"), line.format(1000, "II")]
     (tmp_path / "r.hea").write_text("\n".join(["r 2 500 5000", *lines]))
     record = read_wfdb(tmp_path / "r.hea")
     assert record.leads == ("II",)
@@ -171,6 +177,9 @@ def test_a_record_of_unstated_length_is_as_long_as_its_file_up_to_the_limit(tmp_
         (tmp_path / "r.hea").write_text(header)
         read_wfdb(tmp_path / "r.hea", options=ReadOptions(max_seconds=1.0))
         refused_at_once(header, "samples, but at most", ReadOptions(max_seconds=0.5))
+    with (tmp_path / "r.dat").open("r+b") as file:
+        file.truncate(2**40)  # a hole of 1 TiB
+    refused_at_once(header.replace("24", "16"), "announces 549,755,813,888 samples, but at most")
 
 
 @pytest.mark.parametrize(
