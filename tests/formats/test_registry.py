@@ -98,3 +98,10 @@ def test_a_reader_is_never_given_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "a.h5")
     with pytest.raises(SignalError, match=r"record r: .*a\.h5 is a pipe, not a file"):
         read_with("sph_hdf5", tmp_path / "a.h5", "r")
+
+
+def test_a_rate_that_contradicts_the_file_is_refused_with_both(tmp_path, write_wfdb, ecg_adu):
+    header = write_wfdb(tmp_path, "r", ecg_adu(), fs=250)
+    assert read_with("wfdb", header, options=ReadOptions(fs=250)).fs == 250
+    with pytest.raises(SignalError, match=r"is 250 Hz in r\.hea, but fs=500 was given"):
+        read_with("wfdb", header, options=ReadOptions(fs=500))
