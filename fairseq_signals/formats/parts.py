@@ -2,8 +2,8 @@
 
 Multiplex groups of DICOM, sets of sequences of aECG, waveforms of MUSE, leads of SCP-ECG that start apart.
 One rule for all: what was recorded over the same time is one recording. Of parts of other times, the set with
-most leads is read, of these the longest, of these the first. Where pieces follow one another beside a strip
-over the whole time (a page of 3 x 4 leads), the strip is read.
+most leads is read, of these the one with most samples, of these the first. Where pieces follow one another
+beside a strip over the whole time (a page of 3 x 4 leads), the strip is read.
 """
 
 from __future__ import annotations
@@ -128,12 +128,12 @@ def _choose(timed: Sequence[_Timed]) -> list[_Timed]:
     if _is_page(strip[0], sets):
         return strip
 
-    def rank(one: Sequence[_Timed]) -> tuple[bool, bool, int, float, int, int]:
+    def rank(one: Sequence[_Timed]) -> tuple[bool, bool, int, int, int]:
         first = one[0]
         has_length = first.end_s > first.start_s
         n_leads = len(set().union(*(member.leads for member in one)))
-        seconds, n_samples = round(first.end_s - first.start_s, 6), max(m.part.n_samples for m in one)
-        return has_length, first.part.original, n_leads, seconds, n_samples, -min(m.position for m in one)
+        n_samples = max(m.part.n_samples for m in one)
+        return has_length, first.part.original, n_leads, n_samples, -min(m.position for m in one)
 
     return max(sets, key=rank)
 
