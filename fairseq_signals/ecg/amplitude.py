@@ -34,9 +34,10 @@ class OddAmplitude(NamedTuple):
         return f"{whose} is {self.amplitude_mv:.4g} mV, {how} than any ECG has: {self.advice()}"
 
     def advice(self) -> str:
-        """What the samples are likely to be, and what to multiply them by."""
-        if self.leads and self.amplitude_mv < SMALLEST_MV:
-            return "not connected, or in another unit than the other leads?"
+        """What the samples are likely to be, and what to multiply them by: no factor for some leads alone."""
+        if self.leads:
+            either = "not connected, or " if self.amplitude_mv < SMALLEST_MV else ""
+            return f"some leads {either}in another unit than the others?"
         if self.factor is None:
             return "ADC units, of which the gain (adu/mV) is not known?"
         return f"{_UNITS[self.factor]} taken for mV? multiply by {self.factor:g}"
