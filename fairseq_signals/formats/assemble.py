@@ -37,6 +37,7 @@ class Channel(NamedTuple):
         missing: the value where there is no valid sample; None where all are. NaN is missing as well.
         fs: sampling rate in Hz where it is not that of the record.
         unit: as in the file, for the message where `mv_per_unit` is None.
+        fault: why it cannot be used, where its reader knows.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Channel(NamedTuple):
     missing: int | None = None
     fs: float | None = None
     unit: str = ""
+    fault: str = ""
 
     @classmethod
     def in_unit(
@@ -212,6 +214,8 @@ def _extremes(rows: list[np.ndarray]) -> list[tuple[float, float]]:
 
 def _fault(channel: Channel) -> str | None:
     """Why a channel cannot be used whatever its samples are, or None."""
+    if channel.fault:
+        return channel.fault
     if channel.mv_per_unit is None:
         return f"its unit {channel.unit!r} is not a voltage" if channel.unit else "its unit is not known"
     step = channel.mv_per_unit / channel.adc_gain if channel.adc_gain else math.inf

@@ -12,11 +12,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fairseq_signals.ecg.lead_names import FoundLead
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import NOBODY, LeadNote, Record, Subject
+from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import NOT_A_LEAD, Channel, assemble, require_leads
 from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, ReadOptions
 
@@ -86,6 +89,28 @@ def assemble_parts(
     fs = max(one.part.fs for one in chosen)
     record = assemble(record_id, fs, channels, subject, report, said, options, of_lead)
     return _with_left_out(record, parts, timed, chosen)
+
+
+def channels_of_each(
+    record_id: str, leads: Sequence[Any], name_of: Callable[[Any], str], read: Callable[[Any], Channel]
+) -> list[Channel]:
+    """The channels of leads; one that cannot be read has no samples, and says why.
+
+    Raises:
+        SignalError: none can be read.
+    """
+    channels: list[Channel] = []
+    errors: list[SignalError] = []
+    for lead in leads:
+        try:
+            channels.append(read(lead))
+        except SignalError as error:
+            errors.append(error)
+            reason = str(error).removeprefix(f"record {record_id}: ")
+            channels.append(Channel(name_of(lead), np.zeros(0), None, fault=reason))
+    if errors and len(errors) == len(leads):
+        raise errors[0]
+    return channels
 
 
 def _timed(parts: Sequence[Part], found: dict[str, list[FoundLead]]) -> list[_Timed]:
