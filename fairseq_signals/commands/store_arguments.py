@@ -112,7 +112,8 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
     summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
     print(summary)
     odd = ((key, n) for key, n in summary.counts.items() if key.startswith(ODD_AMPLITUDE))
-    warn(*(f"{n:,} {key} (--amplitude-scale); see {FAULTS_FILE}" for key, n in odd))
+    hints = {True: " (--amplitude-scale)", False: ""}
+    warn(*(f"{n:,} {key}{hints['multiply by' in key]}; see {FAULTS_FILE}" for key, n in odd))
     if summary.rejections:
         n, file = len(summary.rejections), args.dest / REJECTED_FILE
         told = f"rejected {n:,} of {summary.n_items:,} records: {summary.rejections}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,39 +19,54 @@ class OddAmplitude(NamedTuple):
     """An amplitude that no ECG has.
 
     Attributes:
-        amplitude_mv: half of the range of the widest lead, for large ones without short artefacts.
-        factor: what the samples are likely to lack, 1000 to a power; None where no such factor helps.
+        amplitude_mv: half of the range of the widest such lead, for large ones without short artefacts.
+        factor: what its samples are likely to lack, 1000 to a power; None where no such factor helps.
+        leads: which leads have it; empty where all do.
     """
 
     amplitude_mv: float
     factor: float | None
+    leads: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        whose = f"the amplitude of {', '.join(self.leads)}" if self.leads else "its amplitude"
         how = "more" if self.amplitude_mv > LARGEST_MV else "less"
-        return f"its amplitude is {self.amplitude_mv:.4g} mV, {how} than any ECG has: {self.advice()}"
+        return f"{whose} is {self.amplitude_mv:.4g} mV, {how} than any ECG has: {self.advice()}"
 
     def advice(self) -> str:
-        """What the samples are likely to be, and what to multiply them by."""
+        """What the samples are likely to be, and what to multiply them by: no factor for some leads alone."""
+        if self.leads:
+            either = "not connected, or " if self.amplitude_mv < SMALLEST_MV else ""
+            return f"some leads {either}in another unit than the others?"
         if self.factor is None:
             return "ADC units, of which the gain (adu/mV) is not known?"
         return f"{_UNITS[self.factor]} taken for mV? multiply by {self.factor:g}"
 
 
-def odd_amplitude(signal: np.ndarray, scale: np.ndarray | float = 1.0) -> OddAmplitude | None:
-    """What is odd about the amplitude of a recording, or None.
+def odd_amplitude(
+    signal: np.ndarray, scale: np.ndarray | float = 1.0, leads: Sequence[str] = ()
+) -> OddAmplitude | None:
+    """What is odd about the amplitude of a recording or of some of its leads, or None.
 
     Args:
-        signal: (L, T) numbers.
+        signal: (L, T) numbers; a lead of zeros is absent.
         scale: mV in one of them; one number, or (L, 1).
+        leads: names of the L leads.
     """
     if signal.shape[1] > _MANY:
         signal = signal[:, :: -(-signal.shape[1] // _MANY)]
     low, high = signal.min(axis=1).astype(float), signal.max(axis=1).astype(float)
-    amplitude = float((np.abs(np.broadcast_to(scale, (len(signal), 1))[:, 0]) * (high - low)).max()) / 2
-    if amplitude > LARGEST_MV:
-        around = np.abs(signal - np.median(signal, axis=1, keepdims=True)) * np.abs(scale)
-        amplitude = float(np.quantile(around.max(axis=0), 1 - ARTEFACTS))
-    if SMALLEST_MV <= amplitude <= LARGEST_MV:
+    factors = np.abs(np.broadcast_to(scale, (len(signal), 1))[:, 0])
+    amplitude = factors * (high - low) / 2  # (L,)
+    for row in np.flatnonzero(amplitude > LARGEST_MV):
+        around = np.abs(signal[row] - np.median(signal[row])) * factors[row]
+        amplitude[row] = np.quantile(around, 1 - ARTEFACTS)
+    is_there = amplitude > 0 if amplitude.any() else np.ones(len(amplitude), bool)
+    large, small = amplitude > LARGEST_MV, (amplitude < SMALLEST_MV) & is_there
+    is_odd = large if large.any() else small
+    if not is_odd.any():
         return None
-    likely = (factor for factor in _UNITS if _LIKELY_MV[0] <= amplitude * factor <= _LIKELY_MV[1])
-    return OddAmplitude(amplitude, next(likely, None))
+    worst = float(amplitude[is_odd].max())
+    likely = (factor for factor in _UNITS if _LIKELY_MV[0] <= worst * factor <= _LIKELY_MV[1])
+    some = () if is_odd[is_there].all() else tuple(lead for lead, odd in zip(leads, is_odd) if odd)
+    return OddAmplitude(worst, next(likely, None), some)

@@ -57,6 +57,11 @@ class LeadNames:
         """Whether a channel of this name is one that the user names."""
         return _key(name) in {_key(said) for said, _ in self.by_name}
 
+    def unused(self, names: Sequence[str]) -> list[str]:
+        """The channels that are named and that a recording does not have."""
+        there = set(map(_key, names))
+        return [name for name, _ in self.by_name if _key(name) not in there]
+
     def _said(self, names: Sequence[str]) -> tuple[list[LeadName | None], list[bool]]:
         """The lead that each channel is, or None, and whether the user says so."""
         if self.in_order:

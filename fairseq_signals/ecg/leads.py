@@ -64,9 +64,9 @@ _IEC = {f"c{number}": f"V{number}" for number in range(1, 7)}
 #: Limb leads as differences of electrodes. The other way round some write the same leads, so it is not read.
 _BIPOLAR = {"la-ra": "I", "ll-ra": "II", "lf-ra": "II", "ll-la": "III", "lf-la": "III"}
 _ELECTRODES = {"ra", "la", "rl", "ll", "lf", "rf"}
-# Electrodes of the 10-20 system and its extensions, references, eyes; a bank C of a multichannel amplifier.
+# Electrodes of the 10-20 system and its extensions, references, eyes, and what else a sleep study records.
 _EEG = re.compile(
-    r"(?:eeg|eog|emg)\b.*|(?:fp|af|f|ft|fc|t|tp|cp|p|po|o|c|i)z?(?:\d+h?|z)(?![a-z0-9]).*"
+    r".*(?:eeg|eog|emg|\bchin\b|\beyes?\b|nasal|snor[ei]).*|(?:fp|af|f|ft|fc|t|tp|cp|p|po|o|c|i)z?(?:\d+h?|z)(?![a-z0-9]).*"
     r"|(?:a[12]|e[12]|m[12]|loc|roc|nz)(?![a-z0-9]).*"
 )
 
@@ -122,15 +122,16 @@ def _lead_of(name: str) -> tuple[LeadName | None, LeadName | None]:
             text = f"-{outside}"
         elif _WORD_BEFORE.sub("", outside) == "":
             text, says_ecg = inside, True
+        elif same := set(filter(None, _lead_of(outside))).intersection(_lead_of(inside)):
+            return same.pop(), None  # "V1 (C1)"
     sign, rest = _sign(text)
     while (word := _WORD_BEFORE.match(rest)) is not None and word.end() < len(rest):
         says_ecg |= word[0].startswith(("ecg", "ekg", "mdc"))
         rest = rest[word.end() :]
-    rest = _REFERENCE.sub("", _WORD_AFTER.sub("", rest))
-    inner, rest = _sign(rest)
-    lead = _plain(rest)
-    key = _SEPARATORS.sub("", rest)
-    if lead is None and key in _IEC and not rest.endswith("-"):
+    whole = _WORD_AFTER.sub("", rest)
+    inner, rest = _sign(_REFERENCE.sub("", whole))  # of an EEG, electrodes have a reference
+    lead, key = _plain(rest), _SEPARATORS.sub("", rest)
+    if lead is None and key in _IEC and not rest.endswith("-") and not _REFERENCE.search(whole):
         iec = LeadName(_IEC[key], sign * inner)
         return (iec, None) if says_ecg else (None, iec)
     return (None if lead is None else LeadName(lead, sign * inner)), None
@@ -151,6 +152,8 @@ def _plain(text: str) -> str | None:
     parts = [_SEPARATORS.sub("", part) for part in text.split("-")]
     if len(parts) > 1 and all(part in _BY_KEY or part in _ELECTRODES for part in parts):
         return _BIPOLAR.get("-".join(parts))
+    if sum(word in _BY_KEY for word in _SEPARATORS.split(text)) > 1:
+        return None  # "I/II" is two leads, not III
     return _BY_KEY.get("".join(parts))
 
 

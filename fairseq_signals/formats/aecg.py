@@ -6,6 +6,7 @@ head and an increment (GLIST_TS, GLIST_PQ).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -71,7 +72,7 @@ def _part(
     def read() -> list[Channel]:
         if not fs:
             raise malformed(record_id, path, "no sequence of times with an increment in s, ms or us")
-        return [_channel(one, name, values, record_id, path) for (name, one), values in zip(named, digits)]
+        return [_channel(one, name, values) for (name, one), values in zip(named, digits)]
 
     n_samples = max(map(len, digits), default=0)
     return Part(label, [name for name, _ in named], fs, n_samples, read, _start(clock, began_s))
@@ -129,11 +130,11 @@ def _time(text: str) -> float | None:
     return day.timestamp() + float(match[2] or 0)
 
 
-def _channel(sequence: Element, name: str, digits: Sequence[str], record_id: str, path: Path) -> Channel:
+def _channel(sequence: Element, name: str, digits: Sequence[str]) -> Channel:
     try:
         values = np.array(list(map(float, digits)))  # several times faster than numpy's own conversion
-    except ValueError as error:
-        raise malformed(record_id, path, f"a digit of lead {name} is not a number ({error})") from error
+    except ValueError:  # what is no number is no sample
+        values = np.array([math.nan if (value := number(digit)) is None else value for digit in digits])
     values = whole_numbers(values)
     unit = _attribute(sequence, "value/scale", "unit")
     mv_per_unit = millivolt_per(unit)

@@ -15,8 +15,9 @@ from fairseq_signals.ecg.resample import resample
 from fairseq_signals.ecg.units import INT16_MAX, Stored, millivolt_per, offsets, quantise, stacked
 from fairseq_signals.errors import LeadError, SignalError
 from fairseq_signals.formats.gaps import Lead, may_be_missing, mend
+from fairseq_signals.formats.lengths import one_length
 from fairseq_signals.formats.limits import require_length
-from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, REFUSE, ReadOptions
+from fairseq_signals.formats.options import DEFAULTS, REFUSE, ReadOptions
 
 MIN_STEP_MV, MAX_STEP_MV = 1e-20, 1e6  # of a stored unit: wide, but nothing overflows or vanishes in float32
 NOT_A_LEAD = "not one of the 12 leads"
@@ -36,6 +37,7 @@ class Channel(NamedTuple):
         missing: the value where there is no valid sample; None where all are. NaN is missing as well.
         fs: sampling rate in Hz where it is not that of the record.
         unit: as in the file, for the message where `mv_per_unit` is None.
+        fault: why it cannot be used, where its reader knows.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Channel(NamedTuple):
     missing: int | None = None
     fs: float | None = None
     unit: str = ""
+    fault: str = ""
 
     @classmethod
     def in_unit(
@@ -103,20 +106,26 @@ def assemble(
         elif first.said:
             said.append(f"{lead}: the signal {channel.name!r}, as lead_names says")
     stored = _usable(leads, fs, options, faults, said)
-    _require_one_length(record_id, fs, stored, said)
+    lengths = {lead: len(one.values) for lead, one in stored.items()}
+    if len(set(lengths.values())) > 1:
+        common = one_length(record_id, fs, lengths)
+        faults += (LeadNote(*each) for each in common.reasons.items())
+        said += common.notes
+        kept = {lead: one for lead, one in stored.items() if lead not in common.reasons}
+        stored = {lead: one._replace(values=one.values[: common.n_samples]) for lead, one in kept.items()}
     derived = _derive(stored, found.keys(), faults)
     stored.update(derived)
     used = {one.position for those in found.values() for one in those}
-    kept = [lead for lead in LEADS if lead in stored]
-    if not kept:
+    in_order = [lead for lead in LEADS if lead in stored]
+    if not in_order:
         raise _no_usable_lead(record_id, faults)
     return Record(
         record_id,
         fs,
-        tuple(kept),
-        signal=stacked([stored[lead].values for lead in kept]),
-        scale=np.array([stored[lead].scale for lead in kept]),
-        offset=offsets(stored[lead] for lead in kept),
+        tuple(in_order),
+        signal=stacked([stored[lead].values for lead in in_order]),
+        scale=np.array([stored[lead].scale for lead in in_order]),
+        offset=offsets(stored[lead] for lead in in_order),
         subject=subject,
         faults=tuple(faults),
         ignored=tuple(LeadNote(name, NOT_A_LEAD) for p, name in enumerate(names) if p not in used),
@@ -139,9 +148,12 @@ def require_leads(
     if found:
         return found
     listed = ", ".join(repr(name) for name in names[:15]) or "none"
+    unused = ", ".join(map(repr, options.lead_names.unused(names)))
+    named = f"; lead_names has {unused}, which is none of them" if unused else ""
     raise SignalError(
-        f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}). Say which "
-        f"they are with --lead-names (lead_names= in Python), such as '{names[0] if names else 'ECG'}=II'.",
+        f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}){named}. Say "
+        f"which they are with --lead-names (lead_names= in Python), such as "
+        f"'{names[0] if names else 'ECG'}=II'.",
         kind="without any of the 12 leads",
     )
 
@@ -202,6 +214,8 @@ def _extremes(rows: list[np.ndarray]) -> list[tuple[float, float]]:
 
 def _fault(channel: Channel) -> str | None:
     """Why a channel cannot be used whatever its samples are, or None."""
+    if channel.fault:
+        return channel.fault
     if channel.mv_per_unit is None:
         return f"its unit {channel.unit!r} is not a voltage" if channel.unit else "its unit is not known"
     step = channel.mv_per_unit / channel.adc_gain if channel.adc_gain else math.inf
@@ -239,23 +253,6 @@ def _in_steps(mv: np.ndarray, step_mv: float) -> Stored:
     """A lead in steps of the ADC, or half of them: the even ranges of EDF put the zero between two values."""
     whole = quantise(mv, step_mv)
     return quantise(mv, step_mv / 2) if whole.lossy and step_mv else whole
-
-
-def _require_one_length(record_id: str, fs: float, stored: dict[str, Stored], said: list[str]) -> None:
-    """Cut leads that are a few samples longer than others; refuse more than that."""
-    lengths = [len(one.values) for one in stored.values()]
-    if len(set(lengths)) <= 1:
-        return
-    if max(lengths) - min(lengths) > MAX_GAP_S * fs:
-        listed = ", ".join(f"{lead} {len(one.values)}" for lead, one in stored.items())
-        raise SignalError(
-            f"record {record_id}: its leads have different numbers of samples ({listed}), so they were not "
-            f"recorded at the same time. Export it with simultaneous leads.",
-            kind="with leads of different lengths",
-        )
-    said.append(f"leads of {max(lengths)} samples are cut to {min(lengths)}, the length of the shortest")
-    for lead, one in stored.items():
-        stored[lead] = one._replace(values=one.values[: min(lengths)])
 
 
 def _derive(stored: dict[str, Stored], named: Collection[str], faults: list[LeadNote]) -> dict[str, Stored]:

@@ -14,7 +14,7 @@ from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated, whole_numbers
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts, channels_of_each
 from fairseq_signals.formats.xml import Element, number, numbers, parse_xml, text
 
 _ROOT, _WHAT = "CardiologyXML", "a GE Cardiology XML file (CardioSoft)"
@@ -50,8 +50,7 @@ def _part(label: str, strip: Element, record_id: str, path: Path) -> Part:
     if fs is None or not fs > 0:
         raise malformed(record_id, path, f"{label} gives no sampling rate (SampleRate)")
     n_samples = max((lead.text or "").rstrip().rstrip(",").count(",") + 1 for lead in leads)
-    names = [lead.get("lead", "").strip() for lead in leads]
-    return Part(label, names, fs, n_samples, partial(_channels, strip, record_id, path))
+    return Part(label, list(map(_name, leads)), fs, n_samples, partial(_channels, strip, record_id, path))
 
 
 def _channels(strip: Element, record_id: str, path: Path) -> list[Channel]:
@@ -59,17 +58,22 @@ def _channels(strip: Element, record_id: str, path: Path) -> list[Channel]:
     step = number(text(resolution))
     unit = "" if resolution is None else resolution.get("units", "").strip()
     announced = number(text(strip, "ChannelSampleCountTotal"))
-    channels = []
-    for lead in strip.findall("WaveformData"):
-        name = lead.get("lead", "").strip()
+
+    def read(lead: Element) -> Channel:
         try:
             values = whole_numbers(numbers(lead.text or ""))
         except ValueError as error:
-            raise malformed(record_id, path, f"a sample of lead {name} is not a number ({error})") from error
+            what = f"a sample of lead {_name(lead)} is not a number ({error})"
+            raise malformed(record_id, path, what) from error
         if announced is not None and announced > len(values):
             raise truncated(record_id, path, int(announced), len(values))
-        channels.append(Channel.in_unit(name, values, step, _UNITS.get(unit.lower(), unit)))
-    return channels
+        return Channel.in_unit(_name(lead), values, step, _UNITS.get(unit.lower(), unit))
+
+    return channels_of_each(record_id, strip.findall("WaveformData"), _name, read)
+
+
+def _name(lead: Element) -> str:
+    return lead.get("lead", "").strip()
 
 
 def _subject(root: Element) -> Subject:

@@ -26,9 +26,14 @@ _LEAD_OF_CODE = {
     **{number: lead for number, lead in zip(range(3, 9), LEADS[6:])},
     65: "-aVR",
 }
-#: Where a code is one of these: in the scheme of that name, "" where the file names none.
-_MDC = re.compile(r"2:(\d+)")
-_CODE = {"MDC": _MDC, "": _MDC, "SCPECG": re.compile(r"5\.6\.3-9-(\d+)")}
+#: Where a code is one of these: in the scheme of that name, "" where the file names none. Some write the
+#: number alone, or that of MDC with its partition in the upper 16 bits.
+_CODE = {
+    "MDC": re.compile(r"(?:2:)?(\d+)"),
+    "": re.compile(r"2:(\d+)"),
+    "SCPECG": re.compile(r"(?:5\.6\.3-9-)?(\d+)"),
+}
+_MDC_PARTITION = 2
 _NEGATED = re.compile(r"neg|inv|minus|-", re.IGNORECASE)
 #: numpy's type by bits allocated and sample interpretation.
 _TYPES = {
@@ -169,11 +174,12 @@ def _lead_name(definition: Any, number: int) -> str:
     """The name of a channel: from its code where that is known, else from what says a lead."""
     said: list[str] = []
     for source in definition.get("ChannelSourceSequence") or ():
-        scheme, value = (str(source.get(key, "")) for key in ("CodingSchemeDesignator", "CodeValue"))
+        scheme, value = (str(source.get(key, "")).strip() for key in ("CodingSchemeDesignator", "CodeValue"))
         pattern = _CODE.get(scheme.upper())
         code = pattern.fullmatch(value) if pattern else None
-        if code is not None and int(code[1]) in _LEAD_OF_CODE:
-            return _LEAD_OF_CODE[int(code[1])]
+        partition, last = divmod(int(code[1]), 2**16) if code else (0, 0)
+        if partition in (0, _MDC_PARTITION) and last in _LEAD_OF_CODE:
+            return _LEAD_OF_CODE[last]
         meaning = str(source.get("CodeMeaning", ""))
         plain = re.split(r"[(,]", meaning)[0].strip()  # "Lead I (Einthoven)", "aVR, augmented voltage, right"
         said += [meaning, *([] if _NEGATED.search(meaning[len(plain) :]) else [plain]), value]

@@ -82,10 +82,13 @@ def _of_annotations(edf: Any) -> list[str]:
 def _channel(signal: Any, is_lead: bool) -> Channel:
     unit = signal.physical_dimension
     mv_per_unit = millivolt_per(unit)
-    digital_range = signal.digital_max - signal.digital_min
-    physical_range = signal.physical_max - signal.physical_min
     if mv_per_unit is None or not is_lead:  # only leads are loaded
         return Channel(signal.label, signal.digital[:0] if not is_lead else signal.digital, None, unit=unit)
+    try:
+        digital_range = signal.digital_max - signal.digital_min
+        physical_range = signal.physical_max - signal.physical_min
+    except ValueError:  # one of them is no number
+        digital_range = physical_range = 0
     if digital_range == 0:
         return Channel(signal.label, signal.digital, 0.0)
     lsb_mv = physical_range / digital_range * mv_per_unit

@@ -279,7 +279,7 @@ def _digest(*parts: bytes) -> bytes:
 def _size(path: Path) -> bytes:
     try:
         return b"%d" % os.stat(path).st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: of a name with a NUL
         return b"missing"
 
 

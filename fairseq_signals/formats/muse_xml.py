@@ -13,7 +13,7 @@ from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts, channels_of_each
 from fairseq_signals.formats.xml import Element, decode_base64, number, parse_xml, text
 
 _TYPES = {1: "<i1", 2: "<i2", 4: "<i4"}
@@ -54,15 +54,17 @@ def _parts(waveform: Element, position: int, record_id: str, path: Path) -> list
     def read(leads: list[Element]) -> list[Channel]:
         if base is None:
             raise malformed(record_id, path, "it gives no sampling rate (SampleBase)")
-        return [_channel(lead, record_id, path) for lead in leads]
+        return channels_of_each(record_id, leads, _name, lambda lead: _channel(lead, record_id, path))
 
     label = f"rhythm waveform {position}"
     return [
-        Part(
-            label, [text(lead, "LeadID") for lead in leads], fs, n_samples, partial(read, leads), start / 1000
-        )
+        Part(label, list(map(_name, leads)), fs, n_samples, partial(read, leads), start / 1000)
         for (start, n_samples), leads in (by_time or {(0.0, 0): []}).items()
     ]
+
+
+def _name(lead: Element) -> str:
+    return text(lead, "LeadID")
 
 
 def _n_samples(lead: Element) -> int:
@@ -76,7 +78,7 @@ def _width(lead: Element) -> int:
 
 
 def _channel(lead: Element, record_id: str, path: Path) -> Channel:
-    name = text(lead, "LeadID")
+    name = _name(lead)
     width = _width(lead)
     try:
         values = np.frombuffer(decode_base64(text(lead, "WaveFormData")), dtype=_TYPES[width])

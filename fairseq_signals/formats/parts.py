@@ -2,8 +2,8 @@
 
 Multiplex groups of DICOM, sets of sequences of aECG, waveforms of MUSE, leads of SCP-ECG that start apart.
 One rule for all: what was recorded over the same time is one recording. Of parts of other times, the set with
-most leads is read, of these the longest, of these the first. Where pieces follow one another beside a strip
-over the whole time (a page of 3 x 4 leads), the strip is read.
+most leads is read, of these the one with most samples, of these the first. Where pieces follow one another
+beside a strip over the whole time (a page of 3 x 4 leads), the strip is read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fairseq_signals.ecg.lead_names import FoundLead
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import NOBODY, LeadNote, Record, Subject
+from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import NOT_A_LEAD, Channel, assemble, require_leads
 from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, ReadOptions
 
@@ -88,6 +91,28 @@ def assemble_parts(
     return _with_left_out(record, parts, timed, chosen)
 
 
+def channels_of_each(
+    record_id: str, leads: Sequence[Any], name_of: Callable[[Any], str], read: Callable[[Any], Channel]
+) -> list[Channel]:
+    """The channels of leads; one that cannot be read has no samples, and says why.
+
+    Raises:
+        SignalError: none can be read.
+    """
+    channels: list[Channel] = []
+    errors: list[SignalError] = []
+    for lead in leads:
+        try:
+            channels.append(read(lead))
+        except SignalError as error:
+            errors.append(error)
+            reason = str(error).removeprefix(f"record {record_id}: ")
+            channels.append(Channel(name_of(lead), np.zeros(0), None, fault=reason))
+    if errors and len(errors) == len(leads):
+        raise errors[0]
+    return channels
+
+
 def _timed(parts: Sequence[Part], found: dict[str, list[FoundLead]]) -> list[_Timed]:
     """The parts that have leads; positions of leads are those in their part."""
     of_part: list[dict[str, list[FoundLead]]] = [{} for _ in parts]
@@ -128,12 +153,12 @@ def _choose(timed: Sequence[_Timed]) -> list[_Timed]:
     if _is_page(strip[0], sets):
         return strip
 
-    def rank(one: Sequence[_Timed]) -> tuple[bool, bool, int, float, int, int]:
+    def rank(one: Sequence[_Timed]) -> tuple[bool, bool, int, int, int]:
         first = one[0]
         has_length = first.end_s > first.start_s
         n_leads = len(set().union(*(member.leads for member in one)))
-        seconds, n_samples = round(first.end_s - first.start_s, 6), max(m.part.n_samples for m in one)
-        return has_length, first.part.original, n_leads, seconds, n_samples, -min(m.position for m in one)
+        n_samples = max(m.part.n_samples for m in one)
+        return has_length, first.part.original, n_leads, n_samples, -min(m.position for m in one)
 
     return max(sets, key=rank)
 

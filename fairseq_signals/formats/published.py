@@ -7,12 +7,13 @@ Challenge 2025 took over.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from fairseq_signals.ecg.record import Subject
 from fairseq_signals.formats.options import ReadOptions
 
-_TWICE = {"code-15%", "code-15", "code15", "sami-trop", "samitrop"}
+_TWICE = {"code15", "samitrop"}  # letters and digits of their names
 _FS = 400.0  # Hz, of both
 MAY_BE_DOUBLED = "taken as millivolt; of SaMi-Trop, samples are twice that (--amplitude-scale 0.5)"
 NOTE = "published at twice its amplitude (CODE-15%, SaMi-Trop): halved"
@@ -22,7 +23,7 @@ def is_doubled(fs: float, subject: Subject) -> bool:
     """Whether a header is of CODE-15% or SaMi-Trop: by its `Source`, else by its rate and keywords."""
     said = {key.lower(): value for key, value in subject.other}
     if "source" in said:
-        return said["source"].lower() in _TWICE
+        return re.sub(r"[^a-z0-9]", "", said["source"].lower()) in _TWICE
     return fs == _FS and {"exam id", "chagas label"} <= set(said)
 
 

@@ -12,7 +12,7 @@ from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import age_between, file_name, malformed, truncated, whole_numbers
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts, channels_of_each
 from fairseq_signals.formats.xml import Element, number, numbers, parse_xml, text
 
 _ROOT, _WHAT = "com.xiriuz.sema.xml.schillerEDI.SchillerEDI", "a Schiller XML file"
@@ -51,13 +51,17 @@ def _part(label: str, waves: Element, record_id: str, path: Path) -> Part:
     n_samples = max((one.findtext("data") or "").rstrip().rstrip(",").count(",") + 1 for one in channels)
 
     def read() -> list[Channel]:
-        return [_channel(one, waves, record_id, path) for one in channels]
+        return channels_of_each(record_id, channels, _name, lambda one: _channel(one, waves, record_id, path))
 
-    return Part(label, [text(one, "name") for one in channels], fs, n_samples, read)
+    return Part(label, list(map(_name, channels)), fs, n_samples, read)
+
+
+def _name(channel: Element) -> str:
+    return text(channel, "name")
 
 
 def _channel(channel: Element, waves: Element, record_id: str, path: Path) -> Channel:
-    name, written = text(channel, "name"), text(channel, "datastype")
+    name, written = _name(channel), text(channel, "datastype")
     if written.upper() not in ("", _COMMAS):
         raise SignalError(
             f"record {record_id}: the samples of lead {name} of {path.name} are written as {written}; only "

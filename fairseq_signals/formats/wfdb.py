@@ -167,7 +167,10 @@ def _read_by_library(
     if reference is header:
         _check_signal_files(header, record_id)
     lines = [reference.signals[position] for position in leads.values()]
-    signals = _physical(header, record_id, list(leads.values()))
+    if "~" in header.segments and any(line.file_name != "~" for line in reference.signals):
+        signals = _physical_with_gaps(header, lines, record_id, list(leads.values()))
+    else:
+        signals = _physical(header.path, record_id, list(leads.values()))
     # Signals with skew are shifted to the left, which leaves nothing to put at their end.
     n_frames = min(
         _n_frames(values, line.samples_per_frame, line.skew if reference is header else 0)
@@ -198,13 +201,26 @@ def _check_signal_files(header: Header, record_id: str) -> None:
             raise truncated(record_id, name, header.n_samples, int(available * 8 / bits_per_frame))
 
 
-def _physical(header: Header, record_id: str, positions: list[int]) -> list[np.ndarray]:
+def _physical_with_gaps(
+    header: Header, lines: list[SignalLine], record_id: str, positions: list[int]
+) -> list[np.ndarray]:
+    """The signals of segments that are alike, which the library joins only where no gap is between them."""
+    pieces = [
+        [np.full(n * line.samples_per_frame, np.nan) for line in lines]
+        if name == "~"
+        else _physical(header.path.with_name(name + HEADER), record_id, positions)
+        for name, n in zip(header.segments, header.segment_samples)
+    ]
+    return [np.concatenate(those) for those in zip(*pieces)]
+
+
+def _physical(header: Path, record_id: str, positions: list[int]) -> list[np.ndarray]:
     """Signals in physical units, one float array each, NaN where a sample is missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, about wfdb's use of it
         import wfdb  # here because it imports pandas
 
-    name = os.fspath(header.path)[: -len(HEADER)]
+    name = os.fspath(header)[: -len(HEADER)]
     try:
         record: Any = wfdb.rdrecord(name, channels=positions, physical=True, smooth_frames=False)
         return [np.asarray(values, dtype=np.float64) for values in record.e_p_signal]

@@ -23,6 +23,7 @@ from fairseq_signals.formats.common import read_failed
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
 from fairseq_signals.formats.limits import capacity, require_size
 from fairseq_signals.formats.wfdb_header import Header, read_header
+from fairseq_signals.formats.wfdb_signals import signal_file_missing
 
 _GZIP = ".gz"
 
@@ -116,6 +117,8 @@ def _places(header: Header, record_id: str) -> Iterator[tuple[str, Path]]:
             name = segment + HEADER
             path = _place(header, record_id, name)
             yield name, path
+            if not path.is_file():
+                raise signal_file_missing(record_id, header, name)
             inner = read_header(path)
             yield from ((each, _place(inner, record_id, each)) for each in inner.signal_files)
 

@@ -133,6 +133,8 @@ def decode(data: bytes) -> str:
     try:
         if data.startswith((b"\xff\xfe", b"\xfe\xff")):
             return data.decode("utf-16")
+        if 0 in data[:2]:
+            return data.decode("utf-16-le" if data[0] else "utf-16-be")
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")

@@ -13,6 +13,7 @@ import numpy as np
 from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
 from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import read_failed
+from fairseq_signals.formats.detect import HEADER
 from fairseq_signals.formats.wfdb_header import Header
 
 _BLOCK = 2**22  # samples that are read in one go
@@ -124,9 +125,10 @@ def _check_mat4(data: bytes, record_id: str, name: str, n_signals: int) -> None:
 
 
 def signal_file_missing(record_id: str, header: Header, name: str) -> SignalError:
-    """The error for a signal file that is not where its header is."""
+    """The error for a signal file, or the header of a segment, that is not where the header is."""
+    what = "header" if name.endswith(HEADER) else "signal file"
     return SignalError(
-        f"record {record_id}: signal file {name}, named in {header.path.name}, is missing. "
+        f"record {record_id}: {what} {name}, named in {header.path.name}, is missing. "
         f"Restore it beside the header from the original download.",
         kind=WITHOUT_SIGNAL_FILE,
     )

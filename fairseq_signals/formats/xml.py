@@ -30,7 +30,8 @@ _ENCODING = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([A-Za-z0-9._:-]+)")
 _AROUND = "\ufeff\0\x1a \t\r\n"  # what may stand before and after the text
 _NO_CHARACTER = re.compile("[^\t\n\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # "<" of whole tags, references, and "&" and "<" by themselves.
-_TOKEN = r"""(?P<tag><(?=[!?]|/?[^\W\d][\w:.-]*(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>))
+_TOKEN = r"""(?P<tag><(?=[!?]
+    |/?(?P<element>[^\W\d][\w:.-]*)(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(?P<empty>/?)>))
     |&(?P<name>\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);|[&<]|\]\]>"""
 _CDATA, _COMMENT = r"<!\[CDATA\[.*?\]\]>|", "<!--.*?-->|"
 #: Where sections and comments end later, either, or neither: looking for an end that is not there takes long.
@@ -39,6 +40,7 @@ _TOKENS = {
     for cdata in (False, True)
     for comment in (False, True)
 }
+_FIRST_TAG, _END_TAG = re.compile(r"<([^\W\d][\w:.-]*)"), re.compile(r"</([^\W\d][\w:.-]*)\s*>")
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
 
 
@@ -122,8 +124,9 @@ def _decoded(data: bytes) -> str:
 def repaired(text: str) -> tuple[str, str]:
     """The text of an XML file with what programs forget to escape escaped, and what that was; "" if nothing.
 
-    A bare "&" or "]]>", "<" that begins no tag, names of characters that XML does not know such as "&nbsp;",
-    and characters that XML does not have, which become U+FFFD: nobody knows what they stood for.
+    A bare "&" or "]]>", "<" that begins no tag or one that nothing ends, names of characters that XML does
+    not know such as "&nbsp;", and characters that XML does not have, which become U+FFFD: nobody knows what
+    they stood for.
     """
     text, n_control = _NO_CHARACTER.subn("\ufffd", text)
     counts = Counter({"control characters": n_control})
@@ -144,11 +147,19 @@ def repaired(text: str) -> tuple[str, str]:
         counts["control characters"] += 1
         return "\ufffd"
 
+    ended = set(_END_TAG.findall(text))
+    first = _FIRST_TAG.search(text)
+    is_cut = first is None or first[1] not in ended
+
+    def is_tag(match: re.Match[str]) -> bool:
+        name = match["element"]
+        return match["tag"] is not None and (is_cut or name is None or name in ended or match["empty"] != "")
+
     pieces: list[str] = []
     position = 0
     ends = text.rfind("]]>"), text.rfind("-->")
     while match := _TOKENS[position < ends[0], position < ends[1]].search(text, position):
-        pieces += text[position : match.start()], match[0] if match["tag"] else mend(match)
+        pieces += text[position : match.start()], match[0] if is_tag(match) else mend(match)
         position = match.end()
     mended = "".join([*pieces, text[position:]])
     return mended, ", ".join(f"{n} {what}" for what, n in counts.items() if n)

@@ -147,7 +147,7 @@ def checked(recording: Recording, leads: Any = None) -> Recording:
             _warn(f"record {recording.record_id}: {what}: {listed}")
     chosen = select_leads(recording, leads)
     if isinstance(chosen.samples, Record):  # of which no lead is constant or has samples that are not finite
-        odd = odd_amplitude(chosen.samples.signal, chosen.samples.scale[:, None])
+        odd = odd_amplitude(chosen.samples.signal, chosen.samples.scale[:, None], chosen.leads)
         if odd is not None:
             _warn(f"record {chosen.record_id}: {odd}")
         return chosen
@@ -268,7 +268,7 @@ def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.n
         listed = ", ".join(f"{leads[i]} ({low[i]:g} mV)" for i in np.flatnonzero(unconnected))
         _warn(f"record {record_id}: constant leads are taken as absent: {listed}")
         signal = np.where(unconnected[:, None], signal.dtype.type(0), signal)
-    odd = odd_amplitude(signal)
+    odd = odd_amplitude(signal, leads=leads)
     if odd is not None:
         _warn(f"record {record_id}: {odd}")
     return signal

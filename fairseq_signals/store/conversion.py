@@ -199,9 +199,9 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
         notes.counts["with limb leads computed from I and II"] += 1
     if record.damaged:
         notes.counts["kept with a wrong checksum"] += 1
-    odd = odd_amplitude(record.signal, record.scale[:, None])
+    odd = odd_amplitude(record.signal, record.scale[:, None], record.leads)
     if odd is not None:
-        notes.faults.append(LeadFault(item.key, "all leads", f"kept, but {odd}"))
+        notes.faults.append(LeadFault(item.key, ", ".join(odd.leads) or "all leads", f"kept, but {odd}"))
         notes.counts[f"{ODD_AMPLITUDE}{item.source}, {odd.advice()}"] += 1
     if record.amplitude_factor != 1:
         notes.counts[f"with samples multiplied by {record.amplitude_factor:g}"] += 1

@@ -47,6 +47,7 @@ def test_case_and_blanks_of_a_name_do_not_matter(lead, case, blank):
      ("V5 \xc2\xb5V", "V5"),
      ("I (mV)", "I"), ("V5 [µV]", "V5"), ("aVL, uV", "aVL"), ("MDC_ECG_LEAD_AVF", "aVF"), ("ECG-aVR", "aVR"),
      ("ECG - V4", "V4"), ("V1-Ref", "V1"), ("ECG (II)", "II"), ("Ableitung III", "III"), ("Ⅱ", "II"),
+     ("V1 (C1)", "V1"), ("C6 [V6]", "V6"), ("II (MLII)", "II"),
      ("LA-RA", "I"), ("LL-RA", "II"), ("LL-LA", "III"), ("ECG LA-RA", "I"), ("V6 lead", "V6"), ("+II", "II")],
 )  # fmt: skip
 def test_common_spellings_are_understood(spelling, lead):
@@ -63,7 +64,7 @@ def test_a_minus_in_front_turns_the_sign(spelling):
 @pytest.mark.parametrize(
     "name",
     ["vx", "V", "V7", "ECG I filtered", "ECG 1", "ECG1", "ECG", "PLETH", "ABP", "sig 0, fmt 16", "", "IV",
-     "aVX", "I-II", "II-I",
+     "aVX", "I-II", "II-I", "I/II", "I II", "I.I", "V1 (V2)",
      "V1-V2", "RA-LA", "aVR-", "I-", "C3", "C3-A2", "C4-M1", "EEG C3-Ref", "lead", "-", "mV"],
 )  # fmt: skip
 def test_what_is_not_one_of_the_twelve_or_not_clear_is_no_lead(name):
@@ -80,6 +81,9 @@ def test_what_is_not_one_of_the_twelve_or_not_clear_is_no_lead(name):
         (["II", *(f"C{n}" for n in range(1, 9))], ["II"] + [None] * 8),
         (["EEG Fpz-Cz", "C3", "ECG I"], [None, None, "I"]),
         (["I", "-C1"], ["I", "V1"]),
+        (["ECG II", "C3", "C4", "LEOG", "Chin EMG"], ["II"] + [None] * 4),
+        (["ECG I", "C4", "Left Eye"], ["I", None, None]),
+        (["ECG I", "C3-REF", "C4"], ["I", None, None]),
     ],
 )
 def test_c_electrodes_are_of_the_chest_only_where_the_other_names_say_so(names, leads):

@@ -187,6 +187,20 @@ def test_the_first_of_two_channels_of_one_name_is_kept():
     assert record.faults == (("II", "signal 1 has the same name; signal 0 is kept"),)
 
 
+def test_a_lead_of_another_length_costs_no_other():
+    short = channel("V1", np.arange(9))
+    record = assemble("r", 500, [*map(channel, LEADS[:6]), short, channel("V2", np.arange(49))])
+    assert (record.leads, record.n_samples) == ((*LEADS[:6], "V2"), 49)
+    assert record.faults == (("V1", "it has 9 samples, most leads have 50"),)
+    assert record.notes == ("leads of 50 samples are cut to 49, the length of the shortest",)
+
+
+def test_what_the_user_named_and_the_file_lacks_is_told_where_no_lead_is_found():
+    options = read_options("ECG=II")
+    with pytest.raises(SignalError, match=r"\('EKG'\); lead_names has 'ECG', which is none of them"):
+        assemble("r", 500, [channel("EKG")], options=options)
+
+
 @pytest.mark.parametrize(
     ("channels", "fs", "kind"),
     [

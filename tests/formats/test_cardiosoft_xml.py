@@ -37,6 +37,16 @@ def test_of_several_strips_the_longest_is_read_and_the_others_are_named(tmp_path
     assert "full disclosure is not read" in said
 
 
+@pytest.mark.parametrize("bad", [[1, 2], ["x"] * 900])
+def test_a_lead_that_cannot_be_read_costs_no_other(tmp_path, ecg_adu, bad):
+    rows = list(ecg_adu(12, 900))
+    rows[7] = bad
+    path = made.write(tmp_path / "a.xml", made.document(made.strip(rows)))
+    record = read_cardiosoft_xml(path)
+    assert record.leads == tuple(lead for lead in LEADS if lead != "V2")
+    assert [fault.lead for fault in record.faults] == ["V2"]
+
+
 @pytest.mark.parametrize(
     ("strip", "kind"),
     [

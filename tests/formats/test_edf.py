@@ -155,6 +155,14 @@ def test_interrupted_recordings_are_refused_and_others_marked_so_are_read(edf, t
     np.testing.assert_array_equal(read_edf(whole).signal, values)
 
 
+@pytest.mark.parametrize("limits", [("5", "5"), ("", ""), ("nan", "nan"), ("low", "high")])
+def test_a_lead_without_physical_limits_costs_no_other(edf, tmp_path, ecg_adu, limits):
+    physical = [("-3276.8", "3276.7")] * 3 + [limits] + [("-3276.8", "3276.7")] * 8
+    record = read_edf(edf.write(tmp_path / "a.edf", ecg_adu(), physical=physical))
+    assert record.leads == tuple(lead for lead in LEADS if lead != "aVR")
+    assert [fault.lead for fault in record.faults] == ["aVR"]
+
+
 def test_what_cannot_be_used_is_refused_by_kind(edf, tmp_path, ecg_adu, refused):
     values = ecg_adu()
 
@@ -170,7 +178,7 @@ def test_what_cannot_be_used_is_refused_by_kind(edf, tmp_path, ecg_adu, refused)
     assert kind_of("range", values, physical=("5", "5")) == "with zero gain"
     assert kind_of("rate", values, duration="100") == "with an unexpected sampling rate"
     assert kind_of("zero", values, duration="0") == "malformed"
-    assert kind_of("number", values, digital=("low", "high")) == "malformed"
+    assert kind_of("number", values, digital=("low", "high")) == "with zero gain"
     (tmp_path / "text.edf").write_text("not an EDF file")
     assert refused(read_edf, tmp_path / "text.edf").kind == "of another format"
     (tmp_path / "empty.edf").write_bytes(b"")

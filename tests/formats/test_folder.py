@@ -27,6 +27,13 @@ def test_records_are_found_at_any_depth_and_sorted(tmp_path, write_wfdb, ecg_adu
     assert orphans == []
 
 
+def test_a_header_with_nul_characters_ends_no_listing(tmp_path, write_wfdb, ecg_adu):
+    for name in "abc":
+        write_wfdb(tmp_path, name, ecg_adu(1, 20), ["I"])
+    (tmp_path / "b.hea").write_bytes(b"b 1 500 20\nb\0.dat 16 1/uV 16 0 0 0 0 I\n")
+    assert ids(tmp_path) == ["a", "b", "c"]
+
+
 def test_segments_and_layouts_are_not_records(tmp_path, write_wfdb, ecg_adu):
     write_wfdb(tmp_path, "r_1", ecg_adu(1, 20), ["I"])
     (tmp_path / "r_layout.hea").write_text("r_layout 1 500 0\n~ 0 200/mV 0 0 0 0 0 I\n")

@@ -148,6 +148,30 @@ def test_entities_are_not_expanded(muse, tmp_path, refused):
     assert refused(read_muse_xml, tmp_path / "outside.xml").kind == "of an unsupported kind"
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda lead: lead.replace("<WaveFormData>\n", "<WaveFormData>\n*?"),
+            "the samples of lead V2 are not",
+        ),
+        (
+            lambda lead: lead.replace("<LeadSampleSize>2", "<LeadSampleSize>3"),
+            "the samples of lead V2 are not",
+        ),
+        (lambda lead: lead[: lead.index("<WaveFormData>")] + "</LeadData>", "truncated: it holds 0 samples"),
+    ],
+)
+def test_a_lead_that_cannot_be_decoded_costs_no_other(muse, tmp_path, ecg_adu, change, reason):
+    leads = [muse.lead(name, row) for name, row in zip(muse.EIGHT, ecg_adu(8, 1000))]
+    leads[3] = change(leads[3])
+    text = muse.document(muse.waveform("".join(leads)))
+    record = read_muse_xml(muse.write(tmp_path / "a.xml", text))
+    assert record.leads == tuple(lead for lead in LEADS if lead != "V2")
+    assert [fault.lead for fault in record.faults] == ["V2"]
+    assert reason in record.faults[0].reason
+
+
 def test_what_cannot_be_used_is_refused_by_kind(muse, tmp_path, ecg_adu, refused):
     (values,) = ecg_adu(1, 3000)
 

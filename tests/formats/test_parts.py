@@ -68,14 +68,14 @@ def test_without_a_strip_the_first_piece_is_read():
     [
         ([part(("I",), 60), part(("I", "II"), 10)], "I+II"),
         ([part(("I", "II"), 5), part(("II", "I"), 6)], "II+I"),
-        ([part(("I", "II"), 6, fs=500), part(("II", "I"), 10)], "II+I"),
+        ([part(("II", "I"), 10), part(("I", "II"), 6, fs=500)], "I+II"),  # the most samples
         ([part(("I", "II"), 6, 0, label="a"), part(("I", "II"), 6, 9, label="b")], "a"),
         ([part(("II", "V1"), 10)._replace(fs=0, label="no rate"), part(("I",), 6)], "I"),
         ([part(LEADS, 9, original=False, label="derived"), part(("I",), 6)], "I"),
         ([part(LEADS, 10, 0, label="a"), part(LEADS, 10, 20, label="b"), part(("II",), 60, 0)], "a"),
     ],
 )  # fmt: skip
-def test_of_other_times_most_leads_then_the_longest_then_the_first_is_read(parts, expected):
+def test_of_other_times_most_leads_then_the_most_samples_then_the_first_is_read(parts, expected):
     assert join(*parts).notes[0] == f"read are 1 of its {len(parts)} sets: {expected}"
 
 

@@ -13,6 +13,9 @@ from fairseq_signals.formats.wfdb import read_wfdb
     [
         (400, {"Source": "CODE-15%"}, True),
         (500, {"source": "SaMi-Trop"}, True),
+        (400, {"Source": "CODE 15 %"}, True),
+        (400, {"Source": "Sami_Trop"}, True),
+        (400, {"Source": "CODE-II"}, False),
         (400, {"Exam ID": "1", "Chagas label": "False"}, True),
         (400, {"Exam ID": "1", "Chagas label": "False", "Source": "PTB-XL"}, False),
         (500, {"Exam ID": "1", "Chagas label": "False"}, False),

@@ -26,6 +26,14 @@ def test_of_several_rhythms_the_longest_is_read_and_the_others_are_named(tmp_pat
     assert "read are 1 of its 2 rhythms: rhythm 2" in "\n".join(record.notes)
 
 
+@pytest.mark.parametrize("options", [{"written": "BASE64"}, {"announced": 1000}])
+def test_a_lead_that_cannot_be_read_costs_no_other(tmp_path, ecg_adu, options):
+    values = ecg_adu(2, 900)
+    channels = made.channel("I", values[0]) + made.channel("II", values[1], **options)
+    record = read_schiller_xml(made.write(tmp_path / "a.xml", made.document(made.wavedata(channels))))
+    assert (record.leads, [fault.lead for fault in record.faults]) == (("I",), ["II"])
+
+
 @pytest.mark.parametrize(
     ("waves", "kind"),
     [

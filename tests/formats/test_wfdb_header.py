@@ -75,6 +75,8 @@ def test_a_latin_1_micro_sign_is_read(tmp_path):
     [
         "\ufeff# made by hand\nr 1 500 10\r\nr.dat 16 1/uV 16 0 0 0 0 I\n".encode(),
         "r 1 500 10\r\nr.dat 16 1/uV 16 0 0 0 0 I\r\n".encode("utf-16"),
+        "r 1 500 10\r\nr.dat 16 1/uV 16 0 0 0 0 I\r\n".encode("utf-16-le"),
+        "r 1 500 10\r\nr.dat 16 1/uV 16 0 0 0 0 I\r\n".encode("utf-16-be"),
         "# caf\xe9 \u2026\x0b\u2028\nr 1 500 10\rr.dat 16 1/uV 16 0 0 0 0 I\n".encode(),
         b"# 12 leads\x85standard\nr 1 500 10\nr.dat 16 1/uV 16 0 0 0 0 I\n",
     ],

@@ -114,6 +114,19 @@ def test_segments_are_joined(multi_segment):
     assert record.subject.age == 50
 
 
+@pytest.mark.parametrize("n_gap", [10, 40])
+def test_a_gap_between_segments_without_a_layout_is_missing_samples(multi_segment, n_gap):
+    header, adu = multi_segment
+    header.write_text(f"r/3 2 500 {3000 + n_gap}\nr_1 1200\n~ {n_gap}\nr_2 1800\n")
+    if n_gap > 20:  # 40 ms
+        with pytest.raises(SignalError, match="40 of 3040 samples are missing"):
+            read_wfdb(header)
+    else:
+        record = read_wfdb(header)
+        np.testing.assert_allclose(record.signal_mv()[:, 1210:], adu[[1, 0], 1200:] / 1000, atol=2e-5)
+        assert "II: 10 missing samples in 1 gaps are interpolated" in record.notes
+
+
 def test_a_gap_between_segments_is_missing_samples(multi_segment):
     header, _ = multi_segment
     header.write_text("r/4 2 500 3040\nr_layout 0\nr_1 1200\n~ 40\nr_2 1800\n")
@@ -171,7 +184,7 @@ def test_segments_of_other_gains_and_layouts_of_other_orders_are_converted(multi
 @pytest.mark.parametrize(
     ("lost", "message"),
     [
-        ("r_2.hea", r"r_2\.hea: there is no such header"),
+        ("r_2.hea", r"record r: header r_2\.hea, named in r\.hea, is missing"),
         ("r_2.dat", r"record r: signal file r_2\.dat, .* is missing"),
     ],
 )

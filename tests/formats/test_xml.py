@@ -69,13 +69,20 @@ def test_any_encoding_is_read_whatever_the_file_says_of_it(tmp_path, data):
     assert not repairs
 
 
+def test_what_looks_like_a_tag_that_nothing_ends_is_text(tmp_path):
+    repairs: list[str] = []
+    root = parse(tmp_path, "<a><b>P<QRS>T & <mean value> <br/>x</b></a>", repairs)
+    assert "".join(root.find("b").itertext()) == "P<QRS>T & <mean value> x"
+    assert repairs == ["its XML is not well-formed, and was repaired: 2 bare <, 1 bare &"]
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
         ('<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;">]><a>&z; & </a>', "of an unsupported kind"),
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x; & </a>', "of an unsupported kind"),
         ('<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>'.encode("utf-16"), "of an unsupported kind"),
-        ("<a><b>&</a>", "malformed"),
+        ("<a><b>&</b></c></a>", "malformed"),
         ("<a><b>& ", "truncated"),
         ("no & XML < at all", "of another format"),
     ],
