@@ -64,9 +64,9 @@ _IEC = {f"c{number}": f"V{number}" for number in range(1, 7)}
 #: Limb leads as differences of electrodes. The other way round some write the same leads, so it is not read.
 _BIPOLAR = {"la-ra": "I", "ll-ra": "II", "lf-ra": "II", "ll-la": "III", "lf-la": "III"}
 _ELECTRODES = {"ra", "la", "rl", "ll", "lf", "rf"}
-# Electrodes of the 10-20 system and its extensions, references, eyes, and what else a sleep study records.
+# Electrodes of the 10-20 system and its extensions, references, eyes; a bank C of a multichannel amplifier.
 _EEG = re.compile(
-    r".*(?:eeg|eog|emg|\bchin\b|\beyes?\b|nasal|snor[ei]).*|(?:fp|af|f|ft|fc|t|tp|cp|p|po|o|c|i)z?(?:\d+h?|z)(?![a-z0-9]).*"
+    r".*(?:eeg|eog|emg).*|(?:fp|af|f|ft|fc|t|tp|cp|p|po|o|c|i)z?(?:\d+h?|z)(?![a-z0-9]).*"
     r"|(?:a[12]|e[12]|m[12]|loc|roc|nz)(?![a-z0-9]).*"
 )
 
@@ -97,13 +97,13 @@ def lead_of(name: str) -> LeadName | None:
 def leads_of(names: Sequence[str]) -> list[LeadName | None]:
     """The lead that each channel of one recording is, or None.
 
-    "C1" to "C6" are V1 to V6 where there are limb leads and no electrode of an EEG among the names.
+    "C1" to "C6" are V1 to V6 where there are limb leads and no electrode of an EEG among the names. "C3" and
+    "C4" without any other of them are electrodes of a sleep study.
     """
     read = [_lead_of(name) for name in names]
-    if any(iec for _, iec in read):
-        limb = any(one is not None and one.lead in LIMB_LEADS for one, _ in read)
-        if limb and not any(_is_of_eeg(name) for name in names):
-            return [one or iec for one, iec in read]
+    limb = any(one is not None and one.lead in LIMB_LEADS for one, _ in read)
+    if limb and {iec.lead for _, iec in read if iec} - {"V3", "V4"} and not any(map(_is_of_eeg, names)):
+        return [one or iec for one, iec in read]
     return [one for one, _ in read]
 
 

@@ -106,8 +106,9 @@ def offsets(leads: Iterable[Stored]) -> np.ndarray | None:
 
 def stacked(rows: list[np.ndarray]) -> np.ndarray:
     """The rows (T,) as one array (L, T), without a copy where they are one: a day of ECG is large."""
-    whole = rows[0].base
-    if whole is not None and whole.shape == (len(rows), len(rows[0])) and whole.dtype == np.int16:
+    whole = rows[0].base  # of numbers in bytes that a file holds, these
+    shape = len(rows), len(rows[0])
+    if isinstance(whole, np.ndarray) and whole.shape == shape and whole.dtype == np.int16:
         places = [row.ctypes.data - whole.ctypes.data for row in rows]
         if whole.flags.c_contiguous and places == [k * whole.strides[0] for k in range(len(rows))]:
             return whole

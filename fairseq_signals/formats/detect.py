@@ -83,14 +83,15 @@ def detect_reader(path: Path) -> str:
     if not os.path.isfile(path):
         raise no_file(path)
     suffix = inner_path(path).suffix.lower()
-    if suffix == ".dat":
+    head = first_bytes(path, HEAD)
+    if suffix == ".dat" and format_of(head) is None:
         raise SignalError(
             f"{path}: there is no header {inner_path(path).with_suffix(HEADER).name} beside it",
             kind="without a header",
         )
     if not path.stat().st_size:
         raise SignalError(f"{path}: the file is empty (0 bytes). Get it again.", kind="truncated")
-    reader = _by_content(path, suffix, first_bytes(path, HEAD))
+    reader = _by_content(path, suffix, head)
     if reader:
         return reader
     found = describe(path)

@@ -45,9 +45,10 @@ def read_dicom(path: Path, record_id: str | None = None, options: ReadOptions = 
 def _read(dataset: Any, record_id: str, path: Path, options: ReadOptions) -> Record:
     groups = list(dataset.get("WaveformSequence") or ())
     if not groups:
-        modality = dataset.get("Modality", "unknown")
+        document = dataset.get("MIMETypeOfEncapsulatedDocument")
+        holds = f"a document ({document})" if document else f"modality {dataset.get('Modality', 'unknown')}"
         raise SignalError(
-            f"record {record_id}: {path.name} has no waveform (modality {modality}). Leave it out.",
+            f"record {record_id}: {path.name} has no waveform, but {holds}. Leave it out.",
             kind="without a waveform",
         )
     averaged = [_AVERAGE.search(str(group.get("MultiplexGroupLabel") or "")) is not None for group in groups]

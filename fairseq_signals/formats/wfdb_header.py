@@ -20,8 +20,10 @@ from typing import IO, NamedTuple
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import SignalError
 from fairseq_signals.files import open_file
+from fairseq_signals.formats.common import of_another_format
 from fairseq_signals.formats.compressed import GZ
 from fairseq_signals.formats.limits import HEADER_BYTES, read_up_to, require_size
+from fairseq_signals.formats.signatures import HEAD, format_of
 
 _UNSTATED_FS = 250.0  # Hz, where the record line ends before the sampling rate: header(5)
 DEFAULT_GAIN = 200.0  # adu per unit, where a signal line ends before the gain: header(5)
@@ -111,7 +113,12 @@ def read_header(path: Path) -> Header:
         ) from None
     except OSError as e:
         raise SignalError(f"{path}: the header cannot be read ({e.strerror or e})") from e
-    return parse_header(decode(data), path.with_suffix("") if path.suffix.lower() == GZ else path)
+    try:
+        return parse_header(decode(data), path.with_suffix("") if path.suffix.lower() == GZ else path)
+    except SignalError as error:
+        if not data or (format_of(data[:HEAD]) is None and data.strip(b"\0")):
+            raise
+        raise of_another_format(path.stem, path, "a WFDB header") from error
 
 
 def header_bytes(file: IO[bytes], path: Path) -> bytes:

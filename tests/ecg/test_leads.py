@@ -82,7 +82,8 @@ def test_what_is_not_one_of_the_twelve_or_not_clear_is_no_lead(name):
         (["EEG Fpz-Cz", "C3", "ECG I"], [None, None, "I"]),
         (["I", "-C1"], ["I", "V1"]),
         (["ECG II", "C3", "C4", "LEOG", "Chin EMG"], ["II"] + [None] * 4),
-        (["ECG I", "C4", "Left Eye"], ["I", None, None]),
+        (["ECG I", "C3", "C4", "Chin1", "Airflow"], ["I", None, None, None, None]),
+        (["I", "II", "C1", "C3", "RESP"], ["I", "II", "V1", "V3", None]),
         (["ECG I", "C3-REF", "C4"], ["I", None, None]),
     ],
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_signals.ecg.units import millivolt_per, not_finite, offsets, quantise
+from fairseq_signals.ecg.units import millivolt_per, not_finite, offsets, quantise, stacked
 
 
 def test_quantise_keeps_multiples_of_the_adc_step_and_rounds_the_rest():
@@ -53,3 +53,11 @@ def test_the_micro_sign_is_known_however_it_was_encoded(units, mv):
 )
 def test_what_stands_where_samples_are_missing_is_called_what_it_is(values, what):
     assert not_finite(np.array(values)) == what
+
+
+def test_rows_are_stacked_whatever_their_numbers_lie_in():
+    data = np.arange(24, dtype="<i2").tobytes()
+    rows = [np.frombuffer(data[k : k + 12], "<i2") for k in range(0, 48, 12)]
+    np.testing.assert_array_equal(stacked(rows), np.arange(24).reshape(4, 6))
+    whole = np.arange(24, dtype=np.int16).reshape(4, 6).copy()
+    assert stacked(list(whole)) is whole

@@ -34,6 +34,7 @@ from fairseq_signals.formats.registry import READERS, read_with
         ("a.xml", b'<?xml version="1.0"?>\n<!-- x --><RestingECG>', "muse_xml"),
         ("a.xml", b'<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3">', "aecg"),
         ("a.xml", b"<hl7:AnnotatedECG>", "aecg"),
+        ("a.dat", b"0       " + b" " * 248, "edf"),
         ("a.XML", '<?xml version="1.0" encoding="UTF-16"?><restingecgdata>'.encode("utf-16"), "philips_xml"),
         ("a.export", b"\xef\xbb\xbf<restingecgdata >", "philips_xml"),
     ],
@@ -87,6 +88,7 @@ def test_hdf5_files_are_told_apart_by_their_whole_layout(tmp_path, datasets, rea
         ("a.bin", b"hello", "is a text file, for which there is no reader"),
         ("a.xml", b"<svg></svg>", "is an SVG drawing, for which there is no reader"),
         ("a.dat", b"\0\0", "there is no header a.hea beside it"),
+        ("a.dat", b"%PDF-1.4", "a.dat is a PDF document"),
         ("a.h5", b"\x89HDF\r\n\x1a\n cut", "not a whole HDF5 file"),
     ],
 )

@@ -89,6 +89,23 @@ def test_a_line_ends_where_the_format_says_whatever_the_encoding(tmp_path, data)
 
 
 @pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (bytes(300), "a file of zeros"),
+        (b"<!DOCTYPE html><html><title>404 Not Found</title>", "an HTML page. Download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 9\n", "a Git LFS pointer"),
+        (b"0       " + b" " * 248, "an EDF"),
+    ],
+)
+def test_a_file_that_is_no_header_is_called_what_it_is(tmp_path, data, what):
+    path = tmp_path / "r.hea"
+    path.write_bytes(data)
+    with pytest.raises(SignalError, match=f"r.hea is not a WFDB header but {what}") as error:
+        read_header(path)
+    assert error.value.kind == "of another format"
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "it is empty"),
