@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Optional
 
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 UNREADABLE = "unreadable"
 UNFORESEEN = "for unforeseen reasons"

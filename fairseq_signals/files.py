@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from fairseq_signals.errors import NotAFileError, cannot_write
-from fairseq_signals.locks import lock, release
+from fairseq_signals.safety.locks import lock, release
 
 #: The temporary name of a file: process, random digits, and `.part`, or `.tmp` of earlier versions.
 _TEMPORARY = r"\.{}\.\d+(-[0-9a-f]{{8}})?\.(part|tmp)([.-].*)?"

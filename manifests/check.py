@@ -17,7 +17,7 @@ from fairseq_signals.manifest.checking import check_sets
 from fairseq_signals.manifest.folder import PRETRAIN, ManifestSet, read_set
 from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.manifest.table import STORE
-from fairseq_signals.text import tell
+from fairseq_signals.safety.text import tell
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ FOLDERS = (PACKAGE, "preprocess", "manifests")
 REGISTERED = ("tasks", "models", "criterions")
 #: What each folder may import of the others, in the order of the data's way, beside the root's files.
 MAY_IMPORT: dict[str, set[str]] = {
+    "safety": set(),
     "ecg": set(),
     "formats": {"ecg"},
     "synthetic": {"ecg"},
@@ -36,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 #: Commands are at the end of the way.
 MAY_IMPORT["commands"] = set(MAY_IMPORT)
 #: What every room may import.
-AT_THE_ROOT = ("errors", "files", "locks", "rules", "text", "__version__")
+AT_THE_ROOT = ("errors", "files", "safety", "__version__")
 #: Folders and files that must start fast, or work where there is no PyTorch model in sight.
 WITHOUT_TORCH = (
     *(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.locks import claim
+from fairseq_signals.safety.locks import claim
 
 
 class AlreadyRunningError(FairseqSignalsError):

@@ -24,7 +24,7 @@ from published import EXTRA_METHODS, TABLES, Cell, cells_of, columns_in_order, l
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.evaluation.results import Interval, mean_over_seeds, read_results
 from fairseq_signals.files import write_text
-from fairseq_signals.locks import in_turn
+from fairseq_signals.safety.locks import in_turn
 
 TITLES = {
     "1": "methods, pre-trained on 12 leads, fine-tuned and tested on lead sets padded with zeros",

@@ -13,7 +13,7 @@ import torch
 
 from fairseq_signals.checkpoints.weights import require_tensors
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.rules import too_nested
+from fairseq_signals.safety.rules import too_nested
 
 LARGEST_PICKLE = 1 << 24  # bytes of the configuration and all names: those of fairseq are a hundredth of that
 _BLOCK = 1 << 22

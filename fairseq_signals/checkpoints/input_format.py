@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fairseq_signals.ecg.leads import N_LEADS, configured_leads
 from fairseq_signals.ecg.record import DEFAULT_FS, MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, LeadError
-from fairseq_signals.rules import TRUTH, Rule, check, either, integer, list_of, number, text
+from fairseq_signals.safety.rules import TRUTH, Rule, check, either, integer, list_of, number, text
 
 if TYPE_CHECKING:
     from fairseq_signals.checkpoints.loading import Checkpoint

@@ -19,8 +19,8 @@ from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
-from fairseq_signals.rules import check, text
-from fairseq_signals.text import visible
+from fairseq_signals.safety.rules import check, text
+from fairseq_signals.safety.text import visible
 
 logger = logging.getLogger(__name__)
 

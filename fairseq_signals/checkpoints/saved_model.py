@@ -20,7 +20,7 @@ from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
 from fairseq_signals.files import whole_files, whole_folder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES
-from fairseq_signals.rules import (
+from fairseq_signals.safety.rules import (
     TRUTH,
     Rule,
     check,

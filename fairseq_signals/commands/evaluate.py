@@ -23,7 +23,7 @@ from fairseq_signals.evaluation.results import (
     write_results,
 )
 from fairseq_signals.files import write_text
-from fairseq_signals.text import csv_lines, tell
+from fairseq_signals.safety.text import csv_lines, tell
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:

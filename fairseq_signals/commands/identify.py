@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.patients import odd_about, patients_of
-    from fairseq_signals.text import csv_lines, tell
+    from fairseq_signals.safety.text import csv_lines, tell
 
     parse_leads(args.leads)
     recordings, probes = list_recordings(args.gallery), list_recordings(args.probe)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from fairseq_signals.commands.arguments import add_model, some_path
-from fairseq_signals.text import tell
+from fairseq_signals.safety.text import tell
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:

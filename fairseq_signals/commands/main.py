@@ -17,7 +17,7 @@ from typing import Any
 from fairseq_signals import __version__
 from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.errors import ConfigError, SignalWarning, did_you_mean
-from fairseq_signals.text import tell
+from fairseq_signals.safety.text import tell
 
 PROG = "fairseq-signals"
 COMMANDS = {

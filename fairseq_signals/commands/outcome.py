@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.text import tell
+from fairseq_signals.safety.text import tell
 
 INTERRUPTED = 130
 

@@ -26,7 +26,7 @@ from fairseq_signals.report.figures import (
     transforms_figure,
 )
 from fairseq_signals.report.training_log import read_training_log
-from fairseq_signals.text import tell
+from fairseq_signals.safety.text import tell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.resuming import only_run
-    from fairseq_signals.text import visible
+    from fairseq_signals.safety.text import visible
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         limits = list(model.thresholds.values())

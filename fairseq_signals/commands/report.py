@@ -32,7 +32,7 @@ from fairseq_signals.report.sections import (
     training_section,
     write_report,
 )
-from fairseq_signals.text import tell
+from fairseq_signals.safety.text import tell
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from fairseq_signals.commands.arguments import (
 from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import StoreError
+from fairseq_signals.safety.text import tell
 from fairseq_signals.store.building import REJECTED_FILE, BuildSummary, build_store
 from fairseq_signals.store.codecs import CODECS, INT16
 from fairseq_signals.store.conversion import (
@@ -27,7 +28,6 @@ from fairseq_signals.store.conversion import (
     Item,
 )
 from fairseq_signals.store.reading import FAULTS_FILE
-from fairseq_signals.text import tell
 
 
 def add_store_arguments(parser: argparse.ArgumentParser, rate: str | None = None) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.files import write_text
-from fairseq_signals.locks import in_turn
 from fairseq_signals.manifest.people import unknown_patients
-from fairseq_signals.rules import check, integer, number, read_json, required, text
+from fairseq_signals.safety.locks import in_turn
+from fairseq_signals.safety.rules import check, integer, number, read_json, required, text
 
 METRIC_TITLES = {
     "cinc_score": "CinC score",

@@ -23,7 +23,7 @@ import numpy as np
 from fairseq_signals.evaluation.results import Evaluation, ResultsError
 from fairseq_signals.files import whole_file
 from fairseq_signals.metrics.identification import l2_normalize
-from fairseq_signals.rules import Array, read_arrays, shown
+from fairseq_signals.safety.rules import Array, read_arrays, shown
 
 FORMAT = 1
 _COMMON = {

@@ -21,7 +21,7 @@ from fairseq_signals.formats.compressed import GZ
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES, no_file
 from fairseq_signals.formats.wfdb_files import Folder
 from fairseq_signals.formats.wfdb_header import decode, header_bytes, split_comments, split_fields
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 WITHOUT_HEADER = "without a header"
 _ENDS = 4096  # bytes at either end of a file that its digest is made of

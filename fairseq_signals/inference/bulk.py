@@ -30,7 +30,7 @@ from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.resuming import Parts
 from fairseq_signals.inference.sources import signature
-from fairseq_signals.text import csv_cell, tell, tsv_line, visible
+from fairseq_signals.safety.text import csv_cell, tell, tsv_line, visible
 
 PART_ROWS = 512
 PART_S = 30.0  # what is computed in the meantime is lost if the process is killed

@@ -13,7 +13,7 @@ import numpy as np
 
 from fairseq_signals.errors import CheckpointError, LabelError
 from fairseq_signals.manifest.labels import LabelTable, class_names, read_labels
-from fairseq_signals.rules import check, list_of, number, required, section, text
+from fairseq_signals.safety.rules import check, list_of, number, required, section, text
 
 if TYPE_CHECKING:
     from fairseq_signals.checkpoints.loading import Checkpoint

@@ -16,7 +16,7 @@ from fairseq_signals.files import whole_file
 from fairseq_signals.inference.results import Match
 from fairseq_signals.metrics.identification import l2_normalize, nearest_by_patient
 from fairseq_signals.metrics.verification import false_match_threshold
-from fairseq_signals.rules import Array, read_arrays
+from fairseq_signals.safety.rules import Array, read_arrays
 
 _BLOCK_PAIRS = 2**23  # similarities computed at a time
 _ARRAYS = {

@@ -31,7 +31,7 @@ from fairseq_signals.formats.folder import WITHOUT_HEADER
 from fairseq_signals.formats.options import ReadOptions, read_options
 from fairseq_signals.inference.recording import Recording, from_record
 from fairseq_signals.inference.sources import Opener, StoreRecord, manifests_in, split_place
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 if TYPE_CHECKING:
     from fairseq_signals.formats.code15_hdf5 import Tracings

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.inference.listing import ListedRecording
+from fairseq_signals.safety.text import visible
 from fairseq_signals.store.csv_table import read_table
-from fairseq_signals.text import visible
 
 _MANY_OF_ONE = 100  # recordings of a person, from which the folders may stand for something else
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fairseq_signals.errors import ConfigError, OutputError
 from fairseq_signals.files import remove_left_overs, whole_file, write_text
-from fairseq_signals.locks import one_process
+from fairseq_signals.safety.locks import one_process
 
 BLOCK_ROWS = 512
 _SCHEMA = pa.schema([("record", pa.string()), ("signature", pa.string()), ("values", pa.list_(pa.float32()))])

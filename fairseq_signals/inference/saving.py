@@ -7,7 +7,7 @@ from typing import Any
 from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 #: How recordings become the network's input, for whoever uses the weights without this package.
 PREPROCESSING = {

@@ -20,8 +20,8 @@ from fairseq_signals.manifest.folder import write_set
 from fairseq_signals.manifest.people import People, unknown_patients
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
+from fairseq_signals.safety.text import tell
 from fairseq_signals.store.reading import STATE_FILE, UNAVAILABLE_KEY, read_state
-from fairseq_signals.text import tell
 
 
 def load_corpus(

@@ -12,9 +12,9 @@ from typing import Any
 
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.files import whole_files, write_text
-from fairseq_signals.locks import one_process
 from fairseq_signals.manifest.info import INFO_FILE, UNFINISHED, read_info, require_complete
 from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manifest, read_manifest
+from fairseq_signals.safety.locks import one_process
 
 PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
 LABELS_FILE, WEIGHTS_FILE = "labels.csv", "weights.csv"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.rules import TRUTH, check, read_json, text
+from fairseq_signals.safety.rules import TRUTH, check, read_json, text
 
 INFO_FILE = "manifest.json"
 #: What it says while the files of a set get their names: those of two sets may be there.

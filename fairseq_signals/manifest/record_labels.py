@@ -12,8 +12,8 @@ from fairseq_signals.manifest.corpus import Corpus
 from fairseq_signals.manifest.keyed_table import PATIENT, RECORD, KeyedTable, read_keyed_table
 from fairseq_signals.manifest.labels import COLUMNS, LabelTable
 from fairseq_signals.manifest.people import stands_in
+from fairseq_signals.safety.text import csv_lines
 from fairseq_signals.store.csv_table import TableRow
-from fairseq_signals.text import csv_lines
 
 #: Columns of a table of labels that are looked for where none is named.
 LABEL_COLUMNS = ("labels", "label")

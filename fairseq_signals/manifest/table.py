@@ -22,7 +22,7 @@ from fairseq_signals.manifest.authors_layout import cmsc_items, file_items
 from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.manifest.people import patient_key
 from fairseq_signals.manifest.places import PlacesInStores
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 # layouts: ours, and the three of the authors' scripts
 STORE = "store"

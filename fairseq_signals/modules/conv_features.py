@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.rules import Rule, shown
+from fairseq_signals.safety.rules import Rule, shown
 
 ConvLayer = Tuple[int, int, int]
 EXTRACTOR_MODES = ("default", "layer_norm")

@@ -17,7 +17,7 @@ from fairseq_signals.modules.conv_features import (
 from fairseq_signals.modules.encoder_config import ENCODER_RULES
 from fairseq_signals.modules.span_mask import span_mask
 from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
-from fairseq_signals.rules import broken
+from fairseq_signals.safety.rules import broken
 
 # the options that decide the encoder's shape: a checkpoint must agree with a model in all of them
 ARCHITECTURE = (

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fairseq_signals.modules.conv_features import CONV_LAYERS, EXTRACTOR_MODES
 from fairseq_signals.modules.span_mask import SELECTIONS
-from fairseq_signals.rules import TRUTH, Rule, integer, number, one_of
+from fairseq_signals.safety.rules import TRUTH, Rule, integer, number, one_of
 
 
 @dataclass

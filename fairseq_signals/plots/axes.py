@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 COLORS = ("#1f5a99", "#d9741a", "#3b8a4a", "#8a4b9c", "#b33a3a", "#6b6b6b", "#b08a1e", "#2a9d9d")
 GREY = "#8f9aa5"

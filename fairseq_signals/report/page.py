@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape as escape_html
 from typing import TYPE_CHECKING, Any
 
-from fairseq_signals.text import visible
+from fairseq_signals.safety.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.rules import shown
+from fairseq_signals.safety.rules import shown
 
 #: "[2026-01-31 12:00:00,000][train][INFO] - ..." (hydra) or "2026-01-31 12:00:00 | INFO | train | ..."
 #: (fairseq).

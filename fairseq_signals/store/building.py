@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from fairseq_signals.errors import NEXT_LINE, Rejections, StoreError
 from fairseq_signals.files import remove_left_overs, temporary_path
-from fairseq_signals.locks import one_process
+from fairseq_signals.safety.locks import one_process
+from fairseq_signals.safety.text import tsv_line
 from fairseq_signals.store.codecs import check_codec
 from fairseq_signals.store.conversion import REJECTED, BuildOptions, Item, make_rows, n_tried_again
 from fairseq_signals.store.pool import open_pool
@@ -36,7 +37,6 @@ from fairseq_signals.store.shards import (
     write_shard,
 )
 from fairseq_signals.store.sorting import RUN_IS_GONE, Chunk, Spool, write_spool
-from fairseq_signals.text import tsv_line
 
 REJECTED_FILE = "rejected.tsv"
 _CHUNKS = "chunks"  # in the state of a store that lacks records: digests of what each shard was made of

@@ -21,9 +21,9 @@ from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import load_reader, read_with
+from fairseq_signals.safety.text import visible
 from fairseq_signals.store.codecs import INT16
 from fairseq_signals.store.shards import AMPLITUDE_FACTOR, LeadFault, Rejection, ShardNotes, StoreRow
-from fairseq_signals.text import visible
 
 RECORDS_PER_SHARD = 500
 CHECKSUMS = ("check", "ignore")

@@ -12,7 +12,7 @@ from typing import Callable, NamedTuple, TextIO, TypeVar
 
 from fairseq_signals.ecg.record import known, parse_patient, plausible_age, years_of
 from fairseq_signals.errors import FairseqSignalsError, StoreError
-from fairseq_signals.text import csv_text
+from fairseq_signals.safety.text import csv_text
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
 LONGEST_LINE = 1 << 24  # characters

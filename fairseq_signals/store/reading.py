@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import StoreError
-from fairseq_signals.rules import TRUTH, check, integer, read_json, shown
+from fairseq_signals.safety.rules import TRUTH, check, integer, read_json, shown
 from fairseq_signals.store.codecs import FLAC, decode_flac
 from fairseq_signals.store.damage import damaged, record_batches, require_rows
 from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec

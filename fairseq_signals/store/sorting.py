@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import StoreError, cannot_write
+from fairseq_signals.safety.text import visible
 from fairseq_signals.store.conversion import Item
 from fairseq_signals.store.shards import going_on
-from fairseq_signals.text import visible
 
 #: What records are sorted by. Texts are bytes, as a path need not be UTF-8; `number` counts where all agree.
 _KEY = "source, record_id, rejected, path, number"

@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.files import remove_left_overs, write_text
+from fairseq_signals.safety.text import csv_lines
 from fairseq_signals.synthetic.config import CorpusConfig
 from fairseq_signals.synthetic.patient import PlannedRecord, plan_records
 from fairseq_signals.synthetic.record import make_record
 from fairseq_signals.synthetic.wfdb_files import NOTICE, write_record
-from fairseq_signals.text import csv_lines
 
 VERSION = 1  # of the model: raise it when the same arguments no longer give the same bytes
 

@@ -8,9 +8,9 @@ from typing import Any, Optional, Set
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.files import whole_file
-from fairseq_signals.locks import claim
 from fairseq_signals.models.config import whole_config
 from fairseq_signals.modules.distributed import wait_for_workers, worker_rank
+from fairseq_signals.safety.locks import claim
 
 logger = logging.getLogger(__name__)
 _claimed: Set[Path] = set()

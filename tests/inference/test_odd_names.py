@@ -11,7 +11,7 @@ import pytest
 from fairseq_signals.commands import main as cli
 from fairseq_signals.inference.listing import list_recordings
 from fairseq_signals.inference.patients import patients_of
-from fairseq_signals.text import csv_text
+from fairseq_signals.safety.text import csv_text
 
 #: Names of files, and what records are called.
 NAMES = {

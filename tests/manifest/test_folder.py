@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.locks import one_process
 from fairseq_signals.manifest.folder import read_set, split_of, write_set
 from fairseq_signals.manifest.table import Row, read_manifest
+from fairseq_signals.safety.locks import one_process
 
 ROW = Row("shard-00000.arrow#0:0", 50, "a/r", "a/p", 0, "")
 

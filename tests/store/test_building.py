@@ -10,7 +10,7 @@ import pytest
 from fairseq_signals.errors import OutputError, StoreError
 from fairseq_signals.formats.folder import iter_records
 from fairseq_signals.formats.wfdb import read_wfdb
-from fairseq_signals.locks import one_process
+from fairseq_signals.safety.locks import one_process
 from fairseq_signals.store import building as build
 from fairseq_signals.store.building import build_store
 from fairseq_signals.store.conversion import BuildOptions, Item

@@ -12,7 +12,7 @@ from omegaconf.errors import ValidationError
 from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, ManifestError
-from fairseq_signals.locks import one_process
+from fairseq_signals.safety.locks import one_process
 from fairseq_signals.store.shards import StoreRow, write_shard
 from fairseq_signals.tasks import base
 from fairseq_signals.tasks.base import TrainingDataset

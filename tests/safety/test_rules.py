@@ -5,9 +5,19 @@ import zipfile
 import numpy as np
 import pytest
 
-from fairseq_signals import rules
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.rules import Array, either, integer, list_of, number, one_of, read_arrays, required, text
+from fairseq_signals.safety import rules
+from fairseq_signals.safety.rules import (
+    Array,
+    either,
+    integer,
+    list_of,
+    number,
+    one_of,
+    read_arrays,
+    required,
+    text,
+)
 
 INF, NAN = float("inf"), float("nan")
 

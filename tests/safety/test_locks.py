@@ -8,7 +8,7 @@ import pytest
 
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.files import remove_left_overs
-from fairseq_signals.locks import in_turn, one_process
+from fairseq_signals.safety.locks import in_turn, one_process
 
 BUSY = FairseqSignalsError("busy")
 #: Takes the lock of a folder, forks a process that lives on, and is killed.
@@ -17,7 +17,7 @@ import os, signal, sys
 from pathlib import Path
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.files import temporary_path, whole_file
-from fairseq_signals.locks import claim
+from fairseq_signals.safety.locks import claim
 claim(Path(sys.argv[1]), FairseqSignalsError(""))
 with whole_file(Path(sys.argv[1], "a.csv")) as partial:
     if os.fork() == 0:

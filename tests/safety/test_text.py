@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fairseq_signals.errors import StoreError
 from fairseq_signals.files import write_text
+from fairseq_signals.safety.text import csv_cell, csv_lines, csv_text, tell, tsv_line, visible
 from fairseq_signals.store.csv_table import read_lines
-from fairseq_signals.text import csv_cell, csv_lines, csv_text, tell, tsv_line, visible
 
 TEXTS = st.text(st.characters(codec=None), max_size=20)
 
