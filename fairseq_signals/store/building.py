@@ -201,9 +201,12 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[by
 
 def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool) -> dict:
     """The contents of store.json: of the store that is there if it fits, else of a new one."""
+    told = asdict(options)
+    reading = told.pop("reading")
     plan = {
         "schema": SCHEMA_VERSION,
-        **asdict(options),
+        **told,
+        **{f"input_{key}" if key in told else key: value for key, value in reading.items()},
         "records": spool.n_items,
         "shards": len(spool.chunks),
         "fingerprint": spool.fingerprint,
@@ -212,6 +215,12 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
     path = dest / STATE_FILE
     found = read_state(path) if path.is_file() else None
     if found is not None and not overwrite:
+        if found.get("schema") != SCHEMA_VERSION:
+            raise StoreError(
+                f"{dest}: an earlier version of this package made this store (schema {found.get('schema')}, "
+                f"now {SCHEMA_VERSION}). It can be read as it is; to go on with it, pass --overwrite, which "
+                f"builds it anew, or choose another --dest."
+            )
         # Records that were not available may have come back, but none has gone.
         may_grow = _CHUNKS in found and spool.n_items >= found.get("records", 0)
         of_records = ("fingerprint", "records", "shards") if may_grow else ()

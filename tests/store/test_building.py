@@ -9,6 +9,7 @@ import pytest
 
 from fairseq_signals.errors import OutputError, StoreError
 from fairseq_signals.formats.folder import iter_records
+from fairseq_signals.formats.options import ReadOptions
 from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.safety.locks import one_process
 from fairseq_signals.store import building as build
@@ -265,3 +266,20 @@ def test_a_folder_that_cannot_be_made_is_an_error(corpus, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/store: cannot be written \(Not a directory\)\. Choose"):
         build_quietly(items_of(corpus), tmp_path / "file" / "store")
+
+
+def test_a_store_of_an_earlier_version_is_not_gone_on_with(corpus, tmp_path):
+    build_quietly(items_of(corpus), tmp_path / "store")
+    state = tmp_path / "store" / "store.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "schema": "1"}))
+    with pytest.raises(
+        StoreError, match=r"an earlier version .* \(schema 1, now 2\)\. It can be read as it is"
+    ):
+        build_quietly(items_of(corpus), tmp_path / "store")
+
+
+def test_other_options_of_reading_are_told(corpus, tmp_path):
+    build_quietly(items_of(corpus), tmp_path / "store")
+    other = replace(SMALL, reading=ReadOptions(gaps="refuse", fs=250.0))
+    with pytest.raises(StoreError, match="gaps was fill and is now refuse; input_fs was None and is now 250"):
+        build_quietly(items_of(corpus), tmp_path / "store", other)
