@@ -134,7 +134,7 @@ def _channel(sequence: Element, name: str, digits: Sequence[str]) -> Channel:
     try:
         values = np.array(list(map(float, digits)))  # several times faster than numpy's own conversion
     except ValueError:  # what is no number is no sample
-        values = np.array([math.nan if (value := number(digit)) is None else value for digit in digits])
+        values = np.array(list(map(_digit, digits)))
     values = whole_numbers(values)
     unit = _attribute(sequence, "value/scale", "unit")
     mv_per_unit = millivolt_per(unit)
@@ -144,6 +144,13 @@ def _channel(sequence: Element, name: str, digits: Sequence[str]) -> Channel:
     origin = number(_attribute(sequence, "value/origin", "value")) or 0.0
     mv_per_origin = millivolt_per(_attribute(sequence, "value/origin", "unit")) or mv_per_unit
     return Channel(name, values, scale * mv_per_unit, origin * mv_per_origin)
+
+
+def _digit(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _subject(root: Element) -> Subject:
