@@ -270,8 +270,8 @@ def _hint(name: str) -> str:
     """What the lead may be meant to be, with the end of the sentence."""
     iec = _lead_of(name)[1]
     if iec is not None:
-        return f": an electrode of an EEG or of the chest, unless limb leads are beside it. Name {iec.lead}."
-    return did_you_mean(_SEPARATORS.sub("", name), LEADS) or "."
+        return f": an electrode of an EEG, or of the chest. For the lead, name {iec.lead}."
+    return did_you_mean(name, LEADS if len(_SEPARATORS.split(name)) == 1 else ()) or "."  # not III for I-II
 
 
 def derive_limb_leads(lead_i: np.ndarray, lead_ii: np.ndarray) -> np.ndarray:

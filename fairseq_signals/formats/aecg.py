@@ -6,7 +6,6 @@ head and an increment (GLIST_TS, GLIST_PQ).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -20,7 +19,7 @@ from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel
 from fairseq_signals.formats.common import age_between, file_name, malformed, whole_numbers
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
-from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts
+from fairseq_signals.formats.parts import AVERAGED, Part, assemble_parts, channels_of_each
 from fairseq_signals.formats.xml import Element, number, parse_xml, text
 
 _LEAD = "_ECG_LEAD_"  # MDC_ECG_LEAD_aVR, MINDRAY_ECG_LEAD_V1, ...
@@ -72,7 +71,13 @@ def _part(
     def read() -> list[Channel]:
         if not fs:
             raise malformed(record_id, path, "no sequence of times with an increment in s, ms or us")
-        return [_channel(one, name, values) for (name, one), values in zip(named, digits)]
+        leads = list(zip(named, digits))
+        return channels_of_each(
+            record_id,
+            leads,
+            lambda lead: lead[0][0],
+            lambda lead: _channel(lead[0], lead[1], record_id, path),
+        )
 
     n_samples = max(map(len, digits), default=0)
     return Part(label, [name for name, _ in named], fs, n_samples, read, _start(clock, began_s))
@@ -130,11 +135,12 @@ def _time(text: str) -> float | None:
     return day.timestamp() + float(match[2] or 0)
 
 
-def _channel(sequence: Element, name: str, digits: Sequence[str]) -> Channel:
+def _channel(named: tuple[str, Element], digits: Sequence[str], record_id: str, path: Path) -> Channel:
+    name, sequence = named
     try:
         values = np.array(list(map(float, digits)))  # several times faster than numpy's own conversion
-    except ValueError:  # what is no number is no sample
-        values = np.array([math.nan if (value := number(digit)) is None else value for digit in digits])
+    except ValueError as error:
+        raise malformed(record_id, path, f"a digit of lead {name} is not a number ({error})") from error
     values = whole_numbers(values)
     unit = _attribute(sequence, "value/scale", "unit")
     mv_per_unit = millivolt_per(unit)

@@ -166,8 +166,11 @@ class Group:
         half = 2 ** (n_bits - 1)
         if values.min() < 0 or not half <= values.max() < 2 * half:
             return values
+        signed = (values + half) % (2 * half) - half
+        if np.ptp(signed) >= np.ptp(values):
+            return values  # around the middle of its range, which is its 0
         self.notes.append(f"{name}: the sign of its {n_bits}-bit samples is taken from the highest of them")
-        return (values + half) % (2 * half) - half
+        return signed
 
 
 def _lead_name(definition: Any, number: int) -> str:

@@ -171,6 +171,12 @@ def parse_header(text: str, path: Path) -> Header:
     if any("/" in segment or "\0" in segment for segment in segments):
         raise _malformed(path, "a segment's name is not that of a file beside it")
     signals = () if n_segments else tuple(_signal_line(line, path) for line in body)
+    files = {line.file_name for line in signals} - {"~"}
+    n_beyond = sum(split_fields(line)[0] in files for line in lines[1 + count :])
+    if n_beyond:  # without them, the samples of a frame would be taken for those of other signals
+        raise _malformed(
+            path, f"it announces {count} signals, but {count + n_beyond} lines of signals follow"
+        )
     if len(set(segments) - {"~"}) < len(segments) - segments.count("~"):
         raise _malformed(path, "a segment is listed twice")
     lengths = tuple(_segment_samples(line, path) for line in body) if n_segments else ()

@@ -96,7 +96,7 @@ def test_rows_of_an_array_may_be_leads_negated_but_no_selection_can():
     assert signed_leads(["II", "C1"]) == [(1, 1), (6, 1)]
     with pytest.raises(LeadError, match="to select the lead, name aVR"):
         parse_leads("I,-aVR")
-    with pytest.raises(LeadError, match=r"electrode of an EEG or of the chest.*Name V3"):
+    with pytest.raises(LeadError, match=r"electrode of an EEG, or of the chest.*name V3"):
         parse_leads("C3")
 
 
@@ -130,6 +130,7 @@ def test_parse_leads_reads_every_form_in_the_order_given(spec, indices):
     ("spec", "message"),
     [
         ("aVX", "unknown lead 'aVX'; did you mean aVR"),
+        (["I-II"], r"unknown lead 'I-II'\. The leads"),
         (["I", "V7"], "unknown lead 'V7'; did you mean V"),
         ("I,,II,I", "lead I is given more than once"),
         ([0, "I"], "lead I is given more than once"),

@@ -145,6 +145,15 @@ def test_fewer_bits_without_repeated_sign_are_signed(dicom, tmp_path, ecg_adu):
     assert record.notes[0] == "I: the sign of its 12-bit samples is taken from the highest of them"
 
 
+def test_fewer_bits_around_the_middle_of_their_range_stay_as_they_are(dicom, tmp_path, ecg_adu):
+    values = np.clip(ecg_adu(2, 600), -900, 900)
+    made = dicom.group((values + 2048).astype(np.int16), ("I", "II"), baseline=-2048 * 4.88)
+    for definition in made.ChannelDefinitionSequence:
+        definition.WaveformBitsStored = 12
+    record = read_dicom(dicom.write(tmp_path / "a.dcm", dicom.dataset(made)))
+    np.testing.assert_allclose(record.signal_mv(), values * 0.00488, atol=1e-6)
+
+
 def test_channels_without_definition_and_odd_character_sets_are_no_reason_to_refuse(dicom, tmp_path, ecg_adu):
     made = dicom.group(ecg_adu(3, 600), ("I", "II"))
     path = dicom.write(tmp_path / "a.dcm", dicom.dataset(made, SpecificCharacterSet="ISO_IR 100"))

@@ -113,6 +113,7 @@ def test_a_file_that_is_no_header_is_called_what_it_is(tmp_path, data, what):
         ("\x00\x01binary", "the record line"),
         ("r twelve 500 10", "the record line 'r twelve 500 10' is not"),
         ("r 2 500 10\nr.dat 16 200 16 0 0 0 0 I", "announces 2 signals, but 1 lines follow"),
+        ("r 1 500 10\nr.dat 16 200\nr.dat 16 200", "announces 1 signals, but 2 lines of signals follow"),
         ("r/3 2 500 10\nr_1 5", "announces 3 segments, but 1 lines follow"),
         ("r 1 500 10\nr.dat", "does not start with 'file format'"),
         ("r 1 500 10\nr.dat sixteen 200", "does not start with 'file format'"),

@@ -150,7 +150,6 @@ def write_layout(header):
         ("V1", "x", "segment r_2 has the signals 'x', 'II', but r_1 'V1', 'II'"),
         ("V1\n", "II\n", "segment r_2 has the signals 'II', 'II', but r_1 'V1', 'II'"),
         ("r_2 2 500", "r_2 2 250", "segment r_2 has 250 Hz, the record 500 Hz"),
-        ("r_2 2 500", "r_2 1 500", "segment r_2 has the signals 'V1', but r_1 'V1', 'II'"),
         (" 16 1000(0)", " 16 0(0)", "segment r_2 has no gain for V1, but r_1 one of 1000"),
         (" 16 1000", " 16x2 1000", "segment r_2 has 2 samples of V1 a frame, but r_1 1"),
     ],
