@@ -68,7 +68,14 @@ _STEPS = {
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Choose a folder that you may write to"),
     errno.ENOENT: "Bring back its folder, which is gone,",
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG), "Choose another name"),
+    errno.EINVAL: "Choose another name",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "Raise the limit on open files (ulimit -n)"),
+    errno.ENOMEM: "Free memory",
 }
+#: What libraries say without the number of the error.
+_NOT_ENOUGH = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO)
+#: What PyTorch says of memory, with `MemoryError` being none of its errors.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive")
 _ELSE = "Make room, or see what ails the disk,"
 
 
@@ -207,8 +214,13 @@ def signal_error(error: Exception, record: str) -> SignalError:
 
 def outside_reason(error: BaseException) -> Optional[str]:
     """What failed where an error is not the file's, but of memory, the disk, the network or permissions."""
-    if isinstance(error, MemoryError):
+    told = str(error)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in told for sign in _NO_MEMORY)
+    ):
         return "there is not enough memory"
+    if isinstance(error, OSError) and error.errno is None:
+        return next((reason for reason in map(os.strerror, _NOT_ENOUGH) if reason in told), None)
     if isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE:
         named = error.filename is not None and not isinstance(error.filename, int)
         file = f" ({os.path.basename(os.fsdecode(error.filename))})" if named else ""
@@ -225,7 +237,7 @@ def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
 def cannot_write(what: object, error: OSError) -> OutputError:
     """The error for a file that the operating system does not take, with the next step."""
     number = error.errno
-    why = str(error) if number is None else os.strerror(number)
+    why = str(error) if number is None or isinstance(error, NotAFileError) else os.strerror(number)
     step = _ELSE if number is None else _STEPS.get(number, _ELSE)
     return OutputError(f"{what}: cannot be written ({why}). {step} and try again.")
 

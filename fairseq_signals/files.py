@@ -15,7 +15,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 from fairseq_signals.errors import NotAFileError, cannot_write
 from fairseq_signals.safety.locks import lock, release
@@ -97,6 +97,7 @@ def _whole_files(
 ) -> Iterator[list[Path]]:
     with _telling_of(paths) as partials, contextlib.ExitStack() as stack:
         for path in paths:
+            require_file(path)
             if not prepared:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 remove_left_overs(path.parent, path.name)
@@ -177,10 +178,25 @@ def open_file(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
         NotAFileError: it is a pipe, a socket, a device or a link to itself.
         OSError: it cannot be opened.
     """
+    require_file(path)
+    return open(path, "rb", buffering)
+
+
+def open_text(path: str | os.PathLike[str], encoding: str = "utf-8", newline: str | None = None) -> TextIO:
+    """`open_file` of a text."""
+    require_file(path)
+    return open(path, encoding=encoding, newline=newline)
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what `open_file` would; also as a place to write to, as it would be replaced by a file.
+
+    Raises:
+        NotAFileError: it is a pipe, a socket, a device or a link to itself.
+    """
     what = not_a_file(path)
     if what is not None:
         raise NotAFileError(errno.EINVAL, f"it is {what}, not a file")
-    return open(path, "rb", buffering)
 
 
 def not_a_file(path: str | os.PathLike[str]) -> str | None:

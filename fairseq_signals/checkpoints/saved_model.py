@@ -18,7 +18,7 @@ from fairseq_signals.checkpoints.input_format import LONGEST_SEGMENT
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
-from fairseq_signals.files import whole_files, whole_folder
+from fairseq_signals.files import require_file, whole_files, whole_folder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES
 from fairseq_signals.safety.rules import (
     TRUTH,
@@ -131,6 +131,7 @@ def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     try:
         noted = config.get(DIGEST)
+        require_file(folder / WEIGHTS)
         if noted is not None and sha256_of(folder / WEIGHTS) != noted:
             raise CheckpointError(
                 f"{folder / WEIGHTS}: its SHA-256 is not the one in {CONFIG}: it is damaged, or of another "

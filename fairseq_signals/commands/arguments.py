@@ -15,6 +15,7 @@ from typing import Callable
 from fairseq_signals.ecg.lead_names import LeadNames, parse_lead_names
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import LeadError
+from fairseq_signals.files import not_a_file
 from fairseq_signals.formats.options import (
     FILL,
     GAPS,
@@ -218,6 +219,9 @@ def require_out(
         parser.error(f"{option} {out}: must end with {' or '.join(suffixes)}")
     if os.path.isdir(out):
         parser.error(f"{option} {out}: is a folder; name a file in it")
+    what = not_a_file(out)
+    if what is not None:
+        parser.error(f"{option} {out}: is {what}, which a file would take the place of; name a file")
     folder = next(above for above in out.absolute().parents if os.path.exists(above))
     if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
         parser.error(f"{option} {out}: {folder} is not a folder that can be written to; choose another one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.errors import FairseqSignalsError, outside_reason
 from fairseq_signals.safety.text import tell
 
 INTERRUPTED = 130
@@ -26,5 +26,10 @@ def exit_code(work: Callable[[], int], before: str = "", interrupted: str = "int
         told, code = f"{where}{error.strerror or error}", 1
     except KeyboardInterrupt:
         told, code = interrupted, INTERRUPTED
+    except (MemoryError, RuntimeError) as error:
+        reason = outside_reason(error)
+        if reason is None:
+            raise
+        told, code = f"{reason}. Give it more, or less to do at a time (--batch-size, --workers).", 1
     tell(f"{before}{told}")
     return code

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -18,11 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fairseq_signals.errors import ConfigError, OutputError
+from fairseq_signals.errors import ConfigError, OutputError, outside_reason
 from fairseq_signals.files import remove_left_overs, whole_file, write_text
 from fairseq_signals.safety.locks import one_process
 
 BLOCK_ROWS = 512
+_NUMBERED = re.compile(r"part-\d{5,9}\.parquet")
 _SCHEMA = pa.schema([("record", pa.string()), ("signature", pa.string()), ("values", pa.list_(pa.float32()))])
 
 
@@ -61,7 +63,7 @@ class Parts:
         #: By the recording's name: the signature of its files, the number of the part, the row in it.
         self._places: dict[str, tuple[str, int, int]] = {}
         self._next = 0
-        files = sorted(self.folder.glob("part-*.parquet"))
+        files = sorted(file for file in self.folder.glob("part-*.parquet") if _NUMBERED.fullmatch(file.name))
         if not files or not self._note.is_file():
             for file in (*files, self._note):
                 file.unlink(missing_ok=True)
@@ -78,8 +80,8 @@ class Parts:
     def _noted(self) -> Any:
         try:
             return json.loads(self._note.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise _changed(self._note, f"it cannot be read ({error})") from error
+        except (ValueError, OSError, RecursionError) as error:
+            raise _unreadable(self._note, error) from error
 
     def has(self, name: str, signature: str) -> bool:
         """Whether the row of a recording is there, of the same files."""
@@ -95,7 +97,7 @@ class Parts:
         values = [np.asarray(row, np.float32) for _, row in rows.values()]
         table = pa.table([list(rows), signatures, values], schema=_SCHEMA)
         with whole_file(self._file(self._next)) as path:
-            pq.write_table(table, path)
+            pq.write_table(table, path, write_page_checksum=True)
         self._keep(self._next, list(rows), signatures)
         self._next += 1
 
@@ -137,9 +139,19 @@ class Parts:
 
 def _read(file: Path, column: str) -> pa.ChunkedArray:
     try:
-        return pq.read_table(file, columns=[column])[column]
+        found = pq.read_table(file, columns=[column], page_checksum_verification=True)[column]
+        if found.type != _SCHEMA.field(column).type or found.null_count:
+            raise pa.ArrowInvalid(f"{column} is not as it was written")
+        return found
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise _changed(file, f"it cannot be read ({error})") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> OutputError:
+    reason = outside_reason(error)
+    if reason is None:
+        return _changed(file, f"it cannot be read ({error})")
+    return OutputError(f"{file} cannot be read for a reason outside the file: {reason}. Try again.")
 
 
 def _changed(file: Path, what: str) -> OutputError:

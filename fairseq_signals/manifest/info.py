@@ -21,7 +21,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     if not isinstance(info, dict):
-        return {}
+        raise ManifestError(f"{path}: not what a manifest script wrote; run the script again")
     check(info, {"kind": text(40), "complete": TRUTH}, f"{path}: ", ManifestError)
     return info
 

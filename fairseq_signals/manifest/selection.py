@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ManifestError
+from fairseq_signals.files import open_text
 from fairseq_signals.manifest.people import MAYBE_PTB_XL, acquisition
 from fairseq_signals.manifest.where import FAULTS_COLUMN, Column, Where
 from fairseq_signals.store.reading import FAULTS_FILE, RecordStore
@@ -87,10 +88,15 @@ def _fault_counts(store: Path, record: Column) -> Column:
     """How many of the twelve leads of each record preprocessing found unusable."""
     path = store / FAULTS_FILE
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[1:-1]
+        with open_text(path) as file:
+            header, *lines = file.read().split("\n")
+        if not header.startswith("record\tlead\t") or lines[-1:] != [""]:
+            raise ValueError("it does not begin or end as it was written; preprocess again")
     except FileNotFoundError:
         raise ManifestError(f"{path}: there is no such file, so n_faults is not known") from None
-    faults = (line.split("\t") for line in lines)
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: cannot be read ({error}), so n_faults is not known") from error
+    faults = (line.split("\t") for line in lines[:-1])
     counts = Counter(record for record, lead, *_ in faults if lead in LEADS)
     return pa.chunked_array([pa.array([counts[name] for name in python_values(record)], pa.int64())])
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.errors import ManifestError
+from fairseq_signals.files import open_text
 from fairseq_signals.manifest.authors_layout import cmsc_items, file_items
 from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.manifest.people import patient_key
@@ -173,7 +174,7 @@ def read_manifest(path: str | os.PathLike[str], check_files: bool = True) -> Man
         raise ManifestError(f"{path}:1: the file is empty; line 1 must name the root folder. {_REBUILD}")
     first, _, body = text.rstrip("\n").partition("\n")
     root = Path(os.path.normpath(path.absolute().parent / first.strip()))
-    if "\t" in first or not first.strip():
+    if not first.strip() or visible(first) != first:
         raise ManifestError(f"{path}:1: the first line must be the root folder, but is {first!r}. {_REBUILD}")
     if check_files and not root.is_dir():
         raise ManifestError(
@@ -218,7 +219,8 @@ def format_manifest(root: str | os.PathLike[str], rows: Iterable[Row]) -> Iterat
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with open_text(path) as file:
+            return file.read()
     except FileNotFoundError:
         present = sorted(file.name for file in path.parent.glob("*.tsv")) if path.parent.is_dir() else []
         there = (
@@ -229,6 +231,8 @@ def _read_text(path: Path) -> str:
         raise ManifestError(f"{path.parent} is a file; name the folder of the manifests") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise ManifestError(f"{path}: not a text file ({error}). {_REBUILD}") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: the manifest cannot be read ({error.strerror})") from error
 
 
 def _detect_layout(path: Path, body: str) -> tuple[str, str, str, int]:

@@ -12,6 +12,7 @@ from typing import Callable, NamedTuple, TextIO, TypeVar
 
 from fairseq_signals.ecg.record import known, parse_patient, plausible_age, years_of
 from fairseq_signals.errors import FairseqSignalsError, StoreError
+from fairseq_signals.files import open_text, require_file
 from fairseq_signals.safety.text import csv_text
 
 _TRUTH = {**dict.fromkeys(("true", "1", "1.0"), True), **dict.fromkeys(("false", "0", "0.0"), False)}
@@ -155,8 +156,9 @@ def _bounded(file: TextIO) -> Iterator[str]:
 
 def _open(path: Path) -> TextIO:
     if path.suffix == ".gz":
+        require_file(path)
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    return open_text(path, "utf-8-sig", newline="")
 
 
 def _whole(text: str) -> str:

@@ -1,6 +1,7 @@
 """Saved models are written whole or not at all, and what is no saved model is refused."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -199,6 +200,10 @@ def test_damaged_files_are_refused_by_name(folder, config):
         (folder / "model.safetensors").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"model\.safetensors: not a whole safetensors file"):
             load_checkpoint(folder)
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"not a whole safetensors file \(.*it is a pipe"):
+        load_checkpoint(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors: no such file; copy the whole folder"):
         load_checkpoint(folder)

@@ -9,6 +9,7 @@ import fairseq_signals
 from fairseq_signals.commands import main as cli
 from fairseq_signals.errors import ConfigError, StoreError
 
+LESS = "Give it more, or less to do at a time (--batch-size, --workers)."
 SCRIPT = '''"""Say what was given.
 
 More text.
@@ -131,6 +132,8 @@ def test_bad_input_is_one_line_and_exit_code_1(monkeypatch, capsys):
     [
         (PermissionError(13, "Permission denied", "/x/e.npy"), "/x/e.npy: Permission denied"),
         (OSError(28, "No space left on device"), "No space left on device"),
+        (MemoryError(), f"there is not enough memory. {LESS}"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), f"there is not enough memory. {LESS}"),
     ],
 )
 def test_what_the_system_refuses_is_one_line_and_exit_code_1(monkeypatch, capsys, error, said):

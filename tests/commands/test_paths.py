@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import pytest
@@ -57,6 +58,8 @@ def test_a_result_that_cannot_be_written_is_told_before_the_run(command, refused
     (tmp_path / name).mkdir()
     (tmp_path / "file").touch()
     assert f"{option} {name}: is a folder" in refused(command)
+    os.mkfifo(tmp_path / name.replace("NAME", "pipe"))
+    assert f"{option} {name.replace('NAME', 'pipe')}: is a pipe" in refused(command.replace("NAME", "pipe"))
     said = refused(command.replace("NAME", "file/NAME"))
     assert f"{option} file/{name}: {tmp_path / 'file'} is not a folder that can be written to" in said
 

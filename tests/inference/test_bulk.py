@@ -120,6 +120,9 @@ def test_a_row_that_another_recording_took_the_place_of_is_not_given_its_name(st
     pq.write_table(table.take([0, 2, 1, 3, 4]), part)
     with pytest.raises(OutputError, match=r"part-00000\.parquet: row 1 is no longer of a/2: .*Remove "):
         rows(result)
+    pq.write_table(table.set_column(2, "values", [[None, *table["values"].to_pylist()[1:]]]), part)
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: it cannot be read \(values is not as"):
+        rows(result)
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(OutputError, match=r"part-00000\.parquet: it cannot be read \("):
         start(folder)
@@ -128,6 +131,16 @@ def test_a_row_that_another_recording_took_the_place_of_is_not_given_its_name(st
         start(folder)
     part.unlink()
     assert len(start(folder)[0]) == len(NAMES)
+
+
+def test_one_byte_of_a_value_that_changed_is_noticed(start, folder):
+    _, result = start(folder)
+    (part,) = result.parts.folder.glob("part-*.parquet")
+    content, value = part.read_bytes(), rows(result)[2, 5].tobytes()
+    part.write_bytes(content.replace(value, bytes(4)))
+    assert part.read_bytes() != content
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: it cannot be read \(.*CRC"):
+        rows(result)
 
 
 @pytest.mark.parametrize("command", ["embed", "predict"])

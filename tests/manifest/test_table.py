@@ -1,5 +1,6 @@
 """Manifests are read back as they were written, and what is wrong with one is told by file and line."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,9 @@ def test_an_empty_file_is_refused(tmp_path, text):
         read_manifest(tmp_path / "train.tsv")
 
 
-def test_a_file_without_a_root_is_refused(tmp_path):
-    (tmp_path / "train.tsv").write_text("A0001_0.mat\t2500\n")
+@pytest.mark.parametrize("line", ["A0001_0.mat\t2500\n", "\0\0\0", "/data\x1b[31m\n"])
+def test_a_file_without_a_root_is_refused(tmp_path, line):
+    (tmp_path / "train.tsv").write_text(line)
     with pytest.raises(ManifestError, match=r"train.tsv:1: the first line must be the root folder"):
         read_manifest(tmp_path / "train.tsv")
 
@@ -168,6 +170,20 @@ def test_a_manifest_of_a_store_that_was_built_anew_without_a_record_is_refused(t
 def test_a_name_that_would_break_the_format_is_not_written(name):
     with pytest.raises(ManifestError, match="cannot write record"):
         list(format_manifest("/data", [ROW, ROW._replace(record_id=name)]))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.tsv")
+    with pytest.raises(ManifestError, match=r"train.tsv: the manifest cannot be read \(it is a pipe"):
+        read_manifest(tmp_path / "train.tsv")
+
+
+@pytest.mark.parametrize("text", ["[]", "null"])
+def test_a_manifest_beside_what_no_script_wrote_is_refused(tmp_path, text):
+    (tmp_path / "train.tsv").write_text(f"{tmp_path}\n")
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ManifestError, match=r"manifest.json: not what a manifest script wrote"):
+        read_manifest(tmp_path / "train.tsv")
 
 
 def test_manifests_of_one_root_are_joined_in_order(tmp_path):

@@ -72,6 +72,10 @@ def test_faults_are_those_that_preprocessing_noted(kept, make_store, fails):
         "pretrain", store, "--no-exclusions", "--where", "n_faults == 0"
     )
     noted = "a/old\tV1\tflat\na/old\tV2\tflat\na/long\tvx\tis not one of the twelve\n"
+    for damaged in ("", noted, f"record\tlead\treason\n{noted[:-5]}"):
+        (store / "lead_faults.tsv").write_text(damaged)
+        said = fails("pretrain", store, "--no-exclusions", "--where", "n_faults == 0")
+        assert "lead_faults.tsv: cannot be read (it does not begin or end as it was written" in said
     (store / "lead_faults.tsv").write_text(f"record\tlead\treason\n{noted}")
     assert kept("n_faults == 2")[0] == {"old"}
     assert len(kept("n_faults == 0")[0]) == len(RECORDS) - 1

@@ -1,11 +1,12 @@
 """Tables that people or corpora give: streamed rows with their lines, and checked cells."""
 
 import gzip
+import os
 
 import pytest
 
 from fairseq_signals.errors import LabelError, StoreError
-from fairseq_signals.store.csv_table import read_rows, read_table
+from fairseq_signals.store.csv_table import read_lines, read_rows, read_table
 
 
 @pytest.fixture
@@ -58,6 +59,13 @@ def test_a_missing_table_and_a_cut_off_archive_are_errors(tmp_path):
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n" * 1000)[:30])
     with pytest.raises(StoreError, match="the table cannot be read"):
         list(read_rows(tmp_path / "t.csv.gz", ("a",)))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(StoreError, match=r"the table cannot be read \(.*it is a pipe"):
+        list(read_lines(tmp_path / name, StoreError))
 
 
 def test_cells_are_read_as_what_they_are(table):
