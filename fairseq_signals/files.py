@@ -207,4 +207,6 @@ def not_a_file(path: str | os.PathLike[str]) -> str | None:
         return "a link that runs in a circle" if error.errno == errno.ELOOP else None
     except ValueError:  # a zero byte in a name, which nothing has
         return None
+    if stat.S_ISREG(mode):
+        return None
     return next((what for is_it, what in _NOT_FILES if is_it(mode)), None)

@@ -55,9 +55,11 @@ def odd_amplitude(
     """
     if signal.shape[1] > _MANY:
         signal = signal[:, :: -(-signal.shape[1] // _MANY)]
-    low, high = signal.min(axis=1).astype(float), signal.max(axis=1).astype(float)
+    extent = np.subtract(signal.max(axis=1, keepdims=True), signal.min(axis=1, keepdims=True), dtype=float)
+    amplitude = (np.abs(scale) * extent)[:, 0] / 2  # (L,)
+    if amplitude.min() >= SMALLEST_MV and amplitude.max() <= LARGEST_MV:
+        return None
     factors = np.abs(np.broadcast_to(scale, (len(signal), 1))[:, 0])
-    amplitude = factors * (high - low) / 2  # (L,)
     for row in np.flatnonzero(amplitude > LARGEST_MV):
         around = np.abs(signal[row] - np.median(signal[row])) * factors[row]
         amplitude[row] = np.quantile(around, 1 - ARTEFACTS)

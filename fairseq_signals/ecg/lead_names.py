@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,18 +41,13 @@ class LeadNames:
     by_name: tuple[tuple[str, str], ...] = ()
     in_order: tuple[str, ...] = ()
 
-    def find(self, names: Sequence[str]) -> dict[str, list[FoundLead]]:
+    def find(self, names: Sequence[str]) -> Mapping[str, Sequence[FoundLead]]:
         """Where each of the twelve leads is among the channels of a recording, in lead order.
 
         Raises:
             LeadError: there are more or fewer channels than `in_order` names.
         """
-        found: dict[str, list[FoundLead]] = {}
-        own, said = self._said(names)
-        for position, (lead, is_said) in enumerate(zip(own, said)):
-            if lead is not None:
-                found.setdefault(lead.lead, []).append(FoundLead(position, lead.sign, is_said))
-        return {lead: found[lead] for lead in LEADS if lead in found}
+        return _find(self, tuple(names))
 
     def names(self, name: str) -> bool:
         """Whether a channel of this name is one that the user names."""
@@ -62,7 +58,7 @@ class LeadNames:
         there = set(map(_key, names))
         return [name for name, _ in self.by_name if _key(name) not in there]
 
-    def _said(self, names: Sequence[str]) -> tuple[list[LeadName | None], list[bool]]:
+    def said(self, names: Sequence[str]) -> tuple[list[LeadName | None], list[bool]]:
         """The lead that each channel is, or None, and whether the user says so."""
         if self.in_order:
             if len(self.in_order) != len(names):
@@ -80,6 +76,16 @@ class LeadNames:
 
 
 NOTHING_SAID = LeadNames()
+
+
+@lru_cache(maxsize=64)  # the records of a corpus have the same few
+def _find(lead_names: LeadNames, names: tuple[str, ...]) -> Mapping[str, Sequence[FoundLead]]:
+    found: dict[str, list[FoundLead]] = {}
+    own, said = lead_names.said(names)
+    for position, (lead, is_said) in enumerate(zip(own, said)):
+        if lead is not None:
+            found.setdefault(lead.lead, []).append(FoundLead(position, lead.sign, is_said))
+    return {lead: tuple(found[lead]) for lead in LEADS if lead in found}
 
 
 def parse_lead_names(spec: Any) -> LeadNames:

@@ -15,10 +15,10 @@ MIN_FS, MAX_FS = 50.0, 20_000.0  # Hz; outside, the header is wrong or the recor
 
 MAX_AGE = 120.0  # years; beyond, a number stands for something else: 300 for "over 89" in PTB-XL
 #: What is written where nothing is known.
-_UNKNOWN = (
+_UNKNOWN = {
     *("-", "--", "?", "??", "#n/a", "<na>", "n/a", "n.a.", "na", "nan", "none", "null", "unk", "unknown"),
     *("anonymous", "anonymised", "anonymized"),
-)
+}
 #: How many of a unit are a year, and what it is called in some of the languages that devices speak.
 _UNITS = {
     1.0: "a y yr yrs year years yo j jahr jahre an ans anno anni ano anos a\u00f1o a\u00f1os",
@@ -142,6 +142,8 @@ def years_of(text: str) -> float:
     """
     if known(text) is None or _BOUND.fullmatch(text.strip()):
         return math.nan
+    if text.isdecimal():
+        return float(text)
     text = _OLD.sub("", text.strip().lower())
     parts = _AGE_PART.findall(text)
     named = all(unit in _PER_YEAR and (unit or len(parts) == 1) for _, unit in parts)
@@ -185,13 +187,16 @@ def parse_codes(text: str, separators: str = ",;|") -> tuple[str, ...]:
         pieces = quoted or re.split(f"[{separators},]", text[1:-1])
     else:
         pieces = re.split(f"[{separators}]", text)
-    codes = (code for piece in pieces for line in piece.splitlines() for code in _separate(line.strip()))
-    return tuple(dict.fromkeys(_LONG_WHOLE.sub(r"\1", code) for code in codes if known(code)))
+    codes = [code for piece in pieces for line in piece.splitlines() for code in _separate(line.strip())]
+    return tuple(dict.fromkeys(code for code in codes if known(code)))
 
 
 def _separate(text: str) -> list[str]:
+    if text.isalnum():
+        return [text]
     words = text.replace(",", " ").split()
-    return words if len(words) > 1 and all(map(_HAS_DIGIT.match, words)) else [text]
+    codes = words if len(words) > 1 and all(map(_HAS_DIGIT.match, words)) else [text]
+    return [_LONG_WHOLE.sub(r"\1", code) for code in codes]
 
 
 def known(text: str) -> str | None:

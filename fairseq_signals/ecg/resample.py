@@ -20,6 +20,7 @@ LONG = 12 * 3600 * 500
 _STRETCH = 2**20  # samples of a lead at the new rate
 
 
+@lru_cache(maxsize=64)  # a corpus has few rates
 def rate_ratio(fs_in: float, fs_out: float) -> Fraction:
     """`fs_out` / `fs_in` as a fraction with numerator and denominator of at most about 1000."""
     exact = Fraction(repr(float(fs_out))) / Fraction(repr(float(fs_in)))

@@ -100,8 +100,8 @@ def _whole(mv: np.ndarray, lsb_mv: float) -> np.ndarray | None:
 
 def offsets(leads: Iterable[Stored]) -> np.ndarray | None:
     """The offset of each lead in mV, (L,); None where all are 0."""
-    found = np.array([lead.offset for lead in leads])
-    return found if found.any() else None
+    found = [lead.offset for lead in leads]
+    return np.array(found) if any(found) else None
 
 
 def stacked(rows: list[np.ndarray]) -> np.ndarray:

@@ -69,7 +69,7 @@ def assemble(
     report: str | None = None,
     notes: Sequence[str] = (),
     options: ReadOptions = DEFAULTS,
-    found: Mapping[str, list[FoundLead]] | None = None,
+    found: Mapping[str, Sequence[FoundLead]] | None = None,
 ) -> Record:
     """The record that the channels of a file make.
 
@@ -94,13 +94,12 @@ def assemble(
     said = list(notes)
     faults: list[LeadNote] = []
     leads: dict[str, Channel] = {}
-    for lead, (first, *others) in found.items():
-        faults += (
-            LeadNote(lead, f"signal {o.position} has the same name; signal {first.position} is kept")
-            for o in others
-        )
-        channel = channels[first.position]
-        leads[lead] = _scaled(channel, first.sign * options.amplitude_scale)
+    for lead, those in found.items():
+        first = those[0]
+        for other in those[1:]:
+            reason = f"signal {other.position} has the same name; signal {first.position} is kept"
+            faults.append(LeadNote(lead, reason))
+        leads[lead] = channel = _scaled(channels[first.position], first.sign * options.amplitude_scale)
         if first.sign < 0:
             said.append(f"{lead}: read from the signal {channel.name!r}, its sign turned")
         elif first.said:
@@ -139,7 +138,7 @@ def assemble(
 
 def require_leads(
     record_id: str, names: Sequence[str], options: ReadOptions = DEFAULTS
-) -> dict[str, list[FoundLead]]:
+) -> Mapping[str, Sequence[FoundLead]]:
     """Where each of the twelve leads is among the channels of a file; refused where there is none."""
     try:
         found = options.lead_names.find(names)

@@ -62,22 +62,27 @@ def decompressed(path: Path, record_id: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="fairseq-signals-") as folder:
         copy = Path(folder, inner_path(path).name)
-        try:
-            at_most = capacity(path.stat().st_size)
-            with open_file(path) as raw, gzip.GzipFile(fileobj=raw) as file, copy.open("wb") as whole:
-                while block := file.read(_BLOCK):
-                    whole.write(block)
-                    if whole.tell() > at_most:
-                        raise SignalError(
-                            f"record {record_id}: the {path.stat().st_size:,} bytes of {path.name} stand for "
-                            f"more than {at_most:,}. Decompress it if it is a recording.",
-                            kind="too long",
-                        )
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise _damaged(f"record {record_id}", path, error) from error
-        except OSError as error:
-            raise read_failed(record_id, path, error) from error
+        decompress(path, copy, record_id)
         yield copy
+
+
+def decompress(path: Path, copy: Path, record_id: str) -> None:
+    """Write what a `.gz` file holds to `copy`; raises as `decompressed`."""
+    try:
+        at_most = capacity(path.stat().st_size)
+        with open_file(path) as raw, gzip.GzipFile(fileobj=raw) as file, copy.open("wb") as whole:
+            while block := file.read(_BLOCK):
+                whole.write(block)
+                if whole.tell() > at_most:
+                    raise SignalError(
+                        f"record {record_id}: the {path.stat().st_size:,} bytes of {path.name} stand for "
+                        f"more than {at_most:,}. Decompress it if it is a recording.",
+                        kind="too long",
+                    )
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise _damaged(f"record {record_id}", path, error) from error
+    except OSError as error:
+        raise read_failed(record_id, path, error) from error
 
 
 def _damaged(where: str, path: Path, error: Exception) -> SignalError:

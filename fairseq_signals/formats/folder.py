@@ -143,9 +143,10 @@ class _Header:
         except OSError as error:
             self.failed = _unread(name, error)
         lines, _ = split_comments(decode(data))
-        first_words = [split_fields(line)[0] for line in lines]
+        first_words = [split_fields(line, 1)[0] for line in lines]
         named, is_layout = first_words[1:], bool(first_words) and "/" in first_words[0]
-        meant = [listed.meant_by(each + HEADER * is_layout) or (each + HEADER * is_layout,) for each in named]
+        named = [each + HEADER * is_layout for each in (named if is_layout else dict.fromkeys(named))]
+        meant = [listed.meant_by(each) or (each,) for each in named]
         self.segments = [_stem(one) for one, *_ in meant] if is_layout else []
         self.signal_files = [] if is_layout else sorted({one for each in meant for one in each})
         self.digest = _digest(data, *(_size(folder / file) for file in self.signal_files))

@@ -9,7 +9,7 @@ beside a strip over the whole time (a page of 3 x 4 leads), the strip is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise, product
 from typing import Any, NamedTuple
@@ -113,7 +113,7 @@ def channels_of_each(
     return channels
 
 
-def _timed(parts: Sequence[Part], found: dict[str, list[FoundLead]]) -> list[_Timed]:
+def _timed(parts: Sequence[Part], found: Mapping[str, Sequence[FoundLead]]) -> list[_Timed]:
     """The parts that have leads; positions of leads are those in their part."""
     of_part: list[dict[str, list[FoundLead]]] = [{} for _ in parts]
     home = [(p, i) for p, part in enumerate(parts) for i in range(len(part.names))]

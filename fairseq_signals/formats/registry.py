@@ -93,7 +93,7 @@ def read_with(
         raise SignalError(
             f"record {record_id or path}: {path} is {what}, not a file. Leave it out.", NOT_A_FILE
         )
-    if is_compressed(path) and name != "wfdb":
+    if name != "wfdb" and is_compressed(path):
         record_id = file_name(inner_path(path)) if record_id is None else record_id
         if index is not None:
             raise SignalError(

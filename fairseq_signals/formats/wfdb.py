@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from fairseq_signals.formats.detect import HEADER, header_of
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.published import NOTE, halving, is_doubled
 from fairseq_signals.formats.wfdb_comments import parse_comments
-from fairseq_signals.formats.wfdb_files import at_hand
+from fairseq_signals.formats.wfdb_files import at_hand, is_in_place
 from fairseq_signals.formats.wfdb_header import Header, SignalLine, read_header
 from fairseq_signals.formats.wfdb_limits import require_flac, require_possible, require_segments
 from fairseq_signals.formats.wfdb_segments import require_alike
@@ -51,8 +50,11 @@ def read_wfdb(path: Path, record_id: str | None = None, options: ReadOptions = D
     """
     path = path if path.suffix.lower() == HEADER else header_of(path) or path.with_name(path.name + HEADER)
     record_id = inner_path(path).name[: -len(HEADER)] if record_id is None else record_id
-    with at_hand(read_header(path), record_id) as (header, notes):
-        return _read(header, record_id, notes, options)
+    header = read_header(path)
+    if header.path == path and is_in_place(header):
+        return _read(header, record_id, [], options)
+    with at_hand(header, record_id) as (copy, notes):
+        return _read(copy, record_id, notes, options)
 
 
 def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions) -> Record:
@@ -62,7 +64,9 @@ def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions
         reference, beyond = _first_segment(header, record_id, options)
     else:
         require_possible(header, record_id, options)
-    leads = _voltage_leads(reference.signals, record_id, options)
+    found = require_leads(record_id, [line.description for line in reference.signals], options)
+    first = {lead: positions[0].position for lead, positions in found.items()}
+    leads = {lead: at for lead, at in first.items() if reference.signals[at].mv_per_unit is not None}
     fs = header.fs
     read: list[Channel] = []
     damaged: tuple[LeadNote, ...] = ()
@@ -79,7 +83,7 @@ def _read(header: Header, record_id: str, notes: list[str], options: ReadOptions
     subject = parse_comments(comments)
     if is_doubled(fs, subject):
         options, notes = halving(options), [*notes, NOTE]
-    record = assemble(record_id, fs, channels, subject, notes=notes, options=options)
+    record = assemble(record_id, fs, channels, subject, notes=notes, options=options, found=found)
     if damaged or beyond:
         return replace(record, damaged=damaged, ignored=(*record.ignored, *beyond))
     return record
@@ -100,17 +104,6 @@ def _first_segment(header: Header, record_id: str, options: ReadOptions) -> tupl
     for segment in segments:
         _check_signal_files(segment, record_id)
     return segments[0], beyond
-
-
-def _voltage_leads(signals: Sequence[SignalLine], record_id: str, options: ReadOptions) -> dict[str, int]:
-    """Where each lead is among the signals, in lead order, without those whose unit is not a voltage.
-
-    Raises:
-        SignalError: none of the twelve is there.
-    """
-    found = require_leads(record_id, [line.description for line in signals], options)
-    first = {lead: positions[0].position for lead, positions in found.items()}
-    return {lead: position for lead, position in first.items() if signals[position].mv_per_unit is not None}
 
 
 def _channel(

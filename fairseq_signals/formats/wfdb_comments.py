@@ -9,8 +9,8 @@ from fairseq_signals.ecg.record import Subject, known, parse_age, parse_codes, p
 
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:\s*([^<]*)")
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z _-]*")
-_KEYWORDS = ("age", "sex", "gender", "dx", "patient id", "subject_id")  # of what `Subject` has a field for
-_OURS = re.compile(rf"\b({'|'.join(_KEYWORDS)})\b\s*([:=]?)", re.IGNORECASE)
+_KEYWORDS = {"age", "sex", "gender", "dx", "patient id", "subject_id"}  # of what `Subject` has a field for
+_OURS = re.compile(rf"\b({'|'.join(sorted(_KEYWORDS))})\b\s*([:=]?)", re.IGNORECASE)
 
 
 def parse_comments(comments: Sequence[str]) -> Subject:
@@ -25,8 +25,8 @@ def parse_comments(comments: Sequence[str]) -> Subject:
     other: dict[str, list[str]] = {}
     for comment in comments:
         for key, value, is_marked in _pairs(comment):
-            if key.lower() in _KEYWORDS:
-                (marked if is_marked else bare).setdefault(key.lower(), value)
+            if (keyword := key.lower()) in _KEYWORDS:
+                (marked if is_marked else bare).setdefault(keyword, value)
             elif known(value):
                 other.setdefault(key, []).append(value)
     values = {**bare, **marked}
@@ -44,9 +44,11 @@ def _pairs(comment: str) -> list[tuple[str, str, bool]]:
     if "<" in comment and (pairs := _BRACKETED.findall(comment)):
         return [(key.strip(), value.strip(), True) for key, value in pairs]
     key, colon, value = comment.partition(":")
-    key, value = key.strip(), value.strip()
+    key = key.strip()
     is_one = key.lower() not in _KEYWORDS or not (":" in value or "=" in value)
-    return [(key, value, True)] if colon and is_one and _KEYWORD.fullmatch(key) else _of_subject(comment)
+    return (
+        [(key, value.strip(), True)] if colon and is_one and _KEYWORD.fullmatch(key) else _of_subject(comment)
+    )
 
 
 def _of_subject(comment: str) -> list[tuple[str, str, bool]]:

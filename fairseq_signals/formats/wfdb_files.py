@@ -6,11 +6,10 @@ file. A file outside the folder of the header is none of the record's, however i
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
+import stat
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,14 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError
-from fairseq_signals.files import open_file
 from fairseq_signals.formats.common import read_failed
+from fairseq_signals.formats.compressed import GZ, decompress, is_compressed
 from fairseq_signals.formats.detect import HEADER, SIGNAL_SUFFIXES
-from fairseq_signals.formats.limits import capacity, require_size
 from fairseq_signals.formats.wfdb_header import Header, read_header
 from fairseq_signals.formats.wfdb_signals import signal_file_missing
-
-_GZIP = ".gz"
 
 
 @dataclass(frozen=True)
@@ -50,12 +46,27 @@ class Folder:
         if name in self.names:
             return (name,)
         longer = [name, *(name + suffix for suffix in SIGNAL_SUFFIXES)]
-        for spellings in ([name], longer[1:], [name + _GZIP], [one + _GZIP for one in longer[1:]]):
+        for spellings in ([name], longer[1:], [name + GZ], [one + GZ for one in longer[1:]]):
             same = tuple(one for one in spellings if one in self.names)
             found = same or tuple(sum((self.by_lower.get(one.lower(), ()) for one in spellings), ()))
             if found:
                 return found
         return ()
+
+
+def is_in_place(header: Header) -> bool:
+    """Whether each file of a record is a file, and no link, of the name in its header: so nearly always."""
+    folder, file = os.path.split(header.path)
+    try:
+        return (
+            not header.segments
+            and file.endswith(HEADER)
+            and all(
+                stat.S_ISREG(os.lstat(os.path.join(folder, name)).st_mode) for name in header.signal_files
+            )
+        )
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -80,10 +91,10 @@ def at_hand(header: Header, record_id: str) -> Iterator[tuple[Header, list[str]]
             if os.path.isfile(header.path):
                 shutil.copyfile(header.path, copy)
             else:
-                _expand(header.path.with_name(header.path.name + _GZIP), copy, record_id)
+                decompress(header.path.with_name(header.path.name + GZ), copy, record_id)
             for name, path in places.items():
-                if path.suffix.lower() == _GZIP and not name.lower().endswith(_GZIP):
-                    _expand(path, Path(folder, name), record_id)
+                if is_compressed(path) and not is_compressed(Path(name)):
+                    decompress(path, Path(folder, name), record_id)
                 else:
                     Path(folder, name).symlink_to(path.absolute())
         except OSError as error:
@@ -154,17 +165,3 @@ def _require_inside(header: Header, record_id: str, path: Path) -> None:
             f"of the folder of the header. Put a copy of the file in its place.",
             kind="of an unsupported kind",
         )
-
-
-def _expand(path: Path, to: Path, record_id: str) -> None:
-    """Write what a compressed file stands for."""
-    at_most = capacity(path.stat().st_size)
-    try:
-        with open_file(path) as raw, gzip.GzipFile(fileobj=raw) as source, to.open("wb") as file:
-            while data := source.read(2**20):
-                file.write(data)
-                require_size(record_id, path.name, file.tell(), at_most)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SignalError(
-            f"record {record_id}: {path.name} is damaged ({error}). Download it again."
-        ) from error

@@ -33,8 +33,7 @@ _LARGEST = 2**31  # of an ADC's values
 _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\((-?\d+)\))?(?:/(\S+))?")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
-_LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which has ten more: 0x85 is one in Latin-1
-_BLANKS = re.compile(r"[ \t\v\f]+")  # likewise
+_BLANKS = re.compile(r"[ \t\v\f]+")  # not those of str.split, which has more: 0x85 is one in Latin-1
 
 
 class SignalLine(NamedTuple):
@@ -186,12 +185,12 @@ def parse_header(text: str, path: Path) -> Header:
 def split_comments(text: str) -> tuple[list[str], tuple[str, ...]]:
     """The lines of a header that are not comments, and the comments without their "#"."""
     lines, comments = [], []
-    for line in _LINE_END.split(text):
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):  # str.splitlines has ten more
         content, mark, comment = line.partition("#")
-        if content.strip():
-            lines.append(content.strip())
-        if mark and comment.strip():
-            comments.append(comment.strip().lstrip("# "))
+        if content := content.strip():
+            lines.append(content)
+        if mark and (comment := comment.strip()):
+            comments.append(comment.lstrip("# "))
     return lines, tuple(comments)
 
 
@@ -223,19 +222,10 @@ def _signal_line(line: str, path: Path) -> SignalLine:
                 gain, baseline = 0.0, 0  # as good as no gain
         except ValueError:
             raise _malformed(path, f"gain, baseline or ADC zero of {line!r} is not a number") from None
-    fmt, samples_per_frame, skew, byte_offset = storage
-    return SignalLine(
-        file_name=fields[0],
-        fmt=fmt,
-        samples_per_frame=samples_per_frame,
-        skew=skew,
-        byte_offset=byte_offset,
-        adc_gain=gain,
-        baseline=adc_zero if baseline is None else baseline,
-        units=units,
-        description=fields[8].strip() if len(fields) > 8 else "",
-        checksum=int(fields[6]) if len(fields) > 6 and _INTEGER.fullmatch(fields[6]) else None,
-    )
+    description = fields[8].strip() if len(fields) > 8 else ""
+    checksum = int(fields[6]) if len(fields) > 6 and _INTEGER.fullmatch(fields[6]) else None
+    baseline = adc_zero if baseline is None else baseline
+    return SignalLine(fields[0], *storage, gain, baseline, units, description, checksum)
 
 
 @lru_cache(maxsize=1024)  # a corpus has few of these, each in nearly every line

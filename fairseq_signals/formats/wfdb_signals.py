@@ -17,6 +17,7 @@ from fairseq_signals.formats.detect import HEADER
 from fairseq_signals.formats.wfdb_header import Header
 
 _BLOCK = 2**22  # samples that are read in one go
+_MAT4_HEADER = 20  # bytes before the name of a matrix in a MATLAB version 4 file
 _MAT4_INT16 = 30  # type code of a little-endian int16 matrix in a MATLAB version 4 file
 
 
@@ -94,20 +95,24 @@ def _read_file(header: Header, record_id: str, positions: list[int], wanted: lis
     path, n_signals, fmt = header.path.parent / line.file_name, len(positions), _FORMATS[line.fmt]
     rows = slice(None) if wanted == positions else [positions.index(position) for position in wanted]
     try:
-        with open_file(path) as f:
+        with open_file(path, buffering=0) as f:
             available = fmt.count(max(0, os.fstat(f.fileno()).st_size - line.byte_offset)) // n_signals
             n_samples = available if header.n_samples is None else header.n_samples
             if n_samples > available or n_samples == 0:
                 raise truncated(record_id, path.name, n_samples, available)
-            before = f.read(line.byte_offset)
-            if path.suffix == ".mat" and line.byte_offset >= 20:
-                _check_mat4(before, record_id, path.name, n_signals)
-            out = np.empty((len(wanted), n_samples), np.int16)
+            out = np.empty((0, 0), np.int16)
             step = max(_BLOCK // n_signals // 2 * 2, 2)  # even: two samples of format 212 share a byte
+            before = line.byte_offset  # read with the first block: each reading waits for the disk
             for start in range(0, n_samples, step):
                 n = min(step, n_samples - start)
-                adu = fmt.decode(np.frombuffer(f.read(fmt.size(n * n_signals)), np.uint8))
+                data = f.read(before + fmt.size(n * n_signals))
+                if before >= _MAT4_HEADER and path.suffix == ".mat":
+                    _check_mat4(data, record_id, path.name, n_signals)
+                if start == 0:  # not before: memory above it would go back to the system
+                    out = np.empty((len(wanted), n_samples), np.int16)
+                adu = fmt.decode(np.frombuffer(data, np.uint8, offset=before))
                 out[:, start : start + n] = adu[: n * n_signals].reshape(n, n_signals).T[rows]
+                before = 0
     except FileNotFoundError:
         raise signal_file_missing(record_id, header, path.name) from None
     except OSError as e:

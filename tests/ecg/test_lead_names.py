@@ -9,10 +9,10 @@ from fairseq_signals.errors import LeadError
 def test_without_a_word_leads_are_found_by_name_in_their_order_with_every_position():
     found = LeadNames().find(["V1", "vx", "ii", "MLII", "I", "-aVR"])
     assert found == {
-        "I": [FoundLead(4)],
-        "II": [FoundLead(2), FoundLead(3)],
-        "aVR": [FoundLead(5, -1)],
-        "V1": [FoundLead(0)],
+        "I": (FoundLead(4),),
+        "II": (FoundLead(2), FoundLead(3)),
+        "aVR": (FoundLead(5, -1),),
+        "V1": (FoundLead(0),),
     }
 
 
@@ -23,16 +23,16 @@ def test_without_a_word_leads_are_found_by_name_in_their_order_with_every_positi
 def test_the_word_of_the_user_goes_before_the_name(spec):
     found = parse_lead_names(spec).find(["ecg", "ECG2", "X", "I", "V1"])
     assert found == {
-        "II": [FoundLead(0, 1, True)],
-        "aVR": [FoundLead(2, -1, True)],
-        "V1": [FoundLead(4)],
-        "V5": [FoundLead(1, 1, True)],
+        "II": (FoundLead(0, 1, True),),
+        "aVR": (FoundLead(2, -1, True),),
+        "V1": (FoundLead(4),),
+        "V5": (FoundLead(1, 1, True),),
     }
 
 
 def test_leads_can_be_named_in_the_order_of_the_channels():
     names = parse_lead_names("I,none,-V1")
-    assert names.find(["a", "b", "c"]) == {"I": [FoundLead(0, 1, True)], "V1": [FoundLead(2, -1, True)]}
+    assert names.find(["a", "b", "c"]) == {"I": (FoundLead(0, 1, True),), "V1": (FoundLead(2, -1, True),)}
     with pytest.raises(LeadError, match=r"3 lead names are given for its 2 signals \('a', 'b'\)"):
         names.find(["a", "b"])
 
