@@ -219,7 +219,8 @@ def outside_reason(error: BaseException) -> Optional[str]:
         isinstance(error, RuntimeError) and any(sign in told for sign in _NO_MEMORY)
     ):
         return "there is not enough memory"
-    if isinstance(error, OSError) and error.errno is None:
+    of_arrow = type(error).__module__.startswith("pyarrow")  # which has no errno
+    if of_arrow or (isinstance(error, OSError) and error.errno is None):
         return next((reason for reason in map(os.strerror, _NOT_ENOUGH) if reason in told), None)
     if isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE:
         named = error.filename is not None and not isinstance(error.filename, int)

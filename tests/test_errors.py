@@ -6,6 +6,7 @@ import re
 from importlib import import_module
 
 import pytest
+from pyarrow.lib import ArrowException
 
 from fairseq_signals.errors import (
     NOT_A_FILE,
@@ -112,6 +113,8 @@ def test_a_reason_that_is_not_listed_cannot_be_given():
         (OSError("Memory mapping file failed: Cannot allocate memory"), UNAVAILABLE),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), UNAVAILABLE),
         (RuntimeError("shapes differ"), "malformed"),
+        (ArrowException("Failed to launch worker thread: Resource temporarily unavailable"), UNAVAILABLE),
+        (ArrowException("Not a Parquet file"), "malformed"),
         (NotAFileError(errno.EINVAL, "it is a pipe, not a file"), NOT_A_FILE),
         (KeyError("leads"), "malformed"),
     ],
