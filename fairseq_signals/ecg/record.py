@@ -30,7 +30,8 @@ _UNITS = {
 _PER_YEAR = {"": 1.0, **{unit: per_year for per_year, units in _UNITS.items() for unit in units.split()}}
 _AGE_PART = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([^\W\d_]*)\.?(?:,\s+|\s*)")
 _OLD = re.compile(r"\s+(?:old|of age)$")
-_BOUND = re.compile(r"[<>\u2264\u2265]=?\s*\d+|\d+\s*\+")  # "> 89": over 89, so that the age is not known
+#: Of an age that is not known: "> 89" is over 89, and "71 M" is of a man as well as of months.
+_UNCLEAR = re.compile(r"[<>\u2264\u2265]=?\s*\d+|\d+\s*\+|\d+(?:[.,]\d+)?\s+M")
 _CODE_LIST = re.compile(r"[\[{].*[\]}]|\(\s*['\"].*\)", re.DOTALL)
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _LONG_WHOLE = re.compile(r"^(\d{6,})\.0$")  # a SNOMED CT code as a float; short ones are ICD-9, such as 427.0
@@ -135,12 +136,12 @@ def parse_age(text: str) -> float | None:
 
 
 def years_of(text: str) -> float:
-    """Years of "61", "61,5", "18 months", "018M", "3 d" or "2 years, 6 months"; NaN of "> 89" and "NaN".
+    """Years of "61", "61,5", "018M", "3 d" or "2 years, 6 months"; NaN of "> 89", "71 M" and "NaN".
 
     Raises:
         ValueError: it is no age.
     """
-    if known(text) is None or _BOUND.fullmatch(text.strip()):
+    if known(text) is None or _UNCLEAR.fullmatch(text.strip()):
         return math.nan
     if text.isdecimal():
         return float(text)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 INT16_MAX = 32767
+_LONG = 2**20  # samples of a lead: half an hour
 
 _MILLIVOLT = {
     **dict.fromkeys(("mv", "millivolt", "millivolts", "\u043c\u0432", "\u043cv"), 1.0),
@@ -105,9 +106,11 @@ def offsets(leads: Iterable[Stored]) -> np.ndarray | None:
 
 
 def stacked(rows: list[np.ndarray]) -> np.ndarray:
-    """The rows (T,) as one array (L, T), without a copy where they are one: a day of ECG is large."""
+    """The rows (T,) as one array (L, T), of long ones without a copy where they are one: a day is large."""
     whole = rows[0].base  # of numbers in bytes that a file holds, these
     shape = len(rows), len(rows[0])
+    if len(rows[0]) < _LONG:  # a copy takes less time than to find out
+        return np.array(rows)
     if isinstance(whole, np.ndarray) and whole.shape == shape and whole.dtype == np.int16:
         places = [row.ctypes.data - whole.ctypes.data for row in rows]
         if whole.flags.c_contiguous and places == [k * whole.strides[0] for k in range(len(rows))]:

@@ -79,7 +79,7 @@ def _name(lead: Element) -> str:
 def _subject(root: Element) -> Subject:
     person = root.find("PatientInfo")
     age_of = None if person is None else person.find("Age")
-    age = None if age_of is None else parse_age(f"{text(age_of)} {age_of.get('units', '')}")
+    age = None if age_of is None else parse_age(f"{text(age_of)}{age_of.get('units', '')}")
     if age is None:
         age = age_between(_date(root, "PatientInfo/BirthDateTime"), _date(root, "ObservationDateTime"))
     sex, patient_id = parse_sex(text(person, "Gender")), parse_patient(text(person, "PID"))

@@ -95,7 +95,7 @@ def _channel(lead: Element, record_id: str, path: Path) -> Channel:
 
 def _subject(root: Element) -> Subject:
     person = root.find("PatientDemographics")
-    age = parse_age(f"{text(person, 'PatientAge')} {text(person, 'AgeUnits')}")
+    age = parse_age(f"{text(person, 'PatientAge')}{text(person, 'AgeUnits')}")
     if age is None:
         born, recorded = text(person, "DateofBirth"), text(root, "TestDemographics/AcquisitionDate")
         age = age_between(_iso_date(born), _iso_date(recorded))

@@ -38,6 +38,7 @@ def test_codes_are_taken_apart_however_they_are_listed(text, codes):
         ("3 d", 3 / 365.25), ("3 Days", 3 / 365.25), ("12 h", 12 / 8766),
         ("300", None), ("999", None), ("121", None), ("-1", None), ("> 89", None), ("90+", None),
         ("MAY-51", None), ("1 2", None), ("3 fortnights", None), ("Unknown", None), ("", None),
+        ("71 M", None), ("71 F", None), ("71 m", 71 / 12),
         ("1" * 5000 + "!", None),
     ],
 )  # fmt: skip
