@@ -80,7 +80,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         partials.append(partial)
         partial.mkdir()
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
-        stack.callback(release, lock(partial, os.O_RDONLY))
+        stack.callback(release, lock(partial, os.O_RDONLY, wait=True))
         yield partial
         for file in partial.iterdir():
             sync(file)
@@ -103,7 +103,8 @@ def _whole_files(
                 remove_left_overs(path.parent, path.name)
             partials.append(temporary_path(path, suffix))
             stack.callback(partials[-1].unlink, missing_ok=True)
-            stack.callback(release, lock(partials[-1], os.O_RDWR | os.O_CREAT))
+            # another process may be asking whether it is a left-over
+            stack.callback(release, lock(partials[-1], os.O_RDWR | os.O_CREAT, wait=True))
         yield partials
         for partial in partials if durable else ():
             sync(partial)
@@ -163,8 +164,10 @@ def remove_left_overs(folder: Path, name: str | None = None) -> None:
         is_folder = path.is_dir() and not path.is_symlink()
         with contextlib.suppress(OSError):  # being written, gone meanwhile, or another user's
             descriptor = lock(path, os.O_RDONLY if is_folder else os.O_RDWR)
-            if descriptor is not None:  # else nothing tells whether its process is gone
-                shutil.rmtree(path) if is_folder else path.unlink()
+            try:
+                if descriptor is not None:  # else nothing tells whether its process is gone
+                    shutil.rmtree(path) if is_folder else path.unlink()
+            finally:
                 release(descriptor)
 
 

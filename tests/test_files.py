@@ -1,11 +1,13 @@
 """A file is there when it is complete, or as it was before."""
 
 import os
+import threading
 
 import pytest
 
 from fairseq_signals.errors import NotAFileError, OutputError
 from fairseq_signals.files import open_file, remove_left_overs, whole_file, whole_files, write_text
+from fairseq_signals.safety.locks import lock, release
 
 LEFT_OVERS = (
     ".a.csv.123.part.csv",
@@ -65,6 +67,16 @@ def test_what_killed_processes_left_of_a_file_is_removed_when_it_is_written_agai
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv", *OTHERS}
     remove_left_overs(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv", *set(OTHERS) - {".b.csv.123.part.csv"}}
+
+
+def test_a_file_waits_for_whoever_asks_whether_it_is_a_left_over(tmp_path, monkeypatch):
+    temporary = tmp_path / ".a.part"
+    monkeypatch.setattr("fairseq_signals.files.temporary_path", lambda *_: temporary)
+    asking = lock(temporary, os.O_RDWR | os.O_CREAT)
+    threading.Timer(0.1, lambda: (temporary.unlink(), release(asking))).start()
+    with whole_file(tmp_path / "a") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "a").read_text() == "new"
 
 
 def test_files_that_belong_together_get_their_names_when_all_are_on_the_disk(tmp_path):

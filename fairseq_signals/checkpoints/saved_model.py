@@ -45,16 +45,17 @@ _LABEL = {
     "codes": required(list_of(text(), 10_000)),
     "threshold": required(number(0, 1)),
 }
-_TRAINING = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
+#: Sections of a training's configuration that a saved model keeps.
+SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
 _PROVENANCE = {
     "checkpoint": section({"name": text(), "sha256": text()}),
-    "training": section({name: section({}) for name in _TRAINING}),
+    "training": section({name: section({}) for name in SECTIONS}),
     "progress": section({}),
     "saved_with": section({}),
     "best_metric": text(),
 }
 RULES: dict[str, Rule] = {
-    "kind": required(one_of("pretraining", "classification", "identification")),
+    "kind": required(one_of(*KINDS)),
     "leads": required(list_of(one_of(*LEADS), N_LEADS)),
     "fs": required(number(MIN_FS, MAX_FS)),
     "segment_samples": required(integer(1, LONGEST_SEGMENT)),

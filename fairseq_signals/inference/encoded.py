@@ -38,9 +38,8 @@ class Encoded:
 
     def add(self, name: str, value: np.ndarray) -> None:
         """An output of the next window; all windows of a recording are of one length."""
-        if (
-            name not in self.values
-        ):  # at once: small pieces among the network's memory would keep it from being freed
+        if name not in self.values:
+            # at once: small pieces among the network's memory would keep it from being freed
             self.values[name] = np.empty((len(self.windows), *value.shape), value.dtype)
             self.n_done[name] = 0
         self.values[name][self.n_done[name]] = value

@@ -14,10 +14,7 @@ from torch import nn
 from fairseq_signals import __version__
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.checkpoints.loading import Checkpoint
-from fairseq_signals.checkpoints.saved_model import sha256_of
-
-#: Sections of a training's configuration that a saved model keeps.
-SECTIONS = ("task", "model", "criterion", "optimization", "optimizer", "lr_scheduler", "dataset", "common")
+from fairseq_signals.checkpoints.saved_model import SECTIONS, sha256_of
 
 
 def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:

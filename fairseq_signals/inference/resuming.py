@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +41,7 @@ def only_run(out: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # there are rows in it, or it is removed already
+            with contextlib.suppress(OSError):  # there are rows in it
                 folder.rmdir()
 
 
@@ -63,10 +62,9 @@ class Parts:
         #: By the recording's name: the signature of its files, the number of the part, the row in it.
         self._places: dict[str, tuple[str, int, int]] = {}
         self._next = 0
-        files = sorted(file for file in self.folder.glob("part-*.parquet") if _NUMBERED.fullmatch(file.name))
+        files = self._files()
         if not files or not self._note.is_file():
-            for file in (*files, self._note):
-                file.unlink(missing_ok=True)
+            self.remove()
             return
         if self._noted() != self.job:
             raise ConfigError(
@@ -126,8 +124,12 @@ class Parts:
             yield some, np.stack([values_of(name) for name in some])
 
     def remove(self) -> None:
-        """Remove all rows."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all rows; their folder is the lock, and goes with it."""
+        for file in (*self._files(), self._note):
+            file.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(file for file in self.folder.glob("part-*.parquet") if _NUMBERED.fullmatch(file.name))
 
     def _file(self, number: int) -> Path:
         return self.folder / f"part-{number:05d}.parquet"

@@ -169,18 +169,11 @@ class Opener:
         if key not in self._stores:
             self._stores[key] = StoredRecords(source.store)
         records = self._stores[key]
-        wanted = source.record_id
-        if source.shard is None or source.row is None:
-            if wanted is None:
-                raise StoreError(f"{key}: a StoreRecord needs a record_id, or a shard and a row")
-            return records.read(*records.find(wanted))
-        record = records.read(source.shard, source.row)
-        if wanted is not None and not f"/{wanted}".endswith(f"/{record.record_id}"):
-            raise StoreError(
-                f"{key}/{source.shard}: row {source.row} is record {record.record_id}, not {wanted}: the "
-                "store was built anew meanwhile. Run the same command again."
-            )
-        return record
+        if source.shard is not None and source.row is not None:
+            return records.read(source.shard, source.row, source.record_id)
+        if source.record_id is None:
+            raise StoreError(f"{key}: a StoreRecord needs a record_id, or a shard and a row")
+        return records.read(*records.find(source.record_id))
 
 
 def read_each(records: Any, opener: Opener) -> Iterator[Recording | FairseqSignalsError]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,50 +40,49 @@ def _halves(texts: pa.Array, mark: str) -> tuple[pa.Array, pa.Array]:
 
 
 class PlacesInStores:
-    """The records at places in stores, of which each is read once.
+    """The records at places in stores, of which each shard is read once.
 
     Args:
-        missing_ok: nothing is in a store that cannot be read; else that is an error.
+        missing_ok: nothing is in a shard that cannot be read; else that is an error.
     """
 
     def __init__(self, missing_ok: bool = False) -> None:
         self.missing_ok = missing_ok
-        self._records: dict[Path, dict[str, tuple[pa.Array, np.ndarray]]] = {}
+        self._stores: dict[Path, RecordStore] = {}
+        self._shards: dict[Path, tuple[pa.ChunkedArray, np.ndarray]] = {}
 
     def find(self, root: Path, paths: Sequence[str]) -> tuple[pa.ChunkedArray, np.ndarray]:
         """The record, `<source>/<record>`, at each of N paths, and its samples; null and 0 where none is.
 
         Raises:
-            StoreError: a store cannot be read.
+            StoreError: a shard cannot be read.
         """
         names, places = parse_paths(paths)
-        found = [self._shard(root / folder, name) for folder, name in map(os.path.split, names)]
+        found = [self._shard(root / name) for name in names]
         ends = np.cumsum([0, *(len(lengths) for _, lengths in found)])
         number, row = places[:, 0], places[:, 1]
         there = row < np.diff(ends)[number]
         index = pa.array(ends[number] + row, mask=~there)
-        records = pa.chunked_array([records for records, _ in found], pa.string()).take(index)
+        chunks = [chunk for records, _ in found for chunk in records.chunks]
+        records = pa.chunked_array(chunks, pa.string()).take(index)
         lengths = np.concatenate([*(lengths for _, lengths in found), [0]])
         return records, lengths[np.where(there, ends[number] + row, -1)]
 
-    def _shard(self, store: Path, name: str) -> tuple[pa.Array, np.ndarray]:
-        if store not in self._records:
-            self._records[store] = self._read(store)
-        return self._records[store].get(name, (pa.array([], pa.string()), np.zeros(0, np.int64)))
+    def _shard(self, path: Path) -> tuple[pa.ChunkedArray, np.ndarray]:
+        if path not in self._shards:
+            self._shards[path] = self._read(path)
+        return self._shards[path]
 
-    def _read(self, store: Path) -> dict[str, tuple[pa.Array, np.ndarray]]:
+    def _read(self, path: Path) -> tuple[pa.ChunkedArray, np.ndarray]:
+        store, name = path.parent, path.name
         try:
-            table = RecordStore(store).metadata(("source", "record_id", "n_samples", "shard", "row"))
+            if store not in self._stores:
+                self._stores[store] = RecordStore(store)
+            if name in self._stores[store].shards:
+                table = self._stores[store].metadata(("source", "record_id", "n_samples"), [name])
+                records = pc.binary_join_element_wise(table["source"], table["record_id"], "/")
+                return records, table["n_samples"].to_numpy()
         except StoreError:
-            if self.missing_ok:
-                return {}
-            raise
-        records = pc.binary_join_element_wise(table["source"], table["record_id"], "/").combine_chunks()
-        begins = np.flatnonzero(table["row"].to_numpy() == 0)  # rows are in order
-        shards = table["shard"].take(pa.array(begins)).to_pylist()
-        ends = [*begins[1:], len(table)]
-        lengths = table["n_samples"].to_numpy()
-        return {
-            shard: (records.slice(begin, end - begin), lengths[begin:end])
-            for shard, begin, end in zip(shards, begins.tolist(), map(int, ends))
-        }
+            if not self.missing_ok:
+                raise
+        return pa.chunked_array([], pa.string()), np.zeros(0, np.int64)

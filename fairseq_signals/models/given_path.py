@@ -13,9 +13,7 @@ def started_in() -> Path:
     """The folder where the user stood: hydra goes on in a folder of the run."""
     if HydraConfig.initialized():
         return Path(get_original_cwd())
-    if (
-        multiprocessing.parent_process() is not None
-    ):  # a worker, one of several: hydra's state is its parent's
+    if multiprocessing.parent_process() is not None:  # a worker of several: hydra's state is its parent's
         return Path(process.ORIGINAL_DIR)  # type: ignore[attr-defined]
     return Path.cwd()
 

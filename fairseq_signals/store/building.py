@@ -215,7 +215,7 @@ def _open_state(dest: Path, spool: Spool, options: BuildOptions, overwrite: bool
     path = dest / STATE_FILE
     found = read_state(path) if path.is_file() else None
     if found is not None and not overwrite:
-        if found.get("schema") != SCHEMA_VERSION:
+        if found.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
             raise StoreError(
                 f"{dest}: an earlier version of this package made this store (schema {found.get('schema')}, "
                 f"now {SCHEMA_VERSION}). It can be read as it is; to go on with it, pass --overwrite, which "

@@ -52,15 +52,17 @@ class RecordStore:
     def __len__(self) -> int:
         return sum(self.open(name).n_rows for name in self.shards)
 
-    def metadata(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def metadata(self, columns: Sequence[str] | None = None, shards: Sequence[str] | None = None) -> pa.Table:
         """What the store tells of its records, without their signals.
 
         Args:
             columns: those to read, in this order, of the schema's and of `shard` (file name) and `row` (int64
                 from 0), which say where a record is; all but `signal` by default.
+            shards: file names; all by default.
         """
         wanted = METADATA_COLUMNS if columns is None else columns
-        return pa.concat_tables([_metadata(self.root / name, wanted) for name in self.shards])
+        names = self.shards if shards is None else shards
+        return pa.concat_tables([_metadata(self.root / name, wanted) for name in names])
 
     def n_samples(self, shard: str, row: int) -> int:
         """Samples per lead of a record."""

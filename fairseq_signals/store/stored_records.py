@@ -10,7 +10,7 @@ from fairseq_signals.store.reading import RecordStore
 from fairseq_signals.store.shards import AMPLITUDE_FACTOR, SCHEMA, PathLike
 
 #: Columns that are read besides the signal.
-_TELL = tuple(name for name in SCHEMA.names if name not in ("source", "signal"))
+_TELL = tuple(name for name in SCHEMA.names if name != "signal")
 
 
 class StoredRecords:
@@ -27,17 +27,26 @@ class StoredRecords:
         self.store = store if isinstance(store, RecordStore) else RecordStore(store)
         self._places: dict[str, list[tuple[str, str, int]]] | None = None  # record_id -> source, shard, row
 
-    def read(self, shard: str, row: int) -> Record:
+    def read(self, shard: str, row: int, record_id: str | None = None) -> Record:
         """The record in a row (from 0) of a shard, with its patient, codes and report.
 
+        Args:
+            record_id: its id, or `<source>/<id>`, which must be that of the record; None: any.
+
         Raises:
-            StoreError: there is no such shard or row, or the signal is damaged.
+            StoreError: there is no such shard or row, it has another record, or the signal is damaged.
         """
         if shard not in self.store.shards:
             raise StoreError(f"{self.store.root}: there is no shard {shard!r}")
         batch, i = self.store.open(shard).find(row, step="")
         stored = [name for name in _TELL if name in batch.table.schema.names]  # a shard may be old
         tells = {name: batch.table.column(name)[i].as_py() for name in stored}
+        name = f"{tells['source']}/{tells['record_id']}"
+        if record_id not in (None, tells["record_id"], name):
+            raise StoreError(
+                f"{self.store.root / shard}: row {row} is record {name}, not {record_id}: the store was "
+                "built anew meanwhile. Run the same command again."
+            )
         leads, fs, scale = tuple(tells["leads"]), float(tells["fs"]), np.array(tells["scale"], np.float64)
         try:
             signal = batch.samples(i, len(leads), 0, tells["n_samples"])

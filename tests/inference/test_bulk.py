@@ -205,7 +205,7 @@ def test_a_result_is_written_a_block_at_a_time_in_the_order_of_its_recordings(
         assert written["record"].to_pylist() == list(NAMES)
         np.testing.assert_allclose(written["first"].to_numpy(), expected[:, 0], rtol=1e-6)
     result.finish()
-    assert not result.parts.folder.exists()
+    assert not any(result.parts.folder.iterdir())
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])

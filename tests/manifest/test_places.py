@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_signals.errors import ManifestError, StoreError
@@ -26,6 +26,7 @@ def root(tmp_path):
     return tmp_path
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, st.integers(0, 10**17), st.integers(0, 10**17))))
 def test_paths_are_parsed_into_their_parts(parts):
     paths = [f"{shard}#{row}:{start}" for shard, row, start in parts]

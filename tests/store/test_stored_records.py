@@ -48,6 +48,15 @@ def test_a_record_is_found_by_its_id_with_and_without_its_source(store_dir):
     assert records.find("corpus/r4") == ("shard-00001.arrow", 1)
 
 
+@pytest.mark.parametrize("name", ["r2", "corpus/r2", "other/r1", "corpus/r1/r1"])
+def test_a_row_of_another_record_than_the_one_that_is_meant_is_refused(store_dir, name):
+    read = StoredRecords(store_dir).read
+    assert read("shard-00000.arrow", 1, "r1").record_id == "r1"
+    assert read("shard-00000.arrow", 1, "corpus/r1").record_id == "r1"
+    with pytest.raises(StoreError, match=rf"row 1 is record corpus/r1, not {name}: the store was built anew"):
+        read("shard-00000.arrow", 1, name)
+
+
 def test_what_is_not_there_is_refused_by_name(store_dir, tmp_path):
     records = StoredRecords(store_dir)
     with pytest.raises(StoreError, match="there is no record 'r10'; did you mean r1"):
