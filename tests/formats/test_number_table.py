@@ -117,7 +117,7 @@ def test_a_cell_that_is_no_number_counts_as_missing_and_is_told(tmp_path):
     record = read_number_table(tmp_path / "a.csv", options=options(**BOTH))
     assert record.leads == ("I", "II", "III")
     assert "1 cells of the column 'II' are no numbers" in record.notes[0]
-    assert "1 missing samples in 1 gaps are interpolated" in record.notes[1]
+    assert "1 missing sample in 1 gap interpolated" in record.notes[1]
     empty = table().replace("\n", ",\n").replace("I,II,III,", "I,II,III,V1")
     (tmp_path / "b.csv").write_text(empty)
     (fault,) = read_number_table(tmp_path / "b.csv", options=options(**BOTH)).faults
