@@ -57,7 +57,10 @@ def _of_matrix(
     if given:
         if len(given) not in matrix.shape or (matrix.shape[0] == matrix.shape[1]):
             raise malformed(
-                record_id, path, f"its array has the shape {array.shape}, and {len(given)} leads are named"
+                record_id,
+                path,
+                f"its array has the shape {array.shape}, and {len(given)} leads are named, so "
+                "it is not clear which axis is that of the leads",
             )
         by_rows = matrix.shape[0] == len(given)
     else:
