@@ -128,7 +128,7 @@ ROWS = table(header="t (ms),I,II,III", time=lambda k: str(4 * k)).split("\n")
 REFUSED = {
     "no rate": (table(), {"unit": "mV"}, "does not say its sampling rate. Say it with --fs HZ"),
     "no unit": (table(), {"fs": FS}, "does not say the unit of its samples. Say it with --unit"),
-    "no names": (table(header=""), BOTH, "3 columns without names, so nothing says which leads they are"),
+    "no names": (table(header=""), BOTH, "3 signals without a name, so nothing says which leads they are"),
     "names of no lead": (table(header="a,b,c"), BOTH, r"none of its 3 signals is one of the 12 leads \('a'"),
     "too few names": (table(header=""), {**BOTH, "lead_names": "I,II"}, "2 lead names are given for its 3"),
     "another rate": ("\n".join(ROWS), {"fs": 500.0}, "is 250 Hz by its times in the file, but fs=500 Hz was"),
