@@ -212,6 +212,18 @@ def signal_error(error: Exception, record: str) -> SignalError:
     )
 
 
+def without_record(error: Exception, name: str) -> str:
+    """The message of an error over a record without the record's name, for a line that begins with it.
+
+    Args:
+        name: of the record, or the path of its file.
+    """
+    told, last = str(error), name.rpartition("/")[2]
+    for called in (name, last, os.path.splitext(last)[0]):
+        told = told.removeprefix(f"record {called}: ")
+    return told
+
+
 def outside_reason(error: BaseException) -> Optional[str]:
     """What failed where an error is not the file's, but of memory, the disk, the network or permissions."""
     told = str(error)

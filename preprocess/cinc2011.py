@@ -54,7 +54,11 @@ def read_quality(root: Path) -> dict[str, str]:
         try:
             records = (root / name).read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"{root / name}: the list cannot be read ({error}). Download it.") from error
+            why = getattr(error, "strerror", None) or error
+            raise StoreError(
+                f"{root / name}: the list cannot be read ({why}). Download it to there, or take the records "
+                f"without labels with wfdb_folder.py."
+            ) from error
         for record in records:
             if quality.setdefault(record, label) != label:
                 raise StoreError(f"{root / name}: record {record} is in {LISTS[quality[record]]} too")

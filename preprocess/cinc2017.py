@@ -36,8 +36,8 @@ def list_records(args: argparse.Namespace) -> list[Item]:
     items = [
         replace(item, record_id=PurePosixPath(item.record_id).name) for item in iter_folder(root, SOURCE)
     ]
-    below, place = table.path.parent, root.relative_to(table.path.parent).as_posix()
-    return join_listed(items, table, SOURCE, below, lambda name: f"{place}/{name}.hea")
+    below, place = table.path.parent, PurePosixPath(root.relative_to(table.path.parent))
+    return join_listed(items, table, SOURCE, below, lambda name: str(place / f"{name}.hea"))
 
 
 def find_reference(root: Path) -> Path:
@@ -45,7 +45,10 @@ def find_reference(root: Path) -> Path:
     places = [folder / name for name in TABLES for folder in (root, root.parent)]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
-        raise StoreError(f"{root}: there is no {' or '.join(TABLES)}, which has the labels. Download it.")
+        raise StoreError(
+            f"{root}: there is no {' or '.join(TABLES)}, which has the labels, in it or beside it. Download "
+            f"it, or take the records without labels with wfdb_folder.py --lead-names ECG=I."
+        )
     return found
 
 

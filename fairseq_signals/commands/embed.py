@@ -15,6 +15,7 @@ from fairseq_signals.commands.arguments import (
     some_path,
     some_place,
 )
+from fairseq_signals.safety.text import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,5 +76,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             dim = result.write_table(table)
         code = result.finish()
     if result.names:
-        print(f"wrote {args.out}: {len(result.names)} recordings, {dim} dimensions")
+        print(f"wrote {args.out}: {counted(len(result.names), 'recording')}, {dim} dimensions")
     return code

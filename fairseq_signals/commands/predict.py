@@ -16,6 +16,7 @@ from fairseq_signals.commands.arguments import (
     some_path,
     some_place,
 )
+from fairseq_signals.safety.text import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,5 +88,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             result.write_table(table)
         code = result.finish()
     if result.names:
-        print(f"wrote {args.out}: {len(result.names)} recordings, {len(model.labels)} classes")
+        print(f"wrote {args.out}: {counted(len(result.names), 'recording')}, {len(model.labels)} classes")
     return code

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairseq_signals.ecg.leads import LEADS, LeadName, lead_of, leads_of
+from fairseq_signals.ecg.units import millivolt_per, split_unit
 from fairseq_signals.errors import LeadError, did_you_mean
 
 #: In place of a lead: the channel is none of the twelve, whatever it is called.
@@ -34,7 +35,8 @@ class LeadNames:
     """Which lead channels are, as `parse_lead_names` makes it of the user's words.
 
     Attributes:
-        by_name: name of a channel, in any case, and the lead it is, such as ("ECG2", "V5") or ("x", "-aVR").
+        by_name: name of a channel, in any case, with or without a voltage behind it, and the lead it is, such
+            as ("ECG2", "V5") or ("x", "-aVR").
         in_order: the lead that each channel is; goes before `by_name`.
     """
 
@@ -51,11 +53,11 @@ class LeadNames:
 
     def names(self, name: str) -> bool:
         """Whether a channel of this name is one that the user names."""
-        return _key(name) in {_key(said) for said, _ in self.by_name}
+        return self._of(name) is not None
 
     def unused(self, names: Sequence[str]) -> list[str]:
         """The channels that are named and that a recording does not have."""
-        there = set(map(_key, names))
+        there = {key for name in names for key in _keys(name)}
         return [name for name, _ in self.by_name if _key(name) not in there]
 
     def said(self, names: Sequence[str]) -> tuple[list[LeadName | None], list[bool]]:
@@ -69,10 +71,15 @@ class LeadNames:
             return list(map(_named, self.in_order)), [True] * len(names)
         if not self.by_name:
             return leads_of(names), [False] * len(names)
-        given = {_key(name): lead for name, lead in self.by_name}
-        said = [_key(name) in given for name in names]
-        read = leads_of([given.get(_key(name), name) for name in names])  # what is said tells of the others
-        return [_named(given[_key(n)]) if yes else lead for n, yes, lead in zip(names, said, read)], said
+        given = list(map(self._of, names))
+        read = leads_of([own or name for own, name in zip(given, names)])  # what is said tells of the others
+        said = [own is not None for own in given]
+        return [lead if own is None else _named(own) for own, lead in zip(given, read)], said
+
+    def _of(self, name: str) -> str | None:
+        """What the user says of a channel: under its name, else under that without its unit."""
+        given = {_key(said): lead for said, lead in self.by_name}
+        return next((given[key] for key in _keys(name) if key in given), None)
 
 
 NOTHING_SAID = LeadNames()
@@ -146,6 +153,13 @@ def _canonical(text: str) -> str:
 
 def _named(text: str) -> LeadName | None:
     return None if text == NO_LEAD else lead_of(text)
+
+
+def _keys(name: str) -> tuple[str, str]:
+    key = _key(name)
+    text, unit = split_unit(key)
+    is_unit = millivolt_per(unit) is not None and (len(unit) > 1 or key[-1] in ")]")  # "ECG V" is a lead
+    return key, text if is_unit else key
 
 
 def _key(name: str) -> str:

@@ -22,6 +22,13 @@ _MILLIVOLT = {
 }
 #: Of the prefixes of volt only the micro sign is not ASCII: this is it, in whatever encoding it was read.
 _MICRO = re.compile("[^\0-\x7f]+v(?:olts?)?")
+_UNIT_BEHIND = re.compile(r"(.*?)(?:[\s_]*[(\[]\s*([^()\[\]]+?)\s*[)\]]|[\s_,/]+([^\s_,/()\[\]]+))")
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """A channel's name and what may be its unit, such as "II" and "mV" of "II (mV)"; "" without."""
+    match = _UNIT_BEHIND.fullmatch(name.strip())
+    return (match[1], match[2] or match[3]) if match is not None else (name.strip(), "")
 
 
 @lru_cache(maxsize=1024)  # every record of a corpus has the same few

@@ -27,7 +27,7 @@ class WatchHeader(NamedTuple):
     """What an export says above its samples.
 
     Attributes:
-        begin: index of the first line after it.
+        begin: index of the first line after it that is not blank.
         lead: name of the lead, such as "I".
         fs: Hz.
         unit: of the samples.
@@ -57,5 +57,6 @@ def find_header(lines: Sequence[Line]) -> WatchHeader | None:
             other = (("recorded", dates[0][1]),) if dates else ()
             found = _LEAD.search(lead)
             name, fs = found[1] if found else lead, float(rates[-1].replace(",", "."))
-            return WatchHeader(i + 1, name, fs, unit, report or None, Subject(other=other))
+            begin = next((j for j, line in enumerate(lines[i + 1 :], i + 1) if line.text.strip()), len(lines))
+            return WatchHeader(begin, name, fs, unit, report or None, Subject(other=other))
     return None

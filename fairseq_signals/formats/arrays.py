@@ -33,7 +33,9 @@ def read_arrays(path: Path, record_id: str | None = None, options: ReadOptions =
     head = read_bytes(record_id, path, 8)
     if head.startswith(NPY):
         require_size(record_id, path.name, path.stat().st_size, FILE_BYTES)
-        with damage_refused(record_id, f"{path.name} is not a whole array of numbers"):
+        with damage_refused(
+            record_id, f"{path.name} is not a whole array of numbers, or one of objects, which are not read"
+        ):
             array = np.load(path, mmap_mode="r", allow_pickle=False)  # refuses one longer than its file
         return _of_matrix(record_id, path, array, (), FileSays(is_named=False), options)
     if head.startswith(ZIP) and path.suffix.lower() == ".npz":
@@ -57,7 +59,10 @@ def _of_matrix(
     if given:
         if len(given) not in matrix.shape or (matrix.shape[0] == matrix.shape[1]):
             raise malformed(
-                record_id, path, f"its array has the shape {array.shape}, and {len(given)} leads are named"
+                record_id,
+                path,
+                f"its array has the shape {array.shape}, and {len(given)} leads are named, so "
+                "it is not clear which axis is that of the leads",
             )
         by_rows = matrix.shape[0] == len(given)
     else:

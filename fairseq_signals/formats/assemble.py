@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -149,10 +150,10 @@ def require_leads(
     listed = ", ".join(repr(name) for name in names[:15]) or "none"
     unused = ", ".join(map(repr, options.lead_names.unused(names)))
     named = f"; lead_names has {unused}, which is none of them" if unused else ""
+    likely = next((name for name in names if re.search("E[CK]G", name, re.I)), names[0] if names else "ECG")
     raise SignalError(
         f"record {record_id}: none of its {len(names)} signals is one of the 12 leads ({listed}){named}. Say "
-        f"which they are with --lead-names (lead_names= in Python), such as "
-        f"'{names[0] if names else 'ECG'}=II'.",
+        f"which they are with --lead-names (lead_names= in Python), such as '{likely}=II'.",
         kind="without any of the 12 leads",
     )
 

@@ -16,6 +16,7 @@ from fairseq_signals.formats.assemble import Channel, assemble, require_leads
 from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import ReadOptions
 from fairseq_signals.formats.time_column import Clock, is_even, names_time, read_clock, unit_in_name
+from fairseq_signals.safety.text import counted
 
 UNSAID = "without a sampling rate or unit"  # kind of rejection
 _RATE_AGREES = 1e-6
@@ -78,8 +79,8 @@ def read_columns(
     channels = [column for column in columns if column is not time]
     if not says.is_named and options.lead_names == NOTHING_SAID:
         raise SignalError(
-            f"{where} has {len(channels)} columns without names, so nothing says which leads they are. Name "
-            f"them in their order with --lead-names I,II,... (lead_names= in Python).",
+            f"{where} has {counted(len(channels), 'signal')} without a name, so nothing says which "
+            f"leads they are. Name them in their order with --lead-names I,II,... (lead_names= in Python).",
             kind="without any of the 12 leads",
         )
     require_leads(record_id, [column.name for column in channels], options)

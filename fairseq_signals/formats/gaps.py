@@ -9,6 +9,7 @@ import numpy as np
 
 from fairseq_signals.ecg.units import not_finite
 from fairseq_signals.formats.options import MAX_GAP_S, MAX_SHARE
+from fairseq_signals.safety.text import counted
 
 MIN_PADDING_S = 0.5  # of a run that is padding, where its value is one that other samples may have too
 LARGEST = 1e30  # of a float that can be a sample; damaged files have larger ones
@@ -131,4 +132,4 @@ def _fill(values: np.ndarray, missing: np.ndarray, fs: float, refuse: bool) -> t
     between = np.interp(gaps, there, values[there])
     filled = values.copy()
     filled[gaps] = np.rint(between) if values.dtype.kind in "iu" else between
-    return filled, f"{n_missing} missing samples in {len(begins)} gaps are interpolated"
+    return filled, f"{counted(n_missing, 'missing sample')} in {counted(len(begins), 'gap')} interpolated"

@@ -59,7 +59,7 @@ def read_number_table(path: Path, record_id: str | None = None, options: ReadOpt
         return read_columns(record_id, path.name, _parse(where, data, layout), says, options)
     layout_found = find_layout(lines)
     if layout_found is None:
-        raise of_another_format(record_id, path, "a table of numbers, in columns or rows")
+        raise of_another_format(record_id, path, "a table of numbers in columns or rows")
     columns = _rows(where, data, layout_found) if layout_found.by_rows else _parse(where, data, layout_found)
     says = _above(layout_found)
     return read_columns(record_id, path.name, columns, says, options)

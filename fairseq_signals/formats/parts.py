@@ -19,7 +19,7 @@ import numpy as np
 from fairseq_signals.ecg.lead_names import FoundLead
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.record import NOBODY, LeadNote, Record, Subject
-from fairseq_signals.errors import SignalError
+from fairseq_signals.errors import SignalError, without_record
 from fairseq_signals.formats.assemble import NOT_A_LEAD, Channel, assemble, require_leads
 from fairseq_signals.formats.options import DEFAULTS, MAX_GAP_S, ReadOptions
 
@@ -106,7 +106,7 @@ def channels_of_each(
             channels.append(read(lead))
         except SignalError as error:
             errors.append(error)
-            reason = str(error).removeprefix(f"record {record_id}: ")
+            reason = without_record(error, record_id)
             channels.append(Channel(name_of(lead), np.zeros(0), None, fault=reason))
     if errors and len(errors) == len(leads):
         raise errors[0]

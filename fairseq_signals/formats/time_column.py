@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
-from fairseq_signals.ecg.units import millivolt_per
+from fairseq_signals.ecg.units import millivolt_per, split_unit
 from fairseq_signals.errors import SignalError
 
 #: Seconds in one unit of time.
@@ -24,7 +24,6 @@ _WORD = (
 )
 _COUNT = r"sample|samples|index|idx|row|frame|counter|count|no\.?|nr\.?|n|#|unnamed: ?0|__index_level_0__"
 _NAME = re.compile(rf"(?:{_WORD}|{'|'.join(SECONDS)}|(?:{_COUNT})(?:[\s_]*(?:#|no\.?|number|index|num))?)")
-_UNIT = re.compile(r"(.*?)(?:[\s_]*[(\[]\s*([^()\[\]]+?)\s*[)\]]|[\s_,/]+([^\s_,/()\[\]]+))")
 _EVEN = 1e-3  # of a step
 _LEAST_TOLERANCE = 1e-3  # of a sampling rate that is read from times
 
@@ -48,17 +47,15 @@ def names_time(name: str) -> bool:
 
 def unit_in_name(name: str) -> str:
     """The unit at the end of a column's name, such as "mV" of "II (mV)" or "ms" of "time_ms"; "" without."""
-    match = _UNIT.fullmatch(name.strip())
-    unit = (match[2] or match[3]) if match is not None else name.strip()
-    if unit.lower() in SECONDS or (match is not None and millivolt_per(unit) is not None):
-        return unit
-    return ""
+    text, unit = split_unit(name)
+    whole = unit or text
+    return whole if whole.lower() in SECONDS or millivolt_per(unit) is not None else ""
 
 
 def _without_unit(name: str) -> str:
     text = name.strip().lower()
-    match = _UNIT.fullmatch(text)
-    return match[1] if match is not None and match[1] and unit_in_name(text) else text
+    before, unit = split_unit(text)
+    return before if before and unit and unit_in_name(text) else text
 
 
 def is_even(values: np.ndarray | None) -> bool:

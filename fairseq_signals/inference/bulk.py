@@ -22,6 +22,7 @@ from fairseq_signals.errors import (
     MissingLibraryError,
     Rejections,
     SignalWarning,
+    without_record,
 )
 from fairseq_signals.files import whole_files, write_text
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
@@ -30,7 +31,7 @@ from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.resuming import Parts
 from fairseq_signals.inference.sources import signature
-from fairseq_signals.safety.text import csv_cell, tell, tsv_line, visible
+from fairseq_signals.safety.text import counted, csv_cell, tell, tsv_line, visible
 
 PART_ROWS = 512
 PART_S = 30.0  # what is computed in the meantime is lost if the process is killed
@@ -100,8 +101,9 @@ class Result:
             print("no recording could be used, nothing was written", file=sys.stderr)
         n_lost = sum(error.kind in TRIED_AGAIN for error in self.reasons.values())
         if n_lost:
-            again = "run the same command again when they are"
-            print(f"warning: {n_lost} recordings were not available; {again}", file=sys.stderr)
+            again = "run the same command again when that has changed"
+            were = "was" if n_lost == 1 else "were"
+            print(f"warning: {counted(n_lost, 'recording')} {were} not available; {again}", file=sys.stderr)
         return code if self.names and n_lost <= len(self.names) + len(self.reasons) - n_lost else 1
 
 
@@ -176,11 +178,12 @@ def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsEr
     if not errors:
         return 0
     found = Rejections() if rejected is not None else Rejections(n_shown=len(errors))
-    for name, error in errors:
-        found.add(name, str(error), error.kind)
-    print(f"warning: {len(errors)} recordings could not be used: {found}", file=sys.stderr)
+    reasons = [(name, without_record(error, name)) for name, error in errors]
+    for (name, reason), (_, error) in zip(reasons, errors):
+        found.add(name, reason, error.kind)
+    print(f"warning: {counted(len(errors), 'recording')} could not be used: {found}", file=sys.stderr)
     if rejected is not None:
-        write_text(rejected, map(tsv_line, [("record", "reason"), *errors]))
+        write_text(rejected, map(tsv_line, [("record", "reason"), *reasons]))
         print(f"the reason of each is in {rejected}", file=sys.stderr)
     missing = next((error for _, error in errors if isinstance(error, MissingLibraryError)), None)
     if missing is not None:
@@ -217,11 +220,12 @@ def stream_named(
     """
     from tqdm import tqdm
 
-    notes: list[str] = []
+    notes: list[Exception] = []
 
     def pass_on_notes(named: ListedRecording) -> None:
         if notes:  # what was warned about until the next recording is asked for
-            bar.write(visible(f"warning: {named.name}: {'; '.join(notes)}"), file=sys.stderr)
+            told = "; ".join(without_record(note, named.name) for note in notes)
+            bar.write(visible(f"warning: {named.name}: {told}"), file=sys.stderr)
             notes.clear()
 
     def sources() -> Iterator[Any]:
@@ -231,7 +235,7 @@ def stream_named(
 
     with warnings.catch_warnings(), tqdm(total=len(recordings), unit="record", disable=None) as bar:
         warnings.simplefilter("always", SignalWarning)
-        warnings.showwarning = lambda message, *_: notes.append(str(message))
+        warnings.showwarning = lambda message, *_: notes.append(message)
         stream = model.stream(
             sources(), leads=leads, reading=reading, outputs=(output,), batch_size=batch_size
         )

@@ -113,8 +113,8 @@ def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes
         if len(found) == n:
             return found
     logger.warning(
-        "%s does not say what its %d classes are called, so they are numbered; pass labels=, the labels.csv "
-        "of its manifests or a list of names",
+        "%s does not say what its %d classes are called, so they are numbered; pass the labels.csv of its "
+        "manifests (--labels, labels= in Python, where a list of names will do, too)",
         checkpoint.path,
         n,
     )

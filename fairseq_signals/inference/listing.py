@@ -16,6 +16,7 @@ from fairseq_signals.errors import (
     ConfigError,
     FairseqSignalsError,
     SignalWarning,
+    without_record,
 )
 from fairseq_signals.formats.candidates import iter_candidates
 from fairseq_signals.formats.compressed import inner_path
@@ -152,7 +153,8 @@ def _read_each(place: str, leads: Any, strict: bool, options: ReadOptions) -> It
         except FairseqSignalsError as error:
             if strict:
                 raise
-            warnings.warn(f"{listed.name} is left out: {error}", SignalWarning, stacklevel=2)
+            reason = without_record(error, listed.name)
+            warnings.warn(f"{listed.name} is left out: {reason}", SignalWarning, stacklevel=2)
         else:
             yield replace(recording, record_id=listed.name)
     if listed is None:

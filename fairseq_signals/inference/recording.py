@@ -141,7 +141,7 @@ def checked(recording: Recording, leads: Any = None) -> Recording:
     Raises:
         SignalError, LeadError: see `from_array` and `from_record`.
     """
-    for notes, what in ((recording.faults, "is left out"), (recording.damaged, "is damaged")):
+    for notes, what in ((recording.faults, "left out"), (recording.damaged, "damaged")):
         if notes:
             listed = "; ".join(f"{note.lead} ({note.reason})" for note in notes)
             _warn(f"record {recording.record_id}: {what}: {listed}")

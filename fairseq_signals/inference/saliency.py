@@ -82,7 +82,7 @@ def saliency(
     if not windows:
         raise SignalError(
             f"record {recording.record_id} has {begun.n_samples / form.fs:g} s, so there is nothing from "
-            f"{start_s:g} s on"
+            f"{start_s:g} s on: choose an earlier --start (start_s= in Python)"
         )
     begin_at = windows[0].stop - windows[0].new
     n_samples = windows[-1].stop - begin_at

@@ -68,7 +68,8 @@ def record_figure(record: Recording, given: tuple[int, ...] | None = None, start
     seconds = resampled_length(record.n_samples, record.fs, DEFAULT_FS) / DEFAULT_FS
     if start_s >= seconds:
         raise SignalError(
-            f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on"
+            f"record {record.record_id} has {seconds:g} s, so it cannot be drawn from {start_s:g} s on: "
+            f"choose an earlier --start"
         )
     shown = f"{start_s:g} to {min(start_s + PAGE_S, seconds):g} s of {seconds:g} s"
     present = parse_leads(list(record.leads))

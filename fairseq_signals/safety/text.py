@@ -44,6 +44,11 @@ def visible(text: str, keep: str = "") -> str:
     return _UNSEEN.sub(escape, text)
 
 
+def counted(n: int, thing: str) -> str:
+    """A number of things, such as "1 record" and "2,000 records"."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
 def csv_cell(value: Any) -> Any:
     """A value for a table that a spreadsheet may open: a text that would be a formula begins with a quote."""
     if not isinstance(value, str):

@@ -70,7 +70,8 @@ class BuildSummary:
         parts = [f"kept {self.n_kept:,} of {self.n_items:,} records"]
         if rejected:
             parts.append("rejected " + ", ".join(rejected))
-        parts += [f"{n:,} {key}" for key, n in counts if not key.startswith(REJECTED)]
+        others = [(n, key) for key, n in counts if not key.startswith(REJECTED)]
+        parts += [f"{n:,} {key.replace('(s)', '' if n == 1 else 's')}" for n, key in others]
         return "; ".join(parts)
 
 

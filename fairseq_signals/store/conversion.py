@@ -16,6 +16,7 @@ from fairseq_signals.errors import (
     SignalError,
     StoreError,
     signal_error,
+    without_record,
 )
 from fairseq_signals.formats.detect import HEADER, SUFFIXES_OF, is_dicom
 from fairseq_signals.formats.folder import WITHOUT_HEADER, FoundRecord, iter_records
@@ -222,7 +223,7 @@ def make_rows(
             raise  # every record of that format would fail
         except Exception as e:  # nothing in one file may end a run over many; it is reported like the rest
             error = signal_error(e, item.record_id)
-            _reject(item, str(error).removeprefix(f"record {item.record_id}: "), error.kind, notes)
+            _reject(item, without_record(error, item.record_id), error.kind, notes)
 
 
 def n_tried_again(counts: Mapping[str, int]) -> int:

@@ -55,3 +55,21 @@ def test_an_electrode_named_by_the_user_tells_what_c_means():
 def test_what_cannot_be_meant_is_refused(spec, message):
     with pytest.raises(LeadError, match=message):
         parse_lead_names(spec)
+
+
+@pytest.mark.parametrize("column", ["ECG (mV)", "ecg_uV", "ECG [\u00b5V]", "ECG"])
+def test_the_unit_behind_a_name_need_not_be_said(column):
+    said = parse_lead_names("ECG=V5")
+    assert list(said.find(["time", column])) == ["V5"]
+    assert said.names(column)
+    assert said.unused([column]) == []
+    assert said.find(["ECG V"]) == {}
+    assert list(parse_lead_names({column: "V5"}).find([column])) == ["V5"]
+
+
+def test_a_name_with_its_unit_goes_before_the_one_without():
+    said = parse_lead_names({"ECG": "II", "ECG (uV)": "V5"})
+    assert {lead: found[0].position for lead, found in said.find(["ECG (uV)", "ECG (mV)"]).items()} == {
+        "II": 1,
+        "V5": 0,
+    }

@@ -51,5 +51,6 @@ def test_an_export_is_read_in_its_language(language, tmp_path):
     assert recording.fs == (512 if language == "English" else float(rate[:7].replace(",", ".")))
     np.testing.assert_allclose(recording.signal_mv[0], SIGNAL_UV / 1000, atol=2e-5)
     assert recording.report == said
+    assert not any("cut off" in note for note in recording.notes)  # a blank line above is no sample
     assert recording.subject.other == (("recorded", date),)
     assert (recording.subject.patient_id, recording.subject.age) == (None, None)  # no name, no birth date

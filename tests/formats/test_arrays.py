@@ -55,7 +55,7 @@ def test_an_array_is_read_as_it_is(case, tmp_path):
 
 
 REFUSED = {
-    "no leads": (lambda p: npy(p, SIGNAL_MV), {"lead_names": None}, "3 columns without names"),
+    "no leads": (lambda p: npy(p, SIGNAL_MV), {"lead_names": None}, "3 signals without a name"),
     "other leads": (lambda p: npy(p, SIGNAL_MV), {"lead_names": "I,II"}, r"\(3, 600\), and 2 leads are"),
     "as many leads as samples": (lambda p: npy(p, SIGNAL_MV[:, :3]), {}, r"\(3, 3\), and 3 leads are named"),
     "objects": (lambda p: npy(p, np.array([{}], object)), {}, "is not a whole array of numbers"),

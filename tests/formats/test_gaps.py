@@ -25,7 +25,7 @@ def test_short_gaps_are_on_the_line_between_their_neighbours_and_told(ramp):
     assert np.array_equal(mended.values["I"], ramp)
     assert mended.values["I"].dtype == np.int16
     assert mended.values["II"] is ramp
-    assert mended.notes == ["I: 11 missing samples in 2 gaps are interpolated"]
+    assert mended.notes == ["I: 11 missing samples in 2 gaps interpolated"]
     assert not mended.reasons
 
 

@@ -117,7 +117,7 @@ def test_a_cell_that_is_no_number_counts_as_missing_and_is_told(tmp_path):
     record = read_number_table(tmp_path / "a.csv", options=options(**BOTH))
     assert record.leads == ("I", "II", "III")
     assert "1 cells of the column 'II' are no numbers" in record.notes[0]
-    assert "1 missing samples in 1 gaps are interpolated" in record.notes[1]
+    assert "1 missing sample in 1 gap interpolated" in record.notes[1]
     empty = table().replace("\n", ",\n").replace("I,II,III,", "I,II,III,V1")
     (tmp_path / "b.csv").write_text(empty)
     (fault,) = read_number_table(tmp_path / "b.csv", options=options(**BOTH)).faults
@@ -128,7 +128,7 @@ ROWS = table(header="t (ms),I,II,III", time=lambda k: str(4 * k)).split("\n")
 REFUSED = {
     "no rate": (table(), {"unit": "mV"}, "does not say its sampling rate. Say it with --fs HZ"),
     "no unit": (table(), {"fs": FS}, "does not say the unit of its samples. Say it with --unit"),
-    "no names": (table(header=""), BOTH, "3 columns without names, so nothing says which leads they are"),
+    "no names": (table(header=""), BOTH, "3 signals without a name, so nothing says which leads they are"),
     "names of no lead": (table(header="a,b,c"), BOTH, r"none of its 3 signals is one of the 12 leads \('a'"),
     "too few names": (table(header=""), {**BOTH, "lead_names": "I,II"}, "2 lead names are given for its 3"),
     "another rate": ("\n".join(ROWS), {"fs": 500.0}, "is 250 Hz by its times in the file, but fs=500 Hz was"),

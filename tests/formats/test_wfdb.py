@@ -206,6 +206,8 @@ def test_unknown_lead_names_are_refused_with_the_names(tmp_path, write_wfdb, ecg
         r"none of its 2 signals is one of the 12 leads \('ECG 1', 'chan2'\)",
         "without any of the 12 leads",
     )
+    header = write_wfdb(tmp_path, "r", ecg_adu(3), ["EEG C3", "EOG", "ekg"])
+    refused(header, "with --lead-names .*, such as 'ekg=II'", "without any of the 12 leads")
 
 
 def test_a_record_without_a_usable_lead_is_refused_with_the_reasons(tmp_path, write_wfdb):

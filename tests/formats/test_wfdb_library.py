@@ -124,7 +124,7 @@ def test_a_gap_between_segments_without_a_layout_is_missing_samples(multi_segmen
     else:
         record = read_wfdb(header)
         np.testing.assert_allclose(record.signal_mv()[:, 1210:], adu[[1, 0], 1200:] / 1000, atol=2e-5)
-        assert "II: 10 missing samples in 1 gaps are interpolated" in record.notes
+        assert "II: 10 missing samples in 1 gap interpolated" in record.notes
 
 
 def test_a_gap_between_segments_is_missing_samples(multi_segment):

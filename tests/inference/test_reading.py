@@ -80,7 +80,7 @@ def test_a_model_takes_what_was_read_as_it_takes_the_file(encoder, tmp_path, wri
     adu[6] = 7
     path = write_wfdb(tmp_path, "a", adu)
     for source in (path, read_recording(path)):
-        with pytest.warns(SignalWarning, match=r"record a: is left out: V1 \(constant at 0.007 mV\)"):
+        with pytest.warns(SignalWarning, match=r"record a: left out: V1 \(constant at 0.007 mV\)"):
             encoder.embed(source)
 
 

@@ -177,9 +177,9 @@ def test_a_record_is_scaled_in_double_precision_and_leads_can_be_chosen(recordin
 
 def test_what_a_reader_left_out_or_found_damaged_is_warned_about(recording):
     faulty = record_of(recording.adu[1:], LEADS[1:], faults=(LeadNote("I", "constant at 0 mV"),))
-    with pytest.warns(SignalWarning, match=r"record r: is left out: I \(constant at 0 mV\)"):
+    with pytest.warns(SignalWarning, match=r"record r: left out: I \(constant at 0 mV\)"):
         checked(from_record(faulty))
-    with pytest.warns(SignalWarning, match=r"record r: is damaged: V1 \(checksum\)"):
+    with pytest.warns(SignalWarning, match=r"record r: damaged: V1 \(checksum\)"):
         checked(from_record(record_of(recording.adu, damaged=(LeadNote("V1", "checksum"),))))
 
 

@@ -27,7 +27,7 @@ def test_lists_that_are_gone_or_contradict_each_other_are_refused(root, fails, s
     (root / "RECORDS-unacceptable").write_text("1000001\n")
     assert "record 1000001 is in RECORDS-acceptable too" in fails(dest="other")
     (root / "RECORDS-acceptable").unlink()
-    assert "the list cannot be read" in fails(dest="other")
+    assert "the list cannot be read (No such file or directory). Download it" in fails(dest="other")
 
 
 @pytest.mark.shared

@@ -22,7 +22,7 @@ def test_records_without_signals_are_reported_and_other_tables_refused(root, fai
     table = root.parent / "REFERENCE-v3.csv"
     table.write_text(table.read_text() + "A00009,N\n")
     stored()
-    assert "REFERENCE-v3.csv lists it" in rejected()["cinc2017/A00009"]
+    assert "REFERENCE-v3.csv lists it, but training/A00009.hea is" in rejected()["cinc2017/A00009"]
     for text, message in (("A00001,N\nA00001,A\n", "is listed already"), ("A00001,X\n", "one of N, A, O, ~")):
         table.write_text(text)
         assert message in fails(dest="other")

@@ -18,7 +18,7 @@ def test_the_folder_is_the_patient_and_dates_tell_sessions_apart(entries, capsys
             "ecg-id", "Person_02", 58, "female", ["I"], 500, 10000, {"ECG date": "07.12.2004"},
         ),
     }  # fmt: skip
-    assert capsys.readouterr().out == "kept 3 of 3 records; 3 other channel(s) ignored\n"
+    assert capsys.readouterr().out == "kept 3 of 3 records; 3 other channels ignored\n"
 
 
 def test_values_are_those_of_the_raw_channel(root, stored, assert_equal_wfdb):

@@ -28,7 +28,7 @@ def test_every_header_below_the_folder_is_a_record_named_by_its_path(tmp_path, c
     found = stored()
     assert list(found) == ["Person_01/rec_1", "Person_01/rec_2", "Person_02/rec_1", "Person_02/rec_2"]
     assert {(e["source"], e["patient_id"], *e["leads"]) for e in found.values()} == {("ecg-id", None, "I")}
-    assert capsys.readouterr().out == "kept 4 of 4 records; 4 other channel(s) ignored\n"
+    assert capsys.readouterr().out == "kept 4 of 4 records; 4 other channels ignored\n"
     faults = (tmp_path / "store" / "lead_faults.tsv").read_text()
     assert "ecg-id/Person_01/rec_1\tECG I filtered\tnot one of the 12 leads" in faults
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairseq_signals.errors import StoreError
 from fairseq_signals.files import write_text
-from fairseq_signals.safety.text import csv_cell, csv_lines, csv_text, tell, tsv_line, visible
+from fairseq_signals.safety.text import counted, csv_cell, csv_lines, csv_text, tell, tsv_line, visible
 from fairseq_signals.store.csv_table import read_lines
 
 TEXTS = st.text(st.characters(codec=None), max_size=20)
@@ -67,3 +67,7 @@ def test_rows_and_messages_are_of_one_line(capsys):
     assert tsv_line(["a\tb", "c\nd", 3]) == "a\\tb\tc\\nd\t3\n"
     tell(ValueError("no\nsuch \x1b[2Jfile"))
     assert capsys.readouterr().err == "no\\nsuch \\x1b[2Jfile\n"
+
+
+def test_one_thing_is_not_several():
+    assert [counted(n, "gap") for n in (0, 1, 2000)] == ["0 gaps", "1 gap", "2,000 gaps"]

@@ -67,7 +67,7 @@ def test_records_end_up_in_the_store_as_they_were(corpus, tmp_path):
 
 def test_the_summary_counts_everything_by_reason(corpus, tmp_path):
     assert str(build_quietly(items_of(corpus), tmp_path / "store")) == (
-        "kept 8 of 10 records; rejected 1 too short, 1 truncated; 1 lead(s) marked absent; "
+        "kept 8 of 10 records; rejected 1 too short, 1 truncated; 1 lead marked absent; "
         "1 resampled from 400 Hz"
     )
 
