@@ -23,6 +23,7 @@ from fairseq_signals.files import open_text
 from fairseq_signals.manifest.people import MAYBE_PTB_XL, acquisition
 from fairseq_signals.manifest.where import FAULTS_COLUMN, Column, Where
 from fairseq_signals.store.reading import FAULTS_FILE, RecordStore
+from fairseq_signals.store.shards import KEPT
 
 
 def read_metadata(store: Path, root: Path, columns: Iterable[str] = ()) -> pa.Table:
@@ -92,12 +93,13 @@ def _fault_counts(store: Path, record: Column) -> Column:
             header, *lines = file.read().split("\n")
         if not header.startswith("record\tlead\t") or lines[-1:] != [""]:
             raise ValueError("it does not begin or end as it was written; preprocess again")
+        faults = (line.split("\t", 2) for line in lines[:-1])
+        absent = (name for name, lead, why in faults if lead in LEADS and not why.startswith(KEPT))
+        counts = Counter(absent)
     except FileNotFoundError:
         raise ManifestError(f"{path}: there is no such file, so n_faults is not known") from None
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path}: cannot be read ({error}), so n_faults is not known") from error
-    faults = (line.split("\t") for line in lines[:-1])
-    counts = Counter(record for record, lead, *_ in faults if lead in LEADS)
     return pa.chunked_array([pa.array([counts[name] for name in python_values(record)], pa.int64())])
 
 

@@ -24,7 +24,7 @@ from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.safety.text import visible
 from fairseq_signals.store.codecs import INT16
-from fairseq_signals.store.shards import AMPLITUDE_FACTOR, LeadFault, Rejection, ShardNotes, StoreRow
+from fairseq_signals.store.shards import AMPLITUDE_FACTOR, KEPT, LeadFault, Rejection, ShardNotes, StoreRow
 
 RECORDS_PER_SHARD = 500
 CHECKSUMS = ("check", "ignore")
@@ -202,7 +202,7 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
         notes.counts["kept with a wrong checksum"] += 1
     odd = odd_amplitude(record.signal, record.scale[:, None], record.leads)
     if odd is not None:
-        notes.faults.append(LeadFault(item.key, ", ".join(odd.leads) or "all leads", f"kept, but {odd}"))
+        notes.faults.append(LeadFault(item.key, ", ".join(odd.leads) or "all leads", f"{KEPT}{odd}"))
         notes.counts[f"{ODD_AMPLITUDE}{item.source}, {odd.advice()}"] += 1
     if record.amplitude_factor != 1:
         notes.counts[f"with samples multiplied by {record.amplitude_factor:g}"] += 1

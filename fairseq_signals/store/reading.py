@@ -22,7 +22,7 @@ from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_s
 METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard", "row")
 #: What the store was made from and with, and whether it is complete.
 STATE_FILE = "store.json"
-#: Where preprocessing notes the leads and other channels that it left out.
+#: Where preprocessing notes the leads and other channels that it left out, and leads that are odd (`KEPT`).
 FAULTS_FILE = "lead_faults.tsv"
 #: In it: how many records were not available, so that the store is not complete and they are tried again.
 UNAVAILABLE_KEY = "unavailable"

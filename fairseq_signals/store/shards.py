@@ -100,8 +100,12 @@ class Rejection(NamedTuple):
     kind: str = ""
 
 
+#: What the reason of a `LeadFault` begins with where the lead is odd, but stored.
+KEPT = "kept, but "
+
+
 class LeadFault(NamedTuple):
-    """A lead of a stored record that was left out, and why."""
+    """A lead of a stored record that was left out, or is odd, and why."""
 
     record_id: str
     lead: str

@@ -72,6 +72,7 @@ def test_faults_are_those_that_preprocessing_noted(kept, make_store, fails):
         "pretrain", store, "--no-exclusions", "--where", "n_faults == 0"
     )
     noted = "a/old\tV1\tflat\na/old\tV2\tflat\na/long\tvx\tis not one of the twelve\n"
+    noted += "a/long\tII\tkept, but its amplitude is 30 mV\n"
     for damaged in ("", noted, f"record\tlead\treason\n{noted[:-5]}"):
         (store / "lead_faults.tsv").write_text(damaged)
         said = fails("pretrain", store, "--no-exclusions", "--where", "n_faults == 0")
