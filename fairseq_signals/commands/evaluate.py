@@ -116,7 +116,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.features,
     )
     method = args.method or args.checkpoint.stem
-    print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})")
+    what = f"{outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})"
+    tell(f"{method}: {what}", sys.stdout)
     print(format_table(*table_cells(outcome.values)))
     for note in outcome.remarks():
         tell(f"note: {note}", sys.stdout)

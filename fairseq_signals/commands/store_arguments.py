@@ -110,10 +110,11 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
         args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums, reading
     )
     summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
-    print(summary)
-    odd = ((key, n) for key, n in summary.counts.items() if key.startswith(ODD_AMPLITUDE))
-    hints = {True: " (--amplitude-scale)", False: ""}
-    warn(*(f"{n:,} {key}{hints['multiply by' in key]}; see {FAULTS_FILE}" for key, n in odd))
+    tell(summary, sys.stdout)
+    for key, n in summary.counts.items():
+        if key.startswith(ODD_AMPLITUDE):
+            option = " (--amplitude-scale)" if "multiply by" in key else ""
+            warn(f"{n:,} {key}{option}; see {FAULTS_FILE}")
     if summary.rejections:
         n, file = len(summary.rejections), args.dest / REJECTED_FILE
         told = f"rejected {n:,} of {summary.n_items:,} records: {summary.rejections}"
