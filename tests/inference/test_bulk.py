@@ -218,5 +218,5 @@ def test_what_is_odd_about_the_last_recording_is_told_as_well(
         write_wfdb(tmp_path / "raw", name, odd)
     call = ("embed", checkpoints["pretraining"], tmp_path / "raw", "--out", tmp_path / "e.npy")
     assert cli.main([*map(str, call), f"--batch-size={batch_size}"]) == 0
-    told = [line.split(":")[1] for line in capsys.readouterr().err.splitlines() if "is left out" in line]
+    told = [line.split(":")[1] for line in capsys.readouterr().err.splitlines() if "left out: aVR" in line]
     assert told == [" a", " b"]
