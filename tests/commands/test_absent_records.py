@@ -9,6 +9,7 @@ from fairseq_signals.store.conversion import Item
 
 def test_records_that_were_not_downloaded_are_rejected_or_left_out_with_their_number(tmp_path, capsys):
     there = Item("c", "r1", "r1.hea")
+    (tmp_path / "t.csv").touch()
     absent = [not_downloaded("c", f"r{i}", tmp_path, f"data/r{i}.hea", "t.csv") for i in (2, 3)]
     assert {item.rejected_kind for item in absent} <= REASONS.keys()
     assert absent[0].rejected.startswith("t.csv lists it, but data/r2.hea is not there.")
