@@ -55,11 +55,12 @@ def odd_amplitude(
     """
     if signal.shape[1] > _MANY:
         signal = signal[:, :: -(-signal.shape[1] // _MANY)]
-    extent = np.subtract(signal.max(axis=1, keepdims=True), signal.min(axis=1, keepdims=True), dtype=float)
-    amplitude = (np.abs(scale) * extent)[:, 0] / 2  # (L,)
-    if amplitude.min() >= SMALLEST_MV and amplitude.max() <= LARGEST_MV:
-        return None
     factors = np.abs(np.broadcast_to(scale, (len(signal), 1))[:, 0])
+    extremes = zip(factors.tolist(), signal.min(axis=1).tolist(), signal.max(axis=1).tolist())
+    amplitudes = [factor * (high - low) / 2 for factor, low, high in extremes]
+    if all(SMALLEST_MV <= one <= LARGEST_MV for one in amplitudes):
+        return None
+    amplitude = np.array(amplitudes)  # (L,)
     for row in np.flatnonzero(amplitude > LARGEST_MV):
         around = np.abs(signal[row] - np.median(signal[row])) * factors[row]
         amplitude[row] = np.quantile(around, 1 - ARTEFACTS)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Union
+from typing import Any, BinaryIO, NamedTuple, Union
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +23,9 @@ import pyarrow as pa
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import OutputError, StoreError
 from fairseq_signals.files import whole_file
-from fairseq_signals.store.codecs import CODECS, FLAC, INT16, check_codec, encode_flac
+from fairseq_signals.store.codecs import CODECS, INT16, check_codec
 from fairseq_signals.store.damage import damaged, not_read, record_batches, require_schema
+from fairseq_signals.store.signal_column import SignalColumn, is_long
 from fairseq_signals.store.sink import Sink
 
 SCHEMA_VERSION = "2"
@@ -54,7 +55,6 @@ SCHEMA = pa.schema(
 AMPLITUDE_FACTOR = "amplitude_factor"
 _VERSION_KEY, _CODEC_KEY = b"fairseq_signals.schema", b"fairseq_signals.codec"  # metadata of the schema
 _NOTES_KEY = b"fairseq_signals.notes"  # metadata of the last record batch
-_FLUSH_BYTES = 16 * 2**20  # a record batch is written when its signals reach this size
 _LEAD_POSITION = {name: i for i, name in enumerate(LEADS)}
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -180,47 +180,28 @@ def write_shard(
     notes = ShardNotes() if notes is None else notes
     n_rows = 0
     with write_atomic(path) as f, pa.ipc.new_file(sink := Sink(f), schema) as writer:
-        batch: list[StoreRow] = []
-        n_bytes = 0
+        signals = SignalColumn(codec)
+        cells: list[dict[str, Any]] = []
+
+        def batch() -> pa.RecordBatch:
+            plain = [f for f in schema if f.name != "signal"]
+            columns = [pa.array([cell[f.name] for cell in cells], type=f.type) for f in plain]
+            cells.clear()
+            return pa.record_batch([*columns, signals.taken()], schema=schema)
+
         for row in rows:
-            if batch and row.signal.nbytes >= _FLUSH_BYTES:
-                writer.write_batch(_record_batch(batch, schema, codec))
-                batch, n_bytes = [], 0
-            batch.append(row)
+            _check_row(row)
+            if cells and is_long(row.signal):
+                writer.write_batch(batch())
+            cells.append({**vars(row), "signal": None, "n_samples": row.signal.shape[1]})
+            signals.add(row.signal)
             sink.record = row.signal
-            n_bytes += row.signal.nbytes
             n_rows += 1
-            if n_bytes >= _FLUSH_BYTES:
-                writer.write_batch(_record_batch(batch, schema, codec))
-                batch, n_bytes = [], 0
+            if signals.is_full:
+                writer.write_batch(batch())
         # The last batch carries the notes; it is written even when it is empty.
-        last = _record_batch(batch, schema, codec)
-        writer.write_batch(last, custom_metadata={_NOTES_KEY: notes.to_json()})
+        writer.write_batch(batch(), custom_metadata={_NOTES_KEY: notes.to_json()})
     return n_rows
-
-
-def _record_batch(rows: Sequence[StoreRow], schema: pa.Schema, codec: str) -> pa.RecordBatch:
-    for row in rows:
-        _check_row(row)
-    cells = [{**vars(row), "n_samples": row.signal.shape[1]} for row in rows]
-    arrays = [pa.array([cell[f.name] for cell in cells], type=f.type) for f in schema if f.name != "signal"]
-    return pa.record_batch([*arrays, _cells([row.signal for row in rows], codec)], schema=schema)
-
-
-def _cells(signals: Sequence[np.ndarray], codec: str) -> pa.Array:
-    """The column of signals."""
-    if codec == FLAC:
-        return pa.array([encode_flac(signal) for signal in signals], type=pa.large_binary())
-    if len(signals) == 1:  # a long record is not copied
-        data = np.ascontiguousarray(signals[0], "<i2").reshape(-1)
-        ends = np.array([0, data.nbytes])
-        return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
-    ends = np.cumsum([0, *(signal.size for signal in signals)])
-    data = np.empty(ends[-1], dtype="<i2")
-    for signal, begin, end in zip(signals, ends, ends[1:]):
-        data[begin:end].reshape(signal.shape)[...] = signal
-    buffers = [None, pa.py_buffer(ends * data.itemsize), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(signals), buffers)
 
 
 def _check_row(row: StoreRow) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import StoreError
-from fairseq_signals.store import shards
+from fairseq_signals.store import signal_column
 from fairseq_signals.store.reading import RecordStore
 from fairseq_signals.store.shards import (
     LeadFault,
@@ -64,7 +64,7 @@ def test_rows_are_flushed_in_batches_without_a_difference_for_readers(tmp_path, 
     rows = [row(f"r{i}", n_samples=40 + i, seed=i) for i in range(7)]
     notes = ShardNotes([Rejection("x", "why")])
     write_shard(tmp_path / "shard-00000.arrow", rows, notes)
-    monkeypatch.setattr(shards, "_FLUSH_BYTES", 2000)
+    monkeypatch.setattr(signal_column, "_FULL", 2000)
     write_shard(tmp_path / "shard-00001.arrow", rows, notes)
     assert open_shard(tmp_path / "shard-00001.arrow").num_record_batches > 3
     store = RecordStore(tmp_path)
