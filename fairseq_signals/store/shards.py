@@ -24,6 +24,7 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import OutputError, StoreError
 from fairseq_signals.files import whole_file
 from fairseq_signals.store.codecs import CODECS, INT16, check_codec
+from fairseq_signals.store.columns import column
 from fairseq_signals.store.damage import damaged, not_read, record_batches, require_schema
 from fairseq_signals.store.signal_column import SignalColumn, is_long
 from fairseq_signals.store.sink import Sink
@@ -185,7 +186,7 @@ def write_shard(
 
         def batch() -> pa.RecordBatch:
             plain = [f for f in schema if f.name != "signal"]
-            columns = [pa.array([cell[f.name] for cell in cells], type=f.type) for f in plain]
+            columns = [column([cell[f.name] for cell in cells], f.type) for f in plain]
             cells.clear()
             return pa.record_batch([*columns, signals.taken()], schema=schema)
 
