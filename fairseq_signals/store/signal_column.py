@@ -47,10 +47,11 @@ class SignalColumn:
         """The signals, to be written before others are added."""
         signals, ends = self._signals, np.array(self._ends)
         self._signals, self._ends = [], [0]
+        data: bytes | np.ndarray = self._memory[: ends[-1] // self._memory.itemsize]
         if self.codec == FLAC:
-            return pa.array([encode_flac(signal) for signal in signals], type=pa.large_binary())
-        data = self._memory[: ends[-1] // self._memory.itemsize]
-        if len(signals) == 1:
+            encoded = [encode_flac(signal) for signal in signals]
+            data, ends = b"".join(encoded), np.cumsum([0, *map(len, encoded)])
+        elif len(signals) == 1:
             data = np.ascontiguousarray(signals[0], "<i2").reshape(-1)
         buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
         return pa.Array.from_buffers(pa.large_binary(), len(signals), buffers)

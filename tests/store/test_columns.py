@@ -35,12 +35,13 @@ def test_every_column_of_a_store_can_be_made():
     assert set(plain) == set(VALUES)
 
 
-def test_a_shard_is_written_without_pandas(tmp_path):
+@pytest.mark.parametrize("codec", ["int16", "flac"])
+def test_a_shard_is_written_without_pandas(tmp_path, codec):
     code = f"""
 import sys, numpy as np
 from fairseq_signals.store.shards import StoreRow, write_shard
 row = StoreRow("r", "s", 500.0, ["I"], np.ones(1), np.ones((1, 9), np.int16), attributes=[("a", "b")])
-write_shard({str(tmp_path / "shard-00000.arrow")!r}, [row])
+write_shard({str(tmp_path / "shard-00000.arrow")!r}, [row], codec={codec!r})
 assert "pandas" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
