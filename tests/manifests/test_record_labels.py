@@ -275,17 +275,13 @@ def test_records_of_unknown_patients_are_counted_when_made_and_when_checked(
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (
-            "record_id,patient_id,labels\nr1,p0,x\na/r2,p0,x\n",
-            "mine.csv:3: patient_id of record a/r2 is 'p0', but the store has 'a/p1'. Correct the table, or "
-            "leave that column out",
-        ),
-        (
-            "record_id,patient_id,labels\nr1,p0,x\nr1,,x\nr1,p1,x\n",
-            "mine.csv:4: patient_id of record r1 is 'p1', but 'p0' in ",
-        ),
+        ("record_id,patient_id,labels\nr1,p0,x\na/r2,p0,x\n",
+         "mine.csv:3: patient_id of record a/r2 is 'p0', but the store has 'a/p1'. Correct the table, "
+         "or leave that column out"),
+        ("record_id,patient_id,labels\nr1,p0,x\nr1,,x\nr1,p1,x\n",
+         "mine.csv:4: patient_id of record r1 is 'p1', but 'p0' in "),
     ],
-)
+)  # fmt: skip
 def test_patients_that_contradict_the_store_or_the_table_are_refused(
     classify, tmp_path, table, message, fails
 ):
