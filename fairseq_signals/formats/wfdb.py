@@ -18,6 +18,7 @@ import numpy as np
 from fairseq_signals.ecg.record import LeadNote, Record
 from fairseq_signals.errors import SignalError
 from fairseq_signals.formats.assemble import Channel, assemble, require_leads
+from fairseq_signals.formats.common import truncated
 from fairseq_signals.formats.compressed import inner_path
 from fairseq_signals.formats.detect import HEADER, header_of
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions
@@ -32,7 +33,6 @@ from fairseq_signals.formats.wfdb_signals import (
     missing_value,
     read_adu,
     signal_file_missing,
-    truncated,
 )
 
 #: Of the formats whose samples have a fixed size; FLAC (508, 516, 524) is not among them.
@@ -191,7 +191,7 @@ def _check_signal_files(header: Header, record_id: str) -> None:
         bits_per_frame = sum(n * line.samples_per_frame for n, line in zip(bits, lines) if n is not None)
         available = max(0, path.stat().st_size - lines[0].byte_offset)
         if available < int(header.n_samples * bits_per_frame / 8):  # the last byte of format 212 may be half
-            raise truncated(record_id, name, header.n_samples, int(available * 8 / bits_per_frame))
+            raise truncated(record_id, path, header.n_samples, int(available * 8 / bits_per_frame))
 
 
 def _physical_with_gaps(

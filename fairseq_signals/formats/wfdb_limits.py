@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_signals.errors import SignalError
-from fairseq_signals.formats.common import read_bytes
+from fairseq_signals.formats.common import read_bytes, truncated
 from fairseq_signals.formats.limits import require_held, require_length
 from fairseq_signals.formats.options import ReadOptions
 from fairseq_signals.formats.wfdb_header import Header
-from fairseq_signals.formats.wfdb_signals import truncated
 
 _FLAC = ("508", "516", "524")
 _BYTES = 2  # of a sample, as a record has it
@@ -38,7 +37,7 @@ def require_flac(header: Header, record_id: str, name: str) -> None:
     path = header.path.parent / name
     head = read_bytes(record_id, path, 4)
     if not head:
-        raise truncated(record_id, name, header.n_samples or 1, 0)
+        raise truncated(record_id, path, header.n_samples or 1, 0)
     try:
         if head != b"fLaC":
             raise ValueError("it is none")
@@ -51,7 +50,7 @@ def require_flac(header: Header, record_id: str, name: str) -> None:
         ) from error
     n_samples = (header.n_samples or 0) * lines[0].samples_per_frame + lines[0].byte_offset
     if n_samples > n_frames:
-        raise truncated(record_id, name, n_samples, n_frames)
+        raise truncated(record_id, path, n_samples, n_frames)
 
 
 def require_segments(

@@ -12,7 +12,7 @@ import numpy as np
 
 from fairseq_signals.errors import WITHOUT_SIGNAL_FILE, SignalError
 from fairseq_signals.files import open_file
-from fairseq_signals.formats.common import read_failed
+from fairseq_signals.formats.common import read_failed, truncated
 from fairseq_signals.formats.detect import HEADER
 from fairseq_signals.formats.wfdb_header import Header
 
@@ -80,7 +80,7 @@ def read_adu(header: Header, record_id: str, positions: list[int]) -> np.ndarray
     }
     n_samples = header.n_samples or min(adu.shape[1] for adu in samples.values())
     if n_samples == 0:
-        raise truncated(record_id, next(iter(samples)), 1, 0)
+        raise truncated(record_id, header.path.parent / next(iter(samples)), 1, 0)
     if list(wanted.values()) == [positions]:
         return samples[header.signals[positions[0]].file_name]
     out = np.empty((len(positions), n_samples), np.int16)
@@ -99,7 +99,7 @@ def _read_file(header: Header, record_id: str, positions: list[int], wanted: lis
             available = fmt.count(max(0, os.fstat(f.fileno()).st_size - line.byte_offset)) // n_signals
             n_samples = available if header.n_samples is None else header.n_samples
             if n_samples > available or n_samples == 0:
-                raise truncated(record_id, path.name, n_samples, available)
+                raise truncated(record_id, path, n_samples, available)
             out = np.empty((0, 0), np.int16)
             step = max(_BLOCK // n_signals // 2 * 2, 2)  # even: two samples of format 212 share a byte
             before = line.byte_offset  # read with the first block: each reading waits for the disk
@@ -136,13 +136,4 @@ def signal_file_missing(record_id: str, header: Header, name: str) -> SignalErro
         f"record {record_id}: {what} {name}, named in {header.path.name}, is missing. "
         f"Restore it beside the header from the original download.",
         kind=WITHOUT_SIGNAL_FILE,
-    )
-
-
-def truncated(record_id: str, name: str, expected: int, available: int) -> SignalError:
-    """The error for a signal file that ends too early."""
-    return SignalError(
-        f"record {record_id}: {name} is truncated: it holds {available} samples per lead, but the header "
-        f"announces {expected}. Download it again.",
-        kind="truncated",
     )

@@ -44,12 +44,12 @@ def refused_at_once(tmp_path):
         (
             "r 1 500 900000000",
             "16",
-            "it holds 5000 samples per lead, but the header announces 900",
+            "it holds 5000 samples per lead, but announces 900",
         ),
         (
             "r 1 500 900000000",
             "24",
-            "it holds 3333 samples per lead, but the header announces 900",
+            "it holds 3333 samples per lead, but announces 900",
         ),
         ("r 1 500 -5", "16", "is not 'name signals rate samples'"),
         ("r -1 500 5000", "16", "is not 'name signals rate samples'"),

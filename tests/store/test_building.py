@@ -77,8 +77,8 @@ def test_rejections_and_faults_are_listed_one_a_line(corpus, tmp_path):
     assert (tmp_path / "store" / "rejected.tsv").read_text().splitlines() == [
         "record\tkind\treason",
         "corpus/r5\ttoo short\tit lasts 2 s, less than the 5 s asked for. Lower --min-seconds to keep it.",
-        "corpus/r7\ttruncated\tr7.dat is truncated: it holds 8 samples per lead, but the header announces "
-        "3000. Download it again.",
+        "corpus/r7\ttruncated\tr7.dat is truncated: it holds 8 samples per lead, but announces 3000. "
+        "Export or download it again.",
     ]
     assert (tmp_path / "store" / "lead_faults.tsv").read_text().splitlines() == [
         "record\tlead\treason",
