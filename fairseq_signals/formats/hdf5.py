@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from typing import Any
 
-from fairseq_signals.errors import NotAFileError, optional_library
-from fairseq_signals.files import not_a_file
+from fairseq_signals.errors import optional_library
+from fairseq_signals.files import require_file
 from fairseq_signals.formats.limits import require_held
 
 h5py: Any = optional_library("h5py", "HDF5", "formats")
@@ -20,9 +19,7 @@ def open_hdf5(path: Any) -> Any:
     Raises:
         OSError: it is not there, or is no whole HDF5 file.
     """
-    what = not_a_file(path)
-    if what is not None:
-        raise NotAFileError(errno.EINVAL, f"it is {what}, not a file")
+    require_file(path)
     return h5py.File(path, "r")
 
 
