@@ -10,6 +10,8 @@ from fairseq_signals.ecg.resample import resample_stretch, resampled_length
 from fairseq_signals.errors import LeadError
 from fairseq_signals.inference.recording import Recording
 
+_SHORT = 2**18  # samples: of as many or fewer, the whole is made once, for its windows may overlap
+
 
 class ModelInput:
     """A recording as a model wants it: leads in its order, float32 in mV, at its rate, a stretch at a time.
@@ -34,6 +36,7 @@ class ModelInput:
         self.places = [place[recording.leads[row]] for row in self.rows]
         self.recording, self.form = recording, form
         self.n_samples = resampled_length(recording.n_samples, recording.fs, form.fs)
+        self._whole = self._made(0, self.n_samples) if self.n_samples <= _SHORT else None
 
     def any(self) -> bool:
         """Whether a sample is not zero."""
@@ -44,7 +47,9 @@ class ModelInput:
     def stretch(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """The samples from `start` to before `stop`, (leads of the model, n) float32."""
         stop = self.n_samples if stop is None else stop
+        return self._made(start, stop) if self._whole is None else self._whole[:, start:stop]
 
+    def _made(self, start: int, stop: int) -> np.ndarray:
         def read(first: int, last: int) -> np.ndarray:
             return self.recording.stretch(first, last, self.rows)
 

@@ -185,3 +185,12 @@ def test_what_a_reader_left_out_or_found_damaged_is_warned_about(recording):
 
 def test_a_recording_knows_its_length(signal):
     assert Recording(signal, 500.0, LEADS).n_samples == 5000
+
+
+def test_what_a_model_takes_is_the_same_whether_it_is_made_at_once_or_in_stretches(recording, monkeypatch):
+    given = from_array(recording.mv, 360)
+    whole = ModelInput(given, InputFormat())
+    monkeypatch.setattr("fairseq_signals.inference.model_input._SHORT", 0)
+    parts = ModelInput(given, InputFormat())
+    for start, stop in ((0, 2500), (2500, 5000), (parts.n_samples - 2500, parts.n_samples)):
+        np.testing.assert_array_equal(parts.stretch(start, stop), whole.stretch(start, stop))
