@@ -16,6 +16,7 @@ from fairseq_signals.commands.arguments import (
 )
 from fairseq_signals.commands.outcome import exit_code
 from fairseq_signals.ecg.record import DEFAULT_FS
+from fairseq_signals.ecg.resample import POLYPHASE, RESAMPLERS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.safety.text import tell
 from fairseq_signals.store.building import REJECTED_FILE, BuildSummary, build_store
@@ -39,6 +40,13 @@ def add_store_arguments(parser: argparse.ArgumentParser, rate: str | None = None
     parser.add_argument("--dest", type=some_path, required=True, help="folder of the record store to write")
     parser.add_argument(
         "--fs", type=positive, default=DEFAULT_FS, help="sampling rate of the store in Hz (default: 500)"
+    )
+    parser.add_argument(
+        "--resampler",
+        choices=RESAMPLERS,
+        default=POLYPHASE,
+        help="of records at other rates: by a low-pass, or by straight lines between samples, the first and "
+        "the last kept, as ECG-FM expects (default: polyphase)",
     )
     parser.add_argument(
         "--min-seconds",
@@ -107,7 +115,13 @@ def build_from_arguments(items: Iterable[Item], args: argparse.Namespace) -> Non
         raise StoreError("--workers is for this machine: leave it out with --scheduler, which has its own")
     reading = read_arguments(args)
     options = BuildOptions(
-        args.fs, args.min_seconds, args.records_per_shard, args.codec, args.checksums, reading
+        args.fs,
+        args.min_seconds,
+        args.records_per_shard,
+        args.codec,
+        args.checksums,
+        reading,
+        args.resampler,
     )
     summary = build_store(items, args.dest, options, args.workers, args.overwrite, scheduler=args.scheduler)
     tell(summary, sys.stdout)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fairseq_signals.ecg.resample import check_resampler
 from fairseq_signals.errors import NEXT_LINE, Rejections, StoreError
 from fairseq_signals.files import remove_left_overs, temporary_path
 from fairseq_signals.safety.locks import one_process
@@ -121,6 +122,7 @@ def build_store(
     """
     options = BuildOptions() if options is None else options
     check_codec(options.codec)
+    check_resampler(options.resampler)
     dest = Path(os.path.abspath(dest))
     listed = iter(items)
     first = next(listed, None)

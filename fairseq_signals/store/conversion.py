@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fairseq_signals.ecg.amplitude import odd_amplitude
 from fairseq_signals.ecg.record import DEFAULT_FS, Record, parse_patient
-from fairseq_signals.ecg.resample import resample_record
+from fairseq_signals.ecg.resample import POLYPHASE, resample_record
 from fairseq_signals.errors import (
     NOT_A_FILE,
     TRIED_AGAIN,
@@ -81,6 +81,7 @@ class BuildOptions:
         checksums: whether a record whose samples disagree with the checksums in its header is rejected
             ("check") or kept and counted ("ignore").
         reading: how files are read.
+        resampler: how records at other rates are resampled, see `fairseq_signals.ecg.resample`.
     """
 
     fs: float = DEFAULT_FS
@@ -89,6 +90,7 @@ class BuildOptions:
     codec: str = INT16
     checksums: str = "check"
     reading: ReadOptions = DEFAULTS
+    resampler: str = POLYPHASE
 
 
 def iter_folder(
@@ -161,7 +163,7 @@ def make_row(item: Item, options: BuildOptions, notes: ShardNotes, scratch: Path
             f"file is damaged, or not the header's. Download both again, or pass --checksums ignore.",
             kind="with a wrong checksum",
         )
-    stored = resample_record(record, options.fs, scratch)
+    stored = resample_record(record, options.fs, scratch, options.resampler)
     _note(record, stored, item, notes)
     subject = record.subject
     patient_id = subject.patient_id if item.patient_id is None else item.patient_id

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
+from fairseq_signals.ecg.resample import POLYPHASE, RESAMPLERS
 from fairseq_signals.errors import StoreError
-from fairseq_signals.safety.rules import TRUTH, check, integer, read_json, shown
+from fairseq_signals.safety.rules import TRUTH, check, integer, one_of, read_json, shown
 from fairseq_signals.store.codecs import FLAC, decode_flac
 from fairseq_signals.store.damage import damaged, record_batches, require_rows
 from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec
@@ -26,7 +27,13 @@ STATE_FILE = "store.json"
 FAULTS_FILE = "lead_faults.tsv"
 #: In it: how many records were not available, so that the store is not complete and they are tried again.
 UNAVAILABLE_KEY = "unavailable"
-_STATE = {"complete": TRUTH, "shards": integer(0, 1 << 40), UNAVAILABLE_KEY: integer(0, 1 << 40)}
+_RESAMPLER = "resampler"  # as in `BuildOptions`; stores of before it was asked for are polyphase
+_STATE = {
+    "complete": TRUTH,
+    "shards": integer(0, 1 << 40),
+    UNAVAILABLE_KEY: integer(0, 1 << 40),
+    _RESAMPLER: one_of(*RESAMPLERS),
+}
 _ALL_LEADS = np.arange(N_LEADS)
 
 
@@ -51,6 +58,12 @@ class RecordStore:
 
     def __len__(self) -> int:
         return sum(self.open(name).n_rows for name in self.shards)
+
+    @property
+    def resampler(self) -> str:
+        """How records at other rates than the store's were resampled, see `fairseq_signals.ecg.resample`."""
+        path = self.root / STATE_FILE
+        return read_state(path)[_RESAMPLER] if path.is_file() else POLYPHASE
 
     def metadata(self, columns: Sequence[str] | None = None, shards: Sequence[str] | None = None) -> pa.Table:
         """What the store tells of its records, without their signals.
@@ -199,7 +212,7 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise StoreError(f"{path}: must be a dictionary, but is {shown(state)}")
     check(state, _STATE, f"{path}: ", StoreError)
-    return state
+    return {**state, _RESAMPLER: state.get(_RESAMPLER) or POLYPHASE}
 
 
 class _Shard:

@@ -166,6 +166,7 @@ def test_an_error_of_the_disk_names_the_shard_and_what_to_do(
     [
         ({"options": BuildOptions(fs=250, records_per_shard=3)}, r"fs was 500\.0 and is now 250"),
         ({"options": BuildOptions(min_seconds=1, records_per_shard=3)}, r"min_seconds was 5\.0 and is now 1"),
+        ({"options": replace(SMALL, resampler="linear")}, "resampler was polyphase and is now linear"),
         ({"options": BuildOptions(records_per_shard=4)}, "records_per_shard was 3 and is now 4"),
         ({"drop": 1}, "records was 10 and is now 9"),
         ({"age": 5.0}, "the records, their headers, files or table have changed"),
