@@ -28,7 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoints": {"ecg", "modules"},
     "models": {"ecg", "modules", "checkpoints"},
     "criterions": {"modules", "metrics", "models"},
-    "tasks": {"ecg", "manifest", "batches", "transforms", "modules", "metrics", "models", "criterions"},
+    "tasks": {
+        *("ecg", "manifest", "batches", "transforms", "modules", "metrics", "checkpoints", "models"),
+        "criterions",
+    },
     "inference": {"ecg", "formats", "store", "manifest", "batches", "modules", "metrics", "checkpoints"},
     "evaluation": {"ecg", "manifest", "batches", "modules", "metrics", "checkpoints"},
     "plots": {"ecg", "transforms", "metrics"},

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
 from fairseq_signals.batches.randomness import generator, generators
-from fairseq_signals.batches.segments import SegmentReader, normalize_leads
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.batches.views import Views, keep_leads
 from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.ecg.normalize import AS_IT_IS, Scaling
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.table import STORE
 from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, lead_masking
@@ -30,7 +31,7 @@ class SegmentOptions:
     Args:
         leads: indices of the leads to load.
         pad_leads: leads that are not loaded are zeros on an axis of 12; else only `leads`, in their order.
-        normalize: scale each lead of a segment to mean 0 and standard deviation 1.
+        scaling: what is done to the amplitude.
         pad: bring the segments of a batch to the longest with zeros; else cut them to the shortest.
         min_sample_size: leave out shorter segments (counted in the log), in samples.
         max_sample_size: cut longer ones: at random in training (`shuffle`), else at their beginning.
@@ -38,7 +39,7 @@ class SegmentOptions:
 
     leads: Tuple[int, ...] = tuple(range(N_LEADS))
     pad_leads: bool = True
-    normalize: bool = False
+    scaling: Scaling = AS_IT_IS
     pad: bool = True
     min_sample_size: Optional[int] = None
     max_sample_size: Optional[int] = None
@@ -91,7 +92,7 @@ class ECGDataset(torch.utils.data.Dataset):
         self.n_leads = N_LEADS if options.pad_leads else len(self.leads)
         # then leads are chosen before anything is known of the signal, and segments read to where they end up
         self.masking: Optional[LeadMasking] = lead_masking(Compose([]) if transform is None else transform)
-        if manifest.layout != STORE or not options.pad_leads or options.normalize:
+        if manifest.layout != STORE or not options.pad_leads or options.scaling.changes:
             self.masking = None
         self.patient_index = _index_of(manifest.patient_ids)
         self.record_index = _index_of(manifest.record_ids)
@@ -201,14 +202,10 @@ class ECGDataset(torch.utils.data.Dataset):
                     omit |= ~np.isin(np.arange(N_LEADS), kept)
                 self.reader.read_into(out[view], row, omit)
             return
-        signal = self.reader.read(row)
-        longest = self.options.max_sample_size
-        if longest and signal.shape[1] > longest:
-            room = signal.shape[1] - longest
-            start = int(rng.integers(room + 1)) if self.shuffle else 0
-            signal = signal[:, start : start + longest]
-        if self.options.normalize:
-            signal = normalize_leads(signal)
+        room, start = int(self.n_samples[row] - self.lengths[row]), 0
+        if room and self.shuffle:
+            start = int(rng.integers(room + 1))
+        signal = self.reader.read_scaled(row, self.options.scaling, start, int(self.lengths[row]))
         for view, kept in enumerate(kept_leads):
             rng = generator(*streams, view) if view else rng
             changed = keep_leads(signal if self.transform is None else self.transform(signal, rng), kept)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import scipy.io
 
 from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.ecg.normalize import RECORD, Moments, Scaling, moments
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import SignalError
 from fairseq_signals.manifest.places import parse_paths
@@ -24,38 +25,79 @@ class SegmentReader:
     Args:
         manifest: what to read.
         fs: sampling rate that every segment must have, Hz.
+        resampler: how their stores must have been resampled; None: in whatever way.
+
+    Attributes:
+        resampler: how the stores were resampled; None where they differ, or there is no store.
     """
 
-    def __init__(self, manifest: Manifest, fs: float = DEFAULT_FS):
+    def __init__(self, manifest: Manifest, fs: float = DEFAULT_FS, resampler: str | None = None):
         self.manifest = manifest
         self.fs = fs
         self.stores: dict[str, RecordStore] = {}
         self.shards: list[tuple[RecordStore, str]] = []  # store, file name
+        self.known_moments: dict[tuple[int, int], Moments] = {}  # of shard and row
         if manifest.layout == STORE:
             names, self.places = parse_paths(manifest.paths)
             for folder, name in map(os.path.split, names):
                 if folder not in self.stores:
                     self.stores[folder] = RecordStore(manifest.root / folder)
                     _require_rate(self.stores[folder], fs)
+                    _require_resampler(self.stores[folder], resampler)
                 self.shards.append((self.stores[folder], name))
+        found = {store.resampler for store in self.stores.values()}
+        self.resampler = found.pop() if len(found) == 1 else None
 
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def read(self, index: int) -> np.ndarray:
-        """Segment `index`: (12, n_samples) float32 in mV; leads that the record lacks are zeros.
+    def read(self, index: int, dtype: Any = np.float32) -> np.ndarray:
+        """Segment `index`: (12, n_samples) in mV; leads that the record lacks are zeros.
 
         Raises:
             StoreError, SignalError: it is absent, too short, or of another sampling rate.
         """
         if self.manifest.layout != STORE:
             return self._mat_signal(index)
-        signal = np.empty((N_LEADS, int(self.manifest.n_samples[index])), dtype=np.float32)
+        signal = np.empty((N_LEADS, int(self.manifest.n_samples[index])), dtype=dtype)
         self.read_into(signal, index)
         return signal
 
+    def read_scaled(
+        self, index: int, scaling: Scaling, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray:
+        """Segment `index`, or `n_samples` of it from `start`, as a model wants it: (12, n_samples) float32.
+
+        Raises:
+            StoreError, SignalError: as `read`; or the moments of the whole record are wanted of `.mat` files,
+                which are segments.
+        """
+        stretch = slice(start, None if n_samples is None else start + n_samples)
+        if scaling.normalize != RECORD:
+            return scaling.apply(self.read(index)[:, stretch])
+        return scaling.apply(self.read(index, np.float64)[:, stretch], self.moments(index))
+
+    def moments(self, index: int) -> Moments:
+        """Mean and deviation of each lead over the whole record that segment `index` is of; (12, 1) each."""
+        if self.manifest.layout != STORE:
+            raise SignalError(
+                f"{self.manifest.path}: task.normalize is record, but its files are segments, of which the "
+                "records are not known; set it to segment, or preprocess the records into a store"
+            )
+        shard, row, _ = self.places[index].tolist()
+        if (shard, row) not in self.known_moments:
+            store, name = self.shards[shard]
+
+            def read(start: int, stop: int) -> np.ndarray:
+                out = np.empty((N_LEADS, stop - start))
+                store.read_into(out, name, row, start)
+                return out
+
+            self.known_moments[shard, row] = moments(read, store.n_samples(name, row))
+        return self.known_moments[shard, row]
+
     def read_into(self, out: np.ndarray, index: int, omit: np.ndarray | None = None) -> None:
-        """Fill `out`, (12, n_samples) float32, with what `read` gives of segment `index` of a store.
+        """Fill `out`, (12, n_samples), with what `read` gives of segment `index` of a store.
 
         Leads for which `omit` (12,) is True are not read: they become zeros.
         """
@@ -102,15 +144,6 @@ class SegmentReader:
         return signal[:, :n_samples]
 
 
-def normalize_leads(signal: np.ndarray) -> np.ndarray:
-    """Each lead (..., samples) with mean 0 and standard deviation 1; a constant lead becomes zeros."""
-    spread = signal.std(axis=-1, keepdims=True)
-    normal = (signal - signal.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
-    # the mean of equal numbers may be another one, by rounding, and their deviation as large as that error
-    normal[(signal == signal[..., :1]).all(axis=-1)] = 0
-    return normal
-
-
 def _require_rate(store: RecordStore, fs: float) -> None:
     table = store.metadata(["record_id", "fs"])
     other = table.filter(pc.not_equal(table["fs"], fs))
@@ -119,4 +152,13 @@ def _require_rate(store: RecordStore, fs: float) -> None:
         raise SignalError(
             f"{store.root}: record {first['record_id']} has {first['fs']:g} Hz, but task.sample_rate is "
             f"{fs:g} Hz; preprocess the corpus to that rate"
+        )
+
+
+def _require_resampler(store: RecordStore, wanted: str | None) -> None:
+    if wanted is not None and store.resampler != wanted:
+        raise SignalError(
+            f"{store.root}: its records were resampled {store.resampler}, but task.resampler is {wanted}, as "
+            f"the model expects; preprocess again with --resampler {wanted}, or set "
+            f"task.resampler={store.resampler}"
         )

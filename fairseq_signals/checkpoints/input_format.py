@@ -1,14 +1,32 @@
-"""How a model wants its input: as its training gave it."""
+"""How a model wants its input, and what is made of its outputs: as its training had it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from fairseq_signals.checkpoints.presets import NO_PRESET, Preset, find_preset, recognised
 from fairseq_signals.ecg.leads import N_LEADS, configured_leads
+from fairseq_signals.ecg.normalize import NONE, NORMALIZE, Scaling, parse_normalize
 from fairseq_signals.ecg.record import DEFAULT_FS, MAX_FS, MIN_FS
-from fairseq_signals.errors import CheckpointError, LeadError
-from fairseq_signals.safety.rules import TRUTH, Rule, check, either, integer, list_of, number, text
+from fairseq_signals.ecg.resample import POLYPHASE, RESAMPLERS
+from fairseq_signals.errors import CheckpointError, ConfigError, LeadError
+from fairseq_signals.safety.rules import (
+    TRUTH,
+    Rule,
+    broken,
+    check,
+    either,
+    integer,
+    list_of,
+    number,
+    one_of,
+    text,
+)
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from fairseq_signals.checkpoints.loading import Checkpoint
@@ -17,35 +35,66 @@ if TYPE_CHECKING:
 SEGMENT_S = 5.0
 #: Samples of the longest segment: an hour at the highest sampling rate.
 LONGEST_SEGMENT = round(3600 * MAX_FS)
+OVERLAP, DROP, COUNT, SKIP, MEAN, MAX = "overlap", "drop", "count", "skip", "mean", "max"
+LAST_SEGMENT, ZERO_FRAMES, AGGREGATES = (OVERLAP, DROP), (COUNT, SKIP), (MEAN, MAX)
+#: What users can choose of the input, in a configuration, in a saved folder and where a model is loaded.
+INPUT_RULES: dict[str, Rule] = {
+    "fs": number(MIN_FS, MAX_FS),
+    "normalize": either(TRUTH, one_of(*NORMALIZE)),
+    "scale": number(1e-9, 1e9),
+    "resampler": one_of(*RESAMPLERS),
+    "segment_s": number(1e-6, 3600),
+    "last_segment": one_of(*LAST_SEGMENT),
+    "zero_frames": one_of(*ZERO_FRAMES),
+    "aggregate": one_of(*AGGREGATES),
+    "aggregate_max": list_of(text(), 100_000),
+}
 _LEAD = either(text(40), integer(0, 99))
 #: What a checkpoint says of the input, in its section `task`.
 TASK_RULES: dict[str, Rule] = {
     "sample_rate": number(MIN_FS, MAX_FS),
     "leads_to_load": either(either(text(200), integer(0, 99)), list_of(_LEAD, N_LEADS)),
     "enable_padding_leads": TRUTH,
-    "normalize": TRUTH,
     "max_sample_size": integer(0, LONGEST_SEGMENT),
     "data": text(),
+    **{name: rule for name, rule in INPUT_RULES.items() if name != "fs"},
 }
 
 
 @dataclass(frozen=True)
 class InputFormat:
-    """How a model wants its segments: as they were in its training.
+    """How a model wants its segments, and what is made of its outputs: as it was in its training.
 
     Args:
         fs: sampling rate, Hz.
         leads: the leads on its lead axis, in order; normally all twelve.
-        normalize: scale each lead to mean 0 and standard deviation 1.
+        normalize: over what each lead gets mean 0 and standard deviation 1: see `Scaling`.
         max_samples: longer segments are cut to their beginning; None: never.
         segment_s: length of the segments that recordings are cut into, seconds.
+        scale: the model's units in a mV.
+        resampler: how recordings of another rate are resampled: see `ecg/resample.py`.
+        last_segment: of what is left at the end of a recording: "overlap", one more segment that ends with
+            the recording, or "drop". A recording shorter than a segment is one segment of its own length.
+        zero_frames: whether frames that are zero in all channels "count" in the mean over frames, or "skip".
+        aggregate: of the segments' outputs, class by class: "mean" or "max".
+        aggregate_max: labels of which it is the maximum all the same.
     """
 
     fs: float = DEFAULT_FS
     leads: tuple[int, ...] = tuple(range(N_LEADS))
-    normalize: bool = False
+    normalize: str = NONE
     max_samples: int | None = None
     segment_s: float = SEGMENT_S
+    scale: float = 1.0
+    resampler: str = POLYPHASE
+    last_segment: str = OVERLAP
+    zero_frames: str = COUNT
+    aggregate: str = MEAN
+    aggregate_max: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "normalize", parse_normalize(self.normalize))
+        object.__setattr__(self, "aggregate_max", tuple(self.aggregate_max))
 
     @property
     def segment_samples(self) -> int:
@@ -53,9 +102,75 @@ class InputFormat:
         samples = round(self.segment_s * self.fs)
         return min(samples, self.max_samples or samples)
 
+    @property
+    def scaling(self) -> Scaling:
+        """What is done to the amplitude."""
+        return Scaling(self.normalize, self.scale)
 
-def input_format(checkpoint: Checkpoint) -> InputFormat:
+    def changed(self, given: Mapping[str, Any], where: str = "") -> InputFormat:
+        """With what is given of `INPUT_RULES` in its place; None: as it is.
+
+        Args:
+            where: what stands before a key in a message, such as "task.".
+
+        Raises:
+            ConfigError: a value that cannot be; the message names its key.
+        """
+        chosen = {name: value for name, value in given.items() if value is not None}
+        problems = broken(chosen, INPUT_RULES, where)
+        if problems:
+            raise ConfigError("; ".join(problems))
+        # of segments of a chosen length nothing is cut off
+        if "segment_s" in chosen:
+            chosen["max_samples"] = None
+        return replace(self, **chosen)
+
+    def aggregates(self, labels: Sequence[str], chosen: str | None = None) -> tuple[str, ...]:
+        """How the outputs of a recording's segments are put together, class by class.
+
+        Args:
+            labels: (C,) of the classes.
+            chosen: "mean" or "max" for all, in place of what the model says.
+
+        Raises:
+            ConfigError: neither of them.
+        """
+        if chosen is None:
+            return tuple(MAX if label in self.aggregate_max else self.aggregate for label in labels)
+        if chosen not in AGGREGATES:
+            raise ConfigError(f"aggregate must be one of {', '.join(AGGREGATES)}, but is {chosen!r}")
+        return (chosen,) * len(labels)
+
+
+def preset_of(checkpoint: Checkpoint, name: str | None = None) -> Preset | None:
+    """The preset of a checkpoint: the one that is asked for, else that of a published file, with a warning.
+
+    Args:
+        name: of the preset; "none" for none, None: see `presets.recognised`.
+    """
+    if name == NO_PRESET:
+        return None
+    if name is not None:
+        return find_preset(name)
+    found = recognised(checkpoint.path, checkpoint.from_authors, checkpoint.config)
+    if found is not None:
+        logger.warning(
+            "%s is taken for weights of %s, so its input is that of preset %s (%s); preset %s takes what the "
+            "checkpoint itself says",
+            checkpoint.path,
+            found.title,
+            found.name,
+            ", ".join(f"{name} {value}" for name, value in found.input.items() if name != "aggregate_max"),
+            NO_PRESET,
+        )
+    return found
+
+
+def input_format(checkpoint: Checkpoint, preset: Preset | None = None) -> InputFormat:
     """The input format that a checkpoint was trained with.
+
+    Args:
+        preset: what is known of it beside, which goes before what it says itself.
 
     Raises:
         CheckpointError: an option is not as it must be; or the lead axis is not twelve long, and it does not
@@ -74,5 +189,8 @@ def input_format(checkpoint: Checkpoint) -> InputFormat:
             f"{checkpoint.path}: the model takes {n_leads} leads, but task.leads_to_load names {len(leads)}"
         )
     fs = float(task.get("sample_rate") or DEFAULT_FS)
-    segment_s = SEGMENT_S if checkpoint.saved is None else checkpoint.saved["segment_samples"] / fs
-    return InputFormat(fs, leads, bool(task.get("normalize")), task.get("max_sample_size") or None, segment_s)
+    found = InputFormat(fs, leads).changed({name: task.get(name) for name in INPUT_RULES if name != "fs"})
+    if checkpoint.saved is not None:
+        found = replace(found, segment_s=checkpoint.saved["segment_samples"] / fs)
+    found = replace(found, max_samples=task.get("max_sample_size") or None)
+    return found if preset is None else found.changed(preset.input)

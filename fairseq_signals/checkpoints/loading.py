@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 from torch import Tensor
 
 from fairseq_signals.checkpoints.file import read_checkpoint_file
+from fairseq_signals.checkpoints.input_format import INPUT_RULES
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
 from fairseq_signals.checkpoints.weights import require_trained
@@ -141,7 +142,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
         "sample_rate": saved["fs"],
         "leads_to_load": list(saved["leads"]),
         "enable_padding_leads": list(saved["leads"]) == list(LEADS),
-        "normalize": saved["normalize"],
+        **{name: saved[name] for name in INPUT_RULES if saved.get(name) is not None and name != "fs"},
         "max_sample_size": saved.get("max_samples"),
     }
     return Checkpoint(

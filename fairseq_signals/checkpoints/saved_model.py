@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,14 +13,13 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_signals.checkpoints.input_format import LONGEST_SEGMENT
+from fairseq_signals.checkpoints.input_format import INPUT_RULES, LONGEST_SEGMENT
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
-from fairseq_signals.files import require_file, whole_files, whole_folder
+from fairseq_signals.files import require_file, sha256_of, whole_files, whole_folder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES
 from fairseq_signals.safety.rules import (
-    TRUTH,
     Rule,
     check,
     integer,
@@ -35,7 +33,9 @@ from fairseq_signals.safety.rules import (
 )
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT, FORMAT_VERSION = "fairseq_signals.model", 1
+FORMAT, FORMAT_VERSION = "fairseq_signals.model", 2
+#: Version 1 told of the input by `normalize`, true or false, alone.
+READABLE = (1, FORMAT_VERSION)
 KINDS = ("pretraining", "classification", "identification")
 #: The key of `config.json` that holds the SHA-256 of the weights' file; of older models it is not there.
 DIGEST = "weights_sha256"
@@ -53,14 +53,16 @@ _PROVENANCE = {
     "progress": section({}),
     "saved_with": section({}),
     "best_metric": text(),
+    "preset": section(dict.fromkeys(("name", "title", "source", "licence"), text())),
 }
 RULES: dict[str, Rule] = {
     "kind": required(one_of(*KINDS)),
     "leads": required(list_of(one_of(*LEADS), N_LEADS)),
-    "fs": required(number(MIN_FS, MAX_FS)),
     "segment_samples": required(integer(1, LONGEST_SEGMENT)),
     "max_samples": integer(1, LONGEST_SEGMENT),
-    "normalize": required(TRUTH),
+    **{name: rule for name, rule in INPUT_RULES.items() if name != "segment_s"},
+    "fs": required(number(MIN_FS, MAX_FS)),
+    "normalize": required(INPUT_RULES["normalize"]),
     "encoder": required(section({})),
     "labels": list_of(section({}), 100_000),
     "provenance": section({}),
@@ -112,15 +114,6 @@ def write_saved_model(
             write(*(partial / name for name in names))
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while block := content.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `config.json` of a saved model's folder says, and the parameters; whether they fit is not checked.
 
@@ -158,10 +151,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not the configuration of a saved model of this project")
-    if config.get("format_version") != FORMAT_VERSION:
+    if config.get("format_version") not in READABLE:
         raise CheckpointError(
             f"{path}: format version {config.get('format_version')!r}, but this software reads "
-            f"{FORMAT_VERSION}; install a later one"
+            f"{' and '.join(map(str, READABLE))}; install a later one"
         )
     check(config, RULES, f"{path}: ", CheckpointError)
     check(config["encoder"], ENCODER_RULES, f"{path}: encoder.", CheckpointError)

@@ -10,6 +10,7 @@ from fairseq_signals.commands.arguments import (
     RECORDS,
     add_model,
     add_use,
+    input_arguments,
     read_arguments,
     require_out,
     some_path,
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         return made.replace_schema_metadata({"model": model.fingerprint, "leads": args.leads or "all"})
 
     recordings = list_recordings(args.records)
-    model = ECGModel.load(args.checkpoint, device=args.device)
+    model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
     with only_run(args.out):
         result = run_all(
             model,

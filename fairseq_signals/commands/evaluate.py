@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from fairseq_signals.commands.arguments import (
     add_batch_size,
     add_device,
+    add_input_options,
+    input_arguments,
     integer_from,
     number,
     require_out,
@@ -89,6 +91,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     add_batch_size(parser, 64)
     add_device(parser)
+    add_input_options(parser)
     return parser
 
 
@@ -114,6 +117,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.device,
         args.threshold,
         args.features,
+        args.preset,
+        input_arguments(args),
     )
     method = args.method or args.checkpoint.stem
     what = f"{outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})"

@@ -11,6 +11,7 @@ from fairseq_signals.commands.arguments import (
     RECORDS,
     add_model,
     add_use,
+    input_arguments,
     integer_from,
     number,
     read_arguments,
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     odd = odd_about(list(patients.values()))
     if odd is not None:
         tell(f"warning: {odd}")
-    model = ECGModel.load(args.checkpoint, device=args.device)
+    model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
     if model.kind != "identification":
         raise CheckpointError(
             f"{args.checkpoint}: identification takes an identification model, not {model.kind}"

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from fairseq_signals.commands.arguments import add_model, some_path
+from fairseq_signals.commands.arguments import add_input_options, add_model, input_arguments, some_path
 from fairseq_signals.safety.text import tell
 
 
@@ -22,6 +22,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels", type=some_path, metavar="FILE", help="labels.csv, if the checkpoint does not name them"
     )
+    add_input_options(parser)
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     return parser
 
@@ -32,7 +33,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.description import lines
     from fairseq_signals.inference.model import ECGModel
 
-    found = ECGModel.load(args.checkpoint, labels=args.labels).describe()
+    found = ECGModel.load(
+        args.checkpoint, labels=args.labels, preset=args.preset, **input_arguments(args)
+    ).describe()
     if args.json:
         print(json.dumps(found, indent=2, default=str))
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import read_arguments, require_out
+from fairseq_signals.commands.arguments import input_arguments, read_arguments, require_out
 from fairseq_signals.commands.plot_arguments import build_parser
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.evaluation.saved_results import read_evaluation
@@ -71,7 +71,13 @@ def _figures(args: argparse.Namespace) -> dict[str, Figure]:
         return {"": transforms_figure(_record(args), args.seed, args.leads, args.seconds)}
     from fairseq_signals.inference.model import ECGModel
 
-    model = ECGModel.load(args.checkpoint, labels=args.labels, device=args.device)
+    model = ECGModel.load(
+        args.checkpoint,
+        labels=args.labels,
+        device=args.device,
+        preset=args.preset,
+        **input_arguments(args),
+    )
     record = _record(args)
     recording = Opener(leads=args.leads).read(record)
     how = args.label, args.attention, args.start, args.seconds

@@ -7,6 +7,7 @@ import argparse
 from fairseq_signals.checkpoints.input_format import SEGMENT_S
 from fairseq_signals.commands.arguments import (
     add_device,
+    add_input_options,
     add_labels,
     add_out,
     add_read_options,
@@ -108,6 +109,7 @@ def _add_saliency(pictures: argparse._SubParsersAction) -> None:
     add_read_options(parser)
     parser.add_argument("--leads", metavar="LEADS", help="leads to give to the model (default: all)")
     add_labels(parser)
+    add_input_options(parser)
     _add_start(parser)
     parser.add_argument(
         "--seconds",

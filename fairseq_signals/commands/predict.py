@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fairseq_signals.checkpoints.input_format import AGGREGATES
 from fairseq_signals.commands.arguments import (
     RECORDS,
     add_labels,
     add_model,
     add_use,
+    input_arguments,
     read_arguments,
     require_out,
     some_path,
@@ -40,9 +42,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     add_labels(parser)
     parser.add_argument(
         "--aggregate",
-        choices=("mean", "max"),
-        default="mean",
-        help="of the probabilities of a recording's segments (default: %(default)s)",
+        choices=AGGREGATES,
+        help="of the probabilities of a recording's segments (default: as the model says of each class, "
+        "mean but for presets)",
     )
     add_use(parser)
     return parser
@@ -72,7 +74,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         return pa.table(columns, names=[*FIRST_COLUMNS, *map(visible, model.labels)])
 
     recordings = list_recordings(args.records)
-    model = ECGModel.load(args.checkpoint, device=args.device, labels=args.labels)
+    model = ECGModel.load(
+        args.checkpoint,
+        device=args.device,
+        labels=args.labels,
+        preset=args.preset,
+        **input_arguments(args),
+    )
+    aggregates = model.form.aggregates(model.labels, args.aggregate)
     for label in model.labels:
         if label in FIRST_COLUMNS:
             raise LabelError(
@@ -81,8 +90,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             )
     with only_run(args.out):
         result = run_all(
-            model, recordings, args.out, "logit", lambda done: done.probabilities(args.aggregate), args.leads,
-            args.batch_size, {"aggregate": args.aggregate}, read_arguments(args),
+            model, recordings, args.out, "logit", lambda done: done.probabilities(aggregates), args.leads,
+            args.batch_size, {"aggregate": aggregates}, read_arguments(args),
         )  # fmt: skip
         if result.names:
             result.write_table(table)

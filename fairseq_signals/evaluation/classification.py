@@ -9,6 +9,7 @@ from typing import Any, Callable
 import numpy as np
 
 from fairseq_signals.batches.segments import SegmentReader
+from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
 from fairseq_signals.evaluation.results import Evaluation
@@ -25,6 +26,7 @@ def evaluate_classification(
     split: str,
     per: str,
     threshold: float,
+    form: InputFormat | None = None,
 ) -> Evaluation:
     """CinC score (where `weights.csv` exists), macro AUROC and macro AUPRC; see `evaluate`."""
     manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
@@ -39,7 +41,11 @@ def evaluate_classification(
     labels = read_targets(manifest, n_classes)
     items, group = items_of(manifest, per)
     labels = _one_label_each(labels, items, group)
-    probabilities = np.stack([mean_of_groups(values, group, len(items)) for values in probabilities])
+    names = class_names(table, n_classes)
+    aggregates = (form or InputFormat()).aggregates(names)
+    probabilities = np.stack(
+        [mean_of_groups(values, group, len(items), aggregates) for values in probabilities]
+    )
 
     weights, normal = None, 0
     if (manifests / "weights.csv").exists():
@@ -56,7 +62,6 @@ def evaluate_classification(
         if weights is not None:
             score = challenge_score(labels, scores > threshold, weights, normal)
             values[leads] = {"cinc_score": score, **values[leads]}
-    names = class_names(table, n_classes)
     undefined = [name for name, column in zip(names, labels.T) if column.all() or not column.any()]
     if undefined:
         notes.append(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from fairseq_signals.checkpoints.input_format import input_format
+from fairseq_signals.checkpoints.input_format import SKIP, input_format, preset_of
 from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
@@ -30,6 +31,8 @@ def evaluate(
     device: str = "cpu",
     threshold: float = 0.5,
     features: str = "embedding",
+    preset: str | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Evaluation:
     """Test a checkpoint on one split of a manifest folder; its kind decides which task.
 
@@ -45,10 +48,13 @@ def evaluate(
         threshold: probability above which a class is predicted, for the CinC score.
         features: what identification compares: "embedding", L2-normalised (the paper), or "class_cosine",
             the cosines with the training patients' directions, as they are (the authors' code).
+        preset: public weights by name, see `LoadedModel.load`.
+        given: fields of `InputFormat` in place of what the checkpoint or the preset says.
     """
     check_device(device)
     model, info = load_model(checkpoint, device=device)
-    form = input_format(info)
+    form = input_format(info, preset_of(info, preset)).changed(given)
+    model.skip_zero_frames = form.zero_frames == SKIP
 
     if info.kind == "classification" and features != "embedding":
         raise ConfigError(f"--features {features} is for identification, but {checkpoint} is a classifier")
@@ -63,7 +69,7 @@ def evaluate(
         return predict(compute, manifest, lead_sets, batch_size, device, form)
 
     if info.kind == "classification":
-        return evaluate_classification(predict_all, manifests, list(lead_sets), split, per, threshold)
+        return evaluate_classification(predict_all, manifests, list(lead_sets), split, per, threshold, form)
     if info.kind == "identification":
         normalize = features == "embedding"
         return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
-from fairseq_signals.batches.segments import SegmentReader, normalize_leads
-from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.batches.segments import SegmentReader
+from fairseq_signals.checkpoints.input_format import MAX, InputFormat
 from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
 from fairseq_signals.manifest.table import Manifest, read_manifest
@@ -89,9 +89,8 @@ def predict(
     outputs: list[np.ndarray] = []
     with torch.inference_mode():
         for batch in tqdm(batches, desc=manifest.path.name, unit="batch", disable=None, leave=False):
-            segments = np.stack([reader.read(i)[:, : lengths[batch[0]]] for i in batch.tolist()])
-            if form.normalize:
-                segments = normalize_leads(segments)
+            n_samples, scaling = int(lengths[batch[0]]), form.scaling
+            segments = np.stack([reader.read_scaled(i, scaling, 0, n_samples) for i in batch.tolist()])
             source = torch.from_numpy(segments).to(device)  # (B, 12, T)
             per_set = []
             for leads in lead_sets.values():
@@ -141,8 +140,20 @@ def items_of(manifest: Manifest, per: str) -> tuple[list[tuple[Any, ...]], np.nd
     return list(place), np.array(group, dtype=np.int64)
 
 
-def mean_of_groups(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    """Mean of the rows (N, K) of each group, (n_groups, K)."""
+def mean_of_groups(
+    values: np.ndarray, group: np.ndarray, n_groups: int, aggregates: Sequence[str] = ()
+) -> np.ndarray:
+    """Mean of the rows (N, K) of each group, (n_groups, K), or the maximum.
+
+    Args:
+        aggregates: (K,) "mean" or "max" of each column; all means by default.
+    """
     sums = np.zeros((n_groups, values.shape[1]))
     np.add.at(sums, group, values)
-    return sums / np.bincount(group, minlength=n_groups)[:, None]
+    means = sums / np.bincount(group, minlength=n_groups)[:, None]
+    largest = np.array(aggregates) == MAX
+    if not largest.any():
+        return means
+    highest = np.full_like(means, -np.inf)
+    np.maximum.at(highest, group, values)
+    return np.where(largest, highest, means)

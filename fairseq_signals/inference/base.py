@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -12,10 +10,10 @@ from typing import Any, TypeVar
 
 import torch
 
-from fairseq_signals.checkpoints.input_format import InputFormat, input_format
+from fairseq_signals.checkpoints.input_format import INPUT_RULES, SKIP, InputFormat, input_format, preset_of
 from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
 from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
 from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
 from fairseq_signals.modules.conv_features import conv_output_length
@@ -46,6 +44,7 @@ class LoadedModel:
     ):
         self.network, self.kind, self.form, self.classes = network.eval(), kind, form, classes
         self.provenance: dict[str, Any] = dict(provenance or {})
+        network.skip_zero_frames = form.zero_frames == SKIP
 
     @classmethod
     def load(
@@ -55,8 +54,16 @@ class LoadedModel:
         device: str = "cpu",
         labels: Any = None,
         pretrained: str | Path | None = None,
-        normalize: bool | None = None,
+        preset: str | None = None,
+        fs: float | None = None,
+        normalize: str | bool | None = None,
+        scale: float | None = None,
+        resampler: str | None = None,
         segment_s: float | None = None,
+        last_segment: str | None = None,
+        zero_frames: str | None = None,
+        aggregate: str | None = None,
+        aggregate_max: Sequence[str] | None = None,
     ) -> Model:
         """The model in a checkpoint of ours or of the authors' code, or in a folder that `save` wrote.
 
@@ -67,32 +74,45 @@ class LoadedModel:
                 folder, or a list of names.
             pretrained: the pre-trained checkpoint that a fine-tuned one of the authors' code was made from,
                 if it is neither where that says nor beside it.
-            normalize: scale each lead of a segment to mean 0 and standard deviation 1, in place of what the
-                checkpoint says: for models whose recordings were scaled before training.
-            segment_s: length of segments in seconds, in place of 5.
+            preset: public weights by name, such as "ecg-fm": the input that they expect, and their labels.
+                By default a published file is known by its name and configuration, with a warning in the log;
+                "none" takes what the checkpoint says.
+            fs, normalize, scale, resampler, segment_s, last_segment, zero_frames, aggregate, aggregate_max:
+                the fields of `InputFormat`, in place of what the checkpoint or the preset says.
 
         Raises:
             CheckpointError: not a checkpoint that can be used; the message says why.
             LabelError: the labels do not fit.
-            ConfigError: PyTorch cannot use the device, or segments are less than one frame.
+            ConfigError: PyTorch cannot use the device, there is no such preset, a field cannot be so, or
+                segments are less than one frame.
         """
         check_device(device)
         checkpoint = load_checkpoint(path, origin=pretrained)
-        form = input_format(checkpoint)
-        if normalize is not None:
-            form = replace(form, normalize=normalize)
-        if segment_s is not None:
-            if not 0 < segment_s < math.inf:
-                raise ConfigError(f"segment_s must be above 0, but is {segment_s}")
-            form = replace(form, segment_s=segment_s, max_samples=None)
+        known = preset_of(checkpoint, preset)
+        form = input_format(checkpoint, known).changed(
+            {
+                "fs": fs,
+                "normalize": normalize,
+                "scale": scale,
+                "resampler": resampler,
+                "segment_s": segment_s,
+                "last_segment": last_segment,
+                "zero_frames": zero_frames,
+                "aggregate": aggregate,
+                "aggregate_max": aggregate_max,
+            }
+        )
         network = build_model(checkpoint, device)
         if conv_output_length(form.segment_samples, network.encoder.conv_layer_sizes) < 1:
             raise ConfigError(
                 f"{checkpoint.path}: segments of {form.segment_samples} samples at {form.fs:g} Hz are less "
                 "than one frame of the model; pass a larger segment_s"
             )
-        classes = classes_of_checkpoint(checkpoint, labels)
-        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint))
+        classes = classes_of_checkpoint(checkpoint, labels, () if known is None else known.labels)
+        unknown = set(aggregate_max or ()) - set(() if classes is None else classes.labels)
+        if unknown:
+            raise LabelError(f"aggregate_max: the model has no class {min(unknown)!r}")
+        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known))
 
     @property
     def fs(self) -> float:
@@ -153,7 +173,7 @@ class LoadedModel:
             "units": "mV",
             "segment_samples": self.form.segment_samples,
             "max_samples": self.form.max_samples,
-            "normalize": self.form.normalize,
+            **{name: getattr(self.form, name) for name in INPUT_RULES if name not in ("fs", "segment_s")},
             "labels": [] if self.classes is None else self.classes.to_json(),
             "embedding_dim": self.dim,
             "parameters": self.n_parameters,
@@ -171,6 +191,7 @@ class LoadedModel:
         state, config, device = parts.pop("_network")
         self.__dict__.update(parts)
         self.network = build_model(Checkpoint(Path("pickled"), self.kind, state, config), device)
+        self.network.skip_zero_frames = self.form.zero_frames == SKIP
 
     def __repr__(self) -> str:
         what = f"{len(self.labels)} classes, " if self.classes is not None else ""

@@ -73,7 +73,9 @@ class Classes:
         ]
 
 
-def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes | None:
+def classes_of_checkpoint(
+    checkpoint: Checkpoint, labels: Any = None, known: Sequence[str] = ()
+) -> Classes | None:
     """The classes of a classifier; None for other models.
 
     Args:
@@ -81,6 +83,7 @@ def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes
         labels: a label table (`labels.csv`), its path or that of the manifest folder it lies in, or names; by
             default what the checkpoint says, else the table in the folder that it was trained on, where that
             still is; else classes are numbered, with a warning in the log.
+        known: names of as many outputs, where it does not say: those of public weights.
 
     Raises:
         LabelError: the labels cannot be read, or are not as many as the model's outputs.
@@ -107,6 +110,8 @@ def classes_of_checkpoint(checkpoint: Checkpoint, labels: Any = None) -> Classes
         return _require(
             _of_table(LabelTable.from_plain(noted), threshold), n, f"{checkpoint.path}: its labels"
         )
+    if len(known) == n:
+        return _named(list(known), threshold)
     path = Path(str(checkpoint.task_cfg.get("data") or "")) / "labels.csv"
     if os.path.isfile(path):  # False, too, of what no file can be called
         found = _of_table(read_labels(path), threshold)

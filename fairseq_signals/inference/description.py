@@ -19,6 +19,14 @@ TOLD = (
 )
 
 
+#: What is done to the amplitude, by `normalize`.
+SCALED = {
+    "none": "by {:g} from mV",
+    "segment": "each lead of a segment to mean 0 and deviation 1",
+    "record": "each lead to mean 0 and deviation 1 over the whole recording",
+}
+
+
 def lines(found: dict[str, Any], name: str) -> Iterator[str]:
     """The description for people; `found` is of `ECGModel.describe`."""
     yield f"{name}: {headline(found)}"
@@ -49,7 +57,9 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
     return {
         "input": f"{len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV",
         "segments": f"{found['segment_samples']} samples ({seconds:g} s)",
-        "scaled": "each lead to mean 0 and deviation 1" if found["normalize"] else "no",
+        "scaled": SCALED[found["normalize"]].format(found["scale"]),
+        "resampled": found["resampler"],
+        "remainder": {"overlap": "a last segment that overlaps", "drop": "dropped"}[found["last_segment"]],
         "embedding": f"{found['embedding_dim']} dimensions",
     }
 
@@ -57,11 +67,13 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
 def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The options of architecture and training, and how far that was, by section; those that are set."""
     origin = found["provenance"]
+    preset = dict(origin.get("preset") or {})
     training, metric = origin.get("training") or {}, origin.get("best_metric")
     progress = dict(origin.get("progress") or {})
     if metric and "best" in progress:
         progress[f"best ({metric})"] = progress.pop("best")
     tables: dict[str, dict[str, Any]] = {
+        "public weights": preset,
         "architecture": {key: found["encoder"].get(key) for key in TOLD},
         "progress and metrics": progress,
         **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import expit
 
-from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.checkpoints.input_format import MAX, MEAN
+from fairseq_signals.errors import CheckpointError
 from fairseq_signals.inference.windows import Window, frame_starts, join_frames, weighted_mean
 from fairseq_signals.metrics.identification import l2_normalize
-
-AGGREGATES = ("mean", "max")
 
 
 @dataclass(eq=False)
@@ -72,16 +72,16 @@ class Encoded:
         """The sample, at the model's sampling rate, at which each of `frames` begins, (F,)."""
         return frame_starts(self.windows, [len(part) for part in self.values["frames"]], self.stride)
 
-    def probabilities(self, aggregate: str = "mean") -> np.ndarray:
+    def probabilities(self, aggregate: str | Sequence[str] = MEAN) -> np.ndarray:
         """The probability of each class, (C,) float64.
 
         Args:
-            aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max".
+            aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max"; for
+                all classes, or one for each.
         """
-        if aggregate not in AGGREGATES:
-            raise ConfigError(f"aggregate must be one of {', '.join(AGGREGATES)}, but is {aggregate!r}")
         of_segments = expit(self.values["logit"].astype(np.float64))  # (W, C)
-        return of_segments.max(axis=0) if aggregate == "max" else weighted_mean(of_segments, self.windows)
+        largest = np.broadcast_to(np.asarray(aggregate) == MAX, of_segments.shape[1:])
+        return np.where(largest, of_segments.max(axis=0), weighted_mean(of_segments, self.windows))
 
     def problem(self) -> CheckpointError | None:
         """The error of a recording for which an output is not finite; None for others."""

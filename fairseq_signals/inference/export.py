@@ -1,7 +1,8 @@
 """Networks as programs that run without this package: `torch.export` (.pt2) and ONNX (.onnx).
 
 A program takes `source` (B, leads, segment samples) float32, in mV at the model's rate, absent leads zeros; B
-is free, the segment's length is fixed. Where the model scales its segments, so does the program. It gives
+is free, the segment's length is fixed. Where the model scales its segments, so does the program; where it
+scales whole recordings, the program takes their `mean` and `deviation` (B, leads) in mV, too. It gives
 `embedding` (B, D) and of a classifier `probability` (B, C). Cutting recordings into segments and averaging
 over them is up to its user; what `config.json` of a saved model says goes with the program, under the name
 `fairseq_signals`.
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fairseq_signals.ecg.normalize import RECORD, SEGMENT, Scaling
 from fairseq_signals.errors import (
     CheckpointError,
     ConfigError,
@@ -72,7 +74,7 @@ def export_model(
     names = ["embedding"]
     names += ["probability"] if model.classes is not None else []
     names += ["frames"] if frames else []
-    program = _Program(_for_tracing(model.network), names, model.form.normalize).eval()
+    program = _Program(_for_tracing(model.network), names, model.form.scaling).eval()
     example = _example(model, 2)
     description = json.dumps({**config_of(model), "outputs": names}, ensure_ascii=False)
     write = _write_torch if format == "torch" else _write_onnx
@@ -85,7 +87,7 @@ def export_model(
 
 
 def compare(
-    written: Callable[[np.ndarray], list[np.ndarray]], names: list[str], model: LoadedModel, path: Path
+    written: Callable[[dict[str, Tensor]], list[np.ndarray]], names: list[str], model: LoadedModel, path: Path
 ) -> None:
     """Raise CheckpointError unless both give the same named outputs for batches of 1 and 3 segments.
 
@@ -94,12 +96,12 @@ def compare(
     wanted = ["logit" if name == "probability" else name for name in names]
     outputs = Outputs(copy.deepcopy(model.network).cpu(), wanted)
     for batch in CHECKED_BATCHES:
-        source = _example(model, batch).numpy()
+        given = _example(model, batch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SignalWarning)  # random numbers are no ECG
-            recordings = read_each(source, Opener(model.fs, list(model.leads)))
+            recordings = read_each(given["source"].numpy(), Opener(model.fs, list(model.leads)))
             done = list(run(outputs, recordings, model.form, batch))
-        for name, theirs in zip(names, written(source)):
+        for name, theirs in zip(names, written(given)):
             ours = np.stack([_of_recording(one, name) for one in done])
             difference, largest = float(np.abs(ours - theirs).max()), float(np.abs(ours).max())
             if not difference <= TOLERANCE * max(largest, 1.0):
@@ -130,14 +132,21 @@ def _silence() -> Iterator[None]:
 
 
 class _Program(nn.Module):
-    """A network with its outputs in an order in place of names; `normalize` scales segments first."""
+    """A network with its outputs in an order in place of names; it scales first, as `Scaling` does."""
 
-    def __init__(self, network: PooledEncoder, names: list[str], normalize: bool):
+    def __init__(self, network: PooledEncoder, names: list[str], scaling: Scaling):
         super().__init__()
-        self.outputs, self.normalize = Outputs(network, names), normalize
+        self.outputs, self.scaling = Outputs(network, names), scaling
 
-    def forward(self, source: Tensor) -> tuple[Tensor, ...]:
-        if self.normalize:  # as `batches.segments.normalize_leads`
+    def forward(
+        self, source: Tensor, mean: Tensor | None = None, deviation: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        if mean is not None and deviation is not None:
+            spread = torch.where(deviation > 0, deviation, 1.0)[..., None]
+            source = (source - mean[..., None]) / spread * (deviation > 0)[..., None]
+        elif self.scaling.scale != 1:
+            source = source * self.scaling.scale
+        if self.scaling.normalize == SEGMENT:
             constant = (source == source[..., :1]).all(dim=-1, keepdim=True)
             source = (source - source.mean(dim=-1, keepdim=True)).masked_fill(constant, 0.0)
             spread = source.square().mean(dim=-1, keepdim=True).sqrt()
@@ -170,45 +179,59 @@ def _without_weight_norm(conv: nn.Module) -> nn.Conv1d:
     return plain.eval()
 
 
-def _example(model: LoadedModel, batch: int) -> Tensor:
-    """Random segments whose leads differ in mean and spread, so that it shows whether they are scaled."""
+def _example(model: LoadedModel, batch: int) -> dict[str, Tensor]:
+    """Inputs by name: random segments whose leads differ in mean and spread, which shows the scaling."""
     generator = torch.Generator().manual_seed(batch)
     n_leads = len(model.leads)
     noise = torch.randn((batch, n_leads, model.form.segment_samples), generator=generator)
-    return 0.3 + noise * torch.linspace(0.2, 2, n_leads)[:, None]
+    source = 0.3 + noise * torch.linspace(0.2, 2, n_leads)[:, None]
+    source[:, 1:2] = 0.0  # a lead that is absent
+    if model.form.normalize != RECORD:
+        return {"source": source}
+    whole = source.double()  # a recording of one segment
+    moments = {"mean": whole.mean(dim=-1), "deviation": whole.std(dim=-1, correction=0)}
+    return {"source": source, **{name: values.float() for name, values in moments.items()}}
 
 
-def _write_torch(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
-    dynamic = {"source": {0: torch.export.Dim("batch", max=LARGEST_BATCH)}}
-    exported = torch.export.export(program, (example,), dynamic_shapes=dynamic)
+def _dynamic(example: dict[str, Tensor]) -> dict[str, Any]:
+    batch = torch.export.Dim("batch", max=LARGEST_BATCH)
+    return {name: {0: batch} for name in example}
+
+
+def _write_torch(
+    program: nn.Module, example: dict[str, Tensor], names: list[str], description: str, path: Path
+) -> None:
+    exported = torch.export.export(program, tuple(example.values()), dynamic_shapes=_dynamic(example))
     written = io.BytesIO()  # where the disk is full, PyTorch's own writing ends the process
     torch.export.save(exported, written, extra_files={DESCRIPTION: description})
     path.write_bytes(written.getbuffer())
 
 
-def _load_torch(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+def _load_torch(path: Path) -> Callable[[dict[str, Tensor]], list[np.ndarray]]:
     with _silence():
         program: Any = torch.export.load(str(path)).module()
-    return lambda source: [output.detach().numpy() for output in program(torch.from_numpy(source))]
+    return lambda given: [output.detach().numpy() for output in program(*given.values())]
 
 
-def _write_onnx(program: nn.Module, example: Tensor, names: list[str], description: str, path: Path) -> None:
+def _write_onnx(
+    program: nn.Module, example: dict[str, Tensor], names: list[str], description: str, path: Path
+) -> None:
     for library in ("onnx", "onnxscript"):
         optional_library(library, "ONNX", "export")
     exported: Any = torch.onnx.export(
         program,
-        (example,),
+        tuple(example.values()),
         dynamo=True,
         verbose=False,
-        input_names=["source"],
+        input_names=list(example),
         output_names=names,
-        dynamic_shapes={"source": {0: torch.export.Dim("batch", max=LARGEST_BATCH)}},
+        dynamic_shapes=_dynamic(example),
     )
     exported.model.metadata_props[DESCRIPTION] = description
     exported.save(str(path), external_data=False)
 
 
-def _load_onnx(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+def _load_onnx(path: Path) -> Callable[[dict[str, Tensor]], list[np.ndarray]]:
     onnxruntime: Any = optional_library("onnxruntime", "ONNX", "export")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda source: session.run(None, {"source": source})
+    return lambda given: session.run(None, {name: values.numpy() for name, values in given.items()})

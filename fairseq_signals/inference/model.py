@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.checkpoints.saved_model import write_saved_model
-from fairseq_signals.ecg.resample import rate_ratio
+from fairseq_signals.ecg.resample import resampled_length
 from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
 from fairseq_signals.inference.base import LoadedModel
@@ -89,17 +89,19 @@ class ECGModel(LoadedModel):
         leads: Any = None,
         *,
         lead_names: Any = None,
-        aggregate: str = "mean",
+        aggregate: str | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> np.ndarray:
         """The probability of each class, (C,) float64 of one recording, (N, C) of a batch.
 
         Args:
             records, fs, leads, lead_names, batch_size: as for `embed`.
-            aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max".
+            aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max"; by
+                default as `form` says of each class, which is the mean but for presets.
         """
+        aggregates = self.form.aggregates(self.labels, aggregate)
         found = [
-            done.probabilities(aggregate)
+            done.probabilities(aggregates)
             for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
         ]
         if is_one(records):
@@ -113,7 +115,7 @@ class ECGModel(LoadedModel):
         leads: Any = None,
         *,
         lead_names: Any = None,
-        aggregate: str = "mean",
+        aggregate: str | None = None,
         gallery: Gallery | None = None,
         top: int = 5,
         batch_size: int = BATCH_SIZE,
@@ -146,8 +148,9 @@ class ECGModel(LoadedModel):
             )
             return matches[0] if is_one(records) else matches
         classes = self._require_classes()
+        aggregates = self.form.aggregates(self.labels, aggregate)
         predictions = [
-            Prediction(done.record_id, classes, done.probabilities(aggregate))
+            Prediction(done.record_id, classes, done.probabilities(aggregates))
             for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
         ]
         return predictions[0] if is_one(records) else predictions
@@ -216,8 +219,8 @@ class ECGModel(LoadedModel):
             n_samples: length of the recording.
             fs: its sampling rate; the model's by default.
         """
-        ratio = rate_ratio(fs or self.fs, self.fs)
-        windows = cut(-(-n_samples * ratio.numerator // ratio.denominator), self.form.segment_samples)
+        n_resampled = resampled_length(n_samples, fs or self.fs, self.fs, self.form.resampler)
+        windows = cut(n_resampled, self.form.segment_samples, self.form.last_segment)
         layers = self.network.encoder.conv_layer_sizes
         counts = [conv_output_length(window.stop - window.start, layers) for window in windows]
         return frame_starts(windows, counts, math.prod(step for _, _, step in layers)) / self.fs

@@ -1,4 +1,4 @@
-"""What a model takes of a recording: leads in its order, at its rate, a stretch at a time."""
+"""What a model takes of a recording: leads in its order, at its rate, scaled, a stretch at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.normalize import RECORD, moments
 from fairseq_signals.ecg.resample import resample_stretch, resampled_length
 from fairseq_signals.errors import LeadError
 from fairseq_signals.inference.recording import Recording
@@ -14,7 +15,7 @@ _SHORT = 2**18  # samples: of as many or fewer, the whole is made once, for its 
 
 
 class ModelInput:
-    """A recording as a model wants it: leads in its order, float32 in mV, at its rate, a stretch at a time.
+    """A recording as a model wants it: leads in its order, at its rate, float32, a stretch at a time.
 
     Leads that the recording lacks are zeros; leads that the model does not take are not used.
 
@@ -35,8 +36,10 @@ class ModelInput:
             )
         self.places = [place[recording.leads[row]] for row in self.rows]
         self.recording, self.form = recording, form
-        self.n_samples = resampled_length(recording.n_samples, recording.fs, form.fs)
-        self._whole = self._made(0, self.n_samples) if self.n_samples <= _SHORT else None
+        self.n_samples = resampled_length(recording.n_samples, recording.fs, form.fs, form.resampler)
+        short = self.n_samples <= _SHORT
+        self._whole_mv = self._resampled(0, self.n_samples) if short else None
+        self._moments = moments(self._mv, self.n_samples) if form.normalize == RECORD else None
 
     def any(self) -> bool:
         """Whether a sample is not zero."""
@@ -45,15 +48,20 @@ class ModelInput:
         return any(kept[row].any() for row in self.rows)
 
     def stretch(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """The samples from `start` to before `stop`, (leads of the model, n) float32."""
-        stop = self.n_samples if stop is None else stop
-        return self._made(start, stop) if self._whole is None else self._whole[:, start:stop]
+        """The segment from `start` to before `stop` as the encoder gets it, (leads, n) float32."""
+        mv = self._mv(start, self.n_samples if stop is None else stop)
+        scaled = self.form.scaling.apply(mv, self._moments)
+        out = np.zeros((len(self.form.leads), scaled.shape[1]), dtype=np.float32)
+        out[self.places] = scaled
+        return out
 
-    def _made(self, start: int, stop: int) -> np.ndarray:
+    def _mv(self, start: int, stop: int) -> np.ndarray:
+        """The used leads at the model's rate in mV, (L, n)."""
+        return self._resampled(start, stop) if self._whole_mv is None else self._whole_mv[:, start:stop]
+
+    def _resampled(self, start: int, stop: int) -> np.ndarray:
         def read(first: int, last: int) -> np.ndarray:
             return self.recording.stretch(first, last, self.rows)
 
         rates = self.recording.fs, self.form.fs
-        out = np.zeros((len(self.form.leads), stop - start), dtype=np.float32)
-        out[self.places] = resample_stretch(read, self.recording.n_samples, *rates, start, stop)
-        return out
+        return resample_stretch(read, self.recording.n_samples, *rates, start, stop, how=self.form.resampler)

@@ -24,7 +24,6 @@ from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
-from fairseq_signals.modules.pooling import mean_over_frames
 
 
 class Outputs(nn.Module):
@@ -40,7 +39,7 @@ class Outputs(nn.Module):
 
     def forward(self, source: Tensor) -> dict[str, Tensor]:
         x = self.network.encoder(source).x  # (B, F, D)
-        pooled = mean_over_frames(x)
+        pooled = self.network.pool(x)
         found = {}
         for name in self.names:
             if name == "frames":
@@ -92,10 +91,10 @@ def run(
                 pending.append(begun[0])
                 waiting.extend((*begun, window) for window in begun[0].windows)
         while len(waiting) >= batch_size:
-            _forward(outputs, [waiting.popleft() for _ in range(batch_size)], form, device)
+            _forward(outputs, [waiting.popleft() for _ in range(batch_size)], device)
         yield from _finished(pending)
     while waiting:
-        _forward(outputs, [waiting.popleft() for _ in range(min(batch_size, len(waiting)))], form, device)
+        _forward(outputs, [waiting.popleft() for _ in range(min(batch_size, len(waiting)))], device)
     yield from _finished(pending)
 
 
@@ -127,13 +126,13 @@ def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tu
             SignalWarning,
             stacklevel=2,
         )
-    windows = cut(n_samples, form.segment_samples)
+    windows = cut(n_samples, form.segment_samples, form.last_segment)
     stride = math.prod(step for _, _, step in layers)
     unit_length = isinstance(network, ECGIdentifier)
     return Encoded(recording.record_id, n_samples, windows, stride, unit_length), signal
 
 
-def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device: str | torch.device) -> None:
+def _forward(outputs: Outputs, batch: list[_Waiting], device: str | torch.device) -> None:
     """Run the network on segments, those of one length together, and hand each recording its own."""
     by_length: dict[int, list[int]] = {}
     for i, (_, _, window) in enumerate(batch):
@@ -141,10 +140,6 @@ def _forward(outputs: Outputs, batch: list[_Waiting], form: InputFormat, device:
     values: list[dict[str, np.ndarray]] = [{}] * len(batch)
     for places in by_length.values():
         segments = np.stack([batch[i][1].stretch(batch[i][2].start, batch[i][2].stop) for i in places])
-        if form.normalize:
-            from fairseq_signals.batches.segments import normalize_leads
-
-            segments = normalize_leads(segments)
         with torch.inference_mode():
             found = outputs(torch.from_numpy(segments).to(device))
         arrays = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}

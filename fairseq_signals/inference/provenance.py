@@ -14,15 +14,19 @@ from torch import nn
 from fairseq_signals import __version__
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.checkpoints.loading import Checkpoint
-from fairseq_signals.checkpoints.saved_model import SECTIONS, sha256_of
+from fairseq_signals.checkpoints.presets import Preset
+from fairseq_signals.checkpoints.saved_model import SECTIONS
+from fairseq_signals.ecg.normalize import NONE, SEGMENT
+from fairseq_signals.files import sha256_of
 
 
-def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:
+def provenance_of(checkpoint: Checkpoint, preset: Preset | None = None) -> dict[str, Any]:
     """What `config.json` tells of a model's origin; of a saved model, what it told before."""
+    known = {} if preset is None else {"preset": preset.describe()}
     if checkpoint.saved is not None:
         told = dict(checkpoint.saved.get("provenance") or {})
         named = {name: value for name, value in (told.get("checkpoint") or {}).items() if name != "path"}
-        return {**told, "checkpoint": named} if named else told
+        return {**told, **({"checkpoint": named} if named else {}), **known}
     stat = checkpoint.path.stat()
     return {
         "checkpoint": {
@@ -32,6 +36,7 @@ def provenance_of(checkpoint: Checkpoint) -> dict[str, Any]:
             "mtime_ns": stat.st_mtime_ns,
         },
         "authors_code": checkpoint.from_authors,
+        **known,
         "progress": dict(checkpoint.progress),
         "best_metric": shareable((checkpoint.cfg.get("checkpoint") or {}).get("best_checkpoint_metric")),
         "training": {name: shareable(checkpoint.cfg[name]) for name in SECTIONS if name in checkpoint.cfg},
@@ -67,12 +72,21 @@ def shareable(value: Any) -> Any:
 
 def fingerprint(network: nn.Module, form: InputFormat) -> str:
     """32 hexadecimal digits that tell a network's parameters and its segments apart from all others."""
-    given = (float(form.fs), tuple(form.leads), form.segment_samples, bool(form.normalize))
-    digest = hashlib.blake2b(repr(given).encode(), digest_size=16)
+    given = (float(form.fs), tuple(form.leads), form.segment_samples, _normalizes(form))
+    told = repr(given)
+    plain = InputFormat(form.fs, form.leads, form.normalize, form.max_samples, form.segment_s)
+    if form != plain:  # what came later: of a model without it, the digits are as they were
+        told += repr(form)
+    digest = hashlib.blake2b(told.encode(), digest_size=16)
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.cpu().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _normalizes(form: InputFormat) -> bool | str:
+    """Whether segments are normalised, or over what else."""
+    return {NONE: False, SEGMENT: True}.get(form.normalize, form.normalize)
 
 
 def _digest_if_unchanged(file: dict[str, Any]) -> str | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fairseq_signals.batches.segments import normalize_leads
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError, LabelError, SignalError, did_you_mean
 from fairseq_signals.inference.base import LoadedModel
@@ -90,8 +89,7 @@ def saliency(
     total = 0.0
     for window in windows:
         segment = signal.stretch(window.start, window.stop)[None]
-        segment = normalize_leads(segment) if form.normalize else segment
-        source = torch.from_numpy(np.ascontiguousarray(segment)).to(model.device).requires_grad_()
+        source = torch.from_numpy(segment).to(model.device).requires_grad_()
         logit = network(source)[0, index]
         (slope,) = torch.autograd.grad(logit, source)
         maps = attention_maps(network.encoder, source.detach())

@@ -7,21 +7,26 @@ from typing import Any
 from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.inference.description import SCALED
 from fairseq_signals.safety.text import visible
 
 #: How recordings become the network's input, for whoever uses the weights without this package.
 PREPROCESSING = {
     "units": "millivolt",
-    "resampling": "polyphase with an anti-aliasing filter: Kaiser-windowed sinc, 60 dB",
+    "resampling": "`resampler` polyphase: with an anti-aliasing filter, Kaiser-windowed sinc, 60 dB; linear: "
+    "int(T * fs / fs_of_recording) samples at linspace(0, T - 1)",
     "leads": "in the order of `leads`, found by name; absent leads are zeros",
-    "segments": "adjacent, `segment_samples` each; of a remainder, a last one that ends with the recording; "
-    "a shorter recording is one segment of its own length, not padded",
-    "normalize": "if true, each lead of a segment has mean 0 and standard deviation 1",
+    "segments": "adjacent, `segment_samples` each; `last_segment` overlap: of a remainder, a last one that "
+    "ends with the recording; drop: none; a shorter recording is one segment of its own length, not padded",
+    "normalize": "each lead has mean 0 and standard deviation 1 (divisor n) over a segment, or over the "
+    "whole record at `fs`; a constant lead becomes zeros; none: millivolt times `scale`",
 }
 AGGREGATION = {
+    "frames": "mean over frames; `zero_frames` skip: without those that are zero in all channels",
     "embedding": "mean over the segments, weighted by the samples that are in no earlier segment; of an "
     "identification model, of length 1 before and after",
-    "probability": "the same mean, or the maximum, of the segments' probabilities (sigmoid of the logits)",
+    "probability": "`aggregate` (the same mean, or the maximum) of the segments' probabilities (sigmoid of "
+    "the logits); of the labels in `aggregate_max` the maximum",
 }
 _TASKS = {
     "pretraining": "It was pre-trained without labels: its embeddings are for fine-tuning, or for a "
@@ -68,7 +73,7 @@ def model_card(config: dict[str, Any]) -> str:
         "",
         f"- {leads}, in millivolt; leads that a recording lacks are zeros",
         f"- {config['fs']:g} Hz, segments of {seconds:g} s"
-        + (", each lead scaled to mean 0 and standard deviation 1" if config["normalize"] else ""),
+        + f"; {SCALED[config['normalize']].format(config['scale'])}",
         "",
         "## Use",
         "",
@@ -87,7 +92,7 @@ def model_card(config: dict[str, Any]) -> str:
         "",
         *_origin(provenance),
         "",
-        "Data, licence, results: to be filled in by whoever publishes this model.",
+        "Data, licence of what was trained on it, results: to be filled in by whoever publishes this model.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -121,7 +126,10 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
     """What is known of the checkpoint and its training, as a list."""
     training, progress = provenance.get("training") or {}, provenance.get("progress") or {}
     file = provenance.get("checkpoint") or {}
+    preset = provenance.get("preset") or {}
     facts = {
+        "Weights": f"{preset['title']}, {preset['source']}" if preset else None,
+        "Licence of the weights": preset.get("licence"),
         "Checkpoint": f"`{file['name']}`" + (f", SHA-256 `{file['sha256']}`" if file.get("sha256") else "")
         if file.get("name")
         else None,

@@ -1,8 +1,8 @@
 """Cutting a recording into the segments that a model was trained on, and putting the results together.
 
 Segments follow each other without a gap. Where a remainder is left, one more segment ends with the recording
-and overlaps the one before; it counts as much as it is new: by its `new` samples. A recording that is shorter
-than a segment is one segment of its own length, without padding.
+and overlaps the one before; it counts as much as it is new: by its `new` samples; or the rest is dropped.
+A recording that is shorter than a segment is one segment of its own length, without padding.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from fairseq_signals.checkpoints.input_format import DROP, OVERLAP
 
 
 class Window(NamedTuple):
@@ -21,13 +23,19 @@ class Window(NamedTuple):
     new: int
 
 
-def cut(n_samples: int, size: int) -> list[Window]:
-    """The segments of a recording of `n_samples`; each sample is new in exactly one of them."""
+def cut(n_samples: int, size: int, last_segment: str = OVERLAP) -> list[Window]:
+    """The segments of a recording of `n_samples`; each sample is new in exactly one of them.
+
+    Args:
+        last_segment: "overlap", or "drop" a remainder, see `InputFormat`.
+    """
     if n_samples <= size:
         return [Window(0, n_samples, n_samples)]
     windows = [Window(start, start + size, size) for start in range(0, n_samples - size + 1, size)]
     rest = n_samples - windows[-1].stop
-    return [*windows, Window(n_samples - size, n_samples, rest)] if rest else windows
+    if not rest or last_segment == DROP:
+        return windows
+    return [*windows, Window(n_samples - size, n_samples, rest)]
 
 
 def weighted_mean(values: np.ndarray, windows: Sequence[Window]) -> np.ndarray:

@@ -11,7 +11,13 @@ from fairseq_signals.modules.pooling import mean_over_frames
 
 
 class PooledEncoder(nn.Module):
-    """An encoder and its global representation; the base of both tasks' models."""
+    """An encoder and its global representation; the base of both tasks' models.
+
+    Attributes:
+        skip_zero_frames: see `mean_over_frames`; a matter of how the model is used, and no parameter.
+    """
+
+    skip_zero_frames = False
 
     def __init__(self, encoder: ECGEncoder, final_dropout: float = 0.0):
         super().__init__()
@@ -21,7 +27,11 @@ class PooledEncoder(nn.Module):
     def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
         """Mean over frames: (B, leads, samples) -> (B, D)."""
         out = self.encoder(source, padding_mask, mask=self.training and self.encoder.cfg.apply_mask)
-        return mean_over_frames(out.x, out.padding_mask)
+        return self.pool(out.x, out.padding_mask)
+
+    def pool(self, frames: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Mean over frames: (B, F, D) -> (B, D)."""
+        return mean_over_frames(frames, padding_mask, self.skip_zero_frames)
 
 
 class ECGClassifier(PooledEncoder):

@@ -5,15 +5,22 @@ from typing import Optional
 from torch import Tensor, nn
 
 
-def mean_over_frames(x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+def mean_over_frames(
+    x: Tensor, padding_mask: Optional[Tensor] = None, skip_zero_frames: bool = False
+) -> Tensor:
     """Mean of (B, F, D) over the frames that are not padding: (B, D).
+
+    With `skip_zero_frames`, frames that are zero in all channels do not count either.
 
     The authors' code divides by the number of non-zero entries of each channel; the two agree wherever no
     entry is exactly zero, and ours is finite where a channel is zero at every frame.
     """
-    if padding_mask is None:
+    if padding_mask is None and not skip_zero_frames:
         return x.mean(dim=1)
-    keep = (~padding_mask).unsqueeze(-1)
+    keep = (x != 0).any(dim=-1) if skip_zero_frames else ~padding_mask  # type: ignore[operator]
+    if skip_zero_frames and padding_mask is not None:
+        keep = keep & ~padding_mask
+    keep = keep.unsqueeze(-1)
     return (x * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
 
 

@@ -109,7 +109,7 @@ class RecordStore:
     def read_into(
         self, out: np.ndarray, shard: str, row: int, start: int = 0, omit: np.ndarray | None = None
     ) -> np.ndarray:
-        """Fill `out`, (12, n_samples) float32, with a stretch of a record as `read` gives it.
+        """Fill `out`, (12, n_samples) float32 or float64, with a stretch of a record as `read` gives it.
 
         Args:
             out: where the stretch goes; it says how long that is.
@@ -142,7 +142,7 @@ class RecordStore:
             return _ALL_LEADS
         leads = batch.lead_positions[first:last].astype(np.int64)
         out.fill(0)
-        out[leads] = np.multiply(stored, scale, dtype=np.float32)
+        out[leads] = np.multiply(stored, scale, dtype=out.dtype)
         if offset is not None:
             out[leads] += offset
         if omit is not None:

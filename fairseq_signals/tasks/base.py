@@ -1,7 +1,6 @@
 """What the three tasks share: options of the data, checked configurations, whole-set validation."""
 
 import os
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -11,65 +10,21 @@ import torch
 from fairseq.data import FairseqDataset
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
-from omegaconf import II, MISSING, OmegaConf
+from omegaconf import OmegaConf
 
 from fairseq_signals.batches.dataset import ECGDataset, SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
-from fairseq_signals.ecg.record import DEFAULT_FS
+from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.table import Manifest, read_manifest
-from fairseq_signals.models.config import OpenConfig, check_keys, whole_config
+from fairseq_signals.models.config import check_keys, whole_config
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.distributed import worker_rank
+from fairseq_signals.tasks.config import complete_input, note
 from fairseq_signals.tasks.resume import begin_run, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
-
-
-@dataclass
-class ECGTaskConfig(OpenConfig):
-    """Options of the data, common to all tasks."""
-
-    data: str = field(default=MISSING, metadata={"help": "folder of the manifests"})
-    sample_rate: float = field(default=DEFAULT_FS, metadata={"help": "sampling rate of every segment, Hz"})
-    leads_to_load: Any = field(
-        default=None,
-        metadata={
-            "help": "leads by name or 0-based index, a list or 'I,II,V2'; or a lead set, '12', '6', '3', "
-            "'2' or '1'"
-        },
-    )
-    enable_padding_leads: bool = field(
-        default=True, metadata={"help": "leads that are not loaded are zeros on an axis of 12"}
-    )
-    enable_padding: bool = field(
-        default=True, metadata={"help": "pad a batch to its longest segment; else cut to the shortest"}
-    )
-    normalize: bool = field(default=False, metadata={"help": "mean 0 and standard deviation 1 per lead"})
-    min_sample_size: Optional[int] = field(default=None, metadata={"help": "leave out shorter segments"})
-    max_sample_size: Optional[int] = field(default=None, metadata={"help": "cut longer segments"})
-    perturbation_mode: Optional[List[str]] = field(
-        default=None, metadata={"help": "transforms of training segments, in this order: ['emg_noise', ...]"}
-    )
-    p: List[float] = field(
-        default_factory=lambda: [1.0], metadata={"help": "probability of each transform, or one for all"}
-    )
-    perturbation_params: Any = field(
-        default=None,
-        metadata={
-            "help": "parameters of transforms, {transform: {parameter: value}}; the files of transforms/ "
-            "list them with their defaults"
-        },
-    )
-    mask_leads_selection: str = field(
-        default="random", metadata={"help": "random lead masking: 'random' or 'conditional'"}
-    )
-    mask_leads_prob: float = field(default=0.5, metadata={"help": "'random': probability of each lead"})
-    mask_leads_condition: List[int] = field(
-        default_factory=lambda: [4, 5], metadata={"help": "'conditional': limb and chest leads to mask"}
-    )
-    seed: int = II("common.seed")
 
 
 class TrainingDataset(ECGDataset, FairseqDataset):
@@ -101,14 +56,13 @@ class ECGTask(FairseqTask):
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
-        if cfg.sample_rate <= 0:
-            raise ConfigError(f"task.sample_rate must be > 0 Hz, but is {cfg.sample_rate} instead")
+        complete_input(cfg)
         spec = cfg.leads_to_load
         self.leads = configured_leads(OmegaConf.to_container(spec) if OmegaConf.is_config(spec) else spec)
         self.segment_options = SegmentOptions(
             leads=self.leads,
             pad_leads=cfg.enable_padding_leads,
-            normalize=cfg.normalize,
+            scaling=Scaling(cfg.normalize, cfg.scale),
             pad=cfg.enable_padding,
             min_sample_size=cfg.min_sample_size,
             max_sample_size=cfg.max_sample_size,
@@ -143,8 +97,11 @@ class ECGTask(FairseqTask):
     def dataset_of(self, manifest: Manifest, split: str, **options: Any) -> TrainingDataset:
         """A dataset with this task's options; transforms and a new order each epoch in training only."""
         train = split.startswith("train")
+        reader = SegmentReader(manifest, self.cfg.sample_rate, self.cfg.resampler)
+        if self.cfg.resampler is None and reader.resampler is not None:
+            note(self.cfg, resampler=reader.resampler)
         return TrainingDataset(
-            SegmentReader(manifest, self.cfg.sample_rate),
+            reader,
             self.segment_options,
             shuffle=train,
             seed=self.cfg.seed,

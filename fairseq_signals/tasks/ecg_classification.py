@@ -16,7 +16,7 @@ from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
 from fairseq_signals.models.given_path import given_path, missing_path
-from fairseq_signals.tasks.base import ECGTaskConfig
+from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.finetuning import FinetuningTask
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 

@@ -11,7 +11,7 @@ from fairseq.tasks import register_task
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.table import Manifest, concatenate
 from fairseq_signals.metrics.identification import mean_by_record, rank1_accuracy
-from fairseq_signals.tasks.base import ECGTaskConfig
+from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.finetuning import FinetuningTask
 from fairseq_signals.tasks.validation import ValidationSet, log_whole_set
 

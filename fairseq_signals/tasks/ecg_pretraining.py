@@ -7,7 +7,8 @@ from fairseq.tasks import register_task
 
 from fairseq_signals.batches.views import Views
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.tasks.base import ECGTask, ECGTaskConfig
+from fairseq_signals.tasks.base import ECGTask
+from fairseq_signals.tasks.config import ECGTaskConfig
 
 
 @dataclass

@@ -1,30 +1,66 @@
 """The configuration of a fine-tuned model: its classes and its encoder's shape are facts, not options."""
 
+import logging
 from typing import Any, Dict, Optional
 
 from omegaconf import DictConfig, open_dict
 
+from fairseq_signals.checkpoints.input_format import SKIP, input_format
+from fairseq_signals.checkpoints.loading import Checkpoint
+from fairseq_signals.checkpoints.presets import NO_PRESET, recognised
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.finetuning import FinetuningConfig, adopt_architecture, architecture_source
 from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.resume import own_checkpoint
 
+logger = logging.getLogger(__name__)
+
 
 class FinetuningTask(ECGTask):
     """Base of tasks whose models have as many classes as the task's `num_labels`."""
 
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """As of all tasks; the model pools as the task's options say."""
+        model = super().build_model(cfg, from_checkpoint)
+        model.skip_zero_frames = self.cfg.zero_frames == SKIP
+        return model
+
     def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
         """Give the model as many classes as the manifest has."""
         if isinstance(cfg, DictConfig):
-            complete_finetuning(cfg, None if from_checkpoint else self.num_labels)
+            complete_finetuning(cfg, None if from_checkpoint else self.num_labels, self.cfg)
 
 
-def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
+def compare_input(source: Checkpoint, task_cfg: Any) -> None:
+    """Warn where the input of a task is not that of the pre-trained checkpoint."""
+    preset = recognised(source.path, source.from_authors, source.config)
+    expected = input_format(source, preset)
+    given = {name: getattr(task_cfg, name) for name in ("normalize", "scale", "resampler")}
+    given["fs"] = task_cfg.sample_rate
+    differs = [
+        f"{'sample_rate' if name == 'fs' else name} is {value}, there it was {getattr(expected, name)}"
+        for name, value in given.items()
+        if value not in (None, getattr(expected, name))
+    ]
+    if differs and task_cfg.preset != NO_PRESET:
+        advice = f"set task.preset={preset.name}" if preset is not None else "set them alike"
+        logger.warning(
+            "the encoder of %s was trained on another input: task.%s; %s, or task.preset=%s to go on without "
+            "this warning",
+            source.path,
+            ", task.".join(differs),
+            advice,
+            NO_PRESET,
+        )
+
+
+def complete_finetuning(cfg: DictConfig, num_labels: Optional[int], task_cfg: Any = None) -> None:
     """Write the number of classes and the pre-trained encoder's shape into the model's configuration.
 
     Args:
         cfg: the `model` node, with the user's keys.
         num_labels: classes in the manifest, or None to trust `cfg` (a checkpoint being loaded).
+        task_cfg: the `task` node, to compare with the input of the pre-trained checkpoint.
 
     Raises:
         ConfigError: the user's keys contradict the manifest or the pre-trained checkpoint.
@@ -42,5 +78,7 @@ def complete_finetuning(cfg: DictConfig, num_labels: Optional[int]) -> None:
         source = architecture_source(FinetuningConfig(model_path=cfg.get("model_path"), **run))
         if source is not None:
             found.update(adopt_architecture(cfg, source))
+            if task_cfg is not None:
+                compare_input(source, task_cfg)
         with open_dict(cfg):
             cfg.update(found)

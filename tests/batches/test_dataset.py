@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fairseq_signals.ecg.leads import LEADS, parse_leads
+from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
 
@@ -60,14 +61,14 @@ def test_leads_to_load_go_together_with_random_lead_masking(dataset_of):
 
 def test_a_lead_that_the_record_lacks_is_zero(dataset_of):
     assert not source(dataset_of([(5, 0)]))[11].any()
-    assert not source(dataset_of([(5, 0)], normalize=True))[11].any()
+    assert not source(dataset_of([(5, 0)], scaling=Scaling("segment")))[11].any()
 
 
 def test_normalised_leads_have_mean_0_and_deviation_1_before_any_is_masked(dataset_of):
-    normal = source(dataset_of([(0, 0)], normalize=True))
+    normal = source(dataset_of([(0, 0)], scaling=Scaling("segment")))
     assert torch.allclose(normal.mean(dim=1), torch.zeros(12), atol=1e-5)
     assert torch.allclose(normal.std(dim=1, unbiased=False), torch.ones(12), atol=1e-5)
-    masked = source(dataset_of([(0, 0)], normalize=True, transform=RandomLeadMask("random", 0.5)))
+    masked = source(dataset_of([(0, 0)], scaling=Scaling("segment"), transform=RandomLeadMask("random", 0.5)))
     kept = masked.any(dim=1)
     assert 0 < kept.sum() < 12
     assert torch.equal(masked[kept], normal[kept])
@@ -242,7 +243,10 @@ LONGER = [(0, 0, 30), (1, 0), (2, 0), (3, 0, 40)]
 NOISY = {"transform": RandomLeadMask("random", 0.5)}
 
 
-@pytest.mark.parametrize("options", [{}, NOISY, {"views": 2}, {"normalize": True}, {"max_sample_size": 40}])
+OPTIONS = [{}, NOISY, {"views": 2}, {"scaling": Scaling("segment")}, {"max_sample_size": 40}]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_segments_are_padded_to_the_longest_and_the_mask_says_where(dataset_of, options):
     dataset = dataset_of(LONGER, **options)
     batch = dataset.collater(range(4))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseq_signals.batches.randomness import generator
-from fairseq_signals.batches.segments import normalize_leads
+from fairseq_signals.ecg.normalize import Scaling, normalize_leads
 from fairseq_signals.transforms.base import Compose
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
 
@@ -34,7 +34,8 @@ def test_one_view_is_bit_for_bit_what_seed_epoch_item_and_part_make_of_a_segment
     dataset_of, pad_leads, shuffle
 ):
     leads = [7, 0, 3]
-    options = {"leads": leads, "pad_leads": pad_leads, "shuffle": shuffle, "seed": 5, "normalize": True}
+    options = {"leads": leads, "pad_leads": pad_leads, "shuffle": shuffle, "seed": 5}
+    options["scaling"] = Scaling("segment")
     transform = Compose([Noise(), RLM])
     dataset = dataset_of(ALL, pairs=True, transform=transform, max_sample_size=30, **options)
     dataset.set_epoch(3)

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fairseq_signals.batches.memory import BatchMemory
+from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.transforms.base import Compose, Sometimes
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
 
@@ -124,7 +125,7 @@ def assert_same(found, expected):
         {},
         {"leads": [0, 1, 7]},
         {"leads": [7, 0], "pad_leads": False},
-        {"normalize": True},
+        {"scaling": Scaling("segment")},
         {"max_sample_size": 30},
         {"views": 2},
         {"views": 2, "view_leads": "disjoint"},

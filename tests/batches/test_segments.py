@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fairseq_signals.batches.segments import SegmentReader, normalize_leads
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.normalize import normalize_leads
 from fairseq_signals.errors import ManifestError, SignalError, StoreError
 from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
 from fairseq_signals.store.shards import StoreRow, write_shard

@@ -51,6 +51,14 @@ def test_parameters_and_input_format_come_back(folder, state):
     assert (folder / "README.md").read_text() == "a card"
 
 
+@pytest.mark.parametrize(("normalize", "now"), [(True, "segment"), (False, "none")])
+def test_a_folder_of_the_first_version_is_read_as_before(tmp_path, state, config, normalize, now):
+    write_saved_model(tmp_path / "m", state, {**config, "format_version": 1, "normalize": normalize}, "")
+    assert input_format(load_checkpoint(tmp_path / "m")) == InputFormat(
+        250.0, tuple(range(12)), now, segment_s=10.0
+    )
+
+
 def test_the_leads_of_a_model_with_fewer_come_back_in_their_order(tmp_path, config, tiny):
     tiny["in_d"] = 2
     state = PooledEncoder(ECGEncoder(EncoderConfig(**tiny))).state_dict()
@@ -114,7 +122,7 @@ def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
     ("change", "message"),
     [
         ({"format": "other"}, "not the configuration of a saved model of this project"),
-        ({"format_version": 2}, "format version 2, but this software reads 1; install a later one"),
+        ({"format_version": 3}, "format version 3, but this software reads 1 and 2; install"),
         ({"kind": "other"}, "kind must be one of pretraining, classification, identification"),
         ({"fs": None}, r"config\.json: fs must be a number from 50 to 20,000, but is None"),
         ({"fs": "500"}, "fs must be a number .* but is '500'"),
@@ -126,7 +134,7 @@ def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
         ({"segment_samples": True}, "segment_samples must be an integer .* but is True"),
         ({"segment_samples": 10**12}, "segment_samples must be an integer .* but is 1000000000000"),
         ({"max_samples": "x"}, "max_samples must be an integer .* but is 'x'"),
-        ({"normalize": "x"}, "normalize must be one of True, False, but is 'x'"),
+        ({"normalize": "x"}, "or one of none, segment, record, but is 'x'"),
         ({"labels": 3}, "labels must be a list"),
         ({"labels": [{"label": "AF", "name": "", "codes": [], "threshold": 2}]},
          r"labels\[0\]\.threshold must be a number from 0 to 1, but is 2"),

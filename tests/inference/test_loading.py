@@ -20,7 +20,7 @@ from fairseq_signals.metrics.identification import l2_normalize
 def test_options_of_the_training_decide_how_recordings_are_given(save_checkpoint, recording, tmp_path):
     task = {"sample_rate": 250.0, "normalize": True, "max_sample_size": 1000}
     model = ECGModel.load(save_checkpoint(tmp_path / "c.pt", "pretraining", task))
-    assert (model.fs, model.form.segment_samples, model.form.normalize) == (250.0, 1000, True)
+    assert (model.fs, model.form.segment_samples, model.form.normalize) == (250.0, 1000, "segment")
     scaled = recording.mv * np.linspace(0.3, 5, 12)[:, None] + 0.4
     np.testing.assert_allclose(model.embed(scaled, fs=500), model.embed(recording.mv, fs=500), atol=1e-4)
     assert len(next(model.stream(recording.wfdb)).windows) == 3
@@ -41,11 +41,11 @@ def test_a_model_of_fewer_leads_takes_those_by_name(save_checkpoint, recording, 
 
 def test_what_a_checkpoint_does_not_say_can_be_said_when_it_is_loaded(checkpoints, recording):
     model = ECGModel.load(checkpoints["pretraining"], normalize=True, segment_s=2.0)
-    assert (model.form.normalize, model.form.segment_samples) == (True, 1000)
+    assert (model.form.normalize, model.form.segment_samples) == ("segment", 1000)
     assert len(next(model.stream(recording.wfdb)).windows) == 5
-    with pytest.raises(ConfigError, match="segment_s must be above 0"):
+    with pytest.raises(ConfigError, match="segment_s must be a number from 1e-06 to 3,600"):
         ECGModel.load(checkpoints["pretraining"], segment_s=0)
-    with pytest.raises(ConfigError, match="segment_s must be above 0"):
+    with pytest.raises(ConfigError, match="segment_s must be a number from 1e-06 to 3,600"):
         ECGModel.load(checkpoints["pretraining"], segment_s=float("inf"))
     for segment_s in (0.0001, 0.02):
         with pytest.raises(ConfigError, match="are less than one frame of the model; pass a larger"):

@@ -53,7 +53,7 @@ def test_all_that_was_decided_comes_back(save_checkpoint, recording, tmp_path):
     model.save(tmp_path / "model")
     loaded = ECGModel.load(tmp_path / "model")
     assert loaded.leads == ("V2", "I")
-    assert (loaded.fs, loaded.form.normalize, loaded.form.segment_samples) == (250.0, True, 2000)
+    assert (loaded.fs, loaded.form.normalize, loaded.form.segment_samples) == (250.0, "segment", 2000)
     assert loaded.thresholds == {"x": 0.1, "y": 0.5, "z": 0.9}
     np.testing.assert_array_equal(loaded.embed(recording.wfdb), model.embed(recording.wfdb))
     assert ECGModel.load(tmp_path / "model", labels=["a", "b", "c"]).labels == ("a", "b", "c")

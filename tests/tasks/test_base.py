@@ -11,6 +11,7 @@ from omegaconf.errors import ValidationError
 
 from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
+from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ConfigError, LeadError, ManifestError
 from fairseq_signals.safety.locks import one_process
 from fairseq_signals.store.shards import StoreRow, write_shard
@@ -46,7 +47,7 @@ def test_batches_may_be_limited_in_samples_too(n_views):
 def test_a_misspelt_key_is_named_with_its_near_misses(setup, name):
     with pytest.raises(ConfigError, match=r"unknown key task.mask_lead_prob \(did you mean mask_leads_prob"):
         setup(name, "/data", mask_lead_prob=0.3)
-    with pytest.raises(ConfigError, match=r"unknown key task.zzz\. \w+Config knows: data, "):
+    with pytest.raises(ConfigError, match=r"unknown key task.zzz\. \w+Config knows: aggregate, "):
         setup(name, "/data", zzz=1)
 
 
@@ -55,7 +56,6 @@ def test_a_misspelt_key_is_named_with_its_near_misses(setup, name):
     [
         {"mask_leads_prob": "half"},
         {"max_sample_size": "long"},
-        {"normalize": "perhaps"},
         {"perturbation_mode": "random_leads_masking"},
         {"p": [1, "often"]},
     ],
@@ -65,6 +65,33 @@ def test_a_value_of_another_type_is_refused(setup, options):
     with pytest.raises((ValidationError, ValueError), match=r"could not be converted|Cannot|not a") as error:
         setup("ecg_pretraining", "/data", **options)
     assert key in str(error.value) or options[key] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normalize": "perhaps"}, "task.normalize must be"),
+        ({"resampler": "cubic"}, "task.resampler must be"),
+        ({"scale": 0}, "task.scale must be"),
+        ({"preset": "ecgfm"}, r"there is no preset 'ecgfm'; did you mean ecg-fm\?"),
+    ],
+)
+def test_an_input_that_cannot_be_is_refused(setup, options, message):
+    with pytest.raises(ConfigError, match=message):
+        setup("ecg_pretraining", "/data", **options)
+
+
+def test_a_preset_says_what_is_not_given(setup):
+    cfg = setup("ecg_pretraining", "/data", preset="ecg-fm").cfg
+    given = (cfg.sample_rate, cfg.normalize, cfg.resampler, cfg.last_segment, cfg.zero_frames, cfg.segment_s)
+    assert given == (500, "record", "linear", "drop", "skip", 5)
+    cfg = setup("ecg_pretraining", "/data", preset="deepecg-ssl", normalize=True).cfg
+    assert (cfg.sample_rate, cfg.normalize, cfg.segment_s, cfg.resampler) == (250, "segment", 10, None)
+
+
+@pytest.mark.parametrize(("old", "now"), [(True, "segment"), (False, "none"), (None, "none")])
+def test_what_normalize_was_before_means_what_it_did(setup, old, now):
+    assert setup("ecg_pretraining", "/data", normalize=old).segment_options.scaling == Scaling(now)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,170 @@
+"""Public weights of this method by name: the input that they expect, and what their outputs are called.
+
+Facts of the authors of the weights (sources: `Preset.source`); nothing here depends on the files themselves.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from fairseq_signals.errors import ConfigError, did_you_mean
+from fairseq_signals.files import sha256_of
+
+if TYPE_CHECKING:
+    from fairseq_signals.modules.encoder_config import EncoderConfig
+
+#: To load public weights with what the checkpoint itself says of its input, and nothing else.
+NO_PRESET = "none"
+#: The shape of W2V+CMSC at the paper's size, which all public weights have (Oh et al., Sec. 5.2).
+_SHAPE = (
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "in_d",
+)
+_ECG_FM_LABELS = (
+    "Poor data quality",
+    "Sinus rhythm",
+    "Premature ventricular contraction",
+    "Tachycardia",
+    "Ventricular tachycardia",
+    "Supraventricular tachycardia with aberrancy",
+    "Atrial fibrillation",
+    "Atrial flutter",
+    "Bradycardia",
+    "Accessory pathway conduction",
+    "Atrioventricular block",
+    "1st degree atrioventricular block",
+    "Bifascicular block",
+    "Right bundle branch block",
+    "Left bundle branch block",
+    "Infarction",
+    "Electronic pacemaker",
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is known of public weights.
+
+    Attributes:
+        name: by which users ask for it.
+        title: what the weights are called.
+        source: where they, and these facts, come from.
+        licence: of the weights, as their authors state it.
+        files: patterns of the names of the published files.
+        input: fields of `InputFormat` that differ from its defaults.
+        labels: of the outputs of a fine-tuned model, in their order; empty where they differ by file.
+        sha256: check sums of published files that are known here.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    files: tuple[str, ...]
+    input: Mapping[str, Any]
+    labels: tuple[str, ...] = ()
+    sha256: frozenset[str] = field(default_factory=frozenset)
+
+    def is_of(self, path: Path, config: EncoderConfig) -> bool:
+        """Whether a file of the authors' code is one of these: by check sum, or by name and configuration."""
+        if self.sha256 and sha256_of(path) in self.sha256:
+            return True
+        named = any(fnmatch.fnmatchcase(path.name, pattern) for pattern in self.files)
+        return named and _has_published_shape(config)
+
+    def describe(self) -> dict[str, Any]:
+        """Name, title, source and licence, as the provenance of a model keeps them."""
+        return {"name": self.name, "title": self.title, "source": self.source, "licence": self.licence}
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            Preset(
+                "ecg-fm",
+                "ECG-FM",
+                "McKeen et al., ECG-FM: an open electrocardiogram foundation model, arXiv:2408.05178; "
+                "https://huggingface.co/wanglab/ecg-fm",
+                "MIT",
+                ("mimic_iv_ecg_physionet_pretrained.pt", "mimic_iv_ecg_finetuned.pt"),
+                {
+                    "fs": 500.0,
+                    "normalize": "record",
+                    "segment_s": 5.0,
+                    "resampler": "linear",
+                    "last_segment": "drop",
+                    "zero_frames": "skip",
+                    "aggregate_max": (
+                        "Poor data quality",
+                        "Premature ventricular contraction",
+                        "Ventricular tachycardia",
+                        "Supraventricular tachycardia with aberrancy",
+                        "Electronic pacemaker",
+                    ),
+                },
+                _ECG_FM_LABELS,
+            ),
+            Preset(
+                "deepecg-ssl",
+                "DeepECG-SSL",
+                "HeartWise.AI, DeepECG-SSL; https://huggingface.co/heartwise",
+                "differs by repository, one is CC BY-NC 4.0: read it before use",
+                ("SSL_Pretrained_model*", "WCR_77_Classes*", "WCR_LVEF_*", "WCR_AFIB_5Y*"),
+                {
+                    "fs": 250.0,
+                    "segment_s": 10.0,
+                    # its training multiplied the recorder's units of 4.88 uV by 0.00488: that is mV
+                    "scale": 1.0,
+                    "last_segment": "drop",
+                    "zero_frames": "skip",
+                },
+            ),
+        )
+    }
+)
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = PRESETS.get(name)
+    if found is None:
+        hint = did_you_mean(name, PRESETS) or "."
+        raise ConfigError(f"there is no preset {name!r}{hint} They are {', '.join(PRESETS)} and {NO_PRESET}.")
+    return found
+
+
+def recognised(path: Path, from_authors: bool, config: EncoderConfig) -> Preset | None:
+    """The preset of a published file; None of any other checkpoint.
+
+    Args:
+        path: the checkpoint's.
+        from_authors: its parameters have the authors' key names.
+        config: its encoder's options.
+    """
+    if not from_authors or not path.is_file():
+        return None
+    return next((preset for preset in PRESETS.values() if preset.is_of(path, config)), None)
+
+
+def _has_published_shape(config: EncoderConfig) -> bool:
+    # here, since commands answer --help without PyTorch
+    from fairseq_signals.modules.conv_features import parse_conv_layers
+    from fairseq_signals.modules.encoder_config import EncoderConfig
+
+    default = EncoderConfig()
+    same = all(getattr(config, name) == getattr(default, name) for name in _SHAPE)
+    layers = (parse_conv_layers(of.conv_feature_layers) for of in (config, default))
+    return same and len({tuple(found) for found in layers}) == 1

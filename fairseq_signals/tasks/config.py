@@ -1,0 +1,137 @@
+"""Options of the data that all tasks share, and what a preset makes of them."""
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any, List, Optional
+
+from omegaconf import II, MISSING, OmegaConf, open_dict
+
+from fairseq_signals.checkpoints.input_format import INPUT_RULES, InputFormat
+from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
+from fairseq_signals.ecg.record import DEFAULT_FS
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import OpenConfig
+
+#: Options that follow from the data where they are not given.
+_OF_THE_DATA = ("fs", "resampler", "segment_s")
+
+
+@dataclass
+class ECGTaskConfig(OpenConfig):
+    """Options of the data, common to all tasks."""
+
+    data: str = field(default=MISSING, metadata={"help": "folder of the manifests"})
+    sample_rate: float = field(default=DEFAULT_FS, metadata={"help": "sampling rate of every segment, Hz"})
+    leads_to_load: Any = field(
+        default=None,
+        metadata={
+            "help": "leads by name or 0-based index, a list or 'I,II,V2'; or a lead set, '12', '6', '3', "
+            "'2' or '1'"
+        },
+    )
+    enable_padding_leads: bool = field(
+        default=True, metadata={"help": "leads that are not loaded are zeros on an axis of 12"}
+    )
+    enable_padding: bool = field(
+        default=True, metadata={"help": "pad a batch to its longest segment; else cut to the shortest"}
+    )
+    preset: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "public weights by name, 'ecg-fm' or 'deepecg-ssl': the sampling rate, and what follows "
+            "here, as they expect it; what is given beside it stands"
+        },
+    )
+    normalize: Any = field(
+        default=None,
+        metadata={
+            "help": "over what each lead gets mean 0 and standard deviation 1: 'none' (default), 'segment' "
+            "or 'record' (the whole record)"
+        },
+    )
+    scale: Optional[float] = field(default=None, metadata={"help": "the model's units in a mV (default: 1)"})
+    resampler: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "how the stores were, and recordings for the trained model are resampled: 'polyphase' or "
+            "'linear' (default: as the stores say)"
+        },
+    )
+    segment_s: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "length of segments for the trained model, seconds (default: 5); manifests have theirs"
+        },
+    )
+    last_segment: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "for the trained model: a remainder at the end of a recording is a segment that overlaps "
+            "('overlap', default), or is left out ('drop')"
+        },
+    )
+    zero_frames: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "whether frames that are zero in all channels 'count' (default) in the mean over frames, "
+            "or 'skip'"
+        },
+    )
+    aggregate: Optional[str] = field(
+        default=None,
+        metadata={"help": "of a recording's segments, for the trained model: 'mean' (default) or 'max'"},
+    )
+    aggregate_max: Optional[List[str]] = field(
+        default=None, metadata={"help": "labels of which it is the maximum all the same"}
+    )
+    min_sample_size: Optional[int] = field(default=None, metadata={"help": "leave out shorter segments"})
+    max_sample_size: Optional[int] = field(default=None, metadata={"help": "cut longer segments"})
+    perturbation_mode: Optional[List[str]] = field(
+        default=None, metadata={"help": "transforms of training segments, in this order: ['emg_noise', ...]"}
+    )
+    p: List[float] = field(
+        default_factory=lambda: [1.0], metadata={"help": "probability of each transform, or one for all"}
+    )
+    perturbation_params: Any = field(
+        default=None,
+        metadata={
+            "help": "parameters of transforms, {transform: {parameter: value}}; the files of transforms/ "
+            "list them with their defaults"
+        },
+    )
+    mask_leads_selection: str = field(
+        default="random", metadata={"help": "random lead masking: 'random' or 'conditional'"}
+    )
+    mask_leads_prob: float = field(default=0.5, metadata={"help": "'random': probability of each lead"})
+    mask_leads_condition: List[int] = field(
+        default_factory=lambda: [4, 5], metadata={"help": "'conditional': limb and chest leads to mask"}
+    )
+    seed: int = II("common.seed")
+
+
+def complete_input(cfg: Any) -> None:
+    """Write into a task's options what its preset says, and the defaults of what nobody says.
+
+    Raises:
+        ConfigError: there is no such preset, or a value that cannot be.
+    """
+    if cfg.sample_rate <= 0:
+        raise ConfigError(f"task.sample_rate must be > 0 Hz, but is {cfg.sample_rate} instead")
+    named = cfg.preset not in (None, NO_PRESET)
+    preset = find_preset(cfg.preset).input if named else {}
+    given = {name: getattr(cfg, name) for name in INPUT_RULES if name != "fs"}
+    lists = {name: list(value) for name, value in given.items() if OmegaConf.is_list(value)}
+    form = InputFormat().changed(preset).changed({**given, **lists}, "task.")
+    if cfg.sample_rate == DEFAULT_FS and "fs" in preset:
+        note(cfg, sample_rate=form.fs)
+    for name in INPUT_RULES:
+        if name not in _OF_THE_DATA or (name != "fs" and name in preset):
+            value = getattr(form, name)
+            note(cfg, **{name: list(value) if isinstance(value, tuple) else value})
+
+
+def note(cfg: Any, **values: Any) -> None:
+    """Write values into options, of which a checkpoint keeps them."""
+    with open_dict(cfg) if OmegaConf.is_config(cfg) else contextlib.nullcontext():
+        for name, value in values.items():
+            setattr(cfg, name, value)
