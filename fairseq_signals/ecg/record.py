@@ -1,4 +1,4 @@
-"""What a record is: int16 leads in canonical order, their scales, whose it is, and what was left out."""
+"""What a record is: leads in canonical order, their scales, whose it is, and what was left out."""
 
 from __future__ import annotations
 
@@ -64,13 +64,14 @@ class LeadNote(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """A record, ready to be stored.
+    """A record, as its reader gives it and a store keeps it.
 
     Attributes:
         record_id: what the caller calls it.
         fs: sampling rate in Hz.
         leads: canonical names of the usable leads, in canonical order.
-        signal: (L, T) int16; millivolt = signal * scale[:, None] + offset[:, None].
+        signal: (L, T) int16, or float32 where 16 bits would round what is read exactly, see `ReadOptions`;
+            millivolt = signal * scale[:, None] + offset[:, None].
         scale: (L,) float64, mV per stored unit.
         subject: age, sex, codes and patient number, where the file has them.
         faults: leads of the twelve that were left out (constant, missing samples, ...).

@@ -41,10 +41,10 @@ def millivolt_per(unit: str) -> float | None:
 
 
 class Stored(NamedTuple):
-    """A lead (T,) in 16 bits: millivolt = values * scale + offset.
+    """A lead (T,) in 16 bits, or exact in float32: millivolt = values * scale + offset.
 
     Attributes:
-        values: (T,) int16.
+        values: (T,) int16 or float32.
         scale: mV per unit.
         offset: mV of the value 0; 0 unless it saves resolution.
         lossy: whether values were rounded.
@@ -54,6 +54,10 @@ class Stored(NamedTuple):
     scale: float
     offset: float = 0.0
     lossy: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        return self.values.dtype == np.float32
 
     def mv(self) -> np.ndarray:
         """The lead in mV, (T,) float64."""
@@ -81,6 +85,17 @@ def quantise(mv: np.ndarray, lsb_mv: float) -> Stored:
         if (whole := _whole(mv - steps, lsb_mv)) is not None:
             return Stored(whole, lsb_mv, steps)
     return Stored(np.rint((mv - offset) / scale).astype(np.int16), scale, offset, lossy=True)
+
+
+def in_steps(mv: np.ndarray, lsb_mv: float) -> Stored:
+    """A lead in steps of the ADC, or half of them: the even ranges of EDF put the zero between two values."""
+    whole = quantise(mv, lsb_mv)
+    return quantise(mv, lsb_mv / 2) if whole.lossy and lsb_mv else whole
+
+
+def exactly(mv: np.ndarray) -> Stored:
+    """A lead (T,) in mV as it is, in float32."""
+    return Stored(mv.astype(np.float32), 1.0)
 
 
 def rounding(low: float, high: float, samples: np.ndarray | Sequence[float]) -> tuple[float, float]:

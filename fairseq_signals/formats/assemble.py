@@ -13,9 +13,18 @@ from fairseq_signals.ecg.lead_names import FoundLead
 from fairseq_signals.ecg.leads import INDEPENDENT_LEADS, LEADS, LIMB_LEADS, derive_limb_leads
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS, NOBODY, LeadNote, Record, Subject
 from fairseq_signals.ecg.resample import resample
-from fairseq_signals.ecg.units import INT16_MAX, Stored, millivolt_per, offsets, quantise, stacked
+from fairseq_signals.ecg.units import (
+    INT16_MAX,
+    Stored,
+    exactly,
+    in_steps,
+    millivolt_per,
+    offsets,
+    quantise,
+    stacked,
+)
 from fairseq_signals.errors import LeadError, SignalError
-from fairseq_signals.formats.gaps import Lead, may_be_missing, mend
+from fairseq_signals.formats.gaps import Lead, extremes_of, may_be_missing, mend
 from fairseq_signals.formats.lengths import one_length
 from fairseq_signals.formats.limits import require_length
 from fairseq_signals.formats.options import DEFAULTS, REFUSE, ReadOptions
@@ -113,8 +122,10 @@ def assemble(
         said += common.notes
         kept = {lead: one for lead, one in stored.items() if lead not in common.reasons}
         stored = {lead: one._replace(values=one.values[: common.n_samples]) for lead, one in kept.items()}
-    derived = _derive(stored, found.keys(), faults)
+    derived = _derive(stored, found.keys(), faults, options.exact)
     stored.update(derived)
+    if any(one.is_exact for one in stored.values()):
+        stored = {lead: exactly(one.mv()) for lead, one in stored.items()}
     used = {one.position for those in found.values() for one in those}
     in_order = [lead for lead in LEADS if lead in stored]
     if not in_order:
@@ -170,7 +181,7 @@ def _usable(
     """The leads that can be used; why others cannot is added to `faults`, what was done to them to `said`."""
     reasons = {lead: reason for lead, channel in leads.items() if (reason := _fault(channel))}
     used = {lead: channel for lead, channel in leads.items() if lead not in reasons}
-    extremes = dict(zip(used, _extremes([channel.values for channel in used.values()])))
+    extremes = dict(zip(used, extremes_of([channel.values for channel in used.values()])))
     if any(may_be_missing(channel.missing, *extremes[lead]) for lead, channel in used.items()):
         mended = mend(
             {lead: Lead(one.values, one.missing, one.fs or fs) for lead, one in used.items()},
@@ -179,7 +190,7 @@ def _usable(
         reasons.update(mended.reasons)
         said += mended.notes
         used = {lead: used[lead]._replace(values=values) for lead, values in mended.values.items()}
-        extremes = dict(zip(used, _extremes([channel.values for channel in used.values()])))
+        extremes = dict(zip(used, extremes_of([channel.values for channel in used.values()])))
     stored: dict[str, Stored] = {}
     for lead, channel in used.items():
         low, high = extremes[lead]
@@ -192,24 +203,11 @@ def _usable(
         if not MIN_STEP_MV <= abs(one.scale) <= MAX_STEP_MV:
             reasons[lead] = f"one unit of it would be {abs(one.scale):g} mV, {IMPOSSIBLE}"
             continue
-        stored[lead] = one
+        stored[lead] = exactly(_at_rate(channel, fs)) if options.exact and one.lossy else one
         if channel.fs not in (None, fs):
             said.append(f"{lead}: resampled from {channel.fs:g} Hz")
     faults += (LeadNote(lead, reasons[lead]) for lead in leads if lead in reasons)
     return stored
-
-
-def _extremes(rows: list[np.ndarray]) -> list[tuple[float, float]]:
-    """The lowest and the highest value of each row (T,), NaN where one is; (0, 0) where T is 0.
-
-    Short rows that are alike are looked at together: there, a call takes longer than its work.
-    """
-    together = len({(row.dtype.char, len(row)) for row in rows}) == 1 and len(rows[0]) < 2**15
-    found: list[tuple[float, float]] = []
-    for block in [np.array(rows)] if together else [row[None] for row in rows]:  # (L, T)
-        low, high = (block.min(axis=1), block.max(axis=1)) if block.size else (np.zeros(len(block)),) * 2
-        found += zip(low.tolist(), high.tolist())
-    return found
 
 
 def _fault(channel: Channel) -> str | None:
@@ -236,26 +234,27 @@ def _to_int16(channel: Channel, low: float, high: float, fs: float) -> Stored:
     """A usable channel, whose values are from `low` to `high`, at the sampling rate `fs`."""
     values, gain, mv_per_unit = channel.values, channel.adc_gain, channel.mv_per_unit
     assert mv_per_unit is not None
-    own_fs = fs if channel.fs is None else channel.fs
-    if own_fs == fs and channel.offset_mv == 0 and values.dtype.kind in "iu":
+    is_at_rate = channel.fs in (None, fs)
+    if is_at_rate and channel.offset_mv == 0 and values.dtype.kind in "iu":
         if low >= -INT16_MAX and high <= INT16_MAX:
             return Stored(values.astype(np.int16, copy=False), mv_per_unit / gain)
         if high - low > max(-low, high):  # around 0
             factor = max(-low, high) / INT16_MAX
             return Stored(np.rint(values / factor).astype(np.int16), factor * mv_per_unit / gain, lossy=True)
-    mv = values.astype(np.float64) / gain * mv_per_unit + channel.offset_mv
-    if own_fs == fs:
-        return _in_steps(mv, mv_per_unit / gain)
-    return quantise(resample(mv, own_fs, fs), 0.0)
+    mv = _at_rate(channel, fs)
+    return in_steps(mv, mv_per_unit / gain) if is_at_rate else quantise(mv, 0.0)
 
 
-def _in_steps(mv: np.ndarray, step_mv: float) -> Stored:
-    """A lead in steps of the ADC, or half of them: the even ranges of EDF put the zero between two values."""
-    whole = quantise(mv, step_mv)
-    return quantise(mv, step_mv / 2) if whole.lossy and step_mv else whole
+def _at_rate(channel: Channel, fs: float) -> np.ndarray:
+    """The samples of a usable channel in mV at the sampling rate `fs`, (T,) float64."""
+    assert channel.mv_per_unit is not None
+    mv = channel.values.astype(np.float64) / channel.adc_gain * channel.mv_per_unit + channel.offset_mv
+    return mv if channel.fs in (None, fs) else resample(mv, channel.fs, fs)
 
 
-def _derive(stored: dict[str, Stored], named: Collection[str], faults: list[LeadNote]) -> dict[str, Stored]:
+def _derive(
+    stored: dict[str, Stored], named: Collection[str], faults: list[LeadNote], exact: bool
+) -> dict[str, Stored]:
     """Those of III, aVR, aVL and aVF that follow from I and II and that the file does not name.
 
     Where I and II have the same step, III has it too and the others half of it, without loss where that fits
@@ -265,13 +264,14 @@ def _derive(stored: dict[str, Stored], named: Collection[str], faults: list[Lead
     if not absent or "I" not in stored or "II" not in stored or not set(INDEPENDENT_LEADS) <= set(named):
         return {}
     i, ii = stored["I"], stored["II"]
+    step_mv = i.scale if i.scale == ii.scale and not i.is_exact else 0.0
     limb_mv = dict(zip(LIMB_LEADS, derive_limb_leads(i.mv(), ii.mv())))
     derived = {}
     for lead in absent:
         mv = limb_mv[lead]
-        one = _in_steps(mv, i.scale if i.scale == ii.scale else 0.0) if mv.min() < mv.max() else None
+        one = in_steps(mv, step_mv) if mv.min() < mv.max() else None
         if one is not None and one.values.min() < one.values.max():
-            derived[lead] = one
+            derived[lead] = exactly(mv) if exact and one.lossy else one
         else:
             value_mv = float(mv[0]) + 0.0 if one is None else float(one.mv()[0])
             faults.append(LeadNote(lead, f"constant at {value_mv:g} mV"))

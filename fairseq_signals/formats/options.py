@@ -26,6 +26,8 @@ class ReadOptions:
         max_seconds: a file is refused that says it holds more than 12 leads of this length.
         fs: sampling rate in Hz of files that do not say it, such as tables of numbers.
         unit: unit of files that do not say it.
+        exact: keep the samples of a record, of which 16 bits would round some, as float32 millivolt. So the
+            openers of inference read; stores keep 16 bits.
     """
 
     lead_names: LeadNames = NOTHING_SAID
@@ -34,6 +36,7 @@ class ReadOptions:
     max_seconds: float = MAX_SECONDS
     fs: float | None = None
     unit: str | None = None
+    exact: bool = False
 
 
 DEFAULTS = ReadOptions()

@@ -24,7 +24,7 @@ class Recording:
     """A recording in millivolt: what `read_recording` gives, or an array that brings its own facts.
 
     Attributes:
-        samples: (L, T) floats in mV, or a record in 16 bits, of which a day fits into memory.
+        samples: (L, T) floats in mV, or a record, of which a day fits into memory.
         fs: sampling rate, Hz.
         leads: canonical names of the rows of `signal_mv`; no lead twice.
         record_id: name for messages and results.
@@ -49,7 +49,7 @@ class Recording:
 
     @property
     def signal_mv(self) -> np.ndarray:
-        """The leads in mV, (L, T) floats; of a record in 16 bits made anew each time, see `stretch`."""
+        """The leads in mV, (L, T) floats; of a record made anew each time, see `stretch`."""
         return self.samples if isinstance(self.samples, np.ndarray) else self.samples.signal_mv()
 
     @property

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,11 +104,11 @@ class Opener:
     Args:
         fs: sampling rate of arrays, Hz. A file says its own: where it is another one, that is an error.
         leads: which lead each row of an array is; of a file or store, which leads to use.
-        options: how files are read.
+        options: how files are read; samples are as in the file, whatever `exact` is.
     """
 
     def __init__(self, fs: float | None = None, leads: Any = None, options: ReadOptions = DEFAULTS) -> None:
-        self.fs, self.leads, self.options = fs, leads, options
+        self.fs, self.leads, self.options = fs, leads, replace(options, exact=True)
         self._stores: dict[str, StoredRecords] = {}
 
     def read(self, source: Any, position: int | None = None) -> Recording:

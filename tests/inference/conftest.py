@@ -138,7 +138,10 @@ def mixed(tmp_path, write_wfdb, ecg_adu, lookalike) -> Path:
 
 @pytest.fixture(scope="session")
 def assert_as_stored():
-    """`assert_as_stored(recording, source)`: equal in all that preprocessing stores of the same file."""
+    """`assert_as_stored(recording, source)`: equal in all that preprocessing stores of the same file.
+
+    Samples that 16 bits round are as they are in the file: within half a step of those stored.
+    """
 
     def check(recording: Recording, source: str | Path) -> None:
         path, row = split_place(str(source))
@@ -147,7 +150,9 @@ def assert_as_stored():
         stored = make_row(item, BuildOptions(recording.fs, 1e-9, checksums="ignore"), ShardNotes())
         assert (recording.leads, recording.fs) == (tuple(stored.leads), stored.fs)
         offset = 0.0 if stored.offset is None else stored.offset[:, None]
-        np.testing.assert_array_equal(recording.signal_mv, stored.signal * stored.scale[:, None] + offset)
+        apart = np.abs(recording.signal_mv - (stored.signal * stored.scale[:, None] + offset))
+        is_exact = recording.samples.signal.dtype == np.float32
+        assert (apart <= (np.abs(stored.scale[:, None]) * 0.503 if is_exact else 0)).all()
         subject = recording.subject
         told = (subject.age, subject.sex, subject.codes, subject.patient_id, recording.report)
         assert told == (stored.age, stored.sex, tuple(stored.codes), stored.patient_id, stored.report)

@@ -7,7 +7,9 @@ import fairseq_signals
 from fairseq_signals import StoreRecord, read_recording, read_recordings
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ConfigError, LeadError, SignalError, SignalWarning
+from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.inference.listing import list_recordings
+from fairseq_signals.inference.recording import from_record
 from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.store.building import build_store
 from fairseq_signals.store.conversion import BuildOptions, iter_folder
@@ -44,7 +46,8 @@ def test_notes_say_what_was_computed_rounded_and_kept(tmp_path, write_wfdb, ecg_
     assert eight.notes[-1:] == ("III, aVR, aVL, aVF: not in the file, computed from I and II",)
     full = np.tile(np.linspace(-32767, 32767, 3000), (12, 1)).astype(np.int16)
     wide = write_wfdb(tmp_path, "wide", full, baseline=-30000)
-    assert "do not fit 16 bits" in read_recording(wide).notes[0]
+    assert "do not fit 16 bits" in from_record(read_wfdb(wide)).notes[0]
+    assert not read_recording(wide).notes
     header = write_wfdb(tmp_path, "sum", adu)
     header.write_text(header.read_text().replace("16 0 0 0 0 I\n", "16 0 0 12345 0 I\n"))
     damaged = read_recording(header)
