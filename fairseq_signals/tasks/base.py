@@ -98,8 +98,7 @@ class ECGTask(FairseqTask):
         """A dataset with this task's options; transforms and a new order each epoch in training only."""
         train = split.startswith("train")
         reader = SegmentReader(manifest, self.cfg.sample_rate, self.cfg.resampler)
-        if self.cfg.resampler is None and reader.resampler is not None:
-            note(self.cfg, resampler=reader.resampler)
+        self.note_data(reader, train)
         return TrainingDataset(
             reader,
             self.segment_options,
@@ -108,6 +107,15 @@ class ECGTask(FairseqTask):
             subset=split,
             **options,
         )
+
+    def note_data(self, reader: SegmentReader, train: bool) -> None:
+        """Note what the data say of the input where the options do not: resampler, length of segments."""
+        if self.cfg.resampler is None and reader.resampler is not None:
+            note(self.cfg, resampler=reader.resampler)
+        if self.cfg.segment_s is None and train and len(reader):
+            lengths, counts = np.unique(reader.manifest.n_samples, return_counts=True)
+            if counts.max() > len(reader) / 2:  # else segments are whole records
+                note(self.cfg, segment_s=float(lengths[counts.argmax()] / self.cfg.sample_rate))
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model, after checking that it takes as many leads as the data has.

@@ -10,7 +10,7 @@ from fairseq_signals.checkpoints.input_format import INPUT_RULES, InputFormat
 from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig
+from fairseq_signals.models.config import OpenConfig, whole_config
 
 #: Options that follow from the data where they are not given.
 _OF_THE_DATA = ("fs", "resampler", "segment_s")
@@ -60,7 +60,8 @@ class ECGTaskConfig(OpenConfig):
     segment_s: Optional[float] = field(
         default=None,
         metadata={
-            "help": "length of segments for the trained model, seconds (default: 5); manifests have theirs"
+            "help": "length of segments for the trained model, seconds (default: that of most "
+            "segments in the training manifest)"
         },
     )
     last_segment: Optional[str] = field(
@@ -131,7 +132,9 @@ def complete_input(cfg: Any) -> None:
 
 
 def note(cfg: Any, **values: Any) -> None:
-    """Write values into options, of which a checkpoint keeps them."""
-    with open_dict(cfg) if OmegaConf.is_config(cfg) else contextlib.nullcontext():
-        for name, value in values.items():
-            setattr(cfg, name, value)
+    """Write values into a task's options, and into the run's, which a checkpoint keeps: one is a copy."""
+    for node in (cfg, whole_config(cfg).get("task")):
+        if node is not None:
+            with open_dict(node) if OmegaConf.is_config(node) else contextlib.nullcontext():
+                for name, value in values.items():
+                    setattr(node, name, value)
