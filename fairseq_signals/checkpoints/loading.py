@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
+import torch
+
 from fairseq_signals.checkpoints.configuration import encoder_options, is_of_authors, origin_of, sections
-from fairseq_signals.checkpoints.file import read_checkpoint_file
+from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
 from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
-from fairseq_signals.checkpoints.weights import require_trained
+from fairseq_signals.checkpoints.weights import trained
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
@@ -91,7 +93,7 @@ def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
             + (f". {hint}" if hint else "")
         )
     used = {key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEADS}
-    require_trained(used, path)
+    state.update(trained(used, path, mapped=is_archive(path)))
     if hint:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
     return checkpoint
@@ -126,7 +128,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
     problems = shape_problems(config, state)
     if problems:
         raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
-    require_trained(state, folder / WEIGHTS)
+    state = trained(state, folder / WEIGHTS, mapped=True)
     provenance = saved.get("provenance") or {}
     cfg = provenance.get("training") or {}
     task_cfg = {
@@ -223,8 +225,9 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
         else:
             model = PooledEncoder(encoder)
             state = {key: value for key, value in state.items() if key.startswith("encoder.")}
+    state = {key: value.to(torch.get_default_dtype()) for key, value in state.items()}
     try:
-        result = model.load_state_dict(state, strict=False)
+        result = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its head does not fit its encoder: {error}") from error
     unknown = [key for key in result.unexpected_keys if not key.startswith(PRETRAINING_ONLY)]

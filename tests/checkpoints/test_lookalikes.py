@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,34 @@ def test_references_between_sections_are_followed(tmp_path):
     cfg = load_checkpoint(pretrained(tmp_path / "x.pt", cfg="omegaconf")).cfg
     assert cfg["model"]["data"] == cfg["task"]["data"] == "/home/someone/manifests/cmsc"
     assert cfg["model"]["normalize"] is False
+
+
+MEASURE = """
+import resource, sys
+import numpy, torch
+from fairseq_signals import ECGModel
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+before = peak()
+model = ECGModel.load(sys.argv[1])
+loaded = peak() - before
+rows = model.embed(numpy.random.default_rng(0).normal(size=(1, 12, 5000)).astype("f4"), fs=500)
+print(loaded, peak() - before, model.n_parameters, rows.shape, sep="|")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("write", "n"), [(pretrained, 90_374_016), (finetuned, 90_386_321)], ids=["pretrained", "finetuned"]
+)
+def test_at_full_size_loading_takes_little_more_than_the_weights(tmp_path, write, n):
+    path = write(tmp_path / "full.pt", size="full", cfg="omegaconf")
+    assert 1.07e9 < path.stat().st_size < 1.1e9
+    command = [sys.executable, "-c", MEASURE, str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded, embedded, found, shape = done.stdout.strip().split("|")
+    assert (int(found), shape) == (n, "(1, 768)")
+    assert int(loaded) < 0.45e9  # the weights are 0.36e9
+    assert int(embedded) < 0.8e9
