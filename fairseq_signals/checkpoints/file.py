@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 import numpy as np
 import torch
 
+from fairseq_signals.checkpoints.inert import Inert, inside, may_be_inert, plain
 from fairseq_signals.checkpoints.weights import require_tensors
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.safety.rules import too_nested
@@ -18,7 +19,7 @@ from fairseq_signals.safety.rules import too_nested
 LARGEST_PICKLE = 1 << 24  # bytes of the configuration and all names: those of fairseq are a hundredth of that
 _BLOCK = 1 << 22
 #: Parts whose values are looked into; the state of an optimizer is not.
-_LOOKED_INTO = ("cfg", "task_state", "extra_state", "optimizer_history")
+_LOOKED_INTO = ("cfg", "args", "task_state", "extra_state", "optimizer_history")
 
 
 def _harmless_globals() -> List[Any]:
@@ -37,6 +38,7 @@ def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     """The raw contents of a checkpoint file: tensors and plain containers only.
 
     Tensors stay on the disk until they are used, so that what does not fit its configuration takes no memory.
+    Options that were saved as objects of argparse or omegaconf are given as dictionaries and lists.
 
     Raises:
         CheckpointError: no such file, not a checkpoint, damaged, or one that holds anything else; it is not
@@ -46,24 +48,33 @@ def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:
-        with path.open("rb") as file:
-            is_archive = file.read(4) == b"PK\3\4"
-        if is_archive:
+        allowed, mapped = _harmless_globals(), is_archive(path)
+        if mapped:
             _check_archive(path)
-        with torch.serialization.safe_globals(_harmless_globals()):
-            raw = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+            named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            allowed += [(Inert, name) for name in named if may_be_inert(name)]
+        with torch.serialization.safe_globals(allowed):
+            raw = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
+            raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
+        require_tensors(raw["model"], path)
+        for part in _LOOKED_INTO:
+            problem = too_nested(raw.get(part), inside)
+            if problem:
+                raise CheckpointError(f"{path}: its '{part}' {problem}; no checkpoint of fairseq does")
+            if part in raw:
+                raw[part] = plain(raw[part])
     except CheckpointError:
         raise
     except Exception as error:  # random bytes can raise nearly anything, but nothing is executed
         raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
-    if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict) or not raw["model"]:
-        raise CheckpointError(f"{path}: not a fairseq checkpoint: it has no 'model' with parameters")
-    require_tensors(raw["model"], path)
-    for part in _LOOKED_INTO:
-        problem = too_nested(raw.get(part))
-        if problem:
-            raise CheckpointError(f"{path}: its '{part}' {problem}; no checkpoint of fairseq does")
     return raw
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a checkpoint is a zip file, as PyTorch writes them since 1.6; these are mapped, not read."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
 
 
 def _check_archive(path: Path) -> None:

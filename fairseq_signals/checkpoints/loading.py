@@ -3,41 +3,30 @@
 import logging
 import math
 import os
-import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
-from torch import Tensor
+import torch
 
-from fairseq_signals.checkpoints.file import read_checkpoint_file
+from fairseq_signals.checkpoints.configuration import encoder_options, is_of_authors, origin_of, sections
+from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
 from fairseq_signals.checkpoints.input_format import INPUT_RULES
+from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
-from fairseq_signals.checkpoints.weights import require_trained
+from fairseq_signals.checkpoints.weights import trained
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
-from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
+from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
-from fairseq_signals.safety.rules import check, text
 from fairseq_signals.safety.text import visible
 
 logger = logging.getLogger(__name__)
 
-PRETRAINING_ONLY = (
-    "quantizer.",
-    "project_q.",
-    "final_proj.",
-    "input_quantizer.",
-    "project_inp.",
-    "target_glu.",
-)
-_WEIGHT_NORM = {
-    "weight_g": "parametrizations.weight.original0",
-    "weight_v": "parametrizations.weight.original1",
-}
-_AUTHORS_OPTION = "saliency"  # a model option that only their configurations have
+#: What the fine-tuned models of DeepECG-SSL come with, whatever it was called when they were trained.
+_DEEPECG_ORIGIN = "base_ssl.pt"
 _HEADS = {"proj.weight": "classification", "kernel": "identification"}
 
 
@@ -76,17 +65,16 @@ class Checkpoint:
         return encoder_state(self.state)
 
 
-def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -> Checkpoint:
+def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
     """Read a checkpoint of ours or of the authors' code, or a saved model's folder; key names mapped to ours.
 
     The encoder's options come from the saved configuration and are checked against the parameters' shapes.
-    A fine-tuned checkpoint of the authors' code does not hold its encoder's options: they are then read from
-    the pre-trained checkpoint that it names, at that place or beside it (if `follow_origin`).
+    A fine-tuned checkpoint of the authors' code need not hold its encoder's options: they are then read from
+    the pre-trained checkpoint that it names, at that place or beside it.
 
     Args:
         path: the file, or a folder that `ECGModel.save` wrote.
-        follow_origin: look for the pre-trained checkpoint where it is needed.
-        origin: where that is, if neither where the file says nor beside it.
+        origin: where the pre-trained checkpoint is, if neither where the file says nor beside it.
 
     Raises:
         CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's.
@@ -94,16 +82,10 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
     path = Path(path)
     if path.is_dir():
         return _of_saved_model(path)
-    raw = read_checkpoint_file(path)
-    state, from_authors = _our_names(raw["model"], path)
-    cfg = {name: section for name, section in _plain(raw.get("cfg")).items() if isinstance(section, dict)}
-    model_cfg, task_cfg = (_plain(cfg.get(part)) for part in ("model", "task"))
-    check(model_cfg, {**ENCODER_RULES, "model_path": text()}, f"{path}: model.", CheckpointError)
-    config = encoder_config(model_cfg)
-    kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
-    origin = origin or model_cfg.get("model_path")
-    hint = ""
-    if follow_origin and origin and (_AUTHORS_OPTION in model_cfg or shape_problems(config, state)):
+    checkpoint, certain = _as_it_says(path)
+    config, state, hint = checkpoint.config, checkpoint.state, ""
+    origin = origin or origin_of(checkpoint.model_cfg)
+    if origin and (not certain or shape_problems(config, state)):
         hint = _adopt_origin(config, path, Path(origin))
     problems = shape_problems(config, state)
     if problems:
@@ -111,21 +93,34 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
             f"{path}: its configuration does not describe its parameters ({'; '.join(problems)})"
             + (f". {hint}" if hint else "")
         )
-    require_trained({key: value for key, value in state.items() if _is_used(key)}, path)
+    used = {key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEADS}
+    state.update(trained(used, path, mapped=is_archive(path)))
     if hint:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
-    return Checkpoint(
+    return checkpoint
+
+
+def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
+    """A checkpoint by its own word, parameters still in the file; whether that word is its encoder's own."""
+    raw = read_checkpoint_file(path)
+    state, renamed = our_names(raw["model"], path)
+    cfg = sections(raw.get("cfg"), raw.get("args"))
+    model = cfg.get("model", {})
+    options, carried = encoder_options(model, path)
+    from_authors = renamed or is_of_authors(model)
+    checkpoint = Checkpoint(
         path=path,
-        kind=kind,
+        kind=next((kind for key, kind in _HEADS.items() if key in state), "pretraining"),
         state=state,
-        config=config,
-        model_cfg=model_cfg,
-        task_cfg=task_cfg,
+        config=encoder_config(options),
+        model_cfg=model,
+        task_cfg=cfg.get("task", {}),
         from_authors=from_authors,
         cfg=cfg,
         task_state=_plain(raw.get("task_state")),
         progress=_progress(raw),
     )
+    return checkpoint, carried or not from_authors
 
 
 def _of_saved_model(folder: Path) -> Checkpoint:
@@ -134,7 +129,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
     problems = shape_problems(config, state)
     if problems:
         raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
-    require_trained(state, folder / WEIGHTS)
+    state = trained(state, folder / WEIGHTS, mapped=True)
     provenance = saved.get("provenance") or {}
     cfg = provenance.get("training") or {}
     task_cfg = {
@@ -178,9 +173,9 @@ def _progress(raw: Dict[str, Any]) -> Dict[str, float]:
 
 def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
     """Take the encoder's options from the pre-trained checkpoint; what to do where it is gone, else ""."""
-    for place in (origin, path.parent / origin.name):
+    for place in (origin, path.parent / origin.name, path.parent / _DEEPECG_ORIGIN):
         if os.path.isfile(place) and place.resolve() != path.resolve():
-            source = load_checkpoint(place, follow_origin=False).config
+            source = _as_it_says(place)[0].config
             for name in ARCHITECTURE:
                 setattr(config, name, getattr(source, name))
             return ""
@@ -231,8 +226,9 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
         else:
             model = PooledEncoder(encoder)
             state = {key: value for key, value in state.items() if key.startswith("encoder.")}
+    state = {key: value.to(torch.get_default_dtype()) for key, value in state.items()}
     try:
-        result = model.load_state_dict(state, strict=False)
+        result = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its head does not fit its encoder: {error}") from error
     unknown = [key for key in result.unexpected_keys if not key.startswith(PRETRAINING_ONLY)]
@@ -249,31 +245,6 @@ def encoder_config(model_cfg: Dict[str, Any]) -> EncoderConfig:
     return EncoderConfig(
         **{key: value for key, value in model_cfg.items() if key in known and value is not None}
     )
-
-
-def _is_used(key: str) -> bool:
-    """Whether a parameter is the encoder's or a head's, and not one of those that only training needs."""
-    return key.startswith("encoder.") or key in _HEADS
-
-
-def _our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:
-    """Parameters under our key names, and whether they had the authors'."""
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    for old, new in _WEIGHT_NORM.items():
-        tensors = {
-            re.sub(rf"(pos_conv\.\d+)\.{old}$", rf"\1.{new}", key): value for key, value in tensors.items()
-        }
-    if "encoder.feature_extractor.conv_layers.0.0.weight" in tensors:
-        return tensors, False
-    if "feature_extractor.conv_layers.0.0.weight" not in tensors:
-        raise CheckpointError(
-            f"{path}: not an ECG encoder of this project or of the authors' code (parameters such as "
-            f"{next(iter(tensors), 'none')})"
-        )
-    ours = {
-        key if key.startswith(PRETRAINING_ONLY) else f"encoder.{key}": value for key, value in tensors.items()
-    }
-    return ours, True
 
 
 def _plain(node: Any) -> Dict[str, Any]:

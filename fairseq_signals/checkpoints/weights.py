@@ -1,5 +1,8 @@
 """Whether the tensors of a file can be the parameters of a trained model."""
 
+import ctypes
+import mmap
+import sys
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -29,6 +32,40 @@ def require_tensors(state: Dict[Any, Any], path: Path) -> None:
         raise CheckpointError(
             f"{path}: its parameters take {claimed:,} bytes, but the file has {size:,}; do not trust it"
         )
+
+
+def trained(state: Dict[str, Tensor], path: Path, mapped: bool) -> Dict[str, Tensor]:
+    """Parameters of a file as copies in memory; `state` is empty then.
+
+    They are copied one by one and their pages given back, so that only one is in memory twice. A model does
+    not keep to the file itself: whoever writes over it would change the model.
+
+    Args:
+        state: parameters as a file gives them.
+        path: the file.
+        mapped: they lie in a mapped file, which can be read again, or no two of them share memory.
+
+    Raises:
+        CheckpointError: some cannot be those of a trained model.
+    """
+    copies = {}
+    for key in list(state):
+        value = state.pop(key).detach()
+        copies[key] = value.clone(memory_format=torch.contiguous_format)
+        if mapped and value.is_contiguous():
+            _give_pages_back(value)
+        require_trained({key: copies[key]}, path)
+    return copies
+
+
+def _give_pages_back(value: Tensor) -> None:
+    """Tell the system that a tensor in a mapped file is not needed now: it is read again if it is used."""
+    if sys.platform != "linux":
+        return
+    first, last = value.data_ptr(), value.data_ptr() + value.numel() * value.element_size()
+    first, last = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, last // mmap.PAGESIZE * mmap.PAGESIZE
+    if first < last:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
 
 
 def require_trained(state: Dict[str, Tensor], path: Path) -> None:

@@ -140,24 +140,29 @@ def shown(value: Any) -> str:
     return found if len(found) <= 80 else f"{found[:60]}... ({len(found):,} characters)"
 
 
-def too_nested(value: Any) -> str | None:
-    """How plain containers are deeper, or hold more, than any of ours; None: they are not."""
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def too_nested(value: Any, inside: Callable[[Any], Iterable[Any]] = _inside) -> str | None:
+    """How containers are deeper, or hold more, than any of ours; None: they are not.
+
+    Args:
+        value: plain containers.
+        inside: what is one level below a value, of containers that are not plain.
+    """
     level, count = [value], 0
     for _ in range(DEEPEST):
         count += len(level)
         if count > MOST_VALUES:
             return f"holds more than {MOST_VALUES:,} values"
-        inner = itertools.chain.from_iterable(map(_inside, level))
+        inner = itertools.chain.from_iterable(map(inside, level))
         level = list(itertools.islice(inner, MOST_VALUES + 1))
         if not level:
             return None
     return f"is nested deeper than {DEEPEST} levels"
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, (list, tuple)) else ()
 
 
 def read_json(path: Path, error: type[FairseqSignalsError]) -> Any:

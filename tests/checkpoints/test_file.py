@@ -97,7 +97,7 @@ def test_numpy_scalars_and_arrays_in_the_metrics_are_read(tmp_path):
 def test_argument_lists_of_old_fairseq_checkpoints_are_read(tmp_path):
     path = tmp_path / "old.pt"
     torch.save({"model": {"x": torch.zeros(2)}, "args": argparse.Namespace(lr=[0.1])}, path)
-    assert read_checkpoint_file(path)["args"].lr == [0.1]
+    assert read_checkpoint_file(path)["args"] == {"lr": [0.1]}
 
 
 def checkpoint_bytes(tmp_path: pathlib.Path, **options: object) -> bytes:

@@ -9,7 +9,7 @@ import torch
 
 from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
-from fairseq_signals.checkpoints.weights import require_trained
+from fairseq_signals.checkpoints.weights import require_trained, trained
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 
@@ -26,6 +26,37 @@ def test_encoder_is_the_same_under_either_key_names_and_weight_norms(
     encoder = ECGEncoder(checkpoint.config).eval()
     encoder.load_state_dict(checkpoint.encoder_state)
     assert torch.equal(encoder(ecg_batch()).x, checkpoints.encoder(ecg_batch()).x)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_parameters_that_share_memory_in_the_file_are_all_read(checkpoints, new_format):
+    state = checkpoints.encoder.state_dict()
+    both = torch.randn(2, *state["encoder.layers.0.fc1.weight"].shape)
+    for i, part in enumerate(("encoder.layers.0.fc1.weight", "encoder.layers.1.fc1.weight")):
+        state[part] = both[i]
+    raw = {"model": {f"encoder.{key}": value for key, value in state.items()}}
+    raw["cfg"] = {"model": checkpoints.options}
+    path = checkpoints.folder / "shared.pt"
+    torch.save(raw, path, _use_new_zipfile_serialization=new_format)
+    found = load_checkpoint(path).encoder_state
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def test_a_model_stays_what_it_is_when_its_file_is_written_over(checkpoints, ecg_batch):
+    path = checkpoints.pretrained()
+    model = ECGModel.load(path).network
+    before = model.pooled(ecg_batch())
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.truncate(100)
+    assert torch.equal(model.pooled(ecg_batch()), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_parameters_of_another_precision_become_single(checkpoints, dtype):
+    state = {f"encoder.{key}": value.to(dtype) for key, value in checkpoints.encoder.state_dict().items()}
+    model = ECGModel.load(checkpoints.write("x.pt", state, checkpoints.options))
+    assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("kind", ["classification", "identification"])
@@ -184,3 +215,14 @@ def test_a_lost_page_of_a_weight_matrix_is_noticed_and_a_bias_may_be_zero():
     state["w"].view(-1)[1000:3100] = 0
     with pytest.raises(CheckpointError, match=r"x\.pt: w is zero in 2,048 of 4,096 places in a row"):
         require_trained(state, "x.pt")
+
+
+def test_pages_of_a_mapped_file_that_were_given_back_are_read_again(tmp_path):
+    whole = torch.randn(200, 200)
+    torch.save({"a": whole, "b": whole[50:], "c": whole.T}, tmp_path / "x.pt")
+    state = torch.load(tmp_path / "x.pt", mmap=True, weights_only=True)
+    copies = trained(dict(state), tmp_path / "x.pt", mapped=True)
+    for found in (copies, state):
+        assert torch.equal(found["a"], whole)
+        assert torch.equal(found["b"], whole[50:])
+        assert torch.equal(found["c"], whole.T)

@@ -11,6 +11,7 @@ from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.pooling import mean_over_frames
+from tests.checkpoints.lookalikes import in_form
 
 pytestmark = pytest.mark.shared
 
@@ -52,3 +53,15 @@ def test_fine_tuned_checkpoint_without_its_origin_asks_for_it(saved_checkpoints,
         origin = Path(checkpoint.model_cfg["model_path"]).name
         with pytest.raises(CheckpointError, match=f"Put the pre-trained checkpoint {origin} beside it"):
             load_checkpoint(alone)
+
+
+@pytest.mark.parametrize("form", ["namespace", "mixed", "omegaconf"])
+def test_checkpoints_of_the_authors_trainer_are_the_same_in_every_form(saved_checkpoints, tmp_path, form):
+    for pretraining in (True, False):
+        for checkpoint, _ in saved_checkpoints(pretrained=pretraining):
+            raw = torch.load(checkpoint.path, weights_only=False)
+            raw["cfg"] = in_form(raw["cfg"], form)
+            torch.save(raw, tmp_path / checkpoint.path.name)
+            again = load_checkpoint(tmp_path / checkpoint.path.name)
+            assert again.config == checkpoint.config
+            assert all(torch.equal(again.state[key], checkpoint.state[key]) for key in checkpoint.state)

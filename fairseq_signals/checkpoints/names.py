@@ -1,0 +1,55 @@
+"""Names of parameters, ours and those of several versions of the authors' code."""
+
+import re
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+from torch import Tensor
+
+from fairseq_signals.checkpoints.shapes import StateDict
+from fairseq_signals.errors import CheckpointError
+
+PRETRAINING_ONLY = (
+    "quantizer.",
+    "project_q.",
+    "final_proj.",
+    "input_quantizer.",
+    "project_inp.",
+    "target_glu.",
+)
+_FIRST = "feature_extractor.conv_layers.0.0.weight"
+#: What else was called otherwise: the position convolution was part of the Transformer, and PyTorch keeps
+#: the two factors of its normed weight elsewhere.
+_RENAMED = (
+    (r"^encoder\.encoder\.pos_conv\.", "encoder.conv_pos.pos_conv."),
+    (r"(pos_conv\.\d+)\.weight_g$", r"\1.parametrizations.weight.original0"),
+    (r"(pos_conv\.\d+)\.weight_v$", r"\1.parametrizations.weight.original1"),
+)
+
+
+def our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:
+    """Parameters under our names, and whether they had others.
+
+    Ours have the prefix "encoder." if they are an encoder's. Of the authors' a pre-trained encoder's have
+    none, and a fine-tuned one's "encoder." or, at first, "w2v_encoder.w2v_model.", with the head beside it.
+    """
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    prefixes = [key[: -len(_FIRST)] for key in tensors if key == _FIRST or key.endswith(f".{_FIRST}")]
+    if len(prefixes) != 1:
+        raise CheckpointError(
+            f"{path}: not an ECG encoder of this project or of the authors' code (parameters such as "
+            f"{next(iter(tensors), 'none')})"
+        )
+    prefix = prefixes[0]
+    return {_ours(key, prefix): value for key, value in tensors.items()}, prefix != "encoder."
+
+
+def _ours(key: str, prefix: str) -> str:
+    """The name of one; `prefix` is the encoder's in its file, and the head is beside the encoder."""
+    inner = key.removeprefix(prefix)
+    if key.startswith(prefix) and not inner.startswith(PRETRAINING_ONLY):
+        inner = f"encoder.{inner}"
+        for old, new in _RENAMED:
+            inner = re.sub(old, new, inner)
+        return inner
+    return inner if key.startswith(prefix) else key.removeprefix(prefix[: prefix.rfind(".", 0, -1) + 1])
