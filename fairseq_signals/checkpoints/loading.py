@@ -38,6 +38,7 @@ _WEIGHT_NORM = {
     "weight_v": "parametrizations.weight.original1",
 }
 _AUTHORS_OPTION = "saliency"  # a model option that only their configurations have
+SOFTMAX_CRITERION = "cross_entropy_with_logits"
 _HEADS = {"proj.weight": "classification", "kernel": "identification"}
 
 
@@ -74,6 +75,13 @@ class Checkpoint:
     def encoder_state(self) -> StateDict:
         """The encoder's parameters without their prefix."""
         return encoder_state(self.state)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether a classifier's classes exclude each other: its probabilities are a softmax."""
+        if self.saved is not None:
+            return bool(self.saved.get("exclusive"))
+        return (self.cfg.get("criterion") or {}).get("_name") == SOFTMAX_CRITERION
 
 
 def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -> Checkpoint:

@@ -95,7 +95,7 @@ class BinaryCrossEntropyWithLogitsCriterion(ClassificationCriterion):
             loss = asymmetric_loss(logits, label, cfg.gamma_pos, cfg.gamma_neg, cfg.clip, pos_weight)
         else:
             loss = F.binary_cross_entropy_with_logits(logits, label, pos_weight=pos_weight, reduction="sum")
-        right = (self.probabilities(logits.detach()) > self.threshold) == (label > 0)
+        right = (self.probabilities(logits.detach()) > cfg.threshold) == (label > 0)
         return loss, right.sum(), label.numel()
 
     def probabilities(self, logits: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from fairseq_signals.metrics.decisions import predicted_classes
+
 AVERAGES = ("macro", "micro")
 
 
@@ -62,18 +64,6 @@ def classification_metrics(
         "n_classes": truth.shape[1],
         "n_classes_scored": int(has_both_outcomes(truth).sum()),
     }
-
-
-def predicted_classes(probabilities: np.ndarray, threshold: ArrayLike | None) -> np.ndarray:
-    """Which classes probabilities (..., C) predict, bool.
-
-    Args:
-        threshold: those whose probability is strictly above it, one for all or (C,); None: the most probable
-            one, the first of several.
-    """
-    if threshold is not None:
-        return np.asarray(probabilities > np.asarray(threshold))
-    return np.arange(probabilities.shape[-1]) == probabilities.argmax(axis=-1)[..., None]
 
 
 def _metrics_per_class(

@@ -22,7 +22,8 @@ from fairseq_signals.manifest.labels import (
 )
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
-from fairseq_signals.metrics.classification import classification_metrics, predicted_classes
+from fairseq_signals.metrics.classification import classification_metrics
+from fairseq_signals.metrics.decisions import predicted_classes
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.finetuning import FinetuningTask
