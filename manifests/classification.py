@@ -83,8 +83,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="ATTRIBUTE",
         help="attribute of the records that is train, valid or test, or a fold of PTB-XL (strat_fold)",
     )
-    parser.add_argument(
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument(
         "--drop-unlabelled", action="store_true", help="leave out records of none of the classes"
+    )
+    whom.add_argument(
+        "--one-class",
+        action="store_true",
+        help="leave out records that are not of exactly one of the classes",
     )
     return parser
 
@@ -109,6 +115,8 @@ def build(args: argparse.Namespace) -> None:
     unknown = count_unknown(corpus, labels)
     if args.drop_unlabelled:
         corpus.leave_out(lambda r: not labels.targets(r.codes), "of none of the classes")
+    if args.one_class:
+        corpus.leave_out(lambda r: len(labels.targets(r.codes)) != 1, "not of exactly one class")
     if args.split_table:
         split_of = split_by_table(corpus, args.split_table)
     elif args.split_by:
@@ -126,7 +134,7 @@ def build(args: argparse.Namespace) -> None:
         splits[split_of[record.patient_id]].add(record, target_of[codes])
     counts = count_classes(splits, len(labels))
     notes = [tail_note(corpus)]
-    if not args.drop_unlabelled:
+    if not (args.drop_unlabelled or args.one_class):
         notes.append(f"{n_unlabelled:,} records of none of the classes are kept, with an empty target")
     notes += class_table(counts, labels)
     facts: dict[str, Any] = {

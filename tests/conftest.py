@@ -126,15 +126,17 @@ def ecg_batch():
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory, repo_dir: Path):
-    """A synthetic corpus through the scripts of the checkout: paths `store`, `pretrain`, `classification` and
-    `identification` (validation: 10 patients, two segments a recording).
+    """A synthetic corpus through the scripts of the checkout: paths `store`, `pretrain`, `classification`,
+    `one_class` (the same classes, one a record) and `identification` (validation: 10 patients, two segments a
+    recording).
     """
     import runpy
     from types import SimpleNamespace
 
     folder = tmp_path_factory.mktemp("corpus")
     paths = SimpleNamespace(**{name: folder / name for name in ("raw", "store", "pretrain")})
-    paths.classification, paths.identification = folder / "classification", folder / "identification"
+    for name in ("classification", "one_class", "identification"):
+        setattr(paths, name, folder / name)
 
     def run(script: str, *arguments: object) -> None:
         main = runpy.run_path(str(repo_dir / script), run_name="script")["main"]
@@ -146,6 +148,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, repo_dir: Path):
     run("preprocess/physionet2021.py", paths.raw, "--dest", paths.store, "--patients", patients)
     run("manifests/classification.py", paths.store, "--dest", paths.classification, "--labels", "cinc2021",
         "--split=4:3:3")  # fmt: skip
+    run("manifests/classification.py", paths.store, "--dest", paths.one_class, "--labels", "cinc2021",
+        "--split=4:3:3", "--one-class")  # fmt: skip
     run("manifests/identification.py", paths.store, "--dest", paths.identification,
         "--valid-fraction=0.4", "--test-fraction=0.2", "--segments-per-recording=2")  # fmt: skip
     run("manifests/pretrain.py", paths.store, "--dest", paths.pretrain, "--valid-fraction=0.2",

@@ -22,9 +22,12 @@ TRAININGS = {
     "simclr": "pretraining --arch=ecg_contrastive --views=2 --segment-pairs=false",
     "3kg": "pretraining --arch=ecg_contrastive --views=2",
     "binary_cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
+    "cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
     "arcface": "identification --arch=arcface --best-checkpoint-metric=accuracy "
     "--maximize-best-checkpoint-metric",
 }
+#: The manifests of tasks and criterions, where they are not called as the task is.
+DATA = {"pretraining": "pretrain", "cross_entropy_with_logits": "one_class"}
 #: One of each task; the others are slow tests.
 QUICK = ("wav2vec2_with_cmsc", "binary_cross_entropy_with_logits", "arcface")
 
@@ -40,7 +43,7 @@ def test_fairseq_train_and_validate_take_every_criterion_by_arguments(
     criterion, start_fairseq, corpus, repo_dir, tmp_path
 ):
     task, *options = TRAININGS[criterion].split()
-    data = corpus.pretrain if task == "pretraining" else getattr(corpus, task)
+    data = getattr(corpus, DATA.get(criterion, DATA.get(task, task)))
     common = [str(data), f"--user-dir={repo_dir / 'fairseq_signals'}", f"--task=ecg_{task}", "--cpu"]
     common += ["--num-workers=0", "--batch-size=8"]
     train = [f"--criterion={criterion}", "--optimizer=adam", "--lr=0.001", "--max-update=2", "--save-dir=."]

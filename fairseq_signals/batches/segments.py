@@ -73,9 +73,10 @@ class SegmentReader:
                 which are segments.
         """
         stretch = slice(start, None if n_samples is None else start + n_samples)
-        if scaling.normalize != RECORD:
-            return scaling.apply(self.read(index)[:, stretch])
-        return scaling.apply(self.read(index, np.float64)[:, stretch], self.moments(index))
+        if scaling.normalize == RECORD:
+            return scaling.apply(self.read(index, np.float64)[:, stretch], self.moments(index))
+        dtype = np.float32 if scaling.scale == 1 else np.float64  # rounded once
+        return scaling.apply(self.read(index, dtype)[:, stretch])
 
     def moments(self, index: int) -> Moments:
         """Mean and deviation of each lead over the whole record that segment `index` is of; (12, 1) each."""

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 #: What the fine-tuned models of DeepECG-SSL come with, whatever it was called when they were trained.
 _DEEPECG_ORIGIN = "base_ssl.pt"
+SOFTMAX_CRITERION = "cross_entropy_with_logits"
 _HEADS = {"proj.weight": "classification", "kernel": "identification"}
 
 
@@ -63,6 +64,13 @@ class Checkpoint:
     def encoder_state(self) -> StateDict:
         """The encoder's parameters without their prefix."""
         return encoder_state(self.state)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether a classifier's classes exclude each other: its probabilities are a softmax."""
+        if self.saved is not None:
+            return bool(self.saved.get("exclusive"))
+        return (self.cfg.get("criterion") or {}).get("_name") == SOFTMAX_CRITERION
 
 
 def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:

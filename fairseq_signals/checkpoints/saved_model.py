@@ -20,6 +20,7 @@ from fairseq_signals.errors import CheckpointError, ConfigError, optional_librar
 from fairseq_signals.files import require_file, sha256_of, whole_files, whole_folder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES
 from fairseq_signals.safety.rules import (
+    TRUTH,
     Rule,
     check,
     integer,
@@ -65,6 +66,7 @@ RULES: dict[str, Rule] = {
     "normalize": required(INPUT_RULES["normalize"]),
     "encoder": required(section({})),
     "labels": list_of(section({}), 100_000),
+    "exclusive": TRUTH,
     "provenance": section({}),
     DIGEST: text(64),
 }

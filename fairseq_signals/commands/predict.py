@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from fairseq_signals.checkpoints.input_format import AGGREGATES
@@ -32,9 +33,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Write the probability of each class of each recording: columns record, positive (the "
-        "classes above their threshold, joined with ;), and one a class, named by its label. A run that was "
-        "stopped goes on with the same command. What cannot be used is listed with the reason in "
-        "OUT.rejected.tsv.",
+        "classes above their threshold, joined with ;, or the most probable one where they exclude each "
+        "other), and one a class, named by its label. A run that was stopped goes on with the same command. "
+        "What cannot be used is listed with the reason in OUT.rejected.tsv.",
     )
     add_model(parser, "fine-tuned classifier")
     parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
@@ -65,11 +66,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.safety.text import visible
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
-        limits = list(model.thresholds.values())
-        positive = [
-            visible(";".join(label for label, p, t in zip(model.labels, row, limits) if p > t))
-            for row in values
-        ]
+        positive = [visible(";".join(compress(model.labels, row))) for row in classes.positive(values)]
         columns = [pa.array(names), pa.array(positive), *map(pa.array, values.T)]
         return pa.table(columns, names=[*FIRST_COLUMNS, *map(visible, model.labels)])
 
@@ -82,6 +79,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         **input_arguments(args),
     )
     aggregates = model.form.aggregates(model.labels, args.aggregate)
+    classes = model._require_classes()
     for label in model.labels:
         if label in FIRST_COLUMNS:
             raise LabelError(

@@ -5,6 +5,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     binary_cross_entropy_with_logits,
     clocs,
     cmsc,
+    cross_entropy_with_logits,
     ecg_wav2vec2,
     simclr,
     three_kg,

@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+from scipy.special import softmax
 
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
 from fairseq_signals.evaluation.results import Evaluation
-from fairseq_signals.manifest.labels import SINUS_RHYTHM, class_names, multi_hot, read_labels, read_weights
+from fairseq_signals.manifest.labels import (
+    SINUS_RHYTHM,
+    class_names,
+    multi_hot,
+    read_labels,
+    read_weights,
+    require_one_class,
+)
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
+from fairseq_signals.metrics.decisions import predicted_classes
 
 
 def evaluate_classification(
@@ -27,11 +36,18 @@ def evaluate_classification(
     per: str,
     threshold: float,
     form: InputFormat | None = None,
+    exclusive: bool = False,
 ) -> Evaluation:
-    """CinC score (where `weights.csv` exists), macro AUROC and macro AUPRC; see `evaluate`."""
+    """CinC score (where `weights.csv` exists), macro AUROC and macro AUPRC; see `evaluate`.
+
+    Args:
+        exclusive: classes exclude each other: probabilities are a softmax, the most probable class is
+            predicted, and its accuracy and macro F-measure are measured too.
+    """
     manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
     table = read_labels(manifests / "labels.csv") if (manifests / "labels.csv").exists() else None
-    probabilities = sigmoid(predict_all(manifest))  # (S, N, C)
+    logits = predict_all(manifest)  # (S, N, C)
+    probabilities = softmax(logits.astype(np.float64), axis=-1) if exclusive else sigmoid(logits)
     n_classes = probabilities.shape[2]
     if table is not None and len(table) != n_classes:
         raise LabelError(
@@ -39,6 +55,8 @@ def evaluate_classification(
             "test it on manifests made with the label table of its training"
         )
     labels = read_targets(manifest, n_classes)
+    if exclusive:
+        require_one_class(manifest, labels)
     items, group = items_of(manifest, per)
     labels = _one_label_each(labels, items, group)
     names = class_names(table, n_classes)
@@ -56,11 +74,15 @@ def evaluate_classification(
         weights, normal = read_weights(manifests / "weights.csv", table), table.index_of_code(SINUS_RHYTHM)
     values: dict[str, dict[str, float]] = {}
     notes: list[str] = []
+    limit = None if exclusive else threshold
     for leads, scores in zip(lead_sets, probabilities):
-        metrics = classification_metrics(labels, scores, threshold)
+        metrics = classification_metrics(labels, scores, limit)
         values[leads] = {"macro_auroc": metrics["auroc"], "macro_auprc": metrics["auprc"]}
+        if exclusive:
+            found = {"accuracy": metrics["accuracy"], "macro_f_measure": metrics["f_measure"]}
+            values[leads] = {**found, **values[leads]}
         if weights is not None:
-            score = challenge_score(labels, scores > threshold, weights, normal)
+            score = challenge_score(labels, predicted_classes(scores, limit), weights, normal)
             values[leads] = {"cinc_score": score, **values[leads]}
     undefined = [name for name, column in zip(names, labels.T) if column.all() or not column.any()]
     if undefined:
@@ -84,6 +106,7 @@ def evaluate_classification(
         "patient_ids": np.array([item[1] for item in items], dtype=str),
         "names": np.array(names, dtype=str),
         "threshold": threshold,
+        "exclusive": exclusive,
         **({} if weights is None else {"weights": weights}),
     }
     patients = list(manifest.patient_of().values())

@@ -45,7 +45,8 @@ def evaluate(
         per: "record" averages the segments of a record, "segment" takes each by itself.
         batch_size: segments a forward pass.
         device: a PyTorch device.
-        threshold: probability above which a class is predicted, for the CinC score.
+        threshold: probability above which a class is predicted, for the CinC score; without meaning where
+            classes exclude each other.
         features: what identification compares: "embedding", L2-normalised (the paper), or "class_cosine",
             the cosines with the training patients' directions, as they are (the authors' code).
         preset: public weights by name, see `LoadedModel.load`.
@@ -69,7 +70,8 @@ def evaluate(
         return predict(compute, manifest, lead_sets, batch_size, device, form)
 
     if info.kind == "classification":
-        return evaluate_classification(predict_all, manifests, list(lead_sets), split, per, threshold, form)
+        sets, exclusive = list(lead_sets), info.exclusive
+        return evaluate_classification(predict_all, manifests, sets, split, per, threshold, form, exclusive)
     if info.kind == "identification":
         normalize = features == "embedding"
         return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)

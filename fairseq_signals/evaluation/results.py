@@ -22,6 +22,7 @@ METRIC_TITLES = {
     "cinc_score": "CinC score",
     "macro_auroc": "macro AUROC",
     "macro_auprc": "macro AUPRC",
+    "macro_f_measure": "macro F-measure",
     "accuracy": "accuracy",
     "chance": "chance level",
 }

@@ -5,7 +5,8 @@ All arrays of the file are plain (nothing is pickled). Common: `format` (1), `ta
 sets, N records (or segments), C classes, G gallery entries, P probes.
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
-`names` (C,), `threshold`; where the challenge score is defined `weights` (C, C).
+`names` (C,), `threshold`, `exclusive` (the most probable class is predicted, whatever the threshold; absent:
+no); where the challenge score is defined `weights` (C, C).
 
 Identification: `gallery` (S, G, D) and `probe` (S, P, D) float32, one embedding a record, compared by cosine,
 or with `normalize` false as inner products; `gallery_ids`, `probe_ids`, `gallery_records`, `probe_records`.
@@ -22,6 +23,7 @@ import numpy as np
 
 from fairseq_signals.evaluation.results import Evaluation, ResultsError
 from fairseq_signals.files import whole_file
+from fairseq_signals.metrics.decisions import predicted_classes
 from fairseq_signals.metrics.identification import l2_normalize
 from fairseq_signals.safety.rules import Array, read_arrays, shown
 
@@ -44,6 +46,7 @@ _ARRAYS = {
         "patient_ids": Array("U", "N"),
         "names": Array("U", "C"),
         "threshold": Array("fiu", "", 0, 1),
+        "exclusive": Array("b", required=False),
         "weights": Array("f", "CC", required=False),
     },
     "identification": {
@@ -96,6 +99,21 @@ class SavedEvaluation:
         if leads not in self.leads:
             raise ResultsError(f"lead set {leads!r} was not evaluated; these were: {', '.join(self.leads)}")
         return self.leads.index(leads)
+
+    @property
+    def threshold(self) -> float | None:
+        """Of classification: above which probability a class is predicted; None: the most probable one is."""
+        return None if self.arrays.get("exclusive", False) else float(self.arrays["threshold"])
+
+    def predicted(self, leads: str, threshold: float | None) -> np.ndarray:
+        """Of classification: which classes are predicted, (N, C) bool, at a threshold as above.
+
+        Raises:
+            ResultsError: the lead set was not evaluated.
+        """
+        return predicted_classes(
+            self.arrays["probabilities"][self.index(leads)].astype(np.float64), threshold
+        )
 
     def similarity(self, leads: str) -> np.ndarray:
         """Of identification: probes against gallery entries, (P, G) float64.

@@ -130,6 +130,11 @@ class LoadedModel:
         return () if self.classes is None else self.classes.labels
 
     @property
+    def exclusive(self) -> bool:
+        """Whether it is a classifier whose classes exclude each other: their probabilities sum to 1."""
+        return self.classes is not None and self.classes.exclusive
+
+    @property
     def thresholds(self) -> Mapping[str, float]:
         """The probability above which each class counts as present.
 
@@ -175,6 +180,7 @@ class LoadedModel:
             "max_samples": self.form.max_samples,
             **{name: getattr(self.form, name) for name in INPUT_RULES if name not in ("fs", "segment_s")},
             "labels": [] if self.classes is None else self.classes.to_json(),
+            "exclusive": self.exclusive,
             "embedding_dim": self.dim,
             "parameters": self.n_parameters,
             "encoder": {name: getattr(config, name) for name in config.__dataclass_fields__},

@@ -13,6 +13,7 @@ import numpy as np
 
 from fairseq_signals.errors import CheckpointError, LabelError
 from fairseq_signals.manifest.labels import LabelTable, class_names, read_labels
+from fairseq_signals.metrics.decisions import predicted_classes
 from fairseq_signals.safety.rules import check, list_of, number, required, section, text
 
 if TYPE_CHECKING:
@@ -37,18 +38,23 @@ class Classes:
         names: (C,) in full; may be empty texts.
         codes: (C,) the diagnosis codes that count as each class; may be empty.
         thresholds: (C,) probabilities above which a class counts as present.
+        exclusive: exactly one class holds: probabilities sum to 1, and in place of thresholds the most
+            probable class counts.
     """
 
     labels: tuple[str, ...]
     names: tuple[str, ...]
     codes: tuple[tuple[str, ...], ...]
     thresholds: tuple[float, ...]
+    exclusive: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def with_thresholds(self, thresholds: float | Sequence[float] | Mapping[str, float]) -> Classes:
         """The same classes with other thresholds: one for all, one a class, or some by their label."""
+        if self.exclusive:
+            raise LabelError("the classes exclude each other: the most probable one counts, not a threshold")
         if isinstance(thresholds, Mapping):
             unknown = [label for label in thresholds if label not in self.labels]
             if unknown:
@@ -63,6 +69,10 @@ class Classes:
         if not all(0 <= value <= 1 for value in values):
             raise LabelError(f"thresholds must be from 0 to 1, but are {values}")
         return replace(self, thresholds=tuple(values))
+
+    def positive(self, probabilities: np.ndarray) -> np.ndarray:
+        """Which classes count as present at these probabilities (..., C), bool."""
+        return predicted_classes(probabilities, None if self.exclusive else self.thresholds)
 
     def to_json(self) -> list[dict[str, Any]]:
         """One entry a class, as in the `labels` of a saved model."""
@@ -94,6 +104,10 @@ def classes_of_checkpoint(
                 f"{checkpoint.path}: labels are for classifiers, but this is a {checkpoint.kind} model"
             )
         return None
+    return replace(_found(checkpoint, labels, known), exclusive=checkpoint.exclusive)
+
+
+def _found(checkpoint: Checkpoint, labels: Any, known: Sequence[str]) -> Classes:
     n = len(checkpoint.state["proj.weight"])
     criterion = checkpoint.cfg.get("criterion") or {}
     check(criterion, {"threshold": number(0, 1)}, f"{checkpoint.path}: criterion.", CheckpointError)
@@ -153,7 +167,8 @@ def _saved(checkpoint: Checkpoint) -> Classes:
     assert checkpoint.saved is not None
     entries = [(e["label"], e["name"], tuple(e["codes"]), float(e["threshold"]))
                for e in checkpoint.saved.get("labels") or ()]  # fmt: skip
-    classes = Classes(*([tuple(column) for column in zip(*entries)] or [()] * 4))
+    labels, names, codes, thresholds = map(tuple, zip(*entries)) if entries else ((),) * 4
+    classes = Classes(labels, names, codes, thresholds)
     if len(set(classes.labels)) != len(classes):
         raise CheckpointError(f"{checkpoint.path}/config.json: two of its labels are the same")
     return classes

@@ -36,11 +36,13 @@ def lines(found: dict[str, Any], name: str) -> Iterator[str]:
     yield from _section("architecture", tables.pop("architecture"))
     if found["labels"]:
         yield ""
-        yield f"classes ({len(found['labels'])})"
+        exclusive = ", of which exactly one holds" if found["exclusive"] else ""
+        yield f"classes ({len(found['labels'])}{exclusive})"
         width = max(len(entry["label"]) for entry in found["labels"])
         for entry in found["labels"]:
             codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
-            yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}, above {entry['threshold']:g}"
+            limit = "" if found["exclusive"] else f", above {entry['threshold']:g}"
+            yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}{limit}"
     for title, values in tables.items():
         yield from _section(title, values)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from fairseq_signals.checkpoints.input_format import MAX, MEAN
 from fairseq_signals.errors import CheckpointError
@@ -24,6 +24,7 @@ class Encoded:
         windows: its segments.
         stride: samples from one frame to the next.
         unit_length: embeddings are of length 1, as those of identification models.
+        exclusive: a classifier's classes exclude each other.
         values: per output ("embedding", "frames", "logit") an array of the windows' values, (W, ...).
         n_done: of how many windows, the first ones, each output is there.
     """
@@ -33,6 +34,7 @@ class Encoded:
     windows: list[Window]
     stride: int = 1
     unit_length: bool = False
+    exclusive: bool = False
     values: dict[str, np.ndarray] = field(default_factory=dict)
     n_done: dict[str, int] = field(default_factory=dict)
 
@@ -79,7 +81,8 @@ class Encoded:
             aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max"; for
                 all classes, or one for each.
         """
-        of_segments = expit(self.values["logit"].astype(np.float64))  # (W, C)
+        logits = self.values["logit"].astype(np.float64)  # (W, C)
+        of_segments = softmax(logits, axis=1) if self.exclusive else expit(logits)
         largest = np.broadcast_to(np.asarray(aggregate) == MAX, of_segments.shape[1:])
         return np.where(largest, of_segments.max(axis=0), weighted_mean(of_segments, self.windows))
 

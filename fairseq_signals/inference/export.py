@@ -74,7 +74,7 @@ def export_model(
     names = ["embedding"]
     names += ["probability"] if model.classes is not None else []
     names += ["frames"] if frames else []
-    program = _Program(_for_tracing(model.network), names, model.form.scaling).eval()
+    program = _Program(_for_tracing(model.network), names, model.form.scaling, model.exclusive).eval()
     example = _example(model, 2)
     description = json.dumps({**config_of(model), "outputs": names}, ensure_ascii=False)
     write = _write_torch if format == "torch" else _write_onnx
@@ -93,14 +93,13 @@ def compare(
 
     The model goes all its way from arrays, on the CPU.
     """
-    wanted = ["logit" if name == "probability" else name for name in names]
-    outputs = Outputs(copy.deepcopy(model.network).cpu(), wanted)
+    outputs = Outputs(copy.deepcopy(model.network).cpu(), _of_network(names))
     for batch in CHECKED_BATCHES:
         given = _example(model, batch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SignalWarning)  # random numbers are no ECG
             recordings = read_each(given["source"].numpy(), Opener(model.fs, list(model.leads)))
-            done = list(run(outputs, recordings, model.form, batch))
+            done = list(run(outputs, recordings, model.form, batch, exclusive=model.exclusive))
         for name, theirs in zip(names, written(given)):
             ours = np.stack([_of_recording(one, name) for one in done])
             difference, largest = float(np.abs(ours - theirs).max()), float(np.abs(ours).max())
@@ -132,11 +131,16 @@ def _silence() -> Iterator[None]:
 
 
 class _Program(nn.Module):
-    """A network with its outputs in an order in place of names; it scales first, as `Scaling` does."""
+    """A network with its outputs in an order in place of names; it scales first, as `Scaling` does.
 
-    def __init__(self, network: PooledEncoder, names: list[str], scaling: Scaling):
+    Args:
+        exclusive: probabilities are a softmax, else each a sigmoid.
+    """
+
+    def __init__(self, network: PooledEncoder, names: list[str], scaling: Scaling, exclusive: bool = False):
         super().__init__()
-        self.outputs, self.scaling = Outputs(network, names), scaling
+        self.outputs = Outputs(network, _of_network(names))
+        self.scaling, self.exclusive = scaling, exclusive
 
     def forward(
         self, source: Tensor, mean: Tensor | None = None, deviation: Tensor | None = None
@@ -151,7 +155,16 @@ class _Program(nn.Module):
             source = (source - source.mean(dim=-1, keepdim=True)).masked_fill(constant, 0.0)
             spread = source.square().mean(dim=-1, keepdim=True).sqrt()
             source = source / torch.where(spread > 0, spread, 1.0)
-        return tuple(self.outputs(source).values())
+        found = self.outputs(source)
+        if "logit" in found:
+            logit = found["logit"]
+            found["logit"] = torch.softmax(logit, dim=-1) if self.exclusive else torch.sigmoid(logit)
+        return tuple(found.values())
+
+
+def _of_network(names: list[str]) -> list[str]:
+    """What a network gives, of which a program's outputs are made."""
+    return ["logit" if name == "probability" else name for name in names]
 
 
 def _for_tracing(network: PooledEncoder) -> PooledEncoder:

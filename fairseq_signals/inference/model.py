@@ -210,7 +210,7 @@ class ECGModel(LoadedModel):
             self._require_classes()
         network = Outputs(self.network, outputs)
         read = read_each(records, Opener(fs, leads, reading))
-        yield from run(network, read, self.form, batch_size, self.device)
+        yield from run(network, read, self.form, batch_size, self.device, self.exclusive)
 
     def frame_times(self, n_samples: int, fs: float | None = None) -> np.ndarray:
         """When each frame of `embed(..., frames=True)` begins, (F,) seconds.

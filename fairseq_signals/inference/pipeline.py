@@ -30,7 +30,7 @@ class Outputs(nn.Module):
     """A network's named outputs for a batch of segments (B, leads, samples), the encoder run once.
 
     `embedding` (B, D): the global representation, of an identification model L2-normalised; `frames`
-    (B, F, D): the local ones; `logit` and `probability` (B, C): of a classifier.
+    (B, F, D): the local ones; `logit` (B, C): of a classifier.
     """
 
     def __init__(self, network: PooledEncoder, names: Sequence[str]):
@@ -44,10 +44,9 @@ class Outputs(nn.Module):
         for name in self.names:
             if name == "frames":
                 found[name] = x
-            elif name in ("logit", "probability"):
+            elif name == "logit":
                 assert isinstance(self.network, ECGClassifier)
-                logit = self.network.proj(pooled)
-                found[name] = logit if name == "logit" else torch.sigmoid(logit)
+                found[name] = self.network.proj(pooled)
             elif isinstance(self.network, ECGIdentifier):
                 found[name] = nn.functional.normalize(pooled.float(), dim=-1)
             else:
@@ -68,12 +67,14 @@ def run(
     form: InputFormat,
     batch_size: int,
     device: str | torch.device = "cpu",
+    exclusive: bool = False,
 ) -> Iterator[Encoded | FairseqSignalsError]:
     """What the network gives for each recording, in their order; an error in place of one it cannot take.
 
     Args:
         recordings: recordings, and errors, which are passed on.
         batch_size: segments a forward pass.
+        exclusive: the classes of a classifier exclude each other.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, but is {batch_size} instead")
@@ -88,6 +89,7 @@ def run(
             except FairseqSignalsError as error:
                 pending.append(error)
             else:
+                begun[0].exclusive = exclusive
                 pending.append(begun[0])
                 waiting.extend((*begun, window) for window in begun[0].windows)
         while len(waiting) >= batch_size:

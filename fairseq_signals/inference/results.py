@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,11 @@ class Prediction(Mapping[str, float]):
 
     @property
     def positive(self) -> tuple[str, ...]:
-        """The classes above their threshold, in the order of the model's outputs."""
-        columns = zip(self.classes.labels, self.probabilities, self.classes.thresholds)
-        return tuple(label for label, probability, threshold in columns if probability > threshold)
+        """The classes above their threshold, in the order of the model's outputs.
+
+        Of classes that exclude each other, the most probable one.
+        """
+        return tuple(compress(self.classes.labels, self.classes.positive(self.probabilities)))
 
     def top(self, n: int = 3) -> list[tuple[str, float]]:
         """The `n` most probable classes with their probabilities, the most probable first."""

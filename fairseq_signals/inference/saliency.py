@@ -90,7 +90,8 @@ def saliency(
     for window in windows:
         segment = signal.stretch(window.start, window.stop)[None]
         source = torch.from_numpy(segment).to(model.device).requires_grad_()
-        logit = network(source)[0, index]
+        logits = network(source)[0]
+        logit = logits[index]
         (slope,) = torch.autograd.grad(logit, source)
         maps = attention_maps(network.encoder, source.detach())
         last = maps[-1].mean(dim=1)
@@ -99,7 +100,8 @@ def saliency(
         kept = slice(window.stop - window.start - window.new, None)
         gradient[list(form.leads), new] = slope[0].abs().double().cpu().numpy()[:, kept]
         attended[new] = per_sample(weights.double().cpu().numpy(), begun.stride, segment.shape[2])[kept]
-        total += torch.sigmoid(logit.detach().double()).item() * window.new
+        wide = logits.detach().double()
+        total += (wide.softmax(dim=0) if classes.exclusive else wide.sigmoid())[index].item() * window.new
     absent = [i for i, lead in enumerate(LEADS) if lead not in recording.leads]
     gradient[absent] = 0
     starts = tuple((window.stop - window.new - begin_at) / form.fs for window in windows)

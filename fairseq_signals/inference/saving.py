@@ -25,16 +25,17 @@ AGGREGATION = {
     "frames": "mean over frames; `zero_frames` skip: without those that are zero in all channels",
     "embedding": "mean over the segments, weighted by the samples that are in no earlier segment; of an "
     "identification model, of length 1 before and after",
-    "probability": "`aggregate` (the same mean, or the maximum) of the segments' probabilities (sigmoid of "
-    "the logits); of the labels in `aggregate_max` the maximum",
+    "probability": "`aggregate` (the same mean, or the maximum) of the segments' probabilities: sigmoid of "
+    "the logits, or if `exclusive` their softmax; of the labels in `aggregate_max` the maximum",
 }
 _TASKS = {
     "pretraining": "It was pre-trained without labels: its embeddings are for fine-tuning, or for a "
     "classifier of your own.",
-    "classification": "It gives the probability of each of the classes below; several can be present.",
+    "classification": "It gives the probability of each of the classes below; {how_many}.",
     "identification": "Its embeddings, of length 1, tell people apart: recordings of one person have a "
     "larger cosine similarity than recordings of different people.",
 }
+_HOW_MANY = {False: "several can be present", True: "exactly one holds, and their probabilities sum to 1"}
 
 
 def config_of(model: LoadedModel) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def model_card(config: dict[str, Any]) -> str:
         "",
         f"A Transformer encoder of electrocardiograms with {config['parameters'] / 1e6:.1f} million "
         f"parameters ({encoder['encoder_layers']} layers, width {encoder['encoder_embed_dim']}). "
-        f"{_TASKS[config['kind']]}",
+        + _TASKS[config["kind"]].format(how_many=_HOW_MANY[config["exclusive"]]),
         "",
         "It is no medical device, and nothing here says how well it does on the patients of another "
         "hospital.",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairseq_signals.manifest.table import Manifest
 
 COLUMNS = ("index", "name", "abbreviation", "codes")
+_CLASSES = re.compile(r"(\d+(,\d+)*)?")
 _BETWEEN_CODES = re.compile(r"[\s,;|]+")
 SINUS_RHYTHM = "426783006"  # SNOMED CT: what the challenge metric's inactive classifier predicts
 
@@ -223,10 +224,15 @@ def multi_hot(manifest: Manifest, n_classes: int, named_by: str) -> np.ndarray:
     """The classes of each segment, (N, C) bool.
 
     Raises:
-        ManifestError: a class beyond the `n_classes` that `named_by` has; names the line.
+        ManifestError: a class beyond the `n_classes` that `named_by` has, or no class; names the line.
     """
     labels = np.zeros((len(manifest), n_classes), dtype=bool)
     for i, target in enumerate(manifest.targets):
+        if not _CLASSES.fullmatch(target):
+            raise ManifestError(
+                f"{manifest.path}:{i + 2}: target must be class indices, but is {target!r}: these manifests "
+                "are for task ecg_regression. Make others with manifests/classification.py"
+            )
         classes = parse_target(target)
         if classes and max(classes) >= n_classes:
             raise ManifestError(
@@ -234,3 +240,23 @@ def multi_hot(manifest: Manifest, n_classes: int, named_by: str) -> np.ndarray:
             )
         labels[i, classes] = True
     return labels
+
+
+def require_one_class(manifest: Manifest, labels: np.ndarray) -> None:
+    """Refuse a manifest with a segment that is not of exactly one class.
+
+    Args:
+        labels: the classes of each segment, (N, C) bool.
+
+    Raises:
+        ManifestError: there is one; names the line.
+    """
+    numbers = labels.sum(axis=1)
+    wrong = np.flatnonzero(numbers != 1)
+    if len(wrong):
+        share = f"{len(wrong)} of {len(labels)} segments"
+        raise ManifestError(
+            f"{manifest.path}:{wrong[0] + 2}: the segment is of {numbers[wrong[0]]} classes, but the model's "
+            f"exclude each other: it must be of exactly one ({share} are not). Make "
+            "the manifests with --one-class, or train with binary_cross_entropy_with_logits"
+        )

@@ -1,4 +1,4 @@
-"""Multi-label classification: AUROC, AUPRC, accuracy and F-measure, per class and averaged.
+"""Classification: AUROC, AUPRC, accuracy and F-measure, per class (one against the rest) and averaged.
 
 N records, C classes everywhere. AUROC and AUPRC (average precision, no interpolation) come from
 scikit-learn; a value that is not defined is NaN, is left out of the mean, and the mean says of how many
@@ -13,21 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from fairseq_signals.metrics.decisions import predicted_classes
+
 AVERAGES = ("macro", "micro")
 
 
 def classification_metrics(
     labels: ArrayLike,
     probabilities: ArrayLike,
-    threshold: float = 0.5,
+    threshold: float | None = 0.5,
     average: str = "macro",
 ) -> dict[str, Any]:
-    """All threshold-free and thresholded metrics of one multi-label result.
+    """All threshold-free and thresholded metrics of one result.
 
     Args:
         labels: (N, C) bool or 0/1.
         probabilities: (N, C) in [0, 1].
-        threshold: a class is predicted where its probability is strictly above this.
+        threshold: see `predicted_classes`; None: a record is of exactly one class.
         average: "macro" is the mean over the classes for which the metric is defined, "micro" pools the
             decisions of all classes before the metric is taken.
 
@@ -35,7 +37,8 @@ def classification_metrics(
         `auroc`, `auprc`, `accuracy`, `f_measure`: averaged, float (NaN if nothing is defined); the same
         names with `_classes`: (C,) float64. AUROC and AUPRC of a class need both outcomes, F-measure a
         positive label or prediction, else they are NaN. `exact_match`: fraction of records with every
-        class right. `n_records`, `n_classes`, and `n_classes_scored`: the classes with both outcomes.
+        class right, which is `accuracy` too where a record is of exactly one.
+        `n_records`, `n_classes`, and `n_classes_scored`: the classes with both outcomes.
     """
     if average not in AVERAGES:
         raise ValueError(f"average must be one of {', '.join(AVERAGES)}, but is {average!r} instead")
@@ -46,15 +49,17 @@ def classification_metrics(
             f"probabilities must be in [0, 1], but range from {scores.min():g} to {scores.max():g}; "
             "pass logits through a sigmoid first"
         )
-    predictions = scores > threshold
+    predictions = predicted_classes(scores, threshold)
     per_class = _metrics_per_class(truth, scores, predictions)
     averaged = per_class
     if average == "micro":
         averaged = _metrics_per_class(*(array.reshape(-1, 1) for array in (truth, scores, predictions)))
+    matched = exact_match(truth, predictions)
     return {
         **{name: nan_mean(values) for name, values in averaged.items()},
+        **({"accuracy": matched} if threshold is None else {}),
         **{f"{name}_classes": values for name, values in per_class.items()},
-        "exact_match": exact_match(truth, predictions),
+        "exact_match": matched,
         "n_records": len(truth),
         "n_classes": truth.shape[1],
         "n_classes_scored": int(has_both_outcomes(truth).sum()),

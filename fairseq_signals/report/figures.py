@@ -174,9 +174,9 @@ def classification_figures(
     title = f"{saved.method}: {len(labels)} {saved.counted}, {lead_set_name(leads)}"
     figures = {"curves": draw_curves(labels, probabilities, names, title),
                "calibration": draw_calibration(labels, probabilities, names, title)}  # fmt: skip
-    threshold = float(saved.arrays["threshold"]) if threshold is None else threshold
-    predictions = probabilities > threshold
-    title = f"{title}, predicted above {threshold:g}"
+    limit = saved.threshold if threshold is None else threshold
+    predictions = saved.predicted(leads, limit)
+    title = f"{title}, predicted " + ("as the most probable" if limit is None else f"above {limit:g}")
     figures["confusion"] = draw_confusion(labels, predictions, names, title, saved.arrays.get("weights"))
     return {name: figure for name, figure in figures.items() if figure is not None}
 

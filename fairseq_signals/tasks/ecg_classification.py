@@ -1,4 +1,4 @@
-"""`ecg_classification`: multi-label arrhythmia classification (Oh et al., Sec. 4)."""
+"""`ecg_classification`: arrhythmia classification (Oh et al., Sec. 4), of several classes or exactly one."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +10,20 @@ import torch
 from fairseq.tasks import register_task
 
 from fairseq_signals.batches.segments import SegmentReader
+from fairseq_signals.criterions.classification import ClassificationCriterion
 from fairseq_signals.errors import ConfigError, LabelError, ManifestError
-from fairseq_signals.manifest.labels import SINUS_RHYTHM, LabelTable, multi_hot, read_labels, read_weights
+from fairseq_signals.manifest.labels import (
+    SINUS_RHYTHM,
+    LabelTable,
+    multi_hot,
+    read_labels,
+    read_weights,
+    require_one_class,
+)
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.metrics.cinc2021 import challenge_score
 from fairseq_signals.metrics.classification import classification_metrics
+from fairseq_signals.metrics.decisions import predicted_classes
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.finetuning import FinetuningTask
@@ -29,6 +38,10 @@ class ECGClassificationConfig(ECGTaskConfig):
 @register_task("ecg_classification", dataclass=ECGClassificationConfig)
 class ECGClassificationTask(FinetuningTask):
     """Classes come from `labels.csv` beside the manifests (from the files, for the authors' `.mat` data)."""
+
+    exclusive = (
+        False  # whether the criterion wants exactly one class a segment; fairseq builds it before data
+    )
 
     @cached_property
     def labels(self) -> Optional[LabelTable]:
@@ -80,12 +93,21 @@ class ECGClassificationTask(FinetuningTask):
     def _targets(self, manifest: Manifest) -> torch.Tensor:
         if manifest.layout != STORE:
             reader = SegmentReader(manifest, self.cfg.sample_rate)
-            return torch.from_numpy(np.stack([reader.mat_label(i) for i in range(len(manifest))]))
-        return torch.from_numpy(multi_hot(manifest, self.num_labels, "labels.csv")).float()
+            found = np.stack([reader.mat_label(i) for i in range(len(manifest))])
+        else:
+            found = multi_hot(manifest, self.num_labels, "labels.csv").astype(np.float32)
+        if self.exclusive:
+            require_one_class(manifest, found > 0)
+        return torch.from_numpy(found)
 
     def prepare_validation(self, criterion: Any) -> List[str]:
         """Find the weight matrix of the CinC 2021 score, where it is to be reported."""
-        cfg = criterion.cfg
+        if not isinstance(criterion, ClassificationCriterion):
+            raise ConfigError(
+                f"criterion {criterion.cfg._name} is not for task ecg_classification; use "
+                "binary_cross_entropy_with_logits, or cross_entropy_with_logits"
+            )
+        cfg, self.exclusive = criterion.cfg, criterion.threshold is None
         path = given_path(cfg.weights_file) if cfg.weights_file else self.folder / "weights.csv"
         wanted = cfg.report_cinc_score
         if wanted is None:
@@ -110,7 +132,8 @@ class ECGClassificationTask(FinetuningTask):
         cfg = criterion.cfg
 
         def compute(columns: Dict[str, np.ndarray]) -> Dict[str, float]:
-            return validation_metrics(columns["label"], columns["scores"], cfg, self.weights)
+            threshold, weights = criterion.threshold, self.weights
+            return validation_metrics(columns["label"], columns["scores"], cfg, threshold, weights)
 
         log_whole_set(outputs, compute, self.metric_names)
 
@@ -126,13 +149,17 @@ def metric_names(cfg: Any, n_classes: int, cinc_score: bool) -> List[str]:
 
 
 def validation_metrics(
-    label: np.ndarray, scores: np.ndarray, cfg: Any, weights: Optional[Tuple[np.ndarray, int]]
+    label: np.ndarray,
+    scores: np.ndarray,
+    cfg: Any,
+    threshold: Optional[float],
+    weights: Optional[Tuple[np.ndarray, int]],
 ) -> Dict[str, float]:
     """Metrics of a whole set: labels (N, C) bool, probabilities (N, C)."""
-    result = classification_metrics(label, scores, threshold=cfg.threshold, average=str(cfg.auc_average))
+    result = classification_metrics(label, scores, threshold=threshold, average=str(cfg.auc_average))
     values = {name: float(result[name]) for name in ("accuracy", "f_measure", "auroc", "auprc")}
     for kind in ("auroc", "auprc"):
         values.update({f"{kind}_{c}": float(v) for c, v in enumerate(result[f"{kind}_classes"])})
     if weights is not None:
-        values["cinc_score"] = float(challenge_score(label, scores > cfg.threshold, *weights))
+        values["cinc_score"] = float(challenge_score(label, predicted_classes(scores, threshold), *weights))
     return values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from fairseq_signals.criterions.binary_cross_entropy_with_logits import (
     BinaryCrossEntropyWithLogitsCriterion,
     BinaryCrossEntropyWithLogitsCriterionConfig,
+    asymmetric_loss,
 )
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_transformer_classifier import (
@@ -93,3 +96,63 @@ def test_workers_are_averaged_by_segments_and_classes(reduced):
     shown = reduced(BinaryCrossEntropyWithLogitsCriterion, logs)
     assert shown["loss"] == pytest.approx(1.0)
     assert shown["label_accuracy"] == pytest.approx(7 / 8)
+
+
+@pytest.mark.parametrize(
+    ("gamma_pos", "gamma_neg", "clip"),
+    [(0, 4, 0.05), (1, 2, 0.2), (2, 2, 0), (0.5, 0.5, 0), (0, 0, 0.1), (0, 0.5, 0.05)],
+)
+def test_asymmetric_and_focal_loss_are_their_formulas(gamma_pos, gamma_neg, clip):
+    x = torch.linspace(-6, 6, 40, dtype=torch.float64).reshape(20, 2).requires_grad_()
+    y, weight = torch.arange(40).reshape(20, 2) % 2, torch.tensor([2.0, 0.5])
+    p = 1 / (1 + (-x).exp())
+    q = (p - clip).clamp(min=0)
+    positives, negatives = (1 - p) ** gamma_pos * p.log(), torch.where(q > 0, q**gamma_neg * (1 - q).log(), 0)
+    expected = -(y * weight * positives + (1 - y) * negatives).sum()
+    loss = asymmetric_loss(x, y, gamma_pos, gamma_neg, clip, weight)
+    torch.testing.assert_close(loss, expected)
+    if clip == 0:  # else the formula's own gradient is infinity times zero where q is 0
+        torch.testing.assert_close(*(torch.autograd.grad(value, x)[0] for value in (loss, expected)))
+    assert torch.autograd.gradcheck(lambda x: asymmetric_loss(x, y, gamma_pos, gamma_neg, clip), x)
+
+
+def test_focal_loss_of_a_known_probability():
+    x = torch.tensor([[3.0, 1 / 3]]).log().requires_grad_()  # p is 3/4, and 1/4
+    loss = asymmetric_loss(x, torch.tensor([[1, 0]]), 2, 2)
+    assert loss.item() == pytest.approx(2 * (1 / 4) ** 2 * -math.log(3 / 4))
+
+
+@pytest.mark.parametrize("gammas", [(0, 4), (0.5, 0.5), (2, 2)])
+@pytest.mark.parametrize("clip", [0.0, 0.05, 1e-9])
+def test_gradients_of_the_asymmetric_loss_are_finite_at_extreme_logits(gammas, clip):
+    x = torch.tensor([-1e4, -200, -90, -17, -2.9444390, 0, 17, 90, 200, 1e4])[:, None].requires_grad_()
+    for y in (0.0, 1.0):
+        loss = asymmetric_loss(x, torch.full_like(x, y), *gammas, clip)
+        (slope,) = torch.autograd.grad(loss, x)
+        assert bool(loss.isfinite())
+        assert bool(slope.isfinite().all())
+        assert bool((slope <= 0).all() if y else (slope >= 0).all())
+
+
+def test_without_gammas_and_clip_the_loss_is_plain_cross_entropy_bit_for_bit(model, sample):
+    loss, _, _ = criterion(gamma_pos=0, gamma_neg=0, clip=0)(model, sample)
+    logits = model(**sample["net_input"])
+    assert loss == F.binary_cross_entropy_with_logits(logits, sample["label"], reduction="sum")
+    torch.testing.assert_close(asymmetric_loss(logits, sample["label"]), loss)
+
+
+def test_the_criterion_takes_gammas_clip_and_pos_weight(model, sample):
+    options = {"gamma_pos": 1.0, "gamma_neg": 4.0, "clip": 0.05}
+    loss, n, _ = criterion(**options, pos_weight=[2.0, 1.0, 0.5])(model, sample)
+    weight = torch.tensor([2.0, 1.0, 0.5])
+    expected = asymmetric_loss(
+        model(**sample["net_input"]), sample["label"], *options.values(), pos_weight=weight
+    )
+    assert (loss, n) == (expected, 12)
+
+
+@pytest.mark.parametrize("option", ["gamma_pos", "gamma_neg", "clip"])
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
+def test_gammas_and_clips_that_are_none_are_refused(option, value):
+    with pytest.raises(ConfigError, match=rf"criterion\.{option} must be .*, but is {value}"):
+        criterion(**{option: value})

@@ -28,11 +28,13 @@ LABELS = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,sinus rhy
 
 @pytest.fixture(scope="session")
 def save_checkpoint():
-    """`save_checkpoint(path, kind, task=None, n=3, seed=0, extra=None, **options)`: a checkpoint as training
-    writes it, of a tiny encoder of 16 samples a frame.
+    """`save_checkpoint(path, kind, task=None, n=3, seed=0, extra=None, criterion=None, **options)`: a
+    checkpoint as training writes it, of a tiny encoder of 16 samples a frame.
     """
 
-    def save(path: Path, kind: str, task=None, n: int = 3, seed: int = 0, extra=None, **options) -> Path:
+    def save(
+        path: Path, kind: str, task=None, n: int = 3, seed: int = 0, extra=None, criterion=None, **options
+    ) -> Path:
         options = {
             "encoder_layers": 2,
             "encoder_embed_dim": 16,
@@ -53,7 +55,7 @@ def save_checkpoint():
         else:
             model = PooledEncoder(encoder)
         torch.set_rng_state(generator_state)
-        cfg = {"model": options, "task": task or {}}
+        cfg = {"model": options, "task": task or {}, "criterion": criterion or {}}
         torch.save({"model": model.state_dict(), "cfg": cfg, **(extra or {})}, path)
         return path
 

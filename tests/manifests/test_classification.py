@@ -50,6 +50,18 @@ def test_unlabelled_records_are_left_out_if_asked(make_store, succeed):
     assert "kept 40 of 41 records; left out 1: 1 of none of the classes" in out
 
 
+def test_records_of_none_or_several_classes_are_left_out_for_classes_that_exclude_each_other(
+    make_store, succeed, rows
+):
+    others = [("none", {"codes": ()}), ("both", {"codes": (AF, NSR)}), ("twice", {"codes": (CLBBB, LBBB)})]
+    out = succeed(
+        "classification", make_store("s", [*RECORDS, *others]), "--labels", "cinc2021", "--one-class"
+    )
+    assert "kept 41 of 43 records; left out 2: 2 not of exactly one class" in out
+    assert "are kept, with an empty target" not in out
+    assert {row.target for row in rows()} == {"0", "4", "14"}
+
+
 def test_splits_are_eight_one_one_by_patient_and_independent_of_the_order_of_rows(
     make_store, succeed, tmp_path, read
 ):
