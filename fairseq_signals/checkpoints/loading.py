@@ -10,6 +10,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from torch import Tensor
 
+from fairseq_signals.checkpoints.adapters import without_adapters
 from fairseq_signals.checkpoints.file import read_checkpoint_file
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
@@ -19,6 +20,7 @@ from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.modules.lora import LORA_RULES
 from fairseq_signals.safety.rules import check, text
 from fairseq_signals.safety.text import visible
 
@@ -97,7 +99,9 @@ def load_checkpoint(path: Any, follow_origin: bool = True, origin: Any = None) -
     state, from_authors = _our_names(raw["model"], path)
     cfg = {name: section for name, section in _plain(raw.get("cfg")).items() if isinstance(section, dict)}
     model_cfg, task_cfg = (_plain(cfg.get(part)) for part in ("model", "task"))
-    check(model_cfg, {**ENCODER_RULES, "model_path": text()}, f"{path}: model.", CheckpointError)
+    rules = {**ENCODER_RULES, "model_path": text(), "lora_alpha": LORA_RULES["lora_alpha"]}
+    check(model_cfg, rules, f"{path}: model.", CheckpointError)
+    state = without_adapters(state, model_cfg, path)
     config = encoder_config(model_cfg)
     kind = next((kind for key, kind in _HEADS.items() if key in state), "pretraining")
     origin = origin or model_cfg.get("model_path")
