@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import torch
 
+from fairseq_signals.checkpoints.adapters import without_adapters
 from fairseq_signals.checkpoints.configuration import encoder_options, is_of_authors, origin_of, sections
 from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
 from fairseq_signals.checkpoints.input_format import INPUT_RULES
@@ -115,6 +116,7 @@ def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
     cfg = sections(raw.get("cfg"), raw.get("args"))
     model = cfg.get("model", {})
     options, carried = encoder_options(model, path)
+    state = without_adapters(state, model, path)
     from_authors = renamed or is_of_authors(model)
     checkpoint = Checkpoint(
         path=path,

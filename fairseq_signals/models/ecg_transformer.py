@@ -1,12 +1,13 @@
 """`ecg_transformer`: the shared encoder as a fairseq model (Oh et al., Sec. 3.1 and 5.2)."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
 from fairseq.models import register_model
 from fairseq.modules import GradMultiply
-from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from fairseq_signals.models.config import ConfiguredModel, OpenConfig
 from fairseq_signals.modules.compiled import compile_in_place
@@ -27,7 +28,9 @@ class ECGTransformerModel(ECGEncoder, ConfiguredModel):
         super().__init__(cfg)
         if cfg.checkpoint_activations:
             for layer in self.encoder.layers:
-                checkpoint_wrapper(layer)
+                # not by fairseq: a layer whose input has no gradient would give its parameters none either
+                again = functools.partial(checkpoint, layer.forward, use_reentrant=False)
+                layer.forward = again  # type: ignore[assignment]
         if cfg.compile:
             for module in (self.feature_extractor, self.conv_pos, self.encoder):
                 compile_in_place(module)

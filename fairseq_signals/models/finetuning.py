@@ -1,4 +1,4 @@
-"""What both fine-tuned models share: options, a pre-trained encoder, and freezing it at first."""
+"""What fine-tuned models share: options, a pre-trained encoder, and which of its parameters train."""
 
 import contextlib
 import logging
@@ -16,7 +16,9 @@ from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.conv_features import parse_conv_layers
-from fairseq_signals.modules.encoder import ARCHITECTURE
+from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
+from fairseq_signals.modules.lora import LORA_RULES, add_adapters
+from fairseq_signals.safety.rules import broken
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,22 @@ class FinetuningConfig(ECGTransformerConfig):
     )
     freeze_finetune_updates: int = field(
         default=0, metadata={"help": "updates for which only the head trains"}
+    )
+    linear_probe: bool = field(
+        default=False,
+        metadata={"help": "only the head trains, on the encoder as it is: no dropout and no masks in it"},
+    )
+    lora_rank: int = field(
+        default=0,
+        metadata={
+            "help": "rank r of LoRA adapters beside attention projections; they and the head train, all else "
+            "in the encoder, its norms and biases too, is frozen; 0 = no adapters, the whole encoder trains"
+        },
+    )
+    lora_alpha: float = field(default=16.0, metadata={"help": "adapters count alpha / r times"})
+    lora_dropout: float = field(default=0.0, metadata={"help": "dropout of the adapters' input"})
+    lora_targets: str = field(
+        default="qv", metadata={"help": "projections with adapters: letters of q, k, v and o(utput)"}
     )
     final_dropout: float = field(default=0.0, metadata={"help": "dropout before the head"})
     num_labels: int = field(default=0, metadata={"help": "classes; 0 = as many as the manifest has"})
@@ -98,6 +116,17 @@ def check_finetuning_config(cfg: FinetuningConfig) -> None:
         raise ConfigError(
             f"model.freeze_finetune_updates must be >= 0, but is {cfg.freeze_finetune_updates} instead"
         )
+    problems = broken({name: getattr(cfg, name) for name in LORA_RULES}, LORA_RULES, "model.")
+    for name in (
+        ("freeze_finetune_updates", "lora_rank", "checkpoint_activations") if cfg.linear_probe else ()
+    ):
+        if getattr(cfg, name):
+            problems.append(
+                f"model.linear_probe trains the head alone, so that model.{name}={getattr(cfg, name)} has no "
+                "meaning; remove one of the two keys"
+            )
+    if problems:
+        raise ConfigError("; ".join(problems))
 
 
 def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
@@ -140,16 +169,22 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
 
 
 class FreezeAtFirst:
-    """Mix-in: the encoder is pre-trained, and gets no gradient for `freeze_finetune_updates` updates."""
+    """Mix-in: the encoder is pre-trained, and trains as a whole, by its adapters, not at first, or never."""
 
+    encoder: ECGEncoder
     freeze_finetune_updates = 0
+    linear_probe = False
     num_updates = 0
 
     @classmethod
     def build_model(cls, cfg: FinetuningConfig, task: Any = None) -> Any:
         check_keys(cls, cfg, "model")
         model = cls(build_encoder(cfg), cfg.num_labels, cfg.final_dropout)  # type: ignore[call-arg]
-        model.freeze_finetune_updates = cfg.freeze_finetune_updates
+        model.freeze_finetune_updates, model.linear_probe = cfg.freeze_finetune_updates, cfg.linear_probe
+        if cfg.linear_probe or cfg.lora_rank:
+            model.encoder.requires_grad_(False)
+        if cfg.lora_rank:
+            add_adapters(model.encoder, cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)
         return model
 
     def set_num_updates(self, num_updates: int) -> None:
@@ -157,8 +192,15 @@ class FreezeAtFirst:
         super().set_num_updates(num_updates)  # type: ignore[misc]
         self.num_updates = num_updates
 
+    def train(self, mode: bool = True) -> Any:
+        """Training or evaluation mode; the encoder of a linear probe is always in evaluation mode."""
+        super().train(mode)  # type: ignore[misc]
+        if self.linear_probe:
+            self.encoder.eval()
+        return self
+
     def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        """The global representation (B, D), without gradient while the encoder is frozen."""
+        """The global representation (B, D), without gradient while the encoder is frozen at first."""
         frozen = self.num_updates < self.freeze_finetune_updates
         with torch.no_grad() if frozen else contextlib.nullcontext():
             return super().pooled(source, padding_mask)  # type: ignore[misc]

@@ -26,7 +26,7 @@ class PooledEncoder(nn.Module):
 
     def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
         """Mean over frames: (B, leads, samples) -> (B, D)."""
-        out = self.encoder(source, padding_mask, mask=self.training and self.encoder.cfg.apply_mask)
+        out = self.encoder(source, padding_mask, mask=self.encoder.training and self.encoder.cfg.apply_mask)
         return self.pool(out.x, out.padding_mask)
 
     def pool(self, frames: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:

@@ -1,0 +1,102 @@
+"""Fine-tuning of few parameters as shipped: from `fairseq-hydra-train` to ECGModel and ONNX."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_signals import ECGModel
+
+CONFIGS = ("lora", "linear_probe")
+
+
+@pytest.fixture(scope="module")
+def fine_tune(start_training, repo_dir, corpus, pretrained, tmp_path_factory):
+    """`fine_tune(config)`: four updates, `whole` at once and `resumed` after two; each configuration once."""
+    done = {}
+
+    def train(config: str) -> SimpleNamespace:
+        if config not in done:
+            file = repo_dir / "examples/w2v_cmsc/config/finetuning" / f"{config}.yaml"
+            folder = tmp_path_factory.mktemp(config)
+
+            def start(name: str, updates: int):
+                return start_training(
+                    file, corpus.classification, folder / name, f"model.model_path={pretrained}",
+                    "dataset.batch_size=4", "common.cpu=true", "dataset.disable_validation=true",
+                    f"optimization.max_update={updates}",
+                )  # fmt: skip
+
+            whole, _ = start("whole", 4), start("resumed", 2).wait()
+            resumed = start("resumed", 4)
+            assert "@ 2 updates)" in resumed.wait()
+            output = whole.wait()
+            done[config] = SimpleNamespace(whole=whole, resumed=resumed, output=output)
+        return done[config]
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def pretrained_state(pretrained) -> dict:
+    return torch.load(pretrained, map_location="cpu", weights_only=True)["model"]
+
+
+def batch(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(3, 12, 2500)).astype(np.float32)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(config, fine_tune):
+    whole, resumed = (run.checkpoint() for run in (fine_tune(config).whole, fine_tune(config).resumed))
+    assert whole["model"].keys() == resumed["model"].keys()
+    assert all(torch.equal(value, resumed["model"][key]) for key, value in whole["model"].items())
+    assert whole["optimizer_history"][-1]["num_updates"] == 4
+
+
+@pytest.mark.parametrize("config", ["lora", "linear_probe"])
+def test_what_is_frozen_stays_as_pretrained_bit_for_bit(config, fine_tune, pretrained_state):
+    tuned = fine_tune(config).whole.checkpoint()["model"]
+    kept = {key for key in pretrained_state.keys() & tuned.keys() if key.startswith("encoder.")}
+    added = tuned.keys() - kept
+    assert len(kept) > 30
+    assert all(torch.equal(tuned[key], pretrained_state[key]) for key in kept)
+    projections = {f"encoder.encoder.layers.0.self_attn.{name}_proj.lora_{part}"
+                   for name in "qv" for part in "ab"}  # fmt: skip
+    assert added == {"proj.weight", "proj.bias"} | (projections if config == "lora" else set())
+    assert bool(tuned["proj.bias"].all())  # zero at first
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_trained_model_is_the_same_in_fairseq_in_ecgmodel_and_in_a_saved_folder(
+    config, fine_tune, tmp_path
+):
+    pytest.importorskip("safetensors")
+    from fairseq.checkpoint_utils import load_model_ensemble_and_task
+
+    path = shutil.copy(fine_tune(config).whole.save_dir / "checkpoint_last.pt", tmp_path)
+    (trained,), _, _ = load_model_ensemble_and_task([path], {"model_path": "/nowhere/pretrained.pt"})
+    with torch.no_grad():
+        expected = torch.sigmoid(trained.eval()(torch.from_numpy(batch()))).numpy()
+    model = ECGModel.load(path)
+    np.testing.assert_allclose(model.predict_proba(batch(), fs=500), expected, atol=1e-6)
+    assert not [name for name, _ in model.network.named_parameters() if "lora" in name]
+    model.save(tmp_path / "saved")
+    again = ECGModel.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_proba(batch(), fs=500), model.predict_proba(batch(), fs=500))
+
+
+@pytest.mark.parametrize("config", ["lora"])
+def test_the_trained_model_exports_to_onnx(config, fine_tune, tmp_path):
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = ECGModel.load(fine_tune(config).whole.save_dir / "checkpoint_last.pt")
+    model.export(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    embedding, probability = session.run(None, {"source": batch()})
+    np.testing.assert_allclose(embedding, model.embed(batch(), fs=500), atol=1e-5)
+    np.testing.assert_allclose(probability, model.predict_proba(batch(), fs=500), atol=1e-5)
