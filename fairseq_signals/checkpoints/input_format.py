@@ -125,21 +125,16 @@ class InputFormat:
             chosen["max_samples"] = None
         return replace(self, **chosen)
 
-    def aggregates(self, labels: Sequence[str], chosen: str | None = None) -> tuple[str, ...]:
-        """How the outputs of a recording's segments are put together, class by class.
+    def aggregates(self, labels: Sequence[str], names: Sequence[str] = ()) -> tuple[str, ...]:
+        """How the outputs of a recording's segments are put together, class by class: "mean" or "max".
 
         Args:
             labels: (C,) of the classes.
-            chosen: "mean" or "max" for all, in place of what the model says.
-
-        Raises:
-            ConfigError: neither of them.
+            names: (C,) what they are called in full, by which `aggregate_max` may know them, too.
         """
-        if chosen is None:
-            return tuple(MAX if label in self.aggregate_max else self.aggregate for label in labels)
-        if chosen not in AGGREGATES:
-            raise ConfigError(f"aggregate must be one of {', '.join(AGGREGATES)}, but is {chosen!r}")
-        return (chosen,) * len(labels)
+        largest = set(self.aggregate_max)
+        both = zip(labels, names or labels)
+        return tuple(MAX if largest & {label, name} else self.aggregate for label, name in both)
 
 
 def preset_of(checkpoint: Checkpoint, name: str | None = None) -> Preset | None:

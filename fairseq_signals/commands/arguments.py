@@ -10,12 +10,9 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
-from fairseq_signals.checkpoints.input_format import LAST_SEGMENT, ZERO_FRAMES
 from fairseq_signals.ecg.lead_names import LeadNames, parse_lead_names
-from fairseq_signals.ecg.normalize import NORMALIZE
-from fairseq_signals.ecg.resample import RESAMPLERS
 from fairseq_signals.ecg.units import millivolt_per
 from fairseq_signals.errors import LeadError
 from fairseq_signals.files import not_a_file
@@ -174,62 +171,6 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "checkpoint", type=some_path, metavar="CHECKPOINT", help=f"{what}: a .pt file or a saved folder"
     )
-
-
-def add_use(parser: argparse.ArgumentParser) -> None:
-    """`--leads`, `--batch-size`, `--device`, and how files are read."""
-    parser.add_argument(
-        "--leads", metavar="LEADS", help="use these leads only, such as I,II or a lead set, such as 3"
-    )
-    add_batch_size(parser, 16)
-    add_device(parser)
-    add_read_options(parser)
-    add_input_options(parser)
-
-
-def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """What a model takes: a preset, or fields of `InputFormat` in place of what the checkpoint says."""
-    group = parser.add_argument_group(
-        "input", "what the model takes; each in place of what the checkpoint or the preset says"
-    )
-    group.add_argument(
-        "--preset",
-        metavar="NAME",
-        help="public weights whose input is known: ecg-fm, deepecg-ssl; none: what the checkpoint says "
-        "(default: published files are known by name and configuration)",
-    )
-    group.add_argument("--model-fs", type=positive, metavar="HZ", help="sampling rate of the model")
-    group.add_argument(
-        "--normalize",
-        choices=NORMALIZE,
-        help="over what each lead gets mean 0 and standard deviation 1: nothing, a segment, or the record",
-    )
-    group.add_argument("--scale", type=positive, metavar="FACTOR", help="the model's units in a mV")
-    group.add_argument("--resampler", choices=RESAMPLERS, help="of recordings of another rate")
-    group.add_argument("--segment-seconds", type=positive, metavar="S", help="length of segments")
-    group.add_argument(
-        "--last-segment",
-        choices=LAST_SEGMENT,
-        help="what is left at the end of a recording: a segment that overlaps the one before, or dropped",
-    )
-    group.add_argument(
-        "--zero-frames",
-        choices=ZERO_FRAMES,
-        help="whether frames that are zero in all channels count in the mean over frames",
-    )
-
-
-def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `InputFormat` that the options of `add_input_options` give."""
-    return {
-        "fs": args.model_fs,
-        "normalize": args.normalize,
-        "scale": args.scale,
-        "resampler": args.resampler,
-        "segment_s": args.segment_seconds,
-        "last_segment": args.last_segment,
-        "zero_frames": args.zero_frames,
-    }
 
 
 def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:

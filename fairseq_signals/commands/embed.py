@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from fairseq_signals.commands.arguments import (
     RECORDS,
     add_model,
-    add_use,
-    input_arguments,
     read_arguments,
     require_out,
     some_path,
     some_place,
 )
+from fairseq_signals.commands.model_arguments import add_use, input_arguments
 from fairseq_signals.safety.text import counted
 
 if TYPE_CHECKING:

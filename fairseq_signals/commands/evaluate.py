@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from fairseq_signals.commands.arguments import (
     add_batch_size,
     add_device,
-    add_input_options,
-    input_arguments,
     integer_from,
     number,
     require_out,
     some_path,
 )
+from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     format_table,
@@ -91,7 +90,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     add_batch_size(parser, 64)
     add_device(parser)
-    add_input_options(parser)
+    add_input_options(parser, classes=True)
     return parser
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from fairseq_signals.commands.arguments import (
     RECORDS,
     add_model,
-    add_use,
-    input_arguments,
     integer_from,
     number,
     read_arguments,
@@ -19,6 +17,7 @@ from fairseq_signals.commands.arguments import (
     some_path,
     some_place,
 )
+from fairseq_signals.commands.model_arguments import add_use, input_arguments
 from fairseq_signals.errors import CheckpointError, FairseqSignalsError
 
 if TYPE_CHECKING:

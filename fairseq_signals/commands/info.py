@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from fairseq_signals.commands.arguments import add_input_options, add_model, input_arguments, some_path
+from fairseq_signals.commands.arguments import add_model, some_path
+from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
 from fairseq_signals.safety.text import tell
 
 
@@ -22,7 +23,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels", type=some_path, metavar="FILE", help="labels.csv, if the checkpoint does not name them"
     )
-    add_input_options(parser)
+    add_input_options(parser, classes=True)
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     return parser
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import input_arguments, read_arguments, require_out
+from fairseq_signals.commands.arguments import read_arguments, require_out
+from fairseq_signals.commands.model_arguments import input_arguments
 from fairseq_signals.commands.plot_arguments import build_parser
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.evaluation.saved_results import read_evaluation

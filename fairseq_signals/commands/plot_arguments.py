@@ -7,7 +7,6 @@ import argparse
 from fairseq_signals.checkpoints.input_format import SEGMENT_S
 from fairseq_signals.commands.arguments import (
     add_device,
-    add_input_options,
     add_labels,
     add_out,
     add_read_options,
@@ -15,6 +14,7 @@ from fairseq_signals.commands.arguments import (
     number,
     some_path,
 )
+from fairseq_signals.commands.model_arguments import add_input_options
 
 MAX_SECONDS = 30.0
 

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from fairseq_signals.checkpoints.input_format import AGGREGATES
 from fairseq_signals.commands.arguments import (
     RECORDS,
     add_labels,
     add_model,
-    add_use,
-    input_arguments,
     read_arguments,
     require_out,
     some_path,
     some_place,
 )
+from fairseq_signals.commands.model_arguments import add_use, input_arguments
 from fairseq_signals.safety.text import counted
 
 if TYPE_CHECKING:
@@ -41,13 +39,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
     parser.add_argument("--out", type=some_path, required=True, metavar="FILE", help=".csv or .parquet")
     add_labels(parser)
-    parser.add_argument(
-        "--aggregate",
-        choices=AGGREGATES,
-        help="of the probabilities of a recording's segments (default: as the model says of each class, "
-        "mean but for presets)",
-    )
-    add_use(parser)
+    add_use(parser, classes=True)
     return parser
 
 
@@ -78,7 +70,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         preset=args.preset,
         **input_arguments(args),
     )
-    aggregates = model.form.aggregates(model.labels, args.aggregate)
     classes = model._require_classes()
     for label in model.labels:
         if label in FIRST_COLUMNS:
@@ -88,9 +79,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             )
     with only_run(args.out):
         result = run_all(
-            model, recordings, args.out, "logit", lambda done: done.probabilities(aggregates), args.leads,
-            args.batch_size, {"aggregate": aggregates}, read_arguments(args),
-        )  # fmt: skip
+            model,
+            recordings,
+            args.out,
+            "logit",
+            lambda done: done.probabilities(model.aggregates),
+            args.leads,
+            args.batch_size,
+            reading=read_arguments(args),
+        )
         if result.names:
             result.write_table(table)
         code = result.finish()

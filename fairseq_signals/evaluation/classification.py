@@ -60,7 +60,7 @@ def evaluate_classification(
     items, group = items_of(manifest, per)
     labels = _one_label_each(labels, items, group)
     names = class_names(table, n_classes)
-    aggregates = (form or InputFormat()).aggregates(names)
+    aggregates = (form or InputFormat()).aggregates(names, () if table is None else table.names)
     probabilities = np.stack(
         [mean_of_groups(values, group, len(items), aggregates) for values in probabilities]
     )

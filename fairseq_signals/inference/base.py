@@ -109,7 +109,8 @@ class LoadedModel:
                 "than one frame of the model; pass a larger segment_s"
             )
         classes = classes_of_checkpoint(checkpoint, labels, () if known is None else known.labels)
-        unknown = set(aggregate_max or ()) - set(() if classes is None else classes.labels)
+        unknown = set(aggregate_max or ())
+        unknown -= set() if classes is None else {*classes.labels, *classes.names}
         if unknown:
             raise LabelError(f"aggregate_max: the model has no class {min(unknown)!r}")
         return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known))
@@ -133,6 +134,11 @@ class LoadedModel:
     def exclusive(self) -> bool:
         """Whether it is a classifier whose classes exclude each other: their probabilities sum to 1."""
         return self.classes is not None and self.classes.exclusive
+
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """How the probabilities of segments are put together, class by class: "mean" or "max"."""
+        return () if self.classes is None else self.form.aggregates(self.labels, self.classes.names)
 
     @property
     def thresholds(self) -> Mapping[str, float]:

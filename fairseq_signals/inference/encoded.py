@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import expit, softmax
 
-from fairseq_signals.checkpoints.input_format import MAX, MEAN
-from fairseq_signals.errors import CheckpointError
+from fairseq_signals.checkpoints.input_format import AGGREGATES, MAX, MEAN
+from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.windows import Window, frame_starts, join_frames, weighted_mean
 from fairseq_signals.metrics.identification import l2_normalize
 
@@ -80,7 +80,13 @@ class Encoded:
         Args:
             aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max"; for
                 all classes, or one for each.
+
+        Raises:
+            ConfigError: it is neither of them.
         """
+        asked = {aggregate} if isinstance(aggregate, str) else set(aggregate)
+        if not asked <= set(AGGREGATES):
+            raise ConfigError(f"aggregate must be one of {', '.join(AGGREGATES)}, but is {aggregate!r}")
         logits = self.values["logit"].astype(np.float64)  # (W, C)
         of_segments = softmax(logits, axis=1) if self.exclusive else expit(logits)
         largest = np.broadcast_to(np.asarray(aggregate) == MAX, of_segments.shape[1:])

@@ -99,7 +99,7 @@ class ECGModel(LoadedModel):
             aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max"; by
                 default as `form` says of each class, which is the mean but for presets.
         """
-        aggregates = self.form.aggregates(self.labels, aggregate)
+        aggregates = aggregate or self.aggregates
         found = [
             done.probabilities(aggregates)
             for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
@@ -148,7 +148,7 @@ class ECGModel(LoadedModel):
             )
             return matches[0] if is_one(records) else matches
         classes = self._require_classes()
-        aggregates = self.form.aggregates(self.labels, aggregate)
+        aggregates = aggregate or self.aggregates
         predictions = [
             Prediction(done.record_id, classes, done.probabilities(aggregates))
             for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
