@@ -1,16 +1,22 @@
 """`ECGModel.embed`: recordings a second, and how much of its time is the encoder's own.
 
     python benchmarks/embed.py
+    python benchmarks/embed.py --load
 
 A model of random weights of a small size (4 layers, d 256) and, with `--sizes paper`, of the paper's (12
 layers, d 768) embeds recordings of 10 s with 12 leads, given as arrays at 500 Hz and at 360 Hz (which are
 resampled), as WFDB records and as rows of a record store. CPU seconds of each are compared with those of the
 encoder's forward pass on as many segments in batches of the same size. Keys of the last line, a JSON object,
 per size and form: `records_per_s` (wall clock) and `encoder_share` (encoder / all, of CPU seconds).
+
+With `--load` instead: seconds and memory of loading a checkpoint of the size of the public weights, 90.9 M
+parameters and the state of their optimizer, of random numbers, and of embedding a batch with it. Keys:
+`load_cpu_s`, `load_wall_s`, `load_peak_mib`, `embed_cpu_s` and `embed_peak_mib`; peaks are above the imports.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -119,13 +125,65 @@ def run(size: str, form: str, n: int, batch_size: int, repeats: int, threads: in
     }
 
 
+def write_public_size(path: Path) -> None:
+    """A pre-trained checkpoint like the public ones."""
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from tests.checkpoints.lookalikes import pretrained
+
+    pretrained(path, size="full")
+
+
+def load(path: Path, batch_size: int, repeats: int, threads: int) -> Dict[str, float]:
+    """Figures of loading a checkpoint, and of embedding a batch with it."""
+    import torch
+
+    from fairseq_signals import ECGModel
+
+    torch.set_num_threads(threads)
+    imported = measure.status_mib("VmRSS")
+    found = measure.timed(lambda: ECGModel.load(path), repeats)
+    model = ECGModel.load(path)
+    segments = (synthetic(batch_size)[:, :, : model.form.segment_samples] / 1000).astype(np.float32)
+    embedded = measure.timed(lambda: model.embed(segments, fs=model.fs, batch_size=batch_size), repeats)
+    return {
+        **{f"load_{key}": value for key, value in found.items()},
+        "embed_cpu_s": embedded["cpu_s"],
+        "embed_peak_mib": measure.status_mib("VmHWM") - imported,
+    }
+
+
+def benchmark_loading(args: argparse.Namespace) -> int:
+    """Write a checkpoint, measure, print."""
+    if args.against:
+        return measure.compare_checkouts(args.against, ["load_cpu_s", "load_peak_mib", "embed_peak_mib"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "public_size.pt"
+        measure.in_process(write_public_size, path=path)
+        figures = measure.in_process(
+            load, path=path, batch_size=args.batch_size, repeats=args.repeats, threads=args.threads
+        )
+        size = path.stat().st_size
+    print(
+        f"{size / 1e9:.2f} GB: loads in {figures['load_wall_s']:.1f} s ({figures['load_cpu_s']:.1f} CPU s), "
+        f"{figures['load_peak_mib']:.0f} MiB; {args.batch_size} segments embed in "
+        f"{figures['embed_cpu_s']:.1f} CPU s, {figures['embed_peak_mib']:.0f} MiB, the weights included"
+    )
+    measure.report({"machine": measure.machine(args.threads), **figures})
+    return 0
+
+
 def main() -> int:
     parser = measure.parser_of(__doc__ or "")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["small"])
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--records", type=int, default=64, help="per run (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=16, help="segments (default: %(default)s)")
+    parser.add_argument(
+        "--load", action="store_true", help="loading a checkpoint of 1.09 GB, and embedding a batch with it"
+    )
     args = parser.parse_args()
+    if args.load:
+        return benchmark_loading(args)
     keys = [
         f"{s}_{f}_{k}" for s in args.sizes for f in args.forms for k in ("records_per_s", "encoder_share")
     ]

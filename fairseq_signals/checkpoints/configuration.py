@@ -11,27 +11,23 @@ from fairseq_signals.modules.encoder_config import ENCODER_RULES
 from fairseq_signals.safety.rules import check, text
 
 Section = Dict[str, Any]
-#: Under which a fine-tuned model of the authors' code keeps the whole configuration of its pre-training.
-_PRETRAINING = ("args", "w2v_args")
-#: Under which it names the checkpoint of its pre-training.
+#: Under which a fine-tuned model of the authors' code names the checkpoint of its pre-training.
 _ORIGIN = ("model_path", "w2v_path")
 #: Options that only models of the authors' code have.
-_AUTHORS = ("saliency", *_PRETRAINING)
+_AUTHORS = ("saliency", "args", "w2v_args")
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _MISSING = "???"
 
 
-def sections(cfg: Any, args: Any = None) -> Dict[str, Section]:
+def sections(found: Any) -> Dict[str, Section]:
     """The sections of a configuration by name, plain containers.
 
     Args:
-        cfg: sections, as fairseq has written them since 2020.
-        args: one list of all options, as it did before; looked at where there is no `cfg`.
+        found: sections, as fairseq has written them since 2020, or one list of all options, as before.
     """
-    found = cfg if isinstance(cfg, dict) and cfg else args
     if not isinstance(found, dict):
         return {}
-    if args is found and not isinstance(found.get("model"), dict):
+    if "model" not in found and any(key in found for key in ARCHITECTURE):
         task = {key: found[key] for key in TASK_RULES if key in found}
         criterion = {key: found[key] for key in ("threshold",) if key in found}
         return {"model": dict(found), "task": task, "criterion": criterion}
@@ -57,18 +53,21 @@ def encoder_options(model: Section, path: Path) -> Tuple[Section, bool]:
     """The options of the encoder in a model's section, and whether they are its pre-training's own.
 
     A fine-tuned model of the authors' code takes its encoder as it was pre-trained, whatever its own section
-    says of that; some versions put the configuration of the pre-training there too.
+    says of that; some versions keep the configuration of the pre-training within it.
 
     Raises:
         CheckpointError: one is not as it must be; names the file and the key.
     """
     check(model, {**ENCODER_RULES, **dict.fromkeys(_ORIGIN, text())}, f"{path}: model.", CheckpointError)
-    for name in _PRETRAINING:
-        inner = sections(model.get(name), model.get(name)).get("model")
-        if inner:
+    for name, nested in model.items():
+        inner = sections(nested).get("model", {})
+        carried = {key: inner[key] for key in ARCHITECTURE if key in inner}
+        if carried:
             check(inner, ENCODER_RULES, f"{path}: model.{name}.model.", CheckpointError)
-            own = {key: value for key, value in model.items() if key not in ARCHITECTURE}
-            return {**own, **{key: inner[key] for key in ARCHITECTURE if key in inner}}, True
+            return {
+                **{key: value for key, value in model.items() if key not in ARCHITECTURE},
+                **carried,
+            }, True
     return model, False
 
 

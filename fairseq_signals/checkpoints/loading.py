@@ -14,6 +14,7 @@ from fairseq_signals.checkpoints.configuration import encoder_options, is_of_aut
 from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
 from fairseq_signals.checkpoints.input_format import INPUT_RULES
 from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names
+from fairseq_signals.checkpoints.presets import recognised
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
 from fairseq_signals.checkpoints.weights import trained
@@ -104,7 +105,7 @@ def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
         )
     used = {key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEADS}
     state.update(trained(used, path, mapped=is_archive(path)))
-    if hint:
+    if hint and recognised(path, checkpoint.from_authors, config) is None:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
     return checkpoint
 
@@ -113,7 +114,7 @@ def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
     """A checkpoint by its own word, parameters still in the file; whether that word is its encoder's own."""
     raw = read_checkpoint_file(path)
     state, renamed = our_names(raw["model"], path)
-    cfg = sections(raw.get("cfg"), raw.get("args"))
+    cfg = sections(raw.get("cfg") or raw.get("args"))
     model = cfg.get("model", {})
     options, carried = encoder_options(model, path)
     state = without_adapters(state, model, path)

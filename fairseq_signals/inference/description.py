@@ -54,8 +54,9 @@ def headline(found: dict[str, Any]) -> str:
 
 
 def facts(found: dict[str, Any]) -> dict[str, str]:
-    """What the model takes and gives, in words."""
+    """What the model takes and gives, in words, and which checkpoint it is of."""
     seconds = found["segment_samples"] / found["fs"]
+    origin = found["provenance"].get("checkpoint") or {}
     return {
         "input": f"{len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV",
         "segments": f"{found['segment_samples']} samples ({seconds:g} s)",
@@ -63,6 +64,7 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
         "resampled": found["resampler"],
         "remainder": {"overlap": "a last segment that overlaps", "drop": "dropped"}[found["last_segment"]],
         "embedding": f"{found['embedding_dim']} dimensions",
+        **({"checkpoint": f"{origin['name']}, SHA-256 {origin['sha256']}"} if origin.get("sha256") else {}),
     }
 
 

@@ -116,8 +116,9 @@ def finetuned(
     """A classifier of which the configuration tells only defaults of its encoder.
 
     Args:
-        carries: where the options of its encoder are nevertheless: "args" or "w2v_args" (the configuration of
-            pre-training), "model" (its own section), or None, and then only in the file that `origin` names.
+        carries: where the options of its encoder are nevertheless: "model" for its own section, None for
+            nowhere but in the file that `origin` names, else the key of the model's section under which the
+            configuration of pre-training is, such as "args" or "w2v_args".
     """
     model = ECGClassifier(encoder(size, seed), labels)
     del model.encoder.mask_emb
@@ -204,7 +205,7 @@ def in_form(cfg: dict[str, Any], form: str) -> Any:
     if form == "args":
         flat = {key: entry for section in cfg.values() for key, entry in (section or {}).items()}
         flat |= {**cfg["model"], **cfg["task"], "arch": cfg["model"]["_name"], "task": cfg["task"]["_name"]}
-        nested = {key: in_form(flat[key], form) for key in ("args", "w2v_args") if flat.get(key)}
+        nested = {key: in_form(entry, form) for key, entry in flat.items() if isinstance(entry, dict)}
         return argparse.Namespace(**{**flat, **nested})
     if form == "namespace":
         return argparse.Namespace(**in_form(cfg, "mixed"))

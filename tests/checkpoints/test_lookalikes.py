@@ -31,7 +31,7 @@ def test_a_pretrained_model_is_the_same_in_every_form(tmp_path, ecg_batch, cfg, 
 
 @pytest.mark.parametrize("cfg", CFG_FORMS)
 @pytest.mark.parametrize(
-    ("version", "carries"), [("2024", "args"), ("2022", "args"), ("2024", "model"), ("2021", "w2v_args")]
+    ("version", "carries"), [("2024", "args"), ("2022", "cfg"), ("2024", "model"), ("2021", "w2v_args")]
 )
 def test_a_finetuned_model_that_carries_its_encoders_options_needs_no_other_file(
     tmp_path, ecg_batch, caplog, cfg, version, carries
@@ -53,6 +53,16 @@ def test_a_finetuned_model_takes_the_options_of_the_pretrained_one_beside_it(tmp
         load_model(path)
     pretrained(tmp_path / name)
     assert torch.equal(load_model(path)[0].encoder(ecg_batch()).x, encoder()(ecg_batch()).x)
+
+
+def test_only_a_published_file_is_trusted_on_its_heads_without_the_pretrained_one(
+    tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr("fairseq_signals.checkpoints.presets._has_published_shape", lambda config: True)
+    load_checkpoint(finetuned(tmp_path / "mimic_iv_ecg_finetuned.pt", carries="model"))
+    assert not caplog.records
+    load_checkpoint(finetuned(tmp_path / "another.pt", carries="model"))
+    assert "heads, strides and the order of norms are now only its own word" in caplog.text
 
 
 def test_names_of_classes_may_be_given_later_for_a_checkpoint_that_does_not_say_them(tmp_path, caplog):

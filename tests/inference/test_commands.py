@@ -1,6 +1,7 @@
 """`fairseq-signals embed|predict|identify|info`: what is written, resumed, left out and said."""
 
 import csv
+import hashlib
 import sys
 
 import numpy as np
@@ -213,6 +214,13 @@ def test_info_names_classes_and_input(checkpoints, capsys):
     assert "classification model" in printed
     assert "sinus rhythm" in printed
     assert "500 Hz" in printed
+
+
+def test_info_tells_the_check_sum_of_a_checkpoint_to_compare_with_a_published_one(checkpoints, capsys):
+    path = checkpoints["pretraining"]
+    assert run("info", path) == 0
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert f"{path.name}, SHA-256 {digest}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["embed", "predict", "identify", "info"])
