@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.recording import Recording
     from fairseq_signals.inference.sources import StoreRecord, read_recording
+    from fairseq_signals.training.arrays import train_on_arrays
 
 __all__ = [
     "ECGEmbedder",
@@ -31,6 +32,7 @@ __all__ = [
     "load_model",
     "read_recording",
     "read_recordings",
+    "train_on_arrays",
 ]
 __version__ = "0.1.0"
 
@@ -44,6 +46,7 @@ _MODULES = {
     "load_model": "checkpoints.loading",
     "read_recording": "inference.sources",
     "read_recordings": "inference.listing",
+    "train_on_arrays": "training.arrays",
 }
 
 

@@ -31,6 +31,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--valid-fraction", type=share, default=0.05, help="share of patients in valid.tsv (default: 0.05)"
     )
+    parser.add_argument(
+        "--test-fraction",
+        type=share,
+        default=0.0,
+        help="share of patients who are left out, for tests of what is fine-tuned (default: 0)",
+    )
     return parser
 
 
@@ -43,12 +49,16 @@ def build(args: argparse.Namespace) -> None:
         )
     if args.exclude and args.no_exclusions:
         raise ConfigError("--exclude and --no-exclusions contradict each other; give one of them")
+    shares = {"train": 1 - args.valid_fraction - args.test_fraction}
+    shares.update(valid=args.valid_fraction, test=args.test_fraction)
+    if shares["train"] <= 0:
+        raise ConfigError("--valid-fraction and --test-fraction must leave patients to train on")
     corpus = load_corpus(args)
     notes = exclude_held_out(corpus, args.exclude or [])
     corpus.name_patients()  # downstream manifests may know patients that the stores do not
-    shares = {"train": 1 - args.valid_fraction, "valid": args.valid_fraction}
     split_of = split_keys({record.patient_id for record in corpus.records}, shares, args.seed)
-    splits = {name: corpus.listing() for name, share in shares.items() if share > 0}
+    corpus.leave_out(lambda r: split_of[r.patient_id] == "test", "of patients for tests")
+    splits = {name: corpus.listing() for name in ("train", "valid") if shares[name] > 0}
     for record in corpus.records:
         splits[split_of[record.patient_id]].add(record)
     n_segments = [record.n_samples // corpus.segment_samples for record in corpus.records]

@@ -215,3 +215,12 @@ def test_the_segment_length_is_checked(make_store, fails):
         ("60", "no record is left of 40"),
     ):
         assert message in fails("pretrain", store, "--no-exclusions", "--segment-seconds", seconds)
+
+
+def test_a_share_of_the_people_is_left_out_for_tests(make_store, succeed, fails, read):
+    store = make_store("store", RECORDS)
+    shares = ("--valid-fraction", 0.1, "--test-fraction", 0.1)
+    assert "left out 4: 4 of patients for tests" in succeed("pretrain", store, "--no-exclusions", *shares)
+    found = {name: len(set(manifest.patient_ids)) for name, manifest in read().items()}
+    assert found == {"train": 16, "valid": 2}
+    assert "must leave patients" in fails("pretrain", store, "--no-exclusions", "--test-fraction", 0.97)
