@@ -1,1 +1,1 @@
-"""Evaluation metrics: CinC 2021 score, classification and identification."""
+"""Evaluation metrics: CinC 2021 score, classification and identification, and their intervals."""

@@ -63,3 +63,18 @@ def weighted_confusion(labels: ArrayLike, predictions: ArrayLike) -> np.ndarray:
     check_same_shape(labels=truth, predictions=predicted)
     union = np.maximum((truth | predicted).sum(axis=1), 1)
     return truth.T.astype(float) @ (predicted / union[:, None])  # (C, N) x (N, C) -> (C, C)
+
+
+def score_terms(
+    labels: ArrayLike, predictions: ArrayLike, weights: ArrayLike, normal_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each record adds to `challenge_score`: to its numerator and to its denominator, (N,) each."""
+    truth, predicted = as_binary(labels, "labels"), as_binary(predictions, "predictions")
+    inactive = np.zeros_like(truth)
+    inactive[:, normal_index] = True
+    rewards = truth @ np.asarray(weights, dtype=float)  # (N, C), of predicting each class
+
+    def earned(predicted: np.ndarray) -> np.ndarray:
+        return (rewards * predicted).sum(axis=1) / np.maximum((truth | predicted).sum(axis=1), 1)
+
+    return earned(predicted) - earned(inactive), earned(truth) - earned(inactive)
