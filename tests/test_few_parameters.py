@@ -11,7 +11,7 @@ import torch
 
 from fairseq_signals import ECGModel
 
-CONFIGS = ("lora", "linear_probe")
+CONFIGS = ("lora", "linear_probe", "layer_mix")
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +58,20 @@ def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(config, fine_tun
     assert whole["optimizer_history"][-1]["num_updates"] == 4
 
 
-@pytest.mark.parametrize("config", ["lora", "linear_probe"])
+@pytest.mark.parametrize("config", ["lora", "linear_probe", "layer_mix"])
 def test_what_is_frozen_stays_as_pretrained_bit_for_bit(config, fine_tune, pretrained_state):
     tuned = fine_tune(config).whole.checkpoint()["model"]
     kept = {key for key in pretrained_state.keys() & tuned.keys() if key.startswith("encoder.")}
     added = tuned.keys() - kept
     assert len(kept) > 30
     assert all(torch.equal(tuned[key], pretrained_state[key]) for key in kept)
-    projections = {f"encoder.encoder.layers.0.self_attn.{name}_proj.lora_{part}"
-                   for name in "qv" for part in "ab"}  # fmt: skip
-    assert added == {"proj.weight", "proj.bias"} | (projections if config == "lora" else set())
-    assert bool(tuned["proj.bias"].all())  # zero at first
+    trained = {
+        "lora": {f"layers.0.self_attn.{name}_proj.lora_{part}" for name in "qv" for part in "ab"},
+        "linear_probe": set(),
+        "layer_mix": {"layer_mix"},
+    }
+    assert added == {"proj.weight", "proj.bias", *(f"encoder.encoder.{name}" for name in trained[config])}
+    assert all(bool(tuned[key].all()) for key in added)  # of which some were zero at first
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -90,7 +93,7 @@ def test_the_trained_model_is_the_same_in_fairseq_in_ecgmodel_and_in_a_saved_fol
     np.testing.assert_array_equal(again.predict_proba(batch(), fs=500), model.predict_proba(batch(), fs=500))
 
 
-@pytest.mark.parametrize("config", ["lora"])
+@pytest.mark.parametrize("config", ["lora", "layer_mix"])
 def test_the_trained_model_exports_to_onnx(config, fine_tune, tmp_path):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -35,6 +35,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     add_model(parser, "any model")
     parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
     parser.add_argument("--out", type=some_path, required=True, metavar="FILE", help=".parquet or .npy")
+    parser.add_argument(
+        "--layer",
+        type=lambda given: int(given) if given.isdecimal() else given,
+        metavar="N",
+        help="layer of the encoder, from 0, the Transformer's input, to its last; or mix, of all as a model "
+        "has learnt it with model.layer_mix (default: the mix of such a model, else the last layer)",
+    )
     add_use(parser)
     return parser
 
@@ -54,7 +61,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
         made = pa.table({"record": names, "embedding": vectors})
-        return made.replace_schema_metadata({"model": model.fingerprint, "leads": args.leads or "all"})
+        layer = {} if args.layer is None else {"layer": str(args.layer)}
+        return made.replace_schema_metadata(
+            {"model": model.fingerprint, "leads": args.leads or "all", **layer}
+        )
 
     recordings = list_recordings(args.records)
     model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
@@ -68,6 +78,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             args.leads,
             args.batch_size,
             reading=read_arguments(args),
+            layer=args.layer,
         )
         dim = 0
         if result.names and args.out.suffix.lower() == ".npy":

@@ -117,6 +117,7 @@ def run_all(
     batch_size: int = 16,
     options: dict[str, Any] | None = None,
     reading: ReadOptions = DEFAULTS,
+    layer: int | str | None = None,
 ) -> Result:
     """The values of each recording, and the recordings that could not be used with the reason.
 
@@ -129,21 +130,24 @@ def run_all(
         value: of a recording's outputs, (K,).
         options: whatever else the values depend on.
         reading: how files are read.
+        layer: of the encoder, as for `ECGModel.embed`.
 
     Raises:
         LeadError: there is no such lead.
         CheckpointError: the model does not compute that.
-        ConfigError: an unfinished run of this result had other options.
+        ConfigError: there is no such layer, or an unfinished run of this result had other options.
     """
     parse_leads(leads)
-    job = {
+    job: dict[str, Any] = {
         "model": model.fingerprint,
         "form": repr(model.form),
         "output": output,
         "leads": leads,
         "reading": asdict(reading),
+        **({} if layer is None else {"layer": layer}),
+        **(options or {}),
     }
-    parts = Parts(out, {**job, **(options or {})})
+    parts = Parts(out, job)
     signatures = {named.name: signature(named.source) for named in recordings}
     left = [named for named in recordings if not parts.has(named.name, signatures[named.name])]
     n_done = len(recordings) - len(left)
@@ -153,7 +157,7 @@ def run_all(
     reasons: dict[str, FairseqSignalsError] = {}
     written = time.monotonic()
     try:
-        for name, found in stream_named(model, left, leads, output, batch_size, reading):
+        for name, found in stream_named(model, left, leads, output, batch_size, reading, layer):
             if isinstance(found, FairseqSignalsError):
                 reasons[name] = found
                 continue
@@ -213,6 +217,7 @@ def stream_named(
     output: str,
     batch_size: int,
     reading: ReadOptions,
+    layer: int | str | None = None,
 ) -> Iterator[tuple[str, Encoded | FairseqSignalsError]]:
     """Each recording's name with what the network gives for it, or why it cannot be used.
 
@@ -237,7 +242,7 @@ def stream_named(
         warnings.simplefilter("always", SignalWarning)
         warnings.showwarning = lambda message, *_: notes.append(message)
         stream = model.stream(
-            sources(), leads=leads, reading=reading, outputs=(output,), batch_size=batch_size
+            sources(), leads=leads, reading=reading, outputs=(output,), layer=layer, batch_size=batch_size
         )
         for named, found in zip(recordings, stream):
             bar.update()

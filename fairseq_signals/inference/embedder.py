@@ -34,6 +34,8 @@ class ECGEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Segments a forward pass.
     device : str, default="cpu"
         PyTorch device, where `model` is a path.
+    layer : int, "mix" or None
+        Of which layer of the encoder, as for `ECGModel.embed`.
 
     Attributes
     ----------
@@ -55,12 +57,14 @@ class ECGEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         leads: Any = None,
         batch_size: int = BATCH_SIZE,
         device: str = "cpu",
+        layer: int | str | None = None,
     ):
         self.model = model
         self.fs = fs
         self.leads = leads
         self.batch_size = batch_size
         self.device = device
+        self.layer = layer
 
     def fit(self, X: Any, y: Any = None) -> ECGEmbedder:
         """Read the model; the recordings are only looked at for their shape."""
@@ -86,7 +90,7 @@ class ECGEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 "input"
             )
         leads = None if isinstance(X, np.ndarray) else self.leads
-        return self.model_.embed(self._each(X), leads=leads, batch_size=self.batch_size)
+        return self.model_.embed(self._each(X), leads=leads, layer=self.layer, batch_size=self.batch_size)
 
     def _each(self, X: Any) -> Iterator[Any]:
         for position, recording in enumerate(X):

@@ -49,6 +49,7 @@ class ECGModel(LoadedModel):
         *,
         lead_names: Any = None,
         frames: bool = False,
+        layer: int | str | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
         """The representation of each recording.
@@ -63,6 +64,8 @@ class ECGModel(LoadedModel):
                 default. Of files, which leads to use; all by default.
             lead_names: of files, which leads channels are that they call otherwise, such as {"ECG": "II"}.
             frames: give the local representations in place of the global one.
+            layer: of this layer of the encoder, from 0, the Transformer's input, to its last; by default that
+                one, or of a model fine-tuned with `model.layer_mix` the mix that it has learnt, "mix".
             batch_size: segments a forward pass.
 
         Returns:
@@ -71,11 +74,11 @@ class ECGModel(LoadedModel):
 
         Raises:
             FairseqSignalsError: a recording that cannot be read or used.
+            ConfigError: there is no such layer.
         """
         wanted = "frames" if frames else "embedding"
-        rows = [
-            getattr(done, wanted) for done in self._each(records, fs, leads, lead_names, wanted, batch_size)
-        ]
+        found = self._each(records, fs, leads, lead_names, wanted, batch_size, layer)
+        rows = [getattr(done, wanted) for done in found]
         if is_one(records):
             return rows[0]
         if frames:
@@ -188,13 +191,14 @@ class ECGModel(LoadedModel):
         *,
         reading: ReadOptions = DEFAULTS,
         outputs: Sequence[str] = ("embedding",),
+        layer: int | str | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Encoded | FairseqSignalsError]:
         """Any number of recordings, one by one and in their order, as they are computed.
 
         Args:
             records: as for `embed`; an iterator is read as the results are asked for.
-            fs, leads, batch_size: as for `embed`.
+            fs, leads, layer, batch_size: as for `embed`.
             reading: how files are read.
             outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
                 `Encoded.probabilities` makes probabilities.
@@ -208,7 +212,7 @@ class ECGModel(LoadedModel):
             )
         if "logit" in outputs:
             self._require_classes()
-        network = Outputs(self.network, outputs)
+        network = Outputs(self.network, outputs, layer)
         read = read_each(records, Opener(fs, leads, reading))
         yield from run(network, read, self.form, batch_size, self.device, self.exclusive)
 
@@ -250,12 +254,19 @@ class ECGModel(LoadedModel):
         return self
 
     def _each(
-        self, records: Any, fs: float | None, leads: Any, lead_names: Any, output: str, batch_size: int
+        self,
+        records: Any,
+        fs: float | None,
+        leads: Any,
+        lead_names: Any,
+        output: str,
+        batch_size: int,
+        layer: int | str | None = None,
     ) -> Iterator[Encoded]:
         """As `stream`, but an error is raised."""
         reading = read_options(lead_names)
         for done in self.stream(
-            records, fs, leads, reading=reading, outputs=(output,), batch_size=batch_size
+            records, fs, leads, reading=reading, outputs=(output,), layer=layer, batch_size=batch_size
         ):
             if isinstance(done, FairseqSignalsError):
                 raise done

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import FairseqSignalsError, SignalError, SignalWarning
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, SignalError, SignalWarning
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.model_input import ModelInput
 from fairseq_signals.inference.recording import Recording
@@ -25,20 +25,28 @@ from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 
+MIX = "mix"  #: in place of a layer's number: all layers as the model has learnt to weigh them
+
 
 class Outputs(nn.Module):
     """A network's named outputs for a batch of segments (B, leads, samples), the encoder run once.
 
     `embedding` (B, D): the global representation, of an identification model L2-normalised; `frames`
     (B, F, D): the local ones; `logit` (B, C): of a classifier.
+
+    Args:
+        layer: representations of this layer, see `layer_number`.
     """
 
-    def __init__(self, network: PooledEncoder, names: Sequence[str]):
+    def __init__(self, network: PooledEncoder, names: Sequence[str], layer: int | str | None = None):
         super().__init__()
         self.network, self.names = network, tuple(names)
+        self.layer = layer_number(network, layer)
+        if self.layer is not None and "logit" in names:
+            raise ConfigError("a classifier's head takes what the whole encoder gives: leave layer out")
 
     def forward(self, source: Tensor) -> dict[str, Tensor]:
-        x = self.network.encoder(source).x  # (B, F, D)
+        x = self.network.encoder(source, layer=self.layer).x  # (B, F, D)
         pooled = self.network.pool(x)
         found = {}
         for name in self.names:
@@ -52,6 +60,30 @@ class Outputs(nn.Module):
             else:
                 found[name] = pooled
         return found
+
+
+def layer_number(network: PooledEncoder, layer: int | str | None) -> int | None:
+    """Which layer's frames to ask an encoder for; None for those that the model itself uses.
+
+    Args:
+        layer: from 0, the Transformer's input, to its last layer; "mix", which the model must have learnt; or
+            None, the learnt mix where there is one and else the last layer.
+
+    Raises:
+        ConfigError: there is no such layer, or no mix.
+    """
+    transformer = network.encoder.encoder
+    last = len(transformer.layers)
+    if layer is None or (layer == MIX and transformer.layer_mix is not None):
+        return None
+    if layer == MIX:
+        raise ConfigError(
+            f"layer is {MIX}, but the model has learnt no mix of its layers: fine-tune it with "
+            f"model.layer_mix=true, or choose a layer from 0 to {last}"
+        )
+    if isinstance(layer, str) or not 0 <= layer <= last:
+        raise ConfigError(f"layer must be a number from 0 to {last} or {MIX}, but is {layer}")
+    return layer
 
 
 #: Shorter recordings are warned about, seconds.

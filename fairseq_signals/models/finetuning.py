@@ -21,6 +21,8 @@ from fairseq_signals.modules.lora import LORA_RULES, add_adapters
 from fairseq_signals.safety.rules import broken
 
 logger = logging.getLogger(__name__)
+#: Parameters of an encoder that a pre-trained one need not have.
+TRAINED_LATER = ("mask_emb", "encoder.layer_mix")
 
 
 @dataclass
@@ -162,7 +164,7 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
         ", ".join(result.missing_keys) or "none",
         ", ".join(unused) or "none",
     )
-    missing = [key for key in result.missing_keys if key != "mask_emb"]
+    missing = [key for key in result.missing_keys if key not in TRAINED_LATER]
     if missing:
         raise CheckpointError(f"{path}: lacks parameters of the encoder: {', '.join(missing[:5])}")
     return encoder
@@ -183,6 +185,8 @@ class FreezeAtFirst:
         model.freeze_finetune_updates, model.linear_probe = cfg.freeze_finetune_updates, cfg.linear_probe
         if cfg.linear_probe or cfg.lora_rank:
             model.encoder.requires_grad_(False)
+            if model.encoder.encoder.layer_mix is not None:  # it belongs to the head
+                model.encoder.encoder.layer_mix.requires_grad_(True)
         if cfg.lora_rank:
             add_adapters(model.encoder, cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)
         return model

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class EncoderOutput:
     """What the encoder makes of a batch of B segments, F frames each.
 
     Attributes:
-        x: (B, F, D) contextual frames C.
+        x: (B, F, D) contextual frames C: what the last layer gives, or the mix of all (`layer_mix`).
         padding_mask: (B, F) bool, True on padding, or None where nothing is padded.
         latents: (B, F, C) layer-normed latent frames Z, before projection and masking.
         span_mask: (B, F) bool, True where a frame was masked, or None.
@@ -143,15 +143,18 @@ class ECGEncoder(nn.Module):
         )
         return x.masked_fill(mask[:, None, :], 0.0)
 
-    def contextualise(self, x: Tensor, padding_mask: Optional[Tensor]) -> Tensor:
-        """Context network h: (B, F, D) -> (B, F, D); no frame attends to padding.
+    def positioned(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        """What the Transformer takes, (B, F, D): frames and their positions.
 
         Padded frames are zeroed only after the position convolution, like in the authors' code.
         """
         x = x + self.conv_pos(x)
-        if padding_mask is not None:
-            x = x.masked_fill(padding_mask[..., None], 0.0)
-        return self.encoder(x, padding_mask)
+        return x if padding_mask is None else x.masked_fill(padding_mask[..., None], 0.0)
+
+    def each_layer(self, source: Tensor) -> Iterator[Tensor]:
+        """As `TransformerEncoder.each_layer`, of (B, leads, samples) without padding."""
+        latents = self.layer_norm(self.latent_frames(source))
+        return self.encoder.each_layer(self.positioned(self.project(latents)))
 
     def forward(
         self,
@@ -160,6 +163,7 @@ class ECGEncoder(nn.Module):
         mask: bool = False,
         spans: Optional[Tensor] = None,
         to_input: Any = None,
+        layer: Optional[int] = None,
     ) -> EncoderOutput:
         """Encode a batch.
 
@@ -169,6 +173,7 @@ class ECGEncoder(nn.Module):
             mask: mask spans of frames (and channels) as configured.
             spans: (B, F) bool span mask to use in place of a random one.
             to_input: maps latent frames (B, F, C) to Transformer input (B, F, D) in place of `project`.
+            layer: which layer's frames to give, see `TransformerEncoder.forward`.
         """
         n_frames = max(conv_output_length(source.shape[-1], self.conv_layer_sizes), 0)
         padding = self.frame_padding_mask(padding_mask, n_frames)
@@ -176,7 +181,7 @@ class ECGEncoder(nn.Module):
             spans = None
         elif spans is None:
             spans = self.draw_span_mask((len(source), n_frames), padding, source.device)
-        encode = functools.partial(self._encode, mask=mask, to_input=to_input)
+        encode = functools.partial(self._encode, mask=mask, to_input=to_input, layer=layer)
         chunk = self.cfg.encoder_chunk
         if not chunk or len(source) <= chunk or not (self.training and torch.is_grad_enabled()):
             x, latents, power = encode(source, padding, spans)
@@ -194,6 +199,7 @@ class ECGEncoder(nn.Module):
         spans: Optional[Tensor],
         mask: bool,
         to_input: Any,
+        layer: Optional[int],
     ) -> Tuple[Tensor, Tensor, Tensor]:
         """Contextual frames (B, F, D), latent frames (B, F, C), and mean square latents (B,)."""
         latents = self.latent_frames(source)
@@ -204,7 +210,8 @@ class ECGEncoder(nn.Module):
             x = torch.where(spans[..., None], self.mask_emb.to(x.dtype), x)
         if mask:
             x = self.mask_channels(x)
-        return self.contextualise(x, padding_mask), latents, power
+        # no frame attends to padding
+        return self.encoder(self.positioned(x, padding_mask), padding_mask, layer), latents, power
 
 
 def check_encoder_config(cfg: Any) -> None:

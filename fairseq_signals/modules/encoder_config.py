@@ -16,6 +16,10 @@ class EncoderConfig:
     encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "width of its feed-forward layers"})
     encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads; divides D"})
     layer_norm_first: bool = field(default=False, metadata={"help": "norm before each sub-layer"})
+    layer_mix: bool = field(
+        default=False,
+        metadata={"help": "give a mean of all layers and the first one's input, with learnt weights"},
+    )
     extractor_mode: str = field(
         default="default",
         metadata={
@@ -85,6 +89,7 @@ ENCODER_RULES: dict[str, Rule] = {
     "encoder_ffn_embed_dim": integer(1, 1 << 18),
     "encoder_attention_heads": _WIDTH,
     "layer_norm_first": TRUTH,
+    "layer_mix": TRUTH,
     "extractor_mode": one_of(*EXTRACTOR_MODES),
     "conv_feature_layers": CONV_LAYERS,
     "in_d": integer(1, 1024),

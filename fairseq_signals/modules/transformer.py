@@ -1,7 +1,7 @@
 """Context network h: Z -> C: convolutional positions and a Transformer encoder (wav2vec 2.0, Sec. 2)."""
 
 import math
-from typing import Optional
+from typing import Iterator, Optional
 
 import torch
 import torch.nn.functional as F
@@ -94,7 +94,11 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """A stack of layers with layer drop: (B, F, D) -> (B, F, D)."""
+    """A stack of L layers with layer drop: (B, F, D) -> (B, F, D).
+
+    With `layer_mix` it gives the mean of what all layers give and of the first one's input, weighted by the
+    softmax of L + 1 learnt numbers, zero at first (as in SUPERB, arXiv:2105.01051).
+    """
 
     def __init__(self, cfg: EncoderConfig):
         super().__init__()
@@ -102,13 +106,36 @@ class TransformerEncoder(nn.Module):
         self.dropout = nn.Dropout(cfg.dropout)
         self.layers = nn.ModuleList(TransformerLayer(cfg) for _ in range(cfg.encoder_layers))
         self.layer_norm = nn.LayerNorm(cfg.encoder_embed_dim)
+        self.layer_mix = nn.Parameter(torch.zeros(len(self.layers) + 1)) if cfg.layer_mix else None
         for module in self.layers.modules():
             if isinstance(module, nn.Linear):  # as in BERT
                 nn.init.normal_(module.weight, mean=0.0, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        """Encode frames; `padding_mask` is (B, F) bool, True on padding, or None."""
+    def forward(
+        self, x: Tensor, padding_mask: Optional[Tensor] = None, layer: Optional[int] = None
+    ) -> Tensor:
+        """Encode frames.
+
+        Args:
+            padding_mask: (B, F) bool, True on padding, or None.
+            layer: give what this layer gives, from 1 to L, or 0, the first one's input; by default the last
+                one, or the mix.
+        """
+        outputs = self.each_layer(x, padding_mask)
+        if layer is None and self.layer_mix is not None:
+            weights, mixed = self.layer_mix.float().softmax(dim=0), torch.zeros_like(x)
+            for weight, y in zip(weights.to(x.dtype), outputs):
+                mixed = mixed + weight * y
+            return mixed
+        wanted = len(self.layers) if layer is None else layer
+        for i, y in enumerate(outputs):
+            if i == wanted:
+                return y
+        raise ValueError(f"layer must be from 0 to {len(self.layers)}, but is {layer} instead")
+
+    def each_layer(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Iterator[Tensor]:
+        """What the first layer takes and what each layer gives, the last one normed: L + 1 tensors."""
         keep = None
         if padding_mask is not None:
             # a row of nothing but padding attends to itself: without any frame its softmax would be NaN
@@ -117,7 +144,7 @@ class TransformerEncoder(nn.Module):
             x = self.layer_norm(x)
         x = self.dropout(x)
         for layer in self.layers:
-            if self.training and self.layerdrop > 0 and torch.rand(()).item() < self.layerdrop:
-                continue
-            x = layer(x, keep)
-        return self.layer_norm(x) if self.layer_norm_first else x
+            yield x
+            if not (self.training and self.layerdrop > 0 and torch.rand(()).item() < self.layerdrop):
+                x = layer(x, keep)
+        yield self.layer_norm(x) if self.layer_norm_first else x

@@ -140,6 +140,34 @@ def test_a_checkpoint_whose_adapters_cannot_be_folded_is_refused(adapted, tmp_pa
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize("options", [{}, {"linear_probe": True}, LORA])
+def test_the_mix_of_layers_trains_with_the_head(make, ecg_batch, options):
+    model = make(layer_mix=True, **options).train()
+    layers = list(model.encoder.each_layer(ecg_batch()))
+    assert torch.allclose(model.pooled(ecg_batch()), torch.stack(layers).mean(dim=(0, 2)), atol=1e-6)
+    changed = trained(model, ecg_batch())
+    assert {"encoder.encoder.layer_mix", "proj.weight"} <= changed
+    if options == {"linear_probe": True}:
+        assert changed == {"encoder.encoder.layer_mix", "proj.weight", "proj.bias"}
+
+
+def test_a_checkpoint_knows_its_mix_of_layers(make, tiny, ecg_batch, tmp_path):
+    model = make(layer_mix=True)
+    trained(model.train(), ecg_batch())
+    path = tmp_path / "mix.pt"
+    torch.save({"model": model.state_dict(), "cfg": {"model": {**tiny, "layer_mix": True}}}, path)
+    loaded, _ = load_model(path)
+    assert torch.equal(loaded(ecg_batch()), model.eval()(ecg_batch()))
+    going_on, without = make(layer_mix=True, model_path=str(path)), make(model_path=str(path))
+    assert torch.equal(going_on.encoder.encoder.layer_mix, model.encoder.encoder.layer_mix)
+    assert torch.equal(without.eval().encoder(ecg_batch()).x, loaded.encoder(ecg_batch(), layer=2).x)
+    torch.save({"model": model.state_dict(), "cfg": {"model": tiny}}, path)
+    with pytest.raises(
+        CheckpointError, match=r"encoder\.layer_mix is \(3,\) in the file and absent by its options"
+    ):
+        load_checkpoint(path)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
