@@ -49,15 +49,16 @@ INPUT_RULES: dict[str, Rule] = {
     "aggregate": one_of(*AGGREGATES),
     "aggregate_max": list_of(text(), 100_000),
 }
+#: What fields of `InputFormat` are called in the section `task`, where other names are taken.
+TASK_KEYS = {"fs": "sample_rate", "scale": "input_scale"}
 _LEAD = either(text(40), integer(0, 99))
 #: What a checkpoint says of the input, in its section `task`.
 TASK_RULES: dict[str, Rule] = {
-    "sample_rate": number(MIN_FS, MAX_FS),
     "leads_to_load": either(either(text(200), integer(0, 99)), list_of(_LEAD, N_LEADS)),
     "enable_padding_leads": TRUTH,
     "max_sample_size": integer(0, LONGEST_SEGMENT),
     "data": text(),
-    **{name: rule for name, rule in INPUT_RULES.items() if name != "fs"},
+    **{TASK_KEYS.get(name, name): rule for name, rule in INPUT_RULES.items()},
 }
 
 
@@ -184,7 +185,8 @@ def input_format(checkpoint: Checkpoint, preset: Preset | None = None) -> InputF
             f"{checkpoint.path}: the model takes {n_leads} leads, but task.leads_to_load names {len(leads)}"
         )
     fs = float(task.get("sample_rate") or DEFAULT_FS)
-    found = InputFormat(fs, leads).changed({name: task.get(name) for name in INPUT_RULES if name != "fs"})
+    said = {name: task.get(TASK_KEYS.get(name, name)) for name in INPUT_RULES}
+    found = InputFormat(fs, leads).changed({**said, "fs": None})
     if checkpoint.saved is not None:
         found = replace(found, segment_s=checkpoint.saved["segment_samples"] / fs)
     found = replace(found, max_samples=task.get("max_sample_size") or None)

@@ -12,7 +12,7 @@ import torch
 from fairseq_signals.checkpoints.adapters import without_adapters
 from fairseq_signals.checkpoints.configuration import encoder_options, is_of_authors, origin_of, sections
 from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
-from fairseq_signals.checkpoints.input_format import INPUT_RULES
+from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS
 from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names
 from fairseq_signals.checkpoints.presets import recognised
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
@@ -145,10 +145,9 @@ def _of_saved_model(folder: Path) -> Checkpoint:
     cfg = provenance.get("training") or {}
     task_cfg = {
         **(cfg.get("task") or {}),
-        "sample_rate": saved["fs"],
         "leads_to_load": list(saved["leads"]),
         "enable_padding_leads": list(saved["leads"]) == list(LEADS),
-        **{name: saved[name] for name in INPUT_RULES if saved.get(name) is not None and name != "fs"},
+        **{TASK_KEYS.get(name, name): saved[name] for name in INPUT_RULES if saved.get(name) is not None},
         "max_sample_size": saved.get("max_samples"),
     }
     return Checkpoint(

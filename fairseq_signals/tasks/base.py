@@ -62,7 +62,7 @@ class ECGTask(FairseqTask):
         self.segment_options = SegmentOptions(
             leads=self.leads,
             pad_leads=cfg.enable_padding_leads,
-            scaling=Scaling(cfg.normalize, cfg.scale),
+            scaling=Scaling(cfg.normalize, cfg.input_scale),
             pad=cfg.enable_padding,
             min_sample_size=cfg.min_sample_size,
             max_sample_size=cfg.max_sample_size,

@@ -6,7 +6,7 @@ from typing import Any, List, Optional
 
 from omegaconf import II, MISSING, OmegaConf, open_dict
 
-from fairseq_signals.checkpoints.input_format import INPUT_RULES, InputFormat
+from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS, InputFormat
 from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
@@ -49,7 +49,9 @@ class ECGTaskConfig(OpenConfig):
             "or 'record' (the whole record)"
         },
     )
-    scale: Optional[float] = field(default=None, metadata={"help": "the model's units in a mV (default: 1)"})
+    input_scale: Optional[float] = field(
+        default=None, metadata={"help": "the model's units in a mV (default: 1)"}
+    )
     resampler: Optional[str] = field(
         default=None,
         metadata={
@@ -120,15 +122,15 @@ def complete_input(cfg: Any) -> None:
         raise ConfigError(f"task.sample_rate must be > 0 Hz, but is {cfg.sample_rate} instead")
     named = cfg.preset not in (None, NO_PRESET)
     preset = find_preset(cfg.preset).input if named else {}
-    given = {name: getattr(cfg, name) for name in INPUT_RULES if name != "fs"}
+    given = {name: getattr(cfg, TASK_KEYS.get(name, name)) for name in INPUT_RULES}
+    if cfg.sample_rate == DEFAULT_FS:
+        given["fs"] = None
     lists = {name: list(value) for name, value in given.items() if OmegaConf.is_list(value)}
     form = InputFormat().changed(preset).changed({**given, **lists}, "task.")
-    if cfg.sample_rate == DEFAULT_FS and "fs" in preset:
-        note(cfg, sample_rate=form.fs)
     for name in INPUT_RULES:
-        if name not in _OF_THE_DATA or (name != "fs" and name in preset):
+        if name not in _OF_THE_DATA or name in preset:
             value = getattr(form, name)
-            note(cfg, **{name: list(value) if isinstance(value, tuple) else value})
+            note(cfg, **{TASK_KEYS.get(name, name): list(value) if isinstance(value, tuple) else value})
 
 
 def note(cfg: Any, **values: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional
 
 from omegaconf import DictConfig, open_dict
 
-from fairseq_signals.checkpoints.input_format import SKIP, input_format
+from fairseq_signals.checkpoints.input_format import SKIP, TASK_KEYS, input_format
 from fairseq_signals.checkpoints.loading import Checkpoint
 from fairseq_signals.checkpoints.presets import NO_PRESET, recognised
 from fairseq_signals.errors import ConfigError
@@ -35,10 +35,10 @@ def compare_input(source: Checkpoint, task_cfg: Any) -> None:
     """Warn where the input of a task is not that of the pre-trained checkpoint."""
     preset = recognised(source.path, source.from_authors, source.config)
     expected = input_format(source, preset)
-    given = {name: getattr(task_cfg, name) for name in ("normalize", "scale", "resampler")}
-    given["fs"] = task_cfg.sample_rate
+    names = {name: TASK_KEYS.get(name, name) for name in ("fs", "normalize", "scale", "resampler")}
+    given = {name: getattr(task_cfg, key) for name, key in names.items()}
     differs = [
-        f"{'sample_rate' if name == 'fs' else name} is {value}, there it was {getattr(expected, name)}"
+        f"{names[name]} is {value}, there it was {getattr(expected, name)}"
         for name, value in given.items()
         if value not in (None, getattr(expected, name))
     ]

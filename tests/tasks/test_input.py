@@ -23,9 +23,9 @@ N, FS = 100, 50.0
 OPTIONS = [
     {},
     {"normalize": True},
-    {"normalize": "segment", "scale": 3.0},
+    {"normalize": "segment", "input_scale": 3.0},
     {"normalize": "record"},
-    {"scale": 1000.0},
+    {"input_scale": 1000.0},
     {"preset": "ecg-fm", "sample_rate": FS, "segment_s": N / FS, "resampler": "polyphase"},
     {"preset": "deepecg-ssl", "sample_rate": FS, "segment_s": N / FS},
 ]
@@ -148,18 +148,18 @@ def test_a_store_of_another_resampler_is_refused_by_name(trained, folder):
 
 
 def test_an_encoder_that_was_trained_on_another_input_is_told(trained, setup, folder, tiny, caplog):
-    _, path = trained({"normalize": "record", "scale": 2.0})
+    _, path = trained({"normalize": "record", "input_scale": 2.0})
     cfg = {"_name": "ecg_transformer_classifier", **tiny, "model_path": str(path)}
     task = setup("ecg_classification", folder, sample_rate=FS)
     with caplog.at_level(logging.WARNING):
         task.build_model(OmegaConf.create(cfg))
     assert (
-        "trained on another input: task.normalize is none, there it was record, task.scale is 1.0"
+        "trained on another input: task.normalize is none, there it was record, task.input_scale is 1.0"
         in caplog.text
     )
     caplog.clear()
     setup("ecg_classification", folder, sample_rate=FS, preset="none").build_model(OmegaConf.create(cfg))
-    setup("ecg_classification", folder, sample_rate=FS, normalize="record", scale=2).build_model(
+    setup("ecg_classification", folder, sample_rate=FS, normalize="record", input_scale=2).build_model(
         OmegaConf.create(cfg)
     )
     assert "another input" not in caplog.text
