@@ -108,17 +108,14 @@ class InputFormat:
         """What is done to the amplitude."""
         return Scaling(self.normalize, self.scale)
 
-    def changed(self, given: Mapping[str, Any], where: str = "") -> InputFormat:
+    def changed(self, given: Mapping[str, Any]) -> InputFormat:
         """With what is given of `INPUT_RULES` in its place; None: as it is.
-
-        Args:
-            where: what stands before a key in a message, such as "task.".
 
         Raises:
             ConfigError: a value that cannot be; the message names its key.
         """
         chosen = {name: value for name, value in given.items() if value is not None}
-        problems = broken(chosen, INPUT_RULES, where)
+        problems = broken(chosen, INPUT_RULES)
         if problems:
             raise ConfigError("; ".join(problems))
         # of segments of a chosen length nothing is cut off

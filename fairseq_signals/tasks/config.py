@@ -6,11 +6,12 @@ from typing import Any, List, Optional
 
 from omegaconf import II, MISSING, OmegaConf, open_dict
 
-from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS, InputFormat
+from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS, TASK_RULES, InputFormat
 from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, whole_config
+from fairseq_signals.safety.rules import check
 
 #: Options that follow from the data where they are not given.
 _OF_THE_DATA = ("fs", "resampler", "segment_s")
@@ -125,8 +126,11 @@ def complete_input(cfg: Any) -> None:
     given = {name: getattr(cfg, TASK_KEYS.get(name, name)) for name in INPUT_RULES}
     if cfg.sample_rate == DEFAULT_FS:
         given["fs"] = None
-    lists = {name: list(value) for name, value in given.items() if OmegaConf.is_list(value)}
-    form = InputFormat().changed(preset).changed({**given, **lists}, "task.")
+    given = {name: list(value) if OmegaConf.is_list(value) else value for name, value in given.items()}
+    check(
+        {TASK_KEYS.get(name, name): value for name, value in given.items()}, TASK_RULES, "task.", ConfigError
+    )
+    form = InputFormat().changed(preset).changed(given)
     for name in INPUT_RULES:
         if name not in _OF_THE_DATA or name in preset:
             value = getattr(form, name)

@@ -72,7 +72,7 @@ def test_a_value_of_another_type_is_refused(setup, options):
     [
         ({"normalize": "perhaps"}, "task.normalize must be"),
         ({"resampler": "cubic"}, "task.resampler must be"),
-        ({"input_scale": 0}, "scale must be"),
+        ({"input_scale": 0}, "task.input_scale must be"),
         ({"preset": "ecgfm"}, r"there is no preset 'ecgfm'; did you mean ecg-fm\?"),
     ],
 )
