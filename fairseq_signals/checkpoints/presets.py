@@ -58,7 +58,7 @@ class Preset:
         title: what the weights are called.
         source: where they, and these facts, come from.
         licence: of the weights, as their authors state it.
-        files: patterns of the names of the published files.
+        files: patterns of the names of the published files, in small letters.
         input: fields of `InputFormat` that differ from its defaults.
         labels: of the outputs of a fine-tuned model, in their order; empty where they differ by file.
         sha256: check sums of published files that are known here.
@@ -77,7 +77,7 @@ class Preset:
         """Whether a file of the authors' code is one of these: by check sum, or by name and configuration."""
         if self.sha256 and sha256_of(path) in self.sha256:
             return True
-        named = any(fnmatch.fnmatchcase(path.name, pattern) for pattern in self.files)
+        named = any(fnmatch.fnmatchcase(path.name.lower(), pattern) for pattern in self.files)
         return named and _has_published_shape(config)
 
     def describe(self) -> dict[str, Any]:
@@ -118,11 +118,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "DeepECG-SSL",
                 "HeartWise.AI, DeepECG-SSL; https://huggingface.co/heartwise",
                 "differs by repository, one is CC BY-NC 4.0: read it before use",
-                ("SSL_Pretrained_model*", "WCR_77_Classes*", "WCR_LVEF_*", "WCR_AFIB_5Y*"),
+                ("ssl_pretrained*", "base_ssl*", "wcr_77_classes*", "wcr_lvef_*", "wcr_afib_5y*"),
                 {
                     "fs": 250.0,
                     "segment_s": 10.0,
-                    # its training multiplied the recorder's units of 4.88 uV by 0.00488: that is mV
+                    # its authors multiply the recorder's units by 0.00488: of units of 4.88 uV that is mV
                     "scale": 1.0,
                     "last_segment": "drop",
                     "zero_frames": "skip",

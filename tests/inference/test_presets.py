@@ -134,7 +134,7 @@ def of_published_size(monkeypatch):
     [
         ("mimic_iv_ecg_physionet_pretrained.pt", "ecg-fm"),
         ("SSL_Pretrained_model.pt", "deepecg-ssl"),
-        ("WCR_LVEF_40.pt", "deepecg-ssl"),
+        ("wcr_lvef_under_50.pt", "deepecg-ssl"),
     ],
 )
 def test_a_published_file_is_known_by_name_and_configuration(
