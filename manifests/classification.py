@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.commands.arguments import number, some_path
-from fairseq_signals.commands.manifest_arguments import script_main, stores_parser
+from fairseq_signals.commands.manifest_arguments import add_split, script_main, split_patients, stores_parser
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.manifest.building import finish, load_corpus, tail_note
 from fairseq_signals.manifest.corpus import Corpus, SegmentList
@@ -26,8 +26,7 @@ from fairseq_signals.manifest.record_labels import (
     label_records,
     require_likelihood,
 )
-from fairseq_signals.manifest.split_table import SPLITS, split_by_attribute, split_by_table
-from fairseq_signals.manifest.splits import parse_shares, split_keys
+from fairseq_signals.manifest.split_table import SPLITS
 
 N_SHOWN = 20  # codes of no class
 TABLES = Path(__file__).resolve().parent / "labels"
@@ -70,19 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="weights between classes; default: <labels>_weights.csv beside the label table, if it is there",
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--split", default="8:1:1", help="shares of patients, train:valid:test (default: 8:1:1)")
-    how.add_argument(
-        "--split-table",
-        type=some_path,
-        metavar="CSV",
-        help="columns patient_id or record_id, and split (train, valid, test) or strat_fold (PTB-XL)",
-    )
-    how.add_argument(
-        "--split-by",
-        metavar="ATTRIBUTE",
-        help="attribute of the records that is train, valid or test, or a fold of PTB-XL (strat_fold)",
-    )
+    add_split(parser)
     whom = parser.add_mutually_exclusive_group()
     whom.add_argument(
         "--drop-unlabelled", action="store_true", help="leave out records of none of the classes"
@@ -117,13 +104,7 @@ def build(args: argparse.Namespace) -> None:
         corpus.leave_out(lambda r: not labels.targets(r.codes), "of none of the classes")
     if args.one_class:
         corpus.leave_out(lambda r: len(labels.targets(r.codes)) != 1, "not of exactly one class")
-    if args.split_table:
-        split_of = split_by_table(corpus, args.split_table)
-    elif args.split_by:
-        split_of = split_by_attribute(corpus, args.split_by)
-    else:
-        patients = {record.patient_id for record in corpus.records}
-        split_of = split_keys(patients, parse_shares(args.split, SPLITS), args.seed)
+    split_of = split_patients(corpus, args)
     present = set(split_of.values())
     splits = {name: corpus.listing() for name in SPLITS if name in present}
     target_of: dict[tuple[str, ...], str] = {}  # many records have the same codes

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 
 from fairseq_signals.commands.arguments import integer_from, number, positive, some_path
 from fairseq_signals.commands.outcome import exit_code
+from fairseq_signals.manifest.corpus import Corpus
+from fairseq_signals.manifest.split_table import SPLITS, split_by_attribute, split_by_table
+from fairseq_signals.manifest.splits import parse_shares, split_keys
 
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
@@ -38,6 +41,33 @@ def stores_parser(description: str | None) -> argparse.ArgumentParser:
         help='only records for which this is true, such as "age >= 18 and n_leads == 12"; see README.md',
     )
     return parser
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """How patients are divided into train, valid and test; see `split_patients`."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--split", default="8:1:1", help="shares of patients, train:valid:test (default: 8:1:1)")
+    how.add_argument(
+        "--split-table",
+        type=some_path,
+        metavar="CSV",
+        help="columns patient_id or record_id, and split (train, valid, test) or strat_fold (PTB-XL)",
+    )
+    how.add_argument(
+        "--split-by",
+        metavar="ATTRIBUTE",
+        help="attribute of the records that is train, valid or test, or a fold of PTB-XL (strat_fold)",
+    )
+
+
+def split_patients(corpus: Corpus, args: argparse.Namespace) -> dict[str, str]:
+    """The split of each patient, as the options of `add_split` say."""
+    if args.split_table:
+        return split_by_table(corpus, args.split_table)
+    if args.split_by:
+        return split_by_attribute(corpus, args.split_by)
+    patients = {record.patient_id for record in corpus.records}
+    return split_keys(patients, parse_shares(args.split, SPLITS), args.seed)
 
 
 def script_main(

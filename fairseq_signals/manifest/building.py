@@ -31,7 +31,7 @@ def load_corpus(
 
     Args:
         columns: what records need beyond where they are: "codes".
-        attributes: those that `Corpus.attributes` is to have.
+        attributes: those that `Corpus.attributes` is to have; "age" is what the store knows as that.
 
     Raises:
         ManifestError: where no record is left, sources are unknown, or sampling rates are mixed.
@@ -40,7 +40,8 @@ def load_corpus(
     stores = sorted({Path(store).resolve() for store in args.stores})
     root = stores[0] if len(stores) == 1 else Path(os.path.commonpath(stores))
     where = Where(args.where) if args.where is not None else None
-    wanted = {"fs", *columns, *(where.columns if where else ()), *(["attributes"] if attributes else [])}
+    of_store = {name if name == "age" else "attributes" for name in attributes}
+    wanted = {"fs", *columns, *(where.columns if where else ()), *of_store}
     table = pa.concat_tables([read_metadata(store, root, wanted) for store in stores])
     people = People()
     people.link_acquisitions(zip(python_values(table["acquisition"]), python_values(table["patient"])))
@@ -74,14 +75,17 @@ def _unavailable(store: Path) -> str | None:
 
 
 def _attribute(table: pa.Table, name: str) -> dict[str, str]:
-    """An attribute of the records that have it."""
-    names = attribute_names(table)
-    if name not in names:
-        guess = did_you_mean(name, names)
-        raise ManifestError(
-            f"no record has the attribute {name}; there is {', '.join(names) or 'none'}{guess}"
-        )
-    values = attribute_values(table, name)
+    """An attribute of the records that have it, or their age."""
+    if name == "age":
+        values = pc.cast(table["age"], pa.string())
+    else:
+        names = attribute_names(table)
+        if name not in names:
+            guess = did_you_mean(name, names)
+            raise ManifestError(
+                f"no record has the attribute {name}; there is {', '.join(names) or 'none'}{guess}"
+            )
+        values = attribute_values(table, name)
     there = pc.is_valid(values)
     return dict(zip(python_values(table["record"].filter(there)), python_values(values.filter(there))))
 

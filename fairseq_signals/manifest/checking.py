@@ -12,20 +12,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairseq_signals.errors import LabelError
+from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.manifest.exclusion import link_manifests, link_stores
 from fairseq_signals.manifest.folder import (
     CLASSIFICATION,
     IDENTIFICATION,
     LABELS_FILE,
     PRETRAIN,
+    REGRESSION,
+    TARGETS_FILE,
     ManifestSet,
     split_of,
 )
-from fairseq_signals.manifest.labels import parse_target, read_labels
+from fairseq_signals.manifest.labels import is_classes, parse_target, read_labels
 from fairseq_signals.manifest.people import People, acquisition
 from fairseq_signals.manifest.places import PlacesInStores, parse_path, parse_paths
 from fairseq_signals.manifest.table import STORE, Manifest
+from fairseq_signals.manifest.targets import read_targets, read_values
 
 
 class Violation(NamedTuple):
@@ -62,6 +65,8 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
         violations += _check_splits(one, people)
         if one.kind == CLASSIFICATION:
             violations += _check_targets(one)
+        elif one.kind == REGRESSION:
+            violations += _check_values(one)
         elif one.kind == IDENTIFICATION:
             violations += _check_identification(one, people)
     downstream = [one for one in sets if one.kind != PRETRAIN]
@@ -139,12 +144,21 @@ def _check_targets(one: ManifestSet) -> Iterator[Violation]:
         yield Violation(str(one.folder), str(error))
         return
     for manifest in one.manifests.values():
-        beyond = [
-            path
-            for path, target in zip(manifest.paths, manifest.targets)
-            if max(parse_target(target), default=-1) >= n_classes
-        ]
+        rows = list(zip(manifest.paths, manifest.targets))
+        other = [path for path, target in rows if not is_classes(target)]
+        yield from _report(str(manifest.path), "targets are no class indices", other)
+        beyond = [p for p, t in rows if is_classes(t) and max(parse_target(t), default=-1) >= n_classes]
         yield from _report(str(manifest.path), f"targets are beyond the {n_classes} classes", beyond)
+
+
+def _check_values(one: ManifestSet) -> Iterator[Violation]:
+    """Segments have a number for each target of the table."""
+    try:
+        n_targets = len(read_targets(one.folder / TARGETS_FILE))
+        for manifest in one.manifests.values():
+            read_values(manifest, n_targets, TARGETS_FILE)
+    except (LabelError, ManifestError) as error:
+        yield Violation(str(one.folder), str(error))
 
 
 def _check_identification(one: ManifestSet, people: People) -> Iterator[Violation]:

@@ -17,10 +17,12 @@ from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manif
 from fairseq_signals.safety.locks import one_process
 
 PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
-LABELS_FILE, WEIGHTS_FILE = "labels.csv", "weights.csv"
+REGRESSION = "regression"
+LABELS_FILE, WEIGHTS_FILE, TARGETS_FILE = "labels.csv", "weights.csv", "targets.csv"
 FILES = {
     PRETRAIN: ("train.tsv", "valid.tsv"),
     CLASSIFICATION: ("train.tsv", "valid.tsv", "test.tsv", LABELS_FILE, WEIGHTS_FILE),
+    REGRESSION: ("train.tsv", "valid.tsv", "test.tsv", TARGETS_FILE),
     IDENTIFICATION: (
         "train.tsv",
         "valid_gallery.tsv",
@@ -37,7 +39,7 @@ class ManifestSet:
 
     Args:
         folder: where they are.
-        kind: "pretrain", "classification" or "identification".
+        kind: "pretrain", "classification", "regression" or "identification".
         manifests: by file name without `.tsv`.
         info: the content of `manifest.json`; empty where there is none.
         faults: files that cannot be read, and why.
@@ -133,6 +135,8 @@ def write_set(
 def _infer_kind(folder: Path, manifests: Mapping[str, Manifest]) -> str:
     if any(name.endswith(("_gallery", "_probe")) for name in manifests):
         return IDENTIFICATION
+    if (folder / TARGETS_FILE).is_file():
+        return REGRESSION
     layouts = Counter(manifest.layout for manifest in manifests.values())
     if MAT_CMSC not in layouts and ("test" in manifests or (folder / LABELS_FILE).is_file()):
         return CLASSIFICATION

@@ -215,6 +215,11 @@ def _match_classes(path: Path, groups: list[tuple[str, ...]], labels: LabelTable
     return order
 
 
+def is_classes(text: str) -> bool:
+    """Whether a segment's target is class indices, and not the numbers of a regression."""
+    return _CLASSES.fullmatch(text) is not None
+
+
 def parse_target(text: str) -> list[int]:
     """The classes of a segment's target such as "3,17"; none of an empty one."""
     return [int(index) for index in text.split(",") if index]
@@ -228,7 +233,7 @@ def multi_hot(manifest: Manifest, n_classes: int, named_by: str) -> np.ndarray:
     """
     labels = np.zeros((len(manifest), n_classes), dtype=bool)
     for i, target in enumerate(manifest.targets):
-        if not _CLASSES.fullmatch(target):
+        if not is_classes(target):
             raise ManifestError(
                 f"{manifest.path}:{i + 2}: target must be class indices, but is {target!r}: these manifests "
                 "are for task ecg_regression. Make others with manifests/classification.py"

@@ -45,7 +45,7 @@ def label_records(
     table = read_keyed_table(path, (RECORD, PATIENT))
     column = column or next((name for name in LABEL_COLUMNS if name in table.columns), LABEL_COLUMNS[0])
     for name in class_columns or [column]:
-        _require_column(table, name)
+        require_column(table, name)
     labels: dict[str, tuple[str, ...]] = {}
     for key, row in table.rows:
         found = _marked(row, class_columns) if class_columns else parse_codes(row.cells[column], ";|")
@@ -54,14 +54,14 @@ def label_records(
     names = tuple(class_columns or sorted(set().union(*labels.values())))
     if not names:
         raise LabelError(f"{path}: its column {column} is empty")
-    patients = _patients(table)
+    patients = patients_of_table(table)
     of_record = table.match(corpus, {key: (found, patients.get(key)) for key, found in labels.items()})
     corpus.records = [r._replace(codes=of_record[r.record_id][0]) for r in corpus.records]
-    _link_patients(corpus, {record: patient for record, (_, patient) in of_record.items() if patient})
+    link_patients(corpus, {record: patient for record, (_, patient) in of_record.items() if patient})
     return LabelTable(names, names, tuple((name,) for name in names))
 
 
-def _patients(table: KeyedTable) -> dict[str, tuple[str, str]]:
+def patients_of_table(table: KeyedTable) -> dict[str, tuple[str, str]]:
     """The patient of each record of a table of records, where it names one, and where it does."""
     found: dict[str, tuple[str, str]] = {}
     for key, row in table.rows if table.key == RECORD and PATIENT in table.columns else ():
@@ -75,7 +75,7 @@ def _patients(table: KeyedTable) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _link_patients(corpus: Corpus, patients: Mapping[str, tuple[str, str]]) -> None:
+def link_patients(corpus: Corpus, patients: Mapping[str, tuple[str, str]]) -> None:
     """Take the patients of records from a table where the stores do not know them.
 
     Raises:
@@ -135,7 +135,8 @@ def require_likelihood(corpus: Corpus, least: float) -> str:
     )
 
 
-def _require_column(table: KeyedTable, name: str) -> None:
+def require_column(table: KeyedTable, name: str) -> None:
+    """Raise LabelError where a table has no such column, or it cannot name a class or target."""
     if name not in table.columns or name == table.key:
         guess = did_you_mean(name, table.columns)
         raise LabelError(f"{table.path}:1: no column {name} among {', '.join(table.columns)}{guess}")

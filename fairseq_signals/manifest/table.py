@@ -34,6 +34,8 @@ MAT_CMSC = "mat_cmsc"
 _REBUILD = "Rebuild it with the scripts in manifests/."
 _TEXT, _COUNT, _INDEX = r"[^\t\n\r\ud800-\udfff]+", r"[1-9]\d{0,17}", r"\d{1,18}"
 _INDICES = rf"(?:{_INDEX}(?:,{_INDEX})*)"
+_NUMBER = r"-?\d{1,18}(?:\.\d{1,22})?(?:e[+-]?\d{1,3})?"
+_NUMBERS = rf"(?:{_NUMBER}(?:,{_NUMBER})*)"
 
 # per layout and column: (name, pattern, what a value must be)
 _FILE, _LENGTH = ("path", _TEXT, "a file name"), ("n_samples", _COUNT, "a positive integer")
@@ -44,7 +46,7 @@ _FIELDS = {
         ("record_id", _TEXT, "a name"),
         ("patient_id", _TEXT, "a name"),
         ("segment", _INDEX, "an integer from 0"),
-        ("target", f"{_INDICES}?", "empty, or class indices joined with commas"),
+        ("target", f"{_NUMBERS}?", "empty, or class indices (or numbers) joined with commas"),
     ),
     MAT: (_FILE, _LENGTH),
     MAT_IDENTIFICATION: (_FILE, _LENGTH, ("class", _INDEX, "an integer from 0")),
@@ -71,7 +73,7 @@ class Row(NamedTuple):
         record_id: `<source>/<record>`; for `.mat` files their path without segment number and suffix.
         patient_id: `<source>/<patient>`, or `<source>/record/<record>` where the corpus names no patients.
         segment: 0-based index of the segment within its record; 2k and 2k + 1 are a CMSC pair.
-        target: class indices joined with commas; empty where there are none.
+        target: class indices, or the numbers of a regression, joined with commas; empty where there are none.
     """
 
     path: str

@@ -88,7 +88,10 @@ def test_a_manifest_without_segments_is_empty(tmp_path):
         ("a#0:0\t1\t\tp\t0\t", r"train.tsv:3: record_id must be a name, but is '' instead"),
         ("a#0:0\t1\tr\t\t0\t", r"train.tsv:3: patient_id must be a name"),
         ("a#0:0\t1\tr\tp\tx\t", r"train.tsv:3: segment must be an integer from 0, but is 'x' instead"),
-        ("a#0:0\t1\tr\tp\t0\t1;2", r"train.tsv:3: target must be empty, or class indices joined with commas"),
+        (
+            "a#0:0\t1\tr\tp\t0\t1;2",
+            r"train.tsv:3: target must be empty, or class indices \(or numbers\) joined",
+        ),
     ],
 )
 def test_a_malformed_line_is_named_with_its_fault(tmp_path, line, message):
