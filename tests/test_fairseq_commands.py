@@ -23,13 +23,14 @@ TRAININGS = {
     "3kg": "pretraining --arch=ecg_contrastive --views=2",
     "binary_cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
     "cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
+    "regression": "regression --arch=ecg_transformer_classifier --best-checkpoint-metric=mae --loss=huber",
     "arcface": "identification --arch=arcface --best-checkpoint-metric=accuracy "
     "--maximize-best-checkpoint-metric",
 }
 #: The manifests of tasks and criterions, where they are not called as the task is.
 DATA = {"pretraining": "pretrain", "cross_entropy_with_logits": "one_class"}
 #: One of each task; the others are slow tests.
-QUICK = ("wav2vec2_with_cmsc", "binary_cross_entropy_with_logits", "arcface")
+QUICK = ("wav2vec2_with_cmsc", "binary_cross_entropy_with_logits", "regression", "arcface")
 
 
 def test_every_criterion_is_trained_by_arguments_here(registered_names):

@@ -7,6 +7,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     cmsc,
     cross_entropy_with_logits,
     ecg_wav2vec2,
+    regression,
     simclr,
     three_kg,
     wav2vec2_with_cmsc,

@@ -2,7 +2,12 @@
 
 import warnings
 
-from fairseq_signals.tasks import ecg_classification, ecg_identification, ecg_pretraining  # noqa: F401
+from fairseq_signals.tasks import (  # noqa: F401
+    ecg_classification,
+    ecg_identification,
+    ecg_pretraining,
+    ecg_regression,
+)
 
 # what stock fairseq and PyTorch say in every training, and its user can do nothing about
 warnings.filterwarnings("ignore", message=r"'pin_memory' argument is set as true but no accelerator")

@@ -11,7 +11,7 @@ from fairseq.tasks import register_task
 
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.criterions.classification import ClassificationCriterion
-from fairseq_signals.errors import ConfigError, LabelError, ManifestError
+from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.labels import (
     SINUS_RHYTHM,
     LabelTable,
@@ -44,38 +44,16 @@ class ECGClassificationTask(FinetuningTask):
     )
 
     @cached_property
-    def labels(self) -> Optional[LabelTable]:
+    def outputs(self) -> Optional[LabelTable]:
         """The label table, or None where the folder has none."""
         path = self.folder / "labels.csv"
         return read_labels(path) if path.is_file() else None
 
-    def state_dict(self) -> Dict[str, Any]:
-        """What a checkpoint keeps of the task: its classes, so that a trained model can name them."""
-        state = dict(super().state_dict())
-        if self.labels is not None:
-            state["labels"] = self.labels.to_plain()
-        return state
-
-    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Take up what a checkpoint kept.
-
-        Raises:
-            LabelError: its classes are not those of the manifests.
-        """
-        state = dict(state_dict)
-        noted = state.pop("labels", None)
-        if noted and self.labels is not None and noted != self.labels.to_plain():
-            raise LabelError(
-                f"{self.folder}/labels.csv has {', '.join(self.labels.names)}, but the checkpoint "
-                f"was trained on {', '.join(noted['names'])}; use the manifests of its training"
-            )
-        super().load_state_dict(state)
-
     @cached_property
     def num_labels(self) -> int:
         """Number of classes."""
-        if self.labels is not None:
-            return len(self.labels)
+        if self.outputs is not None:
+            return len(self.outputs)
         train = self.manifest("train")
         if train.layout == STORE:
             raise ManifestError(
@@ -117,7 +95,7 @@ class ECGClassificationTask(FinetuningTask):
         return [*super().prepare_validation(criterion), *self.metric_names]
 
     def _weights(self, path: Path) -> Tuple[np.ndarray, int]:
-        if self.labels is None:
+        if self.outputs is None:
             raise ConfigError("criterion.report_cinc_score needs labels.csv beside the manifests")
         if not path.is_file():
             raise ConfigError(
@@ -125,7 +103,7 @@ class ECGClassificationTask(FinetuningTask):
                 "Set criterion.weights_file, or report_cinc_score=false and "
                 "checkpoint.best_checkpoint_metric=auroc"
             )
-        return read_weights(path, self.labels), self.labels.index_of_code(SINUS_RHYTHM)
+        return read_weights(path, self.outputs), self.outputs.index_of_code(SINUS_RHYTHM)
 
     def log_validation(self, outputs: ValidationSet, criterion: Any) -> None:
         """Log AUROC, AUPRC, F-measure and CinC 2021 score as the criterion is configured."""

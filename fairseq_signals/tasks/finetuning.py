@@ -8,7 +8,7 @@ from omegaconf import DictConfig, open_dict
 from fairseq_signals.checkpoints.input_format import SKIP, TASK_KEYS, input_format
 from fairseq_signals.checkpoints.loading import Checkpoint
 from fairseq_signals.checkpoints.presets import NO_PRESET, recognised
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.models.finetuning import FinetuningConfig, adopt_architecture, architecture_source
 from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.resume import own_checkpoint
@@ -17,7 +17,38 @@ logger = logging.getLogger(__name__)
 
 
 class FinetuningTask(ECGTask):
-    """Base of tasks whose models have as many classes as the task's `num_labels`."""
+    """Base of tasks whose models have as many outputs as the task's `num_labels`.
+
+    Attributes:
+        outputs: the table beside the manifests that says what the outputs are, or None.
+        noted_as: the key under which a checkpoint keeps it.
+    """
+
+    outputs: Any = None
+    noted_as = "labels"
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What a checkpoint keeps: what the outputs are, so that a trained model can name them."""
+        state = dict(super().state_dict())
+        if self.outputs is not None:
+            state[self.noted_as] = self.outputs.to_plain()
+        return state
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Take up what a checkpoint kept.
+
+        Raises:
+            LabelError: its outputs are not those of the manifests.
+        """
+        state = dict(state_dict)
+        noted = state.pop(self.noted_as, None)
+        if noted and self.outputs is not None and noted != self.outputs.to_plain():
+            raise LabelError(
+                f"{self.folder}/{self.noted_as}.csv has {', '.join(self.outputs.names)}, but the checkpoint "
+                f"was trained on {', '.join(noted['names'])} of another table; use the manifests of its "
+                "training"
+            )
+        super().load_state_dict(state)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """As of all tasks; the model pools as the task's options say."""

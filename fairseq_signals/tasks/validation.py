@@ -18,8 +18,9 @@ from fairseq_signals.modules.distributed import gather_rows
 logger = logging.getLogger(__name__)
 
 MAXIMIZE = "maximize_best_checkpoint_metric"
-#: Metrics of which the largest is best; of those that end with "loss" it is the smallest.
-LARGEST_IS_BEST = re.compile(r"(label_)?accuracy|f_measure|(auroc|auprc)(_\d+)?|cinc_score")
+#: Metrics of which the largest is best, and those of which it is the smallest.
+LARGEST_IS_BEST = re.compile(r"(label_)?accuracy|f_measure|(auroc|auprc|r2|pearson)(_\d+)?|cinc_score")
+SMALLEST_IS_BEST = re.compile(r".*loss|(mae|rmse)(_\d+)?")
 
 
 def check_best_metric(cfg: Any, logged: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ def check_best_metric(cfg: Any, logged: Sequence[str]) -> None:
         if not (whole.get("dataset") or {}).get("disable_validation"):
             raise ConfigError(problem)
         logger.warning("%s. Now nothing is validated (dataset.disable_validation) and none is best", problem)
-    elif LARGEST_IS_BEST.fullmatch(metric) if not maximize else metric.endswith("loss"):
+    elif (SMALLEST_IS_BEST if maximize else LARGEST_IS_BEST).fullmatch(metric):
         best, right = ("smallest", "false") if maximize else ("largest", "true")
         logger.warning(
             "checkpoint.%s is %s, but the best %s is the %s: checkpoint_best.pt would be the worst. Set "
