@@ -44,19 +44,25 @@ class Logistic:
 
 
 class Attentive(nn.Module):
-    """Learnt attention over frames, then a norm and a linear layer: (B, F, D) -> logits (B, C)."""
+    """Learnt attention over frames, then a norm and a linear layer: (B, F, D) -> logits (B, C).
 
-    def __init__(self, dim: int, n_classes: int):
+    Of several layers (B, layers, F, D), it first takes a mean with learnt weights, equal at first.
+    """
+
+    def __init__(self, dim: int, n_classes: int, n_layers: int = 1):
         super().__init__()
+        self.mix = nn.Parameter(torch.zeros(n_layers))
         self.pool = AttentivePooling(dim, next(n for n in (4, 2, 1) if dim % n == 0))
         self.norm, self.proj = nn.LayerNorm(dim), nn.Linear(dim, n_classes)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        if frames.dim() == 4:
+            frames = torch.einsum("l,blfd->bfd", self.mix.softmax(dim=0), frames)
         return self.proj(self.norm(self.pool(frames)))
 
     @torch.no_grad()
     def logits(self, frames: np.ndarray) -> np.ndarray:
-        """(N, F, D) -> (N, C)."""
+        """(N, F, D) or (N, layers, F, D) -> (N, C)."""
         return np.concatenate(
             [self(torch.from_numpy(np.float32(part))).numpy() for part in in_batches(frames)]
         )
@@ -82,13 +88,13 @@ def fit_attentive(
     """The attentive head after the epoch that is best on the valid split.
 
     Args:
-        train, valid: (N, F, D) frames.
+        train, valid: frames (N, F, D), or of several layers (N, layers, F, D).
         labels, truth: (N, C) bool, the classes of train and of valid.
         seed: of the initial weights and the order of training.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    head = Attentive(train.shape[2], labels.shape[1])
+    head = Attentive(train.shape[-1], labels.shape[1], train.shape[1] if train.ndim == 4 else 1)
     optimizer = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     best, best_state, epochs, updates = -np.inf, head.state_dict(), 0, 0
     for _ in range(-(-MAX_UPDATES * BATCH // len(train))):

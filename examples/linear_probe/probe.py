@@ -23,7 +23,7 @@ import torch
 from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
-from fairseq_signals.errors import FairseqSignalsError, ManifestError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.predict import parse_lead_sets, predict
@@ -34,43 +34,62 @@ from fairseq_signals.evaluation.results import (
     table_cells,
     write_results,
 )
+from fairseq_signals.inference.pipeline import MIX, layer_number
 from fairseq_signals.manifest.labels import read_labels
 from fairseq_signals.manifest.table import Manifest, read_manifest
-from fairseq_signals.modules.pooling import mean_over_frames
 
 HEADS = {"logistic": fit_logistic, "attentive": fit_attentive}
 LeadSets = Dict[str, Tuple[int, ...]]
 
 
 class Frozen:
-    """A model's encoder applied to the segments of manifests."""
+    """A model's encoder applied to the segments of manifests.
 
-    def __init__(self, model: ECGModel, batch_size: int):
+    Args:
+        layer: whose frames: a layer's number, "mix" for all layers, or None for what the model itself uses.
+    """
+
+    def __init__(self, model: ECGModel, batch_size: int, layer: int | str | None = None):
         self.model, self.batch_size = model, batch_size
+        self.layer = layer if layer == MIX else layer_number(model.network, layer)
+
+    def encode(self, source: torch.Tensor) -> torch.Tensor:
+        """The frames (B, F, D) of a batch of segments; of all layers (B, L + 1, F, D)."""
+        encoder = self.model.network.encoder
+        if self.layer == MIX:
+            return torch.stack(list(encoder.each_layer(source)), dim=1)
+        return encoder(source, layer=self.layer).x
 
     def pooled(self, manifest: Manifest, lead_sets: LeadSets) -> np.ndarray:
         """Mean over frames under each lead set, (S, N, D)."""
+        if self.layer == MIX:
+            raise ConfigError(
+                "--layer mix is learnt by the attentive head alone; choose a layer by its number"
+            )
 
         def compute(source: torch.Tensor, padding_mask: None = None) -> torch.Tensor:
-            return mean_over_frames(self.model.network.encoder(source).x)
+            return self.model.network.pool(self.encode(source))
 
         device = str(self.model.device)
         return predict(compute, manifest, lead_sets, self.batch_size, device, self.model.form)
 
     def frames(self, manifest: Manifest, leads: tuple[int, ...], file: Path) -> np.ndarray:
-        """The frames (N, F, D) as float16, in a file that is mapped into memory."""
+        """The frames (N, ...), see `encode`, as float16 in a file that is mapped into memory."""
         if len(set(manifest.n_samples.tolist())) != 1:
             raise ManifestError(f"{manifest.path}: the attentive head wants segments of one length")
+        shape: tuple[int, ...] = ()
         with file.open("wb") as stored:
 
             def store(source: torch.Tensor, padding_mask: None = None) -> torch.Tensor:
-                x = self.model.network.encoder(source).x
+                nonlocal shape
+                x = self.encode(source)
+                shape = tuple(x.shape[1:])
                 stored.write(x.cpu().numpy().astype(np.float16).tobytes())
-                return x[:, 0]  # for `predict`, which calls this in the manifest's order
+                return x.flatten(1)[:, :1]  # for `predict`, which calls this in the manifest's order
 
             device = str(self.model.device)
-            first = predict(store, manifest, {"": leads}, self.batch_size, device, self.model.form)
-        return np.memmap(file, np.float16, "r").reshape(len(manifest), -1, first.shape[2])
+            predict(store, manifest, {"": leads}, self.batch_size, device, self.model.form)
+        return np.memmap(file, np.float16, "r").reshape(len(manifest), *shape)
 
 
 def probe_classification(
@@ -124,7 +143,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("checkpoint", type=Path, help="checkpoint or saved model, pre-trained or fine-tuned")
     parser.add_argument("--manifest", type=Path, required=True, metavar="DIR", help="manifest folder")
-    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
+    parser.add_argument(
+        "--heads", nargs="+", choices=HEADS, help="default: both; with --layer mix, attentive"
+    )
+    parser.add_argument(
+        "--layer",
+        type=lambda given: int(given) if given.isdecimal() else given,
+        metavar="N",
+        help="layer that is probed, from 0, the Transformer's input, to its last; or mix: all of them, with "
+        "weights that the attentive head learns (default: what the model itself uses)",
+    )
     parser.add_argument("--leads", action="append", metavar="SETS", help="lead sets (default: 12,6,3,2,1)")
     parser.add_argument(
         "--train-leads",
@@ -142,13 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         model = ECGModel.load(args.checkpoint, device=args.device)
         model = random_like(model, args.seed) if args.random_init else model
-        frozen, lead_sets = Frozen(model, args.batch_size), parse_lead_sets(args.leads or ["12,6,3,2,1"])
+        frozen = Frozen(model, args.batch_size, args.layer)
+        lead_sets = parse_lead_sets(args.leads or ["12,6,3,2,1"])
         name = args.method or args.checkpoint.stem + ("_random" if args.random_init else "")
         outcomes: dict[str, Evaluation] = {}
         if (args.manifest / "test_gallery.tsv").exists():
             outcomes[f"{name}, frozen"] = probe_identification(frozen, args.manifest, lead_sets, args.per)
         else:
-            for head in args.heads:
+            for head in args.heads or (["attentive"] if args.layer == MIX else HEADS):
                 outcomes[f"{name}, {head}"] = probe_classification(
                     frozen, args.manifest, lead_sets, head, args.train_leads, args.per, args.seed
                 )

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_signals import ECGModel
+from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import PooledEncoder
@@ -103,6 +105,46 @@ def test_probing_counts_like_evaluate_and_writes_its_results(scripts, corpus, ch
     assert {row["method"] for row in rows} == {"m, logistic", "m, attentive"}
     assert {row["leads"] for row in rows} == {"12", "I+II"}
     assert all(row["value"] is None or 0 <= row["value"] <= 1 for row in rows if "auroc" in row["metric"])
+
+
+def test_the_attentive_head_learns_which_layer_tells(scripts):
+    (train, y), (valid, v) = (frames(n, seed, 2.0) for n, seed in ((120, 0), (40, 1)))
+    noise = np.random.default_rng(3)
+    train, valid = (
+        np.stack([noise.normal(0, 0.5, x.shape), x, noise.normal(0, 0.5, x.shape)], axis=1).astype(np.float32)
+        for x in (train, valid)
+    )
+    fitted = scripts["heads"].fit_attentive(train, y, valid, v, 1)
+    assert scripts["heads"].score(fitted.logits(valid), v) > 0.95
+    assert int(fitted.mix.argmax()) == 1
+
+
+def test_the_mix_of_all_layers_is_probed_by_the_attentive_head_alone(scripts, corpus, checkpoint, capsys):
+    arguments = [str(checkpoint), "--manifest", str(corpus.classification), "--leads=12", "--layer=mix"]
+    assert scripts["probe"].main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "c, attentive: classification of" in shown
+    assert "logistic" not in shown
+
+
+def test_layers_are_probed_as_the_encoder_gives_them(scripts, corpus, checkpoint, tmp_path):
+    probe = scripts["probe"]
+    model, manifest = ECGModel.load(checkpoint), read_manifest(corpus.classification / "valid.tsv")
+    frozen = probe.Frozen(model, 3, "mix")
+    stored = frozen.frames(manifest, tuple(range(12)), tmp_path / "frames")
+    assert stored.shape[:2] == (len(manifest), model.network.encoder.cfg.encoder_layers + 1)
+    for layer in range(stored.shape[1]):
+        pooled = probe.Frozen(model, 3, layer).pooled(manifest, {"": tuple(range(12))})[0]
+        np.testing.assert_allclose(stored[:, layer].mean(axis=1), pooled, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "options", [["--layer=9"], ["--layer=first"], ["--layer=mix", "--heads=logistic"], ["--layer=mix"]]
+)
+def test_a_layer_that_cannot_be_probed_is_told(scripts, corpus, checkpoint, capsys, options):
+    manifests = corpus.identification if options == ["--layer=mix"] else corpus.classification
+    assert scripts["probe"].main([str(checkpoint), "--manifest", str(manifests), *options]) == 1
+    assert "ConfigError: " in capsys.readouterr().err
 
 
 def test_identification_needs_no_training(scripts, corpus, checkpoint, capsys):
