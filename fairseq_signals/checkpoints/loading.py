@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 #: What the fine-tuned models of DeepECG-SSL come with, whatever it was called when they were trained.
 _DEEPECG_ORIGIN = "base_ssl.pt"
 SOFTMAX_CRITERION = "cross_entropy_with_logits"
-_HEADS = {"proj.weight": "classification", "kernel": "identification"}
+_HEAD_OF = {"classification": "proj.weight", "regression": "proj.weight", "identification": "kernel"}
+_REGRESSION_TASK, _TARGETS = "ecg_regression", "targets"
 
 
 @dataclass
@@ -39,13 +40,13 @@ class Checkpoint:
 
     Attributes:
         path: the file.
-        kind: "pretraining", "classification" or "identification".
+        kind: "pretraining", "classification", "regression" or "identification".
         state: parameters; the encoder's begin with "encoder.".
         config: the encoder's options, complete in what decides its shape.
         model_cfg, task_cfg: sections of the configuration as saved, plain containers.
         from_authors: the parameters had the authors' key names.
         cfg: all sections of the configuration, by name.
-        task_state: what the task noted, such as its `labels`.
+        task_state: what the task noted, such as its `labels`, or the `targets` of a regression.
         progress: how far training was: `num_updates`, `epoch`, `best`, `val_loss`, as far as the file says.
         saved: `config.json` of a saved model, see `saved_model.py`; None for a training checkpoint.
     """
@@ -103,7 +104,9 @@ def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
             f"{path}: its configuration does not describe its parameters ({'; '.join(problems)})"
             + (f". {hint}" if hint else "")
         )
-    used = {key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEADS}
+    used = {
+        key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEAD_OF.values()
+    }
     state.update(trained(used, path, mapped=is_archive(path)))
     if hint and recognised(path, checkpoint.from_authors, config) is None:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
@@ -119,16 +122,22 @@ def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
     options, carried = encoder_options(model, path)
     state = without_adapters(state, model, path)
     from_authors = renamed or is_of_authors(model)
+    task_state = _plain(raw.get("task_state"))
+    kind = next((kind for kind, key in _HEAD_OF.items() if key in state), "pretraining")
+    if kind == "classification" and (
+        _TARGETS in task_state or cfg.get("task", {}).get("_name") == _REGRESSION_TASK
+    ):
+        kind = "regression"
     checkpoint = Checkpoint(
         path=path,
-        kind=next((kind for key, kind in _HEADS.items() if key in state), "pretraining"),
+        kind=kind,
         state=state,
         config=encoder_config(options),
         model_cfg=model,
         task_cfg=cfg.get("task", {}),
         from_authors=from_authors,
         cfg=cfg,
-        task_state=_plain(raw.get("task_state")),
+        task_state=task_state,
         progress=_progress(raw),
     )
     return checkpoint, carried or not from_authors
@@ -158,6 +167,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
         model_cfg=cfg.get("model") or {},
         task_cfg=task_cfg,
         cfg=cfg,
+        task_state={_TARGETS: saved.get(_TARGETS)},
         progress=provenance.get("progress") or {},
         saved=saved,
     )
@@ -221,18 +231,18 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
     """
     path, state = checkpoint.path, checkpoint.state
     config = replace(checkpoint.config, apply_mask="encoder.mask_emb" in state)
-    for key in (key for key, kind in _HEADS.items() if kind == checkpoint.kind):
-        if state[key].dim() != 2 or state[key].shape[1] != config.encoder_embed_dim:
-            raise CheckpointError(
-                f"{path}: its head does not fit its encoder: {key} is {tuple(state[key].shape)}, but the "
-                f"encoder's width is {config.encoder_embed_dim}"
-            )
+    head = _HEAD_OF.get(checkpoint.kind)
+    if head is not None and (state[head].dim() != 2 or state[head].shape[1] != config.encoder_embed_dim):
+        raise CheckpointError(
+            f"{path}: its head does not fit its encoder: {head} is {tuple(state[head].shape)}, but the "
+            f"encoder's width is {config.encoder_embed_dim}"
+        )
     with NoRandomFill():
         encoder = ECGEncoder(config)
-        if checkpoint.kind == "classification":
-            model: PooledEncoder = ECGClassifier(encoder, len(state["proj.weight"]))
-        elif checkpoint.kind == "identification":
-            model = ECGIdentifier(encoder, len(state["kernel"]))
+        if head == "proj.weight":
+            model: PooledEncoder = ECGClassifier(encoder, len(state[head]))
+        elif head is not None:
+            model = ECGIdentifier(encoder, len(state[head]))
         else:
             model = PooledEncoder(encoder)
             state = {key: value for key, value in state.items() if key.startswith("encoder.")}

@@ -37,7 +37,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT, FORMAT_VERSION = "fairseq_signals.model", 2
 #: Version 1 told of the input by `normalize`, true or false, alone.
 READABLE = (1, FORMAT_VERSION)
-KINDS = ("pretraining", "classification", "identification")
+KINDS = ("pretraining", "classification", "regression", "identification")
 #: The key of `config.json` that holds the SHA-256 of the weights' file; of older models it is not there.
 DIGEST = "weights_sha256"
 _LABEL = {
@@ -67,6 +67,7 @@ RULES: dict[str, Rule] = {
     "encoder": required(section({})),
     "labels": list_of(section({}), 100_000),
     "exclusive": TRUTH,
+    "targets": section({}),
     "provenance": section({}),
     DIGEST: text(64),
 }

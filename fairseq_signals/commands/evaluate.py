@@ -32,8 +32,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Test a fine-tuned checkpoint on lead sets: leads outside a set are zeros. The "
-        "checkpoint decides the task: a classifier gets CinC 2021 score, macro AUROC and macro AUPRC, an "
-        "identification model the accuracy of naming each probe by its nearest gallery recording.",
+        "checkpoint decides the task: a classifier gets CinC 2021 score, macro AUROC and macro AUPRC, a "
+        "regression MAE, RMSE, R2 and Pearson's correlation, an identification model the accuracy of naming "
+        "each probe by its nearest gallery recording.",
     )
     parser.add_argument("checkpoint", type=some_path, metavar="CHECKPOINT", help="fine-tuned model (.pt)")
     parser.add_argument(
@@ -41,7 +42,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         type=some_path,
         required=True,
         metavar="DIR",
-        help="manifest folder: SPLIT.tsv and labels.csv, or SPLIT_gallery.tsv and SPLIT_probe.tsv",
+        help="manifest folder: SPLIT.tsv and labels.csv (or targets.csv), or SPLIT_gallery.tsv and "
+        "SPLIT_probe.tsv",
     )
     parser.add_argument(
         "--leads",

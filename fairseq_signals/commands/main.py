@@ -25,7 +25,7 @@ COMMANDS = {
     "manifest": "record store -> manifests: `manifest NAME ...` runs manifests/NAME.py",
     "info": "what a checkpoint is: architecture, leads, labels, training",
     "embed": "recordings -> one vector each, as Parquet or npy",
-    "predict": "recordings -> the probability of each class, as CSV or Parquet",
+    "predict": "recordings -> the probability of each class, or numbers, as CSV or Parquet",
     "identify": "whose recordings they are, by a gallery of enrolled ones",
     "evaluate": "test a fine-tuned checkpoint on lead sets",
     "plot": "draw records, results and trainings: `plot PICTURE ...`, see `plot --help`",

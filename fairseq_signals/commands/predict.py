@@ -1,11 +1,11 @@
-"""`fairseq-signals predict`: the probability of each class of each recording."""
+"""`fairseq-signals predict`: the probability of each class, or the numbers, of each recording."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_signals.commands.arguments import (
     RECORDS,
@@ -17,10 +17,14 @@ from fairseq_signals.commands.arguments import (
     some_place,
 )
 from fairseq_signals.commands.model_arguments import add_use, input_arguments
-from fairseq_signals.safety.text import counted
+from fairseq_signals.errors import ConfigError, LabelError
+from fairseq_signals.safety.text import counted, visible
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from fairseq_signals.inference.encoded import Encoded
+    from fairseq_signals.inference.model import ECGModel
 
 SUFFIXES = (".csv", ".parquet")
 FIRST_COLUMNS = ("record", "positive")
@@ -32,10 +36,11 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         prog=prog,
         description="Write the probability of each class of each recording: columns record, positive (the "
         "classes above their threshold, joined with ;, or the most probable one where they exclude each "
-        "other), and one a class, named by its label. A run that was stopped goes on with the same command. "
-        "What cannot be used is listed with the reason in OUT.rejected.tsv.",
+        "other), and one a class, named by its label. Of a regression: columns record, and one a target, in "
+        "its unit. A run that was stopped goes on with the same command. What cannot be used is listed with "
+        "the reason in OUT.rejected.tsv.",
     )
-    add_model(parser, "fine-tuned classifier")
+    add_model(parser, "fine-tuned classifier or regression")
     parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
     parser.add_argument("--out", type=some_path, required=True, metavar="FILE", help=".csv or .parquet")
     add_labels(parser)
@@ -50,17 +55,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     require_out(parser, args.out, SUFFIXES)
     import pyarrow as pa
 
-    from fairseq_signals.errors import LabelError
     from fairseq_signals.inference.bulk import run_all
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.resuming import only_run
-    from fairseq_signals.safety.text import visible
-
-    def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
-        positive = [visible(";".join(compress(model.labels, row))) for row in classes.positive(values)]
-        columns = [pa.array(names), pa.array(positive), *map(pa.array, values.T)]
-        return pa.table(columns, names=[*FIRST_COLUMNS, *map(visible, model.labels)])
 
     recordings = list_recordings(args.records)
     model = ECGModel.load(
@@ -70,27 +68,79 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         preset=args.preset,
         **input_arguments(args),
     )
-    classes = model._require_classes()
-    for label in model.labels:
-        if label in FIRST_COLUMNS:
+    said = _of_classes(model) if model.targets is None else _of_targets(model, args.aggregate)
+    for name in said.names:
+        if name in FIRST_COLUMNS:
             raise LabelError(
-                f"{args.checkpoint}: a class is called {label!r}, but so is another column of the result; "
-                "pass --labels, a labels.csv with another name for it"
+                f"{args.checkpoint}: a {said.what} is called {name!r}, but so is another column of the "
+                f"result; {said.advice}"
             )
+
+    def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
+        first = {"record": names, **said.first(values)}
+        columns = map(pa.array, [*first.values(), *values.T])
+        return pa.table(list(columns), names=[*first, *map(visible, said.names)])
+
     with only_run(args.out):
         result = run_all(
             model,
             recordings,
             args.out,
             "logit",
-            lambda done: done.probabilities(model.aggregates),
+            said.value,
             args.leads,
             args.batch_size,
-            reading=read_arguments(args),
+            said.options,
+            read_arguments(args),
         )
         if result.names:
             result.write_table(table)
         code = result.finish()
     if result.names:
-        print(f"wrote {args.out}: {counted(len(result.names), 'recording')}, {len(model.labels)} classes")
+        print(f"wrote {args.out}: {counted(len(result.names), 'recording')}, {said.told}")
     return code
+
+
+class _Said(NamedTuple):
+    """What a model says of recordings: columns, and what they are made of."""
+
+    what: str
+    told: str
+    names: tuple[str, ...]
+    advice: str
+    value: Callable[[Encoded], np.ndarray]
+    options: dict[str, Any]
+    first: Callable[[np.ndarray], dict[str, list[str]]] = lambda values: {}
+
+
+def _of_classes(model: ECGModel) -> _Said:
+    classes = model._require_classes()
+
+    def positive(values: np.ndarray) -> dict[str, list[str]]:
+        labels = (compress(model.labels, row) for row in classes.positive(values))
+        return {"positive": [visible(";".join(each)) for each in labels]}
+
+    return _Said(
+        "class",
+        f"{len(classes)} classes",
+        model.labels,
+        "pass --labels, a labels.csv with another name for it",
+        lambda done: done.probabilities(model.aggregates),
+        {},
+        positive,
+    )
+
+
+def _of_targets(model: ECGModel, aggregate: str | None) -> _Said:
+    targets = model.targets
+    assert targets is not None
+    if aggregate is not None:
+        raise ConfigError("--aggregate is of probabilities; the numbers of a regression are averaged")
+    return _Said(
+        "target",
+        counted(len(targets), "target"),
+        targets.names,
+        "train it on manifests with another name for it",
+        lambda done: targets.in_units(done.logit),
+        {"targets": targets.to_plain()},
+    )

@@ -1,7 +1,7 @@
 """`regression`: numbers such as age, LVEF or potassium, on targets that the task standardised."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import torch.nn.functional as F
 from fairseq.criterions import register_criterion
@@ -12,7 +12,7 @@ from fairseq_signals.criterions.base import ECGCriterion, log_share
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig
 
-LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
+LOSSES: Dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
 
 
 @dataclass

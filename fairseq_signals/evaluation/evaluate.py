@@ -15,10 +15,12 @@ from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.predict import predict
+from fairseq_signals.evaluation.regression import evaluate_regression
 from fairseq_signals.evaluation.results import Evaluation
 from fairseq_signals.manifest.table import Manifest
+from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.device import check_device
-from fairseq_signals.modules.heads import ECGIdentifier
+from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
 
 
 def evaluate(
@@ -38,8 +40,8 @@ def evaluate(
 
     Args:
         checkpoint: a fine-tuned model, of ours or of the authors' code.
-        manifests: folder with `<split>.tsv` and `labels.csv`, or with `<split>_gallery.tsv` and
-            `<split>_probe.tsv`.
+        manifests: folder with `<split>.tsv` and `labels.csv` or `targets.csv`, or with `<split>_gallery.tsv`
+            and `<split>_probe.tsv`.
         lead_sets: from `parse_lead_sets`.
         split: which manifest.
         per: "record" averages the segments of a record, "segment" takes each by itself.
@@ -57,8 +59,8 @@ def evaluate(
     form = input_format(info, preset_of(info, preset)).changed(given)
     model.skip_zero_frames = form.zero_frames == SKIP
 
-    if info.kind == "classification" and features != "embedding":
-        raise ConfigError(f"--features {features} is for identification, but {checkpoint} is a classifier")
+    if info.kind != "identification" and features != "embedding":
+        raise ConfigError(f"--features {features} is for identification, but {checkpoint} is of {info.kind}")
     compute: Callable[..., Any] = model
     if isinstance(model, ECGIdentifier) and features == "class_cosine":
         identifier = model
@@ -72,6 +74,10 @@ def evaluate(
     if info.kind == "classification":
         sets, exclusive = list(lead_sets), info.exclusive
         return evaluate_classification(predict_all, manifests, sets, split, per, threshold, form, exclusive)
+    if isinstance(model, ECGClassifier):
+        n_targets, noted = model.proj.out_features, info.task_state.get("targets")
+        targets = TargetTable.noted(noted, n_targets, str(checkpoint))
+        return evaluate_regression(predict_all, manifests, list(lead_sets), split, per, targets)
     if info.kind == "identification":
         normalize = features == "embedding"
         return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)

@@ -22,6 +22,10 @@ METRIC_TITLES = {
     "cinc_score": "CinC score",
     "macro_auroc": "macro AUROC",
     "macro_auprc": "macro AUPRC",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R2",
+    "pearson": "Pearson",
     "macro_f_measure": "macro F-measure",
     "accuracy": "accuracy",
     "chance": "chance level",
@@ -42,7 +46,7 @@ class Evaluation:
     """What one checkpoint reaches on one split.
 
     Args:
-        task: "classification" or "identification".
+        task: "classification", "regression" or "identification".
         n: number of what is counted.
         counted: what that is, such as "records" or "probe segments".
         values: per lead set the metrics by name; NaN where undefined.

@@ -2,11 +2,14 @@
 
 All arrays of the file are plain (nothing is pickled). Common: `format` (1), `task`, `method`, `counted` and
 `leads` (S,), the lead sets; `metrics` (M,) and `values` (S, M), what was measured, and `notes` on it. S lead
-sets, N records (or segments), C classes, G gallery entries, P probes.
+sets, N records (or segments), C classes, K targets, G gallery entries, P probes.
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
 `names` (C,), `threshold`, `exclusive` (the most probable class is predicted, whatever the threshold; absent:
 no); where the challenge score is defined `weights` (C, C).
+
+Regression: `predicted` (S, N, K) and `targets` (N, K) in their units, `record_ids` and `patient_ids` (N,),
+`names` (K,).
 
 Identification: `gallery` (S, G, D) and `probe` (S, P, D) float32, one embedding a record, compared by cosine,
 or with `normalize` false as inner products; `gallery_ids`, `probe_ids`, `gallery_records`, `probe_records`.
@@ -49,6 +52,13 @@ _ARRAYS = {
         "exclusive": Array("b", required=False),
         "weights": Array("f", "CC", required=False),
     },
+    "regression": {
+        "predicted": Array("f", "SNK"),
+        "targets": Array("f", "NK"),
+        "record_ids": Array("U", "N"),
+        "patient_ids": Array("U", "N"),
+        "names": Array("U", "K"),
+    },
     "identification": {
         "gallery": Array("f", "SGD"),
         "probe": Array("f", "SPD"),
@@ -66,7 +76,7 @@ class SavedEvaluation:
     """An evaluation as it was saved.
 
     Attributes:
-        task: "classification" or "identification".
+        task: "classification", "regression" or "identification".
         method: what the model is called.
         counted: what is counted, such as "records".
         leads: (S,) the lead sets.
@@ -170,7 +180,8 @@ def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
             )
         if task is not None and found != task:
             raise ResultsError(
-                f"{path} is of {found}, but {task} was asked for: `fairseq-signals plot {found} {path}`"
+                f"{path} is of {found}, but {task} was asked for"
+                + (f": `fairseq-signals plot {found} {path}`" if found != "regression" else "")
             )
         rules = {**_COMMON, **_ARRAYS[found]}
         arrays = read_arrays(path, rules, ResultsError, "a saved evaluation")

@@ -16,6 +16,7 @@ from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
 from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
 from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
+from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import PooledEncoder
@@ -27,10 +28,11 @@ class LoadedModel:
     """A network and what is known of it.
 
     Attributes:
-        kind: "pretraining", "classification" or "identification".
+        kind: "pretraining", "classification", "regression" or "identification".
         network: encoder and head, in evaluation mode.
         form: sampling rate, leads and segments that the network takes.
         classes: what a classifier's outputs are; None for other models.
+        targets: what a regression's outputs are; None for other models.
         provenance: where the model comes from; plain containers.
     """
 
@@ -41,8 +43,10 @@ class LoadedModel:
         form: InputFormat,
         classes: Classes | None = None,
         provenance: Mapping[str, Any] | None = None,
+        targets: TargetTable | None = None,
     ):
         self.network, self.kind, self.form, self.classes = network.eval(), kind, form, classes
+        self.targets = targets
         self.provenance: dict[str, Any] = dict(provenance or {})
         network.skip_zero_frames = form.zero_frames == SKIP
 
@@ -113,7 +117,11 @@ class LoadedModel:
         unknown -= set() if classes is None else {*classes.labels, *classes.names}
         if unknown:
             raise LabelError(f"aggregate_max: the model has no class {min(unknown)!r}")
-        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known))
+        targets = None
+        if checkpoint.kind == "regression":
+            n, noted = len(checkpoint.state["proj.weight"]), checkpoint.task_state.get("targets")
+            targets = TargetTable.noted(noted, n, str(checkpoint.path))
+        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known), targets)
 
     @property
     def fs(self) -> float:
@@ -187,6 +195,7 @@ class LoadedModel:
             **{name: getattr(self.form, name) for name in INPUT_RULES if name not in ("fs", "segment_s")},
             "labels": [] if self.classes is None else self.classes.to_json(),
             "exclusive": self.exclusive,
+            "targets": {} if self.targets is None else self.targets.to_plain(),
             "embedding_dim": self.dim,
             "parameters": self.n_parameters,
             "encoder": {name: getattr(config, name) for name in config.__dataclass_fields__},
@@ -207,12 +216,14 @@ class LoadedModel:
 
     def __repr__(self) -> str:
         what = f"{len(self.labels)} classes, " if self.classes is not None else ""
+        what += f"{', '.join(self.targets.names)}, " if self.targets is not None else ""
         leads = "12 leads" if self.leads == LEADS else f"leads {', '.join(self.leads)}"
         size = f"{self.n_parameters / 1e6:.1f} M parameters"
         return f"{type(self).__name__}({self.kind}, {what}{leads} at {self.fs:g} Hz, {size})"
 
     def _require_classes(self) -> Classes:
         if self.classes is None:
-            advice = "use predict" if self.kind == "identification" else "fine-tune it first, or use embed"
+            is_tuned = self.kind in ("identification", "regression")
+            advice = "use predict" if is_tuned else "fine-tune it first, or use embed"
             raise CheckpointError(f"a {self.kind} model has no classes; {advice}")
         return self.classes

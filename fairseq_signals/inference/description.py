@@ -43,6 +43,10 @@ def lines(found: dict[str, Any], name: str) -> Iterator[str]:
             codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
             limit = "" if found["exclusive"] else f", above {entry['threshold']:g}"
             yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}{limit}"
+    if found["targets"]:
+        rows = list(zip(*found["targets"].values()))
+        told = {name: f"{mean:.4g} ± {std:.4g} {unit}".rstrip() for name, unit, mean, std in rows}
+        yield from _section("targets, mean and deviation of the training records", told)
     for title, values in tables.items():
         yield from _section(title, values)
 

@@ -74,6 +74,14 @@ class Encoded:
         """The sample, at the model's sampling rate, at which each of `frames` begins, (F,)."""
         return frame_starts(self.windows, [len(part) for part in self.values["frames"]], self.stride)
 
+    @property
+    def logit(self) -> np.ndarray:
+        """What the head gives, (K,) float64: mean over segments, weighted by their new samples.
+
+        Of a regression these are its standardised targets.
+        """
+        return weighted_mean(self.values["logit"].astype(np.float64), self.windows)
+
     def probabilities(self, aggregate: str | Sequence[str] = MEAN) -> np.ndarray:
         """The probability of each class, (C,) float64.
 

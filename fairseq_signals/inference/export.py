@@ -3,9 +3,9 @@
 A program takes `source` (B, leads, segment samples) float32, in mV at the model's rate, absent leads zeros; B
 is free, the segment's length is fixed. Where the model scales its segments, so does the program; where it
 scales whole recordings, the program takes their `mean` and `deviation` (B, leads) in mV, too. It gives
-`embedding` (B, D) and of a classifier `probability` (B, C). Cutting recordings into segments and averaging
-over them is up to its user; what `config.json` of a saved model says goes with the program, under the name
-`fairseq_signals`.
+`embedding` (B, D), of a classifier `probability` (B, C) and of a regression `value` (B, K). Cutting
+recordings into segments and averaging over them is up to its user; what `config.json` of a saved model says
+goes with the program, under the name `fairseq_signals`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.saving import config_of
 from fairseq_signals.inference.sources import Opener, read_each
+from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.heads import PooledEncoder
 
 FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
@@ -73,8 +74,9 @@ def export_model(
         )
     names = ["embedding"]
     names += ["probability"] if model.classes is not None else []
+    names += ["value"] if model.targets is not None else []
     names += ["frames"] if frames else []
-    program = _Program(_for_tracing(model.network), names, model.form.scaling, model.exclusive).eval()
+    program = _Program(_for_tracing(model.network), names, model.form.scaling, _head_of(model)).eval()
     example = _example(model, 2)
     description = json.dumps({**config_of(model), "outputs": names}, ensure_ascii=False)
     write = _write_torch if format == "torch" else _write_onnx
@@ -101,7 +103,7 @@ def compare(
             recordings = read_each(given["source"].numpy(), Opener(model.fs, list(model.leads)))
             done = list(run(outputs, recordings, model.form, batch, exclusive=model.exclusive))
         for name, theirs in zip(names, written(given)):
-            ours = np.stack([_of_recording(one, name) for one in done])
+            ours = np.stack([_of_recording(one, name, model) for one in done])
             difference, largest = float(np.abs(ours - theirs).max()), float(np.abs(ours).max())
             if not difference <= TOLERANCE * max(largest, 1.0):
                 raise CheckpointError(
@@ -110,9 +112,11 @@ def compare(
                 )
 
 
-def _of_recording(done: Encoded | FairseqSignalsError, name: str) -> np.ndarray:
+def _of_recording(done: Encoded | FairseqSignalsError, name: str, model: LoadedModel) -> np.ndarray:
     if isinstance(done, FairseqSignalsError):
         raise done
+    if name == "value" and model.targets is not None:
+        return model.targets.in_units(done.logit)
     return done.probabilities() if name == "probability" else getattr(done, name)
 
 
@@ -134,13 +138,12 @@ class _Program(nn.Module):
     """A network with its outputs in an order in place of names; it scales first, as `Scaling` does.
 
     Args:
-        exclusive: probabilities are a softmax, else each a sigmoid.
+        head: what makes probabilities, or values in their units, of logits.
     """
 
-    def __init__(self, network: PooledEncoder, names: list[str], scaling: Scaling, exclusive: bool = False):
+    def __init__(self, network: PooledEncoder, names: list[str], scaling: Scaling, head: nn.Module):
         super().__init__()
-        self.outputs = Outputs(network, _of_network(names))
-        self.scaling, self.exclusive = scaling, exclusive
+        self.outputs, self.scaling, self.head = Outputs(network, _of_network(names)), scaling, head
 
     def forward(
         self, source: Tensor, mean: Tensor | None = None, deviation: Tensor | None = None
@@ -157,14 +160,34 @@ class _Program(nn.Module):
             source = source / torch.where(spread > 0, spread, 1.0)
         found = self.outputs(source)
         if "logit" in found:
-            logit = found["logit"]
-            found["logit"] = torch.softmax(logit, dim=-1) if self.exclusive else torch.sigmoid(logit)
+            found["logit"] = self.head(found["logit"])
         return tuple(found.values())
 
 
 def _of_network(names: list[str]) -> list[str]:
     """What a network gives, of which a program's outputs are made."""
-    return ["logit" if name == "probability" else name for name in names]
+    return ["logit" if name in ("probability", "value") else name for name in names]
+
+
+class _InUnits(nn.Module):
+    """Standardised numbers (B, K) in their targets' units."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, targets: TargetTable):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(targets.means))
+        self.register_buffer("std", torch.tensor(targets.stds))
+
+    def forward(self, standardised: Tensor) -> Tensor:
+        return standardised * self.std + self.mean
+
+
+def _head_of(model: LoadedModel) -> nn.Module:
+    if model.targets is not None:
+        return _InUnits(model.targets)
+    return nn.Softmax(dim=-1) if model.exclusive else nn.Sigmoid()
 
 
 def _for_tracing(network: PooledEncoder) -> PooledEncoder:

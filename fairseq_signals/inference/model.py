@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.gallery import Gallery, enrolled, listed_ids
 from fairseq_signals.inference.pipeline import Outputs, run
-from fairseq_signals.inference.results import Prediction
+from fairseq_signals.inference.results import Estimate, Prediction
 from fairseq_signals.inference.sources import Opener, is_one, read_each
 from fairseq_signals.inference.windows import cut, frame_starts
 from fairseq_signals.modules.conv_features import conv_output_length
@@ -102,6 +102,7 @@ class ECGModel(LoadedModel):
             aggregate: of the segments' probabilities: "mean", weighted by their new samples, or "max"; by
                 default as `form` says of each class, which is the mean but for presets.
         """
+        self._require_classes()
         aggregates = aggregate or self.aggregates
         found = [
             done.probabilities(aggregates)
@@ -123,11 +124,13 @@ class ECGModel(LoadedModel):
         top: int = 5,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
-        """What the model says of each recording: a `Prediction`, or a `Match`; a list of them for a batch.
+        """What the model says of each recording: a `Prediction`, an `Estimate` of numbers, or a `Match`.
+
+        For a batch, a list of them.
 
         Args:
             records, fs, leads, lead_names, batch_size: as for `embed`.
-            aggregate: of a classifier, see `predict_proba`.
+            aggregate: of a classifier, see `predict_proba`; the numbers of a regression are averaged.
             gallery: compare with these recordings in place of those last enrolled; of any kind of model.
             top: how many patients of the gallery are ranked.
 
@@ -150,13 +153,19 @@ class ECGModel(LoadedModel):
                 [done.embedding for done in found], [done.record_id for done in found], top
             )
             return matches[0] if is_one(records) else matches
-        classes = self._require_classes()
-        aggregates = aggregate or self.aggregates
-        predictions = [
-            Prediction(done.record_id, classes, done.probabilities(aggregates))
-            for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
-        ]
+        say = self._saying(aggregate)
+        predictions = [say(done) for done in self._each(records, fs, leads, lead_names, "logit", batch_size)]
         return predictions[0] if is_one(records) else predictions
+
+    def _saying(self, aggregate: str | None) -> Callable[[Encoded], Prediction | Estimate]:
+        """What makes an `Estimate` or a `Prediction` of what the network gave for a recording."""
+        targets = self.targets
+        if targets is not None:
+            if aggregate is not None:
+                raise ConfigError("aggregate is of probabilities; a regression's numbers are averaged")
+            return lambda done: Estimate(done.record_id, targets, targets.in_units(done.logit))
+        classes, aggregates = self._require_classes(), aggregate or self.aggregates
+        return lambda done: Prediction(done.record_id, classes, done.probabilities(aggregates))
 
     def enroll(
         self,
@@ -201,7 +210,7 @@ class ECGModel(LoadedModel):
             fs, leads, layer, batch_size: as for `embed`.
             reading: how files are read.
             outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
-                `Encoded.probabilities` makes probabilities.
+                `Encoded.probabilities` makes probabilities; of a regression `Encoded.logit` is standardised.
 
         Yields:
             An `Encoded`; for a recording that cannot be used, the error.
@@ -210,7 +219,7 @@ class ECGModel(LoadedModel):
             raise ConfigError(
                 f"outputs must be of {', '.join(STREAMED)}, but are {', '.join(outputs) or 'none'}"
             )
-        if "logit" in outputs:
+        if "logit" in outputs and self.targets is None:
             self._require_classes()
         network = Outputs(self.network, outputs, layer)
         read = read_each(records, Opener(fs, leads, reading))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.inference.classes import Classes
+from fairseq_signals.manifest.targets import TargetTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,38 @@ class Prediction(Mapping[str, float]):
         shown = ", ".join(f"{label} {probability:.3f}" for label, probability in self.top(5))
         more = ", ..." if len(self) > 5 else ""
         return f"Prediction({self.record_id}: {shown}{more})"
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate(Mapping[str, float]):
+    """The numbers that a regression gives, by the target's name and in its unit: `estimate["age"]`.
+
+    Attributes:
+        record_id: the recording.
+        targets: what the numbers are, in the order of `numbers`.
+        numbers: (K,) float64.
+    """
+
+    record_id: str
+    targets: TargetTable = field(repr=False)
+    numbers: np.ndarray = field(repr=False)
+
+    def __getitem__(self, name: str) -> float:
+        try:
+            return float(self.numbers[self.targets.names.index(name)])
+        except ValueError:
+            raise KeyError(f"{name!r} is none of {', '.join(self.targets.names)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.targets.names)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __repr__(self) -> str:
+        columns = zip(self.targets.names, self.numbers, self.targets.units)
+        shown = ", ".join(f"{name} {number:.4g} {unit}".rstrip() for name, number, unit in columns)
+        return f"Estimate({self.record_id}: {shown})"
 
 
 @dataclass(frozen=True)

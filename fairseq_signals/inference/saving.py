@@ -27,10 +27,12 @@ AGGREGATION = {
     "identification model, of length 1 before and after",
     "probability": "`aggregate` (the same mean, or the maximum) of the segments' probabilities: sigmoid of "
     "the logits, or if `exclusive` their softmax; of the labels in `aggregate_max` the maximum",
+    "value": "the same mean of the logits, times `targets` stds plus means",
 }
 _TASKS = {
     "pretraining": "It was pre-trained without labels: its embeddings are for fine-tuning, or for a "
     "classifier of your own.",
+    "regression": "It gives the numbers below, each in its unit.",
     "classification": "It gives the probability of each of the classes below; {how_many}.",
     "identification": "Its embeddings, of length 1, tell people apart: recordings of one person have a "
     "larger cosine similarity than recordings of different people.",
@@ -89,6 +91,7 @@ def model_card(config: dict[str, Any]) -> str:
         "records, and the other formats that the package reads.",
         "",
         *(_label_table(config["labels"]) if config["labels"] else []),
+        *(_target_table(config["targets"]) if config["targets"] else []),
         "## Where it comes from",
         "",
         *_origin(provenance),
@@ -102,6 +105,7 @@ _EMBED = 'embedding = model.embed(signal_mv, fs=250, leads=["I", "II"])'
 _USES = {
     "pretraining": [_EMBED],
     "classification": ['probabilities = model.predict(signal_mv, fs=360, leads="12")', _EMBED],
+    "regression": ['estimate = model.predict(signal_mv, fs=360, leads="12")  # numbers by name', _EMBED],
     "identification": [
         "model.enroll(recordings, patient_ids)",
         'match = model.predict(signal_mv, fs=360, leads="12")  # the most similar patient',
@@ -117,6 +121,15 @@ def _label_table(labels: list[dict[str, Any]]) -> list[str]:
     ]
     head = ["| output | label | name | codes | threshold |", "|---:|---|---|---|---:|"]
     return ["## Classes", "", *head, *rows, ""]
+
+
+def _target_table(targets: dict[str, list]) -> list[str]:
+    rows = [
+        f"| {i} | {_cell(name)} | {_cell(unit)} | {mean:.6g} | {std:.6g} |"
+        for i, (name, unit, mean, std) in enumerate(zip(*targets.values()))
+    ]
+    head = ["| output | target | unit | mean in training | deviation |", "|---:|---|---|---:|---:|"]
+    return ["## Targets", "", "The network gives (value - mean) / deviation.", "", *head, *rows, ""]
 
 
 def _cell(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_signals.ecg.record import known, plausible_age
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.manifest.corpus import Corpus
+from fairseq_signals.manifest.corpus import Corpus, CorpusRecord
 from fairseq_signals.manifest.keyed_table import PATIENT, RECORD, read_keyed_table
 from fairseq_signals.manifest.record_labels import link_patients, patients_of_table, require_column
 from fairseq_signals.manifest.targets import TargetTable
@@ -72,7 +72,12 @@ def keep_known(corpus: Corpus, names: Sequence[str], values: Values) -> Values:
         ManifestError: none is left.
     """
     for i, name in enumerate(names):
-        corpus.leave_out(lambda r, i=i: math.isnan(values[r.record_id][i]), f"without a value of {name}")
+        unknown = {record for record, found in values.items() if math.isnan(found[i])}
+
+        def drop(record: CorpusRecord, unknown: set[str] = unknown) -> bool:
+            return record.record_id in unknown
+
+        corpus.leave_out(drop, f"without a value of {name}")
     if not corpus.records:
         raise ManifestError(f"no record has a number for each of {', '.join(names)}")
     return {record.record_id: values[record.record_id] for record in corpus.records}

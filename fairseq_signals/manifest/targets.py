@@ -10,18 +10,22 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairseq_signals.errors import LabelError, ManifestError
+from fairseq_signals.errors import CheckpointError, LabelError, ManifestError
 from fairseq_signals.manifest.info import require_complete
+from fairseq_signals.safety.rules import check, list_of, number, required, section, text
 from fairseq_signals.safety.text import csv_lines
 from fairseq_signals.store.csv_table import read_table
 
 if TYPE_CHECKING:
     from fairseq_signals.manifest.table import Manifest
 
+_NUMBERS = required(list_of(number(-1e300, 1e300), 100_000))
+_TEXTS = required(list_of(text(), 100_000))
+_NOTED = {"names": _TEXTS, "units": _TEXTS, "means": _NUMBERS, "stds": _NUMBERS}
 COLUMNS = ("index", "name", "unit", "mean", "std")
 
 
@@ -63,12 +67,31 @@ class TargetTable:
 
     def to_plain(self) -> dict[str, list]:
         """The table in plain lists, as checkpoints keep it; `from_plain` reads it."""
-        return {name: list(getattr(self, name)) for name in ("names", "units", "means", "stds")}
+        return {name: list(getattr(self, name)) for name in _NOTED}
 
     @classmethod
     def from_plain(cls, plain: dict[str, list]) -> TargetTable:
         """The table that `to_plain` gave."""
-        return cls(*(tuple(plain[name]) for name in ("names", "units", "means", "stds")))
+        return cls(*(tuple(plain[name]) for name in _NOTED))
+
+    @classmethod
+    def noted(cls, plain: Any, n: int, where: str) -> TargetTable:
+        """The table that a model's file holds, of `n` outputs.
+
+        Raises:
+            CheckpointError: there is none, it is no such table, or not of as many targets.
+        """
+        if not plain:
+            raise CheckpointError(
+                f"{where}: does not say what its {n} outputs are; train it with ecg_regression"
+            )
+        check({"targets": plain}, {"targets": section(_NOTED)}, f"{where}: ", CheckpointError)
+        if {len(plain[name]) for name in _NOTED} != {n}:
+            raise CheckpointError(f"{where}: its targets are not as many as the model's {n} outputs")
+        try:
+            return cls.from_plain(plain)
+        except LabelError as error:
+            raise CheckpointError(f"{where}: {error}") from None
 
     def to_csv(self) -> str:
         """The text of the table's file."""
@@ -89,8 +112,8 @@ def read_targets(path: str | os.PathLike[str]) -> TargetTable:
     found: list[tuple[str, str, float, float]] = []
     for row in rows:
         row.value("index", [str(len(found))].index, f"{len(found)} (0, 1, ... in order)")
-        numbers = (row.value(column, float, "a number") for column in ("mean", "std"))
-        found.append((row.text("name"), row.cells["unit"], *numbers))
+        mean, std = (row.value(column, float, "a number") for column in ("mean", "std"))
+        found.append((row.text("name"), row.cells["unit"], mean, std))
     if not found:
         raise LabelError(f"{path}: the table has no targets")
     try:

@@ -107,7 +107,7 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
     if saved is None:
         section.leave_out(why)
         return section
-    n = len(saved.arrays["labels" if saved.task == "classification" else "probe_ids"])
+    n = len(saved.arrays["probe_ids" if saved.task == "identification" else "record_ids"])
     section.text(f"{saved.method}: {saved.task} of {n} {saved.counted}. Leads outside a lead set are zeros.")
     if saved.values:
         section.table(*table_cells(saved.values))
@@ -122,6 +122,9 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
             f"matrix and histogram of lead set {shown}"
         )
         _draw(section, lambda: identification_figure(saved, shown), alt)
+        return section
+    if saved.task == "regression":
+        section.leave_out("There are no pictures of a regression.")
         return section
     figures: dict[str, Figure] = {}
     _attempt(section, "Pictures", lambda: figures.update(classification_figures(saved, shown)))

@@ -87,7 +87,7 @@ def compose(
     for key, value in options.items():
         _set(config, key, value)
     chosen = {"fs": config.task.sample_rate, **{name: config.task[name] for name in _INPUT}}
-    return config, form.changed(chosen, "task.")
+    return config, form.changed(chosen)
 
 
 def _expected(start: Path | None, preset: str | None) -> InputFormat:

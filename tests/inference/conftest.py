@@ -48,7 +48,7 @@ def save_checkpoint():
         generator_state = torch.get_rng_state()
         torch.manual_seed(seed)
         encoder = ECGEncoder(EncoderConfig(**options))
-        if kind == "classification":
+        if kind in ("classification", "regression"):
             model: PooledEncoder = ECGClassifier(encoder, n)
         elif kind == "identification":
             model = ECGIdentifier(encoder, n)
