@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from fairseq_signals import ECGModel
 
-CONFIGS = ("lora", "linear_probe", "layer_mix")
+CONFIGS = ("lora", "linear_probe", "layer_mix", "layerwise")
 
 
 @pytest.fixture(scope="module")
-def fine_tune(start_training, repo_dir, corpus, pretrained, tmp_path_factory):
+def finetuning(repo_dir) -> Path:
+    return repo_dir / "examples/w2v_cmsc/config/finetuning"
+
+
+@pytest.fixture(scope="module")
+def fine_tune(start_training, finetuning, corpus, pretrained, tmp_path_factory):
     """`fine_tune(config)`: four updates, `whole` at once and `resumed` after two; each configuration once."""
     done = {}
 
     def train(config: str) -> SimpleNamespace:
         if config not in done:
-            file = repo_dir / "examples/w2v_cmsc/config/finetuning" / f"{config}.yaml"
-            folder = tmp_path_factory.mktemp(config)
+            folder, shipped = tmp_path_factory.mktemp(config), finetuning / f"{config}.yaml"
+            file = folder / "of_one_layer.yaml" if config == "layerwise" else shipped
+            if config == "layerwise":
+                lines = shipped.read_text().splitlines()
+                file.write_text("\n".join(line for line in lines if not re.match(r" +layer_(?!1:)", line)))
 
             def start(name: str, updates: int):
                 return start_training(
@@ -103,3 +114,31 @@ def test_the_trained_model_exports_to_onnx(config, fine_tune, tmp_path):
     embedding, probability = session.run(None, {"source": batch()})
     np.testing.assert_allclose(embedding, model.embed(batch(), fs=500), atol=1e-5)
     np.testing.assert_allclose(probability, model.predict_proba(batch(), fs=500), atol=1e-5)
+
+
+def test_every_layer_has_its_learning_rate_and_no_parameter_is_without(fine_tune):
+    run = fine_tune("layerwise").resumed
+    checkpoint = run.checkpoint()
+    optimizers = {name: state["param_groups"] for name, state in checkpoint["last_optimizer_state"].items()}
+    rates = {name: group["lr"] for name, (group,) in optimizers.items()}
+    assert rates == pytest.approx(
+        {"front_end": 2e-4 * 0.75**13, "layer_1": 2e-4 * 0.75**12, "head": 2e-4}, rel=0.01
+    )
+    sizes = {name: len(group["params"]) for name, (group,) in optimizers.items()}
+    assert sizes == {
+        "head": 2,
+        "layer_1": 16,
+        "front_end": len(checkpoint["model"]) - 2 - 16,
+    }
+    states = {name: state["state"] for name, state in checkpoint["last_optimizer_state"].items()}
+    assert len(states["layer_1"]) == 16
+
+
+def test_the_shipped_rates_fall_by_a_quarter_from_layer_to_layer(finetuning):
+    config = yaml.safe_load((finetuning / "layerwise.yaml").read_text())
+    groups = config["optimizer"]["groups"]
+    assert list(groups) == ["front_end", *(f"layer_{i}" for i in range(1, 13)), "head"]
+    rates = np.array([float(group["lr_float"]) for group in groups.values()])
+    np.testing.assert_allclose(rates[:-1] / rates[1:], 0.75, rtol=0.01)
+    same = {str({**group, "lr_float": 0}) for group in groups.values()}
+    assert len(same) == 1

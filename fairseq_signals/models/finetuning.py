@@ -15,6 +15,7 @@ from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.given_path import given_path, missing_path
+from fairseq_signals.models.param_groups import check_groups, name_groups
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.lora import LORA_RULES, add_adapters
@@ -181,7 +182,7 @@ class FreezeAtFirst:
     @classmethod
     def build_model(cls, cfg: FinetuningConfig, task: Any = None) -> Any:
         check_keys(cls, cfg, "model")
-        model = cls(build_encoder(cfg), cfg.num_labels, cfg.final_dropout)  # type: ignore[call-arg]
+        model: Any = cls(build_encoder(cfg), cfg.num_labels, cfg.final_dropout)  # type: ignore[call-arg]
         model.freeze_finetune_updates, model.linear_probe = cfg.freeze_finetune_updates, cfg.linear_probe
         if cfg.linear_probe or cfg.lora_rank:
             model.encoder.requires_grad_(False)
@@ -189,6 +190,8 @@ class FreezeAtFirst:
                 model.encoder.encoder.layer_mix.requires_grad_(True)
         if cfg.lora_rank:
             add_adapters(model.encoder, cfg.lora_rank, cfg.lora_alpha, cfg.lora_dropout, cfg.lora_targets)
+        name_groups(model)
+        check_groups(model, cfg)
         return model
 
     def set_num_updates(self, num_updates: int) -> None:

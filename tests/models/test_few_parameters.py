@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
@@ -189,3 +192,50 @@ def test_a_checkpoint_knows_its_mix_of_layers(make, tiny, ecg_batch, tmp_path):
 def test_values_that_mean_nothing_or_contradict_are_refused_by_name(make, options, message):
     with pytest.raises(ConfigError, match=message):
         make(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ({}, {"front_end", "layer_1", "layer_2", "head"}),
+        ({"layer_norm_first": True, "model_path": None}, {"front_end", "layer_1", "layer_2", "head"}),
+        (LORA, {"layer_1", "layer_2", "head"}),
+        ({"linear_probe": True, "layer_mix": True}, {"head"}),
+    ],
+)
+def test_every_parameter_is_in_the_group_of_its_depth(make, options, groups):
+    model = make(**options)
+    group_of = {name: p.param_group for name, p in model.named_parameters()}
+    assert {group_of[name] for name in trainable(model)} == groups
+    for name, group in group_of.items():
+        inside = re.search(r"layers\.(\d)\.", name)
+        last = "layer_norm_first" in options and name.startswith("encoder.encoder.layer_norm.")
+        outside = "head" if name.startswith("proj") or name.endswith("layer_mix") else "front_end"
+        assert group == (
+            "layer_2" if last else f"layer_{int(inside[1]) + 1}" if inside and "conv" not in name else outside
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["front_end", "layer_1", "head"], "missing layer_2; without parameters none"),
+        (
+            ["front_end", "layer_1", "layer_2", "layer_3", "heads"],
+            "missing head; without parameters heads, layer_3",
+        ),
+    ],
+)
+def test_groups_of_an_optimizer_that_are_not_the_models_are_named(tiny, given, message):
+    groups = {name: {"lr_float": 1e-4} for name in given}
+    whole = OmegaConf.create(
+        {
+            "model": {**vars(ECGTransformerClassifierConfig(**tiny, num_labels=3))},
+            "optimizer": {"_name": "composite", "groups": groups},
+        }
+    )
+    whole.model.save_dir = whole.model.restore_file = "x"
+    with pytest.raises(ConfigError, match=message):
+        ECGTransformerClassifierModel.build_model(whole.model)
+    whole.optimizer = {"_name": "adam"}
+    ECGTransformerClassifierModel.build_model(whole.model)

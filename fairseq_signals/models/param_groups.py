@@ -1,0 +1,53 @@
+"""Groups of a fine-tuned model's parameters, by depth, for learning rates of their own.
+
+Stock fairseq's optimizer `composite` has an optimizer and a learning rate for each group, which the attribute
+`param_group` of a parameter names; other optimizers do not look at it.
+"""
+
+import re
+from typing import Any, Set
+
+from torch import nn
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import whole_config
+
+FRONT_END, LAYER, HEAD = "front_end", "layer_", "head"
+_IN_LAYER = re.compile(r"encoder\.encoder\.layers\.(\d+)\.")
+
+
+def name_groups(model: nn.Module) -> None:
+    """Give each parameter of an encoder and head its group: front_end, layer_1 to layer_L, or head."""
+    transformer: Any = model.encoder.encoder  # type: ignore[union-attr]
+    for name, parameter in model.named_parameters():
+        in_layer = _IN_LAYER.match(name)
+        group = FRONT_END
+        if in_layer:
+            group = f"{LAYER}{int(in_layer[1]) + 1}"
+        elif not name.startswith("encoder.") or name == "encoder.encoder.layer_mix":
+            group = HEAD
+        elif name.startswith("encoder.encoder.layer_norm.") and transformer.layer_norm_first:
+            group = f"{LAYER}{len(transformer.layers)}"  # it comes after the last one
+        parameter.param_group = group  # type: ignore[attr-defined]
+
+
+def check_groups(model: nn.Module, cfg: Any) -> None:
+    """Compare the groups of the optimizer, where that is `composite`, with those of what trains.
+
+    Args:
+        cfg: the model's section of the configuration.
+
+    Raises:
+        ConfigError: they differ; names the groups.
+    """
+    optimizer = whole_config(cfg).get("optimizer")
+    if optimizer is None or optimizer.get("_name") != "composite":
+        return
+    given: Set[str] = set(optimizer.groups)
+    wanted = {p.param_group for p in model.parameters() if p.requires_grad}  # type: ignore[attr-defined]
+    if given != wanted:
+        raise ConfigError(
+            "optimizer.groups must be those of the parameters that train: missing "
+            f"{', '.join(sorted(wanted - given)) or 'none'}; without parameters "
+            f"{', '.join(sorted(given - wanted)) or 'none'}"
+        )
