@@ -11,7 +11,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fairseq_signals.checkpoints.input_format import InputFormat, input_format, preset_of
+from fairseq_signals.checkpoints.input_format import (
+    INPUT_RULES,
+    TASK_KEYS,
+    InputFormat,
+    input_format,
+    preset_of,
+)
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
 from fairseq_signals.commands.main import find_folder
@@ -28,7 +34,7 @@ _FILES = {
 }
 SIZES = tuple(_FILES)
 #: What a training takes over of the input of the checkpoint that it begins with.
-_INPUT = ("normalize", "scale", "resampler", "segment_s", "last_segment", "zero_frames")
+_INPUT = {name: TASK_KEYS.get(name, name) for name in INPUT_RULES if not name.startswith("aggregate")}
 #: What a caller's options cannot change.
 _OURS = (
     "task._name",
@@ -81,13 +87,12 @@ def compose(
     if targets.are_exclusive:
         config.criterion = {"_name": "cross_entropy_with_logits"}
     form = _expected(start, preset)
-    config.task.update(preset=preset, sample_rate=form.fs, **{name: getattr(form, name) for name in _INPUT})
+    config.task.update(preset=preset, **{key: getattr(form, name) for name, key in _INPUT.items()})
     config.common.update(seed=seed, cpu=not torch.cuda.is_available())
     config.dataset.num_workers = min(config.dataset.num_workers, os.cpu_count() or 1)
     for key, value in options.items():
         _set(config, key, value)
-    chosen = {"fs": config.task.sample_rate, **{name: config.task[name] for name in _INPUT}}
-    return config, form.changed(chosen)
+    return config, form.changed({name: config.task[key] for name, key in _INPUT.items()})
 
 
 def _expected(start: Path | None, preset: str | None) -> InputFormat:
