@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fairseq_signals.commands.arguments import (
     RECORDS,
@@ -17,7 +17,7 @@ from fairseq_signals.commands.arguments import (
     some_place,
 )
 from fairseq_signals.commands.model_arguments import add_use, input_arguments
-from fairseq_signals.errors import ConfigError, LabelError
+from fairseq_signals.errors import LabelError
 from fairseq_signals.safety.text import counted, visible
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         preset=args.preset,
         **input_arguments(args),
     )
-    said = _of_classes(model) if model.targets is None else _of_targets(model, args.aggregate)
+    said = _of_classes(model) if model.targets is None else _of_targets(model)
     for name in said.names:
         if name in FIRST_COLUMNS:
             raise LabelError(
@@ -90,8 +90,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             said.value,
             args.leads,
             args.batch_size,
-            said.options,
-            read_arguments(args),
+            reading=read_arguments(args),
         )
         if result.names:
             result.write_table(table)
@@ -109,7 +108,6 @@ class _Said(NamedTuple):
     names: tuple[str, ...]
     advice: str
     value: Callable[[Encoded], np.ndarray]
-    options: dict[str, Any]
     first: Callable[[np.ndarray], dict[str, list[str]]] = lambda values: {}
 
 
@@ -126,21 +124,17 @@ def _of_classes(model: ECGModel) -> _Said:
         model.labels,
         "pass --labels, a labels.csv with another name for it",
         lambda done: done.probabilities(model.aggregates),
-        {},
         positive,
     )
 
 
-def _of_targets(model: ECGModel, aggregate: str | None) -> _Said:
+def _of_targets(model: ECGModel) -> _Said:
     targets = model.targets
     assert targets is not None
-    if aggregate is not None:
-        raise ConfigError("--aggregate is of probabilities; the numbers of a regression are averaged")
     return _Said(
         "target",
         counted(len(targets), "target"),
         targets.names,
         "train it on manifests with another name for it",
         lambda done: targets.in_units(done.logit),
-        {"targets": targets.to_plain()},
     )

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from fairseq_signals.checkpoints.input_format import INPUT_RULES, SKIP, InputFormat, input_format, preset_of
+from fairseq_signals.checkpoints.input_format import (
+    INPUT_RULES,
+    MEAN,
+    SKIP,
+    InputFormat,
+    input_format,
+    preset_of,
+)
 from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
@@ -121,6 +128,11 @@ class LoadedModel:
         if checkpoint.kind == "regression":
             n, noted = len(checkpoint.state["proj.weight"]), checkpoint.task_state.get("targets")
             targets = TargetTable.noted(noted, n, str(checkpoint.path))
+            if form.aggregate != MEAN:
+                raise ConfigError(
+                    f"{checkpoint.path}: the numbers of a regression are averaged over segments, but "
+                    f"aggregate is {form.aggregate}; pass {MEAN}"
+                )
         return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known), targets)
 
     @property
