@@ -18,6 +18,8 @@ PANELS: Tuple[Tuple[str, str], ...] = (
     ("perplexity of the codes", r"perplexity$"),
     ("accuracy", r"accuracy$"),
     ("scores", r"^(auroc|auprc|f_measure|cinc_score|exact_match)$"),
+    ("errors of numbers", r"^(mae|rmse)$"),
+    ("numbers explained", r"^(r2|pearson)$"),
     ("learning rate", r"^lr$"),
     ("gradient norm", r"^gnorm$"),
 )

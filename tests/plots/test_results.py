@@ -108,11 +108,13 @@ def test_a_training_has_a_panel_for_what_was_logged():
     nan = float("nan")
     history = {
         "train": ([10, 20], {"loss": [3.0, 2.0], "cmsc_loss": [0.02, 0.01], "lr": [1e-3, 0], "ups": [1, 1]}),
-        "valid": ([20], {"loss": [2.5], "auroc": [0.7], "accuracy": [nan]}),
+        "valid": ([20], {"loss": [2.5], "auroc": [0.7], "accuracy": [nan], "mae": [9.0], "r2": [0.1]}),
     }
     figure = draw_training(history, "run")
     titles = [axes.get_title("left") for axes in figure.axes]
-    assert titles == ["loss and its terms", "scores", "learning rate"]
+    assert titles == [
+        *("loss and its terms", "scores", "errors of numbers", "numbers explained", "learning rate")
+    ]
     loss = figure.axes[0]
     assert legend(loss) == ["loss", "loss (valid)", "cmsc_loss"]
     assert loss.get_yscale() == "log"
