@@ -3,11 +3,11 @@
     python benchmarks/finetune_step.py
 
 The models are those of `examples/w2v_cmsc/config/finetuning/`: 12 layers of width 768, random weights, 26
-classes. Measured is a whole update (forward, backward, clipping, Adam), in CPU seconds and in memory beyond the
-model itself: activations, gradients and the optimizer's state. `cached` is the linear probe on features that
-were computed before, as `examples/linear_probe` has them; what they took, in CPU seconds a segment, is
-`cached_encode_cpu_s`. Keys of the last line, a JSON object, per way: `cpu_s`, `peak_mib`, `trained` (parameters),
-and `cpu_ratio` and `memory_ratio` to full fine-tuning.
+classes. Measured is a whole update (forward, backward, clipping, Adam), in CPU seconds and in memory beyond
+the model itself: activations, gradients and the optimizer's state. `cached` is the linear probe on features
+that were computed before, as `examples/linear_probe` has them; what they took, in CPU seconds a segment, is
+`cached_encode_cpu_s`. Keys of the last line, a JSON object, per way: `cpu_s`, `peak_mib`, `trained`
+(parameters), and `cpu_ratio` and `memory_ratio` to full fine-tuning.
 """
 
 from __future__ import annotations
