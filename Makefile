@@ -68,7 +68,7 @@ test: install  ## the tests
 # Each prints one JSON object as its last line; on a machine that does nothing else.
 bench: install  ## the benchmarks, with pictures in outputs/benchmarks (about 20 minutes)
 	mkdir -p outputs/benchmarks
-	set -eo pipefail; for name in preprocess loading contrastive train_step scaling embed long_record; do \
+	set -eo pipefail; for name in preprocess loading contrastive train_step finetune_step scaling embed long_record; do \
 		echo "--- $$name"; $(BIN)/python benchmarks/$$name.py --plot outputs/benchmarks/$$name.png \
 			| tee outputs/benchmarks/$$name.txt; done
 
