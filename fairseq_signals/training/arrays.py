@@ -22,16 +22,22 @@ from fairseq_signals.manifest.labels import LabelTable
 from fairseq_signals.manifest.record_labels import format_labels
 from fairseq_signals.safety.locks import one_process
 from fairseq_signals.safety.rules import read_json
-from fairseq_signals.safety.text import tell
+from fairseq_signals.safety.text import csv_lines, tell
 from fairseq_signals.store.conversion import BuildOptions
 from fairseq_signals.store.of_rows import is_complete, write_store
 from fairseq_signals.store.reading import STATE_FILE
 from fairseq_signals.training.configuration import compose, fit_schedule
 from fairseq_signals.training.given import GivenArrays
 from fairseq_signals.training.running import RUN, best_checkpoint, train
-from fairseq_signals.training.targets import PRETRAINING, Targets, read_patients, read_targets
+from fairseq_signals.training.targets import (
+    CLASSIFICATION,
+    PRETRAINING,
+    REGRESSION,
+    read_patients,
+    read_targets,
+)
 
-STATE, STORE, MANIFESTS, CLASSES = "arrays.json", "store", "manifests", "classes.csv"
+STATE, STORE, MANIFESTS, LABELS = "arrays.json", "store", "manifests", "labels.csv"
 _ARRAYS, _TRAINED = "arrays", "trained"
 #: The script in manifests/ of a task, where it has another name.
 _SCRIPTS = {PRETRAINING: "pretrain"}
@@ -68,10 +74,12 @@ def train_on_arrays(
         out: a folder that is new, empty, or of the same call.
         labels: for classification: (N, C) of 0 and 1, an array, a table whose columns name the classes, or a
             mapping from a class to its column; or (N,) names or integers of classes that exclude each other.
-        label_names: what the classes are called, in the order of the columns or integers.
+            For regression: (N,) or (N, K) numbers.
+        label_names: what the classes or numbers are called, in the order of the columns or integers.
         patients: whose each recording is, (N,) texts or integers: nobody is in two splits. None: each
             recording is another person's.
-        task: "pretraining", "classification" or "identification"; by default what the labels say.
+        task: "pretraining", "classification", "identification" or "regression"; by default what the labels
+            can only mean.
         size: "tiny", "small" or "paper": of an encoder of random weights, and of the schedule.
         model_path: pre-trained checkpoint that fine-tuning begins with, or the `out` of its training. What it
             expects of its input (rate, normalisation, segments) is what the training gives it.
@@ -89,12 +97,12 @@ def train_on_arrays(
             fit, options that cannot be, or an `out` with something else. Later: what the training ended with.
     """
     targets = read_targets(labels, label_names, patients is not None, task, len(x))
-    given = GivenArrays(x, fs, leads, targets.of_each, read_patients(patients, len(x)))
+    given = GivenArrays(x, fs, leads, targets, read_patients(patients, len(x)))
     start = None if model_path is None else _checkpoint(Path(model_path))
     config, form = compose(targets, size, start, preset, seed, options or {})
     plan = {
         "task": targets.task,
-        "classes": targets.classes,
+        "labels": targets.names,
         "size": size,
         "model_path": None if start is None else str(start),
         "preset": preset,
@@ -111,28 +119,23 @@ def train_on_arrays(
             if patients is None:
                 told = "patients are not given: each recording counts as another person's"
                 warnings.warn(told, stacklevel=2)
-            _train(out, plan, given, targets, config, form)
+            _train(out, plan, given, config, form)
     return ECGModel.load(best_checkpoint(out / RUN))
 
 
 def _train(
-    out: Path,
-    plan: dict[str, Any],
-    given: GivenArrays,
-    targets: Targets,
-    config: DictConfig,
-    form: InputFormat,
+    out: Path, plan: dict[str, Any], given: GivenArrays, config: DictConfig, form: InputFormat
 ) -> None:
     """Do what of the plan is not done yet."""
-    classes = f" of {len(targets.classes)} classes" if targets.classes else ""
-    tell(f"{out}: {targets.task}{classes}, {len(given.x):,} recordings")
+    labels = f" of {', '.join(plan['labels'][:20])}" if plan["labels"] else ""
+    tell(f"{out}: {plan['task']}{labels}; {len(given.x):,} recordings")
     if _noted(out) != plan:
         (out / STORE / STATE_FILE).unlink(missing_ok=True)
         _write_state(out, plan)
     stored = BuildOptions(form.fs, resampler=form.resampler)
     if not is_complete(out / STORE):
         write_store(given.rows(stored), out / STORE, stored)
-    _write_manifests(out, targets, plan["split"], form.segment_s, plan["seed"])
+    _write_manifests(out, given, plan["split"], form.segment_s, plan["seed"])
     fit_schedule(config, out / MANIFESTS, plan["options"])
     train(config, out, out / MANIFESTS)
     _write_state(out, {**plan, _TRAINED: True})
@@ -195,17 +198,22 @@ def _write_state(out: Path, state: Mapping[str, Any]) -> None:
 
 
 def _write_manifests(
-    out: Path, targets: Targets, shares: Sequence[float], segment_s: float, seed: int
+    out: Path, given: GivenArrays, shares: Sequence[float], segment_s: float, seed: int
 ) -> None:
     """Make the manifests of the store, with the script for that."""
+    targets = given.targets
     _, valid, test = map(repr, shares)
     arguments = [str(out / STORE), "--dest", str(out / MANIFESTS), "--seed", str(seed)]
     arguments += ["--segment-seconds", repr(segment_s)]
-    if targets.classes:
-        table = LabelTable(targets.classes, targets.classes, tuple((name,) for name in targets.classes))
-        write_text(out / CLASSES, [format_labels(table)])
-        arguments += ["--labels", str(out / CLASSES), "--split", ":".join(map(repr, shares))]
+    if targets.task == CLASSIFICATION:
+        table = LabelTable(targets.names, targets.names, tuple((name,) for name in targets.names))
+        write_text(out / LABELS, [format_labels(table)])
+        arguments += ["--labels", str(out / LABELS), "--split", ":".join(map(repr, shares))]
         arguments += ["--one-class"] * targets.are_exclusive
+    elif targets.task == REGRESSION:
+        rows = ((given.name(i), *targets.of(i)) for i in range(len(given.x)))
+        write_text(out / LABELS, csv_lines([("record_id", *targets.names), *rows]))
+        arguments += ["--values", str(out / LABELS), "--split", ":".join(map(repr, shares))]
     else:
         arguments += ["--valid-fraction", valid, "--test-fraction", test]
     if targets.task == PRETRAINING:

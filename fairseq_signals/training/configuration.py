@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fairseq_signals.checkpoints.input_format import (
     INPUT_RULES,
     TASK_KEYS,
+    TASK_RULES,
     InputFormat,
     input_format,
     preset_of,
@@ -24,7 +26,8 @@ from fairseq_signals.commands.main import find_folder
 from fairseq_signals.errors import ConfigError, did_you_mean
 from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.modules.encoder import ARCHITECTURE
-from fairseq_signals.training.targets import PRETRAINING, Targets
+from fairseq_signals.safety.rules import check
+from fairseq_signals.training.targets import CLASSIFICATION, PRETRAINING, REGRESSION, Targets
 
 #: Of each size, below `examples/`: pre-training, and the folder of what is fine-tuned.
 _FILES = {
@@ -33,6 +36,8 @@ _FILES = {
     "paper": ("w2v_cmsc/config/pretraining/w2v_cmsc_rlm.yaml", "w2v_cmsc/config/finetuning"),
 }
 SIZES = tuple(_FILES)
+_BASES = {REGRESSION: CLASSIFICATION}
+_HEADS = "w2v_cmsc/config/finetuning"  # where other heads than those of both folders are configured
 #: What a training takes over of the input of the checkpoint that it begins with.
 _INPUT = {name: TASK_KEYS.get(name, name) for name in INPUT_RULES if not name.startswith("aggregate")}
 #: What a caller's options cannot change.
@@ -75,7 +80,7 @@ def compose(
     config: Any = OmegaConf.load(examples / pretraining)
     if targets.task != PRETRAINING:
         shape = {key: value for key, value in config.model.items() if key in ARCHITECTURE}
-        config = OmegaConf.load(examples / folder / f"{targets.task}.yaml")
+        config = OmegaConf.load(examples / folder / f"{_BASES.get(targets.task, targets.task)}.yaml")
         config.model.model_path = None if start is None else str(start)
         if start is None:  # as in examples/scratch: a front end of random weights is trained as well
             config.model.update({**shape, "feature_grad_mult": 1.0})
@@ -84,15 +89,26 @@ def compose(
             "pre-training begins from random weights: leave out model_path, or give fairseq's own option "
             "'checkpoint.finetune_from_model'"
         )
-    if targets.are_exclusive:
-        config.criterion = {"_name": "cross_entropy_with_logits"}
+    if targets.are_exclusive or targets.task == REGRESSION:
+        _take_head(
+            config, examples / _HEADS / ("multiclass.yaml" if targets.are_exclusive else "regression.yaml")
+        )
     form = _expected(start, preset)
     config.task.update(preset=preset, **{key: getattr(form, name) for name, key in _INPUT.items()})
     config.common.update(seed=seed, cpu=not torch.cuda.is_available())
     config.dataset.num_workers = min(config.dataset.num_workers, os.cpu_count() or 1)
     for key, value in options.items():
         _set(config, key, value)
+    check({key: config.task[key] for key in _INPUT.values()}, TASK_RULES, "task.", ConfigError)
     return config, form.changed({name: config.task[key] for name, key in _INPUT.items()})
+
+
+def _take_head(config: DictConfig, path: Path) -> None:
+    """Give a configuration of classification the task, criterion and best checkpoint of another."""
+    head: Any = OmegaConf.load(path)
+    config.criterion, config.task._name = head.criterion, head.task._name
+    for key in ("best_checkpoint_metric", "maximize_best_checkpoint_metric"):
+        config.checkpoint[key] = head.checkpoint[key]
 
 
 def _expected(start: Path | None, preset: str | None) -> InputFormat:
@@ -106,9 +122,8 @@ def _expected(start: Path | None, preset: str | None) -> InputFormat:
 def fit_schedule(config: DictConfig, manifests: Path, options: Mapping[str, Any]) -> None:
     """Let a schedule that spreads over all updates end with the last epoch, unless the options say when."""
     if config.lr_scheduler._name == "tri_stage" and "optimization.max_update" not in options:
-        n_batches = -(
-            -len(read_manifest(manifests / "train.tsv", check_files=False)) // config.dataset.batch_size
-        )
+        n_segments = len(read_manifest(manifests / "train.tsv", check_files=False))
+        n_batches = math.ceil(n_segments / config.dataset.batch_size)
         config.optimization.max_update = n_batches * config.optimization.max_epoch
 
 

@@ -17,6 +17,7 @@ from fairseq_signals.inference.recording import Recording, from_array
 from fairseq_signals.safety.text import counted
 from fairseq_signals.store.conversion import BuildOptions
 from fairseq_signals.store.shards import StoreRow
+from fairseq_signals.training.targets import CLASSIFICATION, Targets
 
 SOURCE = "arrays"  #: name of the corpus
 
@@ -28,7 +29,7 @@ class GivenArrays:
         x: arrays (L, T) in mV, with `len` and indices.
         fs: of all, Hz.
         leads: of their rows, as `from_array` takes it.
-        codes: classes of each recording; empty where there are none.
+        targets: what a model is to learn of each.
         patients: whose each is; None where that is not known.
     """
 
@@ -37,11 +38,11 @@ class GivenArrays:
         x: Any,
         fs: float,
         leads: Any,
-        codes: Sequence[tuple[str, ...]],
+        targets: Targets,
         patients: Sequence[str | None],
     ):
         self.x, self.fs, self.leads = x, fs, leads
-        self.codes, self.patients = codes or [()] * len(x), patients
+        self.targets, self.patients = targets, patients
         if not len(x):
             raise SignalError("x has no recording")
 
@@ -58,12 +59,12 @@ class GivenArrays:
         digest, lengths, notes = hashlib.blake2b(digest_size=16), [], []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SignalWarning)
-            for i, (codes, patient) in enumerate(zip(self.codes, self.patients)):
+            for i, patient in enumerate(self.patients):
                 recording = self._recording(i)
                 samples = recording.samples
                 assert isinstance(samples, np.ndarray)
-                told = recording.fs, recording.leads, samples.shape, samples.dtype.str, codes, patient
-                digest.update(repr(told).encode())
+                form = recording.fs, recording.leads, samples.shape, samples.dtype.str
+                digest.update(repr((*form, self.targets.of(i), patient)).encode())
                 digest.update(np.ascontiguousarray(samples).data)
                 lengths.append(samples.shape[1] / recording.fs)
                 notes += [str(caught[0].message)] if caught else []
@@ -88,12 +89,17 @@ class GivenArrays:
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SignalWarning)  # `check` has told them
-            for i, (codes, patient) in enumerate(zip(self.codes, self.patients)):
+            for i, patient in enumerate(self.patients):
+                codes = self.targets.of(i) if self.targets.task == CLASSIFICATION else ()
                 yield self._row(self._recording(i), options, codes, patient)
 
-    def _recording(self, i: int) -> Recording:
+    def name(self, i: int) -> str:
+        """The id of recording `i`: its number, so that names sort as numbers do."""
         width = len(str(len(self.x) - 1))
-        return from_array(self.x[i], self.fs, self.leads, f"{i:0{width}d}")
+        return f"{i:0{width}d}"
+
+    def _recording(self, i: int) -> Recording:
+        return from_array(self.x[i], self.fs, self.leads, self.name(i))
 
     def _row(
         self, recording: Recording, options: BuildOptions, codes: tuple[str, ...], patient: str | None

@@ -1,4 +1,4 @@
-"""What arrays are labelled with, in whatever container: classes of each, or whose they are."""
+"""What arrays are labelled with, in whatever container: classes or numbers of each, or whose they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from fairseq_signals.ecg.record import parse_patient
 from fairseq_signals.errors import ConfigError, LabelError, did_you_mean
 
-PRETRAINING, CLASSIFICATION, IDENTIFICATION = TASKS = ("pretraining", "classification", "identification")
+TASKS = ("pretraining", "classification", "identification", "regression")
+PRETRAINING, CLASSIFICATION, IDENTIFICATION, REGRESSION = TASKS
 
 
 class Targets(NamedTuple):
@@ -18,15 +19,19 @@ class Targets(NamedTuple):
 
     Attributes:
         task: one of `TASKS`.
-        classes: their names; empty where the task has none.
-        of_each: the classes of each recording.
+        names: of the classes or numbers; empty where the task has none.
+        of_each: the classes, or the numbers, of each recording.
         are_exclusive: whether a recording is of one class.
     """
 
     task: str
-    classes: tuple[str, ...] = ()
-    of_each: Sequence[tuple[str, ...]] = ()
+    names: tuple[str, ...] = ()
+    of_each: Sequence[tuple[Any, ...]] = ()
     are_exclusive: bool = False
+
+    def of(self, i: int) -> tuple[Any, ...]:
+        """The classes or numbers of recording `i`."""
+        return self.of_each[i] if self.of_each else ()
 
 
 def read_targets(labels: Any, names: Any, has_patients: bool, task: str | None, n: int) -> Targets:
@@ -49,21 +54,25 @@ def read_targets(labels: Any, names: Any, has_patients: bool, task: str | None, 
         )
     if task == IDENTIFICATION and not has_patients:
         raise ConfigError("identification needs patients=, which say whose each recording is")
-    if task != CLASSIFICATION:
+    if task not in (CLASSIFICATION, REGRESSION):
         if labels is not None or names is not None:
             raise ConfigError(
                 f"{task} takes no labels: leave out labels and label_names, or name another task"
             )
         return Targets(task)
     if labels is None:
-        raise ConfigError("classification needs labels")
+        raise ConfigError(f"{task} needs labels")
     values, said = _columns(labels)
+    if values.ndim == 2 and values.shape[1] == 1 and values.dtype.kind not in "biuf":
+        values, said = values[:, 0], None  # a table with one column of class names
     if values.ndim not in (1, 2) or len(values) != n:
         shape = " x ".join(map(str, values.shape))
         raise LabelError(
             f"labels are {shape}, but there are {n} recordings: (N, C) of 0 and 1, or (N,) classes"
         )
     names = said if names is None else [str(name).strip() for name in names]
+    if task == REGRESSION:
+        return _numbers(values, names)
     return _multi_hot(values, names) if values.ndim == 2 else _exclusive(values, names)
 
 
@@ -90,7 +99,9 @@ def _likely_task(labels: Any, has_patients: bool) -> str:
         )
     if labels is None:
         return PRETRAINING
-    return CLASSIFICATION
+    values, _ = _columns(labels)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else np.zeros(0)
+    return REGRESSION if (finite != np.rint(finite)).any() else CLASSIFICATION
 
 
 def _columns(labels: Any) -> tuple[np.ndarray, list[str] | None]:
@@ -128,11 +139,16 @@ def _exclusive(values: np.ndarray, names: Sequence[str] | None) -> Targets:
     listed = values.tolist()
     is_number = values.dtype.kind in "biu"
     if not is_number and not all(isinstance(value, str) and value for value in listed):
-        what = (
-            "numbers with fractions or gaps" if values.dtype.kind == "f" else f"{values.dtype}, some missing"
+        raise LabelError(
+            f"labels of (N,) must be class names or integers, one a recording, but are {values.dtype}, or "
+            "some are missing. Numbers are for task='regression'."
         )
-        raise LabelError(f"labels of (N,) must be class names or integers, one a recording, but are {what}")
     found = sorted(set(listed))
+    if is_number and names is None and len(found) > max(2, len(listed) // 2):
+        raise ConfigError(
+            f"labels are {len(found)} different integers of {len(listed)} recordings: give them as texts if "
+            "they are classes, or say task='regression'"
+        )
     if is_number and names is not None:  # class k is names[k]
         if not 0 <= found[0] <= found[-1] < len(names):
             raise LabelError(f"labels go from {found[0]} to {found[-1]}, but {len(names)} classes are named")
@@ -148,10 +164,32 @@ def _exclusive(values: np.ndarray, names: Sequence[str] | None) -> Targets:
     return Targets(CLASSIFICATION, named, [(str(value),) for value in listed], are_exclusive=True)
 
 
+def _numbers(values: np.ndarray, names: Sequence[str] | None) -> Targets:
+    """Numbers to predict, one or more a recording."""
+    columns = values[:, None] if values.ndim == 1 else values
+    numbered = [f"value_{k}" for k in range(columns.shape[1])] if columns.shape[1] > 1 else ["value"]
+    named = _checked_names(numbered if names is None else names)
+    if len(named) != columns.shape[1]:
+        raise LabelError(f"labels have {columns.shape[1]} columns, but {len(named)} are named")
+    if columns.dtype.kind not in "biuf":
+        raise LabelError(f"labels of a regression must be numbers, but are {columns.dtype}")
+    missing = np.argwhere(~np.isfinite(columns))
+    if len(missing):
+        row, column = missing[0]
+        raise LabelError(
+            f"labels of a regression must be numbers, but {named[column]} of recording {row} is "
+            f"{columns[row, column]!r} ({len(missing)} are missing). Leave out what is not labelled."
+        )
+    constant = [name for name, column in zip(named, columns.T) if (column == column[0]).all()]
+    if constant:
+        raise LabelError(f"{constant[0]} is the same of all recordings: there is nothing to learn")
+    return Targets(REGRESSION, named, [tuple(map(float, row)) for row in columns])
+
+
 def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     for k, name in enumerate(names):
         if not name.strip() or "|" in name or name in names[:k]:
             raise LabelError(
-                f"classes are {', '.join(map(repr, names))}: each needs a name of its own, without |"
+                f"labels are {', '.join(map(repr, names))}: each needs a name of its own, without |"
             )
     return tuple(names)

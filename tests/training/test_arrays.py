@@ -72,7 +72,7 @@ def test_pre_training_and_fine_tuning_from_it(trainings, tmp_path, capfd):
     given = {"labels": labels, "model_path": tmp_path / "pre", **shared}
     given["options"] = {"optimization.max_update": 2, "dataset.num_workers": 0}
     tuned = train_on_arrays(X, 100, out=tmp_path / "dx", **given)
-    assert "classification of 2 classes, 24 recordings" in capfd.readouterr().err
+    assert "classification of AF, SB; 24 recordings" in capfd.readouterr().err
     assert (tuned.kind, tuned.labels, tuned.form) == ("classification", ("AF", "SB"), made.form)
     probability = tuned.predict_proba(X, 100)
     assert probability.shape == (N, 2)
@@ -122,6 +122,16 @@ def test_classes_that_exclude_each_other_on_the_input_of_a_preset(trainings, tmp
     assert json.loads((tmp_path / "store" / "store.json").read_text())["resampler"] == "linear"
 
 
+def test_numbers_are_estimated_in_their_units(trainings, tmp_path):
+    labels = {"age": 40.5 + np.arange(N) // 2, "K": 4 + 0.1 * (np.arange(N) // 2)}
+    given = {"labels": labels, "patients": PATIENTS, "size": "tiny", "options": TINY}
+    model = train_on_arrays(X, 100, out=tmp_path, **given)
+    estimate = model.predict(X[0], 100)
+    assert (model.kind, list(estimate)) == ("regression", ["age", "K"])
+    assert 30 < estimate["age"] < 65
+    assert 3 < estimate["K"] < 6.5
+
+
 def test_an_error_of_the_training_is_told_and_another_call_may_follow(trainings, tmp_path):
     given = {"labels": np.arange(N) % 2, "patients": PATIENTS, "size": "tiny", "out": tmp_path / "dx"}
     with pytest.raises(FairseqSignalsError, match=r"the training failed: .*heads.*training\.log"):
@@ -143,7 +153,7 @@ def test_an_error_of_the_training_is_told_and_another_call_may_follow(trainings,
         ({"split": (1, 0, 0)}, ConfigError, "split must be three shares"),
         ({"options": {"task.data": "/x"}}, ConfigError, "task.data is set by train_on_arrays itself"),
         ({"options": {"optim.lr": [1]}}, ConfigError, "'optim.lr' is not SECTION.KEY .*did you mean"),
-        ({"options": {"task.normalize": "all"}}, ConfigError, "normalize must be"),
+        ({"options": {"task.normalize": "all"}}, ConfigError, "task.normalize must be"),
         ({"model_path": "absent.pt", "labels": [0, 1] * 12}, CheckpointError, "there is no absent.pt"),
         ({"model_path": __file__}, ConfigError, "pre-training begins from random weights"),
     ],

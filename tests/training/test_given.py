@@ -12,6 +12,7 @@ from fairseq_signals.store.conversion import BuildOptions
 from fairseq_signals.store.of_rows import is_complete, write_store
 from fairseq_signals.store.reading import RecordStore
 from fairseq_signals.training.given import GivenArrays
+from fairseq_signals.training.targets import Targets
 
 
 def arrays(*lengths, n_leads=12):
@@ -20,7 +21,7 @@ def arrays(*lengths, n_leads=12):
 
 
 def given(x, fs=500, leads=None, codes=(), patients=None):
-    return GivenArrays(x, fs, leads, codes, patients or [None] * len(x))
+    return GivenArrays(x, fs, leads, Targets("classification", ("AF",), codes), patients or [None] * len(x))
 
 
 def read(store, tmp_path, n_samples, fs=500):

@@ -32,6 +32,7 @@ ONE = [("AF",), ("SB",), ("AF",)]
         ({"AF": [1, 1, 0], "SB": np.array([0, 1, 0])}, None, SEVERAL, False),
         (Table(["AF", "SB"], MULTI_HOT), None, SEVERAL, False),
         (["AF", "SB", "AF"], None, ONE, True),
+        (Table(["dx"], [["AF"], ["SB"], ["AF"]]), None, ONE, True),
         ([0, 1, 0], ["AF", "SB"], ONE, True),
         (np.array([False, True, False]), ["AF", "SB"], ONE, True),
     ],
@@ -42,8 +43,21 @@ def test_labels_of_any_container_are_classes(labels, names, of_each, are_exclusi
 
 
 def test_classes_without_a_name_are_numbered_and_keep_the_order_of_their_numbers():
-    assert read_targets(MULTI_HOT, None, False, None, 3).classes == ("0", "1")
-    assert read_targets([10, 9, 2], None, False, None, 3).classes == ("2", "9", "10")
+    assert read_targets(MULTI_HOT, None, False, None, 3).names == ("0", "1")
+    assert read_targets([10, 9, 2, 9, 2, 9], None, False, None, 6).names == ("2", "9", "10")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "task", "expected"),
+    [
+        ([0.5, 1.5, 2.0], None, None, (("value",), [(0.5,), (1.5,), (2.0,)])),
+        ([61, 45, 70], ["age"], "regression", (("age",), [(61.0,), (45.0,), (70.0,)])),
+        ({"LVEF": [55, 60, 35], "K": [4.1, 3.9, 5.0]}, None, None,
+         (("LVEF", "K"), [(55.0, 4.1), (60.0, 3.9), (35.0, 5.0)])),
+    ],
+)  # fmt: skip
+def test_numbers_are_for_regression(labels, names, task, expected):
+    assert read_targets(labels, names, False, task, 3) == Targets("regression", *expected)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +87,13 @@ def test_the_task_is_the_one_that_is_meant(labels, has_patients, task, expected)
         (MULTI_HOT, ["AF"], False, None, "2 columns, but 1 classes are named"),
         (MULTI_HOT, ["AF", "AF"], False, None, "each needs a name of its own"),
         ({"AF": [1, 0], "SB": [1, 0, 1]}, None, False, None, "not of one length"),
-        ([0.5, 1.0, 2.0], None, False, None, "class names or integers"),
-        (["AF", None, "SB"], None, False, None, "some missing"),
+        ([1.0, 1.0, 2.0], None, False, None, "class names or integers.* task='regression'"),
+        ([61, 45, 70], None, False, None, "3 different integers .* say task='regression'"),
+        ([0.5, np.nan, 2.0], None, False, None, r"value of recording 1 is .*nan.* \(1 are missing\)"),
+        ([0.5, 0.5, 0.5], None, False, "regression", "value is the same of all recordings"),
+        (["a", "b", "c"], None, False, "regression", "must be numbers, but are <U1"),
+        ([[0.5, 1], [1, 2], [3, 4]], ["K"], False, None, "2 columns, but 1 are named"),
+        (["AF", None, "SB"], None, False, None, "some are missing"),
         (["AF", "AF", "AF"], None, False, None, "all recordings are of one class, AF"),
         (["AF", "SB", "SR"], ["AF", "SB"], False, None, "'SR', which is not in label_names"),
         ([0, 1, 2], ["AF", "SB"], False, None, "labels go from 0 to 2, but 2 classes are named"),
