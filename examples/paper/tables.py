@@ -177,7 +177,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         cells = cells_of(args.table, args.methods, args.lead_sets, args.extra_methods)
-        results = [row for path in sorted(args.results.rglob("*.json")) for row in read_results(path)]
+        results = [
+            row
+            for path in sorted(args.results.rglob("*.json"))
+            for row in read_results(path)
+            if "group" not in row
+        ]
         rows = tidy_rows(cells, results, args.seeds, args.scale)
     except FairseqSignalsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

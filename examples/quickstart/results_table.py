@@ -170,7 +170,7 @@ def draw(lines: Sequence[Line], title: str, path: Path) -> None:
 def make_table(args: argparse.Namespace) -> None:
     """Print the table and write `results.md`, `results.json` and `results.png`."""
     out = args.out or args.results.parent
-    rows = read_results(args.results)
+    rows = [row for row in read_results(args.results) if "group" not in row]
     lines = summarise(rows)
     if not lines:
         metrics = ", ".join(metric for _, metric in METRICS)

@@ -19,6 +19,7 @@ from fairseq_signals.commands.model_arguments import add_input_options, input_ar
 from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     format_table,
+    group_cells,
     result_rows,
     table_cells,
     write_results,
@@ -73,6 +74,21 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="what identification compares: L2-normalised embeddings (the paper), or cosines with the "
         "training patients, unnormalised (the authors' code) (default: %(default)s)",
     )
+    parser.add_argument(
+        "--intervals",
+        type=integer_from(0),
+        default=1000,
+        metavar="N",
+        help="95 %% interval of every metric by N resamples of the patients; 0: none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--by",
+        type=_columns,
+        default=(),
+        metavar="COLUMNS",
+        help="also test groups of records: sex, age_group, source, another column of the store or an "
+        "attribute, separated by commas",
+    )
     parser.add_argument("--json", type=some_path, metavar="FILE", help="write the results as a JSON list")
     parser.add_argument(
         "--append",
@@ -96,6 +112,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+def _columns(text: str) -> list[str]:
+    columns = [column.strip() for column in text.split(",")]
+    if not all(columns):
+        raise argparse.ArgumentTypeError(f"must be names separated by commas, but is {text!r}")
+    return columns
+
+
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Evaluate, print the table, write the files that were asked for; the exit code is 0."""
     parser = build_parser(prog)
@@ -106,8 +129,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         require_out(parser, getattr(args, out), option=f"--{out}")
     lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
     from fairseq_signals.evaluation.evaluate import evaluate
+    from fairseq_signals.evaluation.groups import read_groups
+    from fairseq_signals.evaluation.intervals import add_intervals, group_by
     from fairseq_signals.evaluation.saved_results import write_evaluation
 
+    groups = read_groups(args.manifest, args.split, args.by) if args.by else {}
     outcome = evaluate(
         args.checkpoint,
         args.manifest,
@@ -121,14 +147,24 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.preset,
         input_arguments(args),
     )
+    if args.intervals:
+        add_intervals(outcome, args.intervals)
+    for column, group_of in groups.items():
+        outcome.groups[column] = group_by(column, group_of, outcome, args.intervals)
     method = args.method or args.checkpoint.stem
     what = f"{outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})"
     tell(f"{method}: {what}", sys.stdout)
-    print(format_table(*table_cells(outcome.values)))
+    print(format_table(*table_cells(outcome.values, outcome.intervals)))
+    for column, found in outcome.groups.items():
+        print(f"\n{format_table(*group_cells(column, found, outcome.counted))}")
     for note in outcome.remarks():
         tell(f"note: {note}", sys.stdout)
     rows = list(result_rows(outcome, method, args.seed))
-    undefined = [f"{row['metric']} ({row['leads']} leads)" for row in rows if math.isnan(row["value"])]
+    undefined = [
+        f"{row['metric']} ({', '.join(filter(None, [row['leads'] + ' leads', row.get('group')]))})"
+        for row in rows
+        if math.isnan(row["value"])
+    ]
     if undefined:
         print(f"warning: undefined, written as null: {', '.join(undefined)}", file=sys.stderr)
     if args.save:  # the largest first: where there is no room for it, the others stay as they are

@@ -100,14 +100,14 @@ def evaluate_classification(
                 yield [leads, *item, *pairs]
 
     arrays = {
-        "probabilities": probabilities.astype(np.float32),
+        "probabilities": probabilities,
         "labels": labels,
         "record_ids": np.array([item[0] for item in items], dtype=str),
         "patient_ids": np.array([item[1] for item in items], dtype=str),
         "names": np.array(names, dtype=str),
         "threshold": threshold,
         "exclusive": exclusive,
-        **({} if weights is None else {"weights": weights}),
+        **({} if weights is None else {"weights": weights, "normal": normal}),
     }
     patients = list(manifest.patient_of().values())
     return Evaluation("classification", len(items), f"{per}s", values, predictions, notes, arrays, patients)

@@ -60,6 +60,7 @@ def evaluate_identification(
         "gallery_records": np.array([item[0] for item in g_items], dtype=str),
         "probe_records": np.array([item[0] for item in p_items], dtype=str),
         "normalize": normalize,
+        "correct": np.stack([rank1.correct for rank1 in found.values()]),
     }
     patients = list({**gallery.patient_of(), **probe.patient_of()}.values())
     counted = f"probe {per}s"

@@ -15,8 +15,10 @@ import numpy as np
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.files import write_text
 from fairseq_signals.manifest.people import unknown_patients
+from fairseq_signals.metrics.bootstrap import METHOD, Bounds
 from fairseq_signals.safety.locks import in_turn
 from fairseq_signals.safety.rules import check, integer, number, read_json, required, text
+from fairseq_signals.safety.text import visible
 
 METRIC_TITLES = {
     "cinc_score": "CinC score",
@@ -32,13 +34,28 @@ METRIC_TITLES = {
 }
 _ROW = {
     **dict.fromkeys(("method", "task", "leads", "metric"), required(text())),
-    "value": number(-1e9, 1e9),
+    **dict.fromkeys(("value", "low", "high"), number(-1e9, 1e9)),
+    **dict.fromkeys(("interval", "group"), text()),
     "n": required(integer(0, 1 << 53)),
     "seed": integer(-(1 << 63), 1 << 64),
 }
 REQUIRED = ("method", "task", "leads", "metric", "value", "n")
-#: Two rows that agree in these are one measurement; `seed` may be absent.
-IDENTITY = ("method", "task", "leads", "metric", "seed")
+#: Two rows that agree in these are one measurement; `seed` and `group` may be absent.
+IDENTITY = ("method", "task", "leads", "metric", "seed", "group")
+
+Values = Mapping[str, Mapping[str, float]]  #: the metrics by name of each lead set
+Intervals = Mapping[str, Mapping[str, Bounds]]
+
+
+class Group(NamedTuple):
+    """What a checkpoint reaches on a part of the records."""
+
+    name: str
+    """Of column and value, such as "sex=female"."""
+    n: int
+    n_patients: int
+    values: Values
+    intervals: Intervals
 
 
 @dataclass
@@ -54,6 +71,8 @@ class Evaluation:
         notes: what a reader of the numbers should know.
         arrays: what the numbers were computed from, by name; see `evaluation/saved_results.py`.
         patients: of each record; see `people.unknown_patients`.
+        intervals: of the values, where they were asked for.
+        groups: of records, by each column in turn.
     """
 
     task: str
@@ -64,6 +83,8 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
     patients: Sequence[str] = ()
+    intervals: Intervals = field(default_factory=dict)
+    groups: dict[str, list[Group]] = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
         """The notes, and for how many records patients are not known."""
@@ -122,7 +143,8 @@ def write_results(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], 
         append: keep the rows that the file already has, but for those measured again.
     """
     path = Path(path)
-    rows = [{**row, "value": _number_or_none(row["value"])} for row in rows]
+    numbers = ("value", "low", "high")
+    rows = [{**row, **{key: _number_or_none(row[key]) for key in numbers if key in row}} for row in rows]
     with in_turn(path):
         if append and path.exists():
             new = {identity(row) for row in rows}
@@ -150,31 +172,65 @@ def mean_over_seeds(values: Iterable[float]) -> Interval:
     return Interval(float(found.mean()), float(half_width))
 
 
-def table_cells(measured: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
+def table_cells(measured: Values, intervals: Intervals | None = None) -> tuple[list[str], list[list[str]]]:
     """The header and the lines of a table of metrics by lead set, for `format_table`.
 
     One line a lead set, one column a metric, and the mean over lead sets where there are several.
     """
-    metrics = list(dict.fromkeys(name for values in measured.values() for name in values))
-    columns = [[values[name] for values in measured.values()] for name in metrics]
-    leads = list(measured)
-    if len(leads) > 1:
-        leads, columns = [*leads, "mean"], [[*column, float(np.mean(column))] for column in columns]
-    cells = [[name, *map(format_value, line)] for name, line in zip(leads, zip(*columns))]
+    metrics = metric_names(measured)
+    cells = [[leads, *value_cells(measured, intervals, leads)] for leads in measured]
+    if len(cells) > 1:
+        means = [float(np.mean([values[name] for values in measured.values()])) for name in metrics]
+        cells.append(["mean", *(format_value(mean, 3 if intervals else 4) for mean in means)])
     return ["leads", *(METRIC_TITLES.get(name, name) for name in metrics)], cells
+
+
+def group_cells(column: str, groups: Sequence[Group], counted: str) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of a table of metrics by group and lead set."""
+    titles = [METRIC_TITLES.get(name, name) for name in metric_names(groups[0].values)]
+    cells = [
+        [
+            visible(group.name.partition("=")[2]),
+            *(f"{n:,}" for n in (group.n, group.n_patients)),
+            leads,
+            *value_cells(group.values, group.intervals, leads),
+        ]
+        for group in groups
+        for leads in group.values
+    ]
+    return [column, counted, "patients", "leads", *titles], cells
+
+
+def metric_names(measured: Values) -> list[str]:
+    """Of all lead sets, in order."""
+    return list(dict.fromkeys(name for values in measured.values() for name in values))
+
+
+def value_cells(measured: Values, intervals: Intervals | None, leads: str) -> list[str]:
+    """The metrics of a lead set, with the ends of their intervals if there are any."""
+    if not intervals:
+        return [format_value(value) for value in measured[leads].values()]
+    found = intervals[leads]
+    return [format_interval(value, found.get(name)) for name, value in measured[leads].items()]
 
 
 def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a results file: method, task, leads, metric, value, n; seed if it is given.
 
-    Where patients are not known, `records_without_patient` tells for how many records.
+    With intervals: low, high and interval, how they were found. Of a part of the records: group. Where
+    patients are not known, `records_without_patient` tells for how many of all records.
     """
     n_unknown, _ = unknown_patients(outcome.patients)
     more = {"records_without_patient": n_unknown or None, "seed": seed}
-    for leads, values in outcome.values.items():
-        for metric, value in values.items():
-            row = {"method": method, "task": outcome.task, "leads": leads, "metric": metric, "value": value}
-            yield {**row, "n": outcome.n, **{key: n for key, n in more.items() if n is not None}}
+    whole = Group("", outcome.n, 0, outcome.values, outcome.intervals)
+    for part in [whole, *(group for groups in outcome.groups.values() for group in groups)]:
+        for leads, values in part.values.items():
+            for metric, value in values.items():
+                row: dict[str, Any] = {"method": method, "task": outcome.task, "leads": leads}
+                row |= {"metric": metric, "value": value, "n": part.n, "group": part.name or None, **more}
+                bounds = part.intervals.get(leads, {}).get(metric)
+                row |= {} if bounds is None else {**bounds._asdict(), "interval": METHOD}
+                yield {key: found for key, found in row.items() if found is not None}
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
@@ -191,9 +247,16 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_left: i
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
 
 
-def format_value(value: float) -> str:
-    """A metric for people, to four decimals."""
-    return "n/a" if math.isnan(value) else f"{value:.4f}"
+def format_value(value: float, decimals: int = 4) -> str:
+    """A metric for people."""
+    return "n/a" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def format_interval(value: float, bounds: Bounds | None) -> str:
+    """A metric and the ends of its interval, if it has one: 0.812 [0.790, 0.833]."""
+    if bounds is None or math.isnan(bounds.low):
+        return format_value(value, 3)
+    return f"{format_value(value, 3)} [{format_value(bounds.low, 3)}, {format_value(bounds.high, 3)}]"
 
 
 def _number_or_none(value: float | None) -> float | None:

@@ -2,30 +2,34 @@
 
 All arrays of the file are plain (nothing is pickled). Common: `format` (1), `task`, `method`, `counted` and
 `leads` (S,), the lead sets; `metrics` (M,) and `values` (S, M), what was measured, and `notes` on it. S lead
-sets, N records (or segments), C classes, K targets, G gallery entries, P probes.
+sets, N records (or segments), C classes, K targets, G gallery entries, P probes. `low` and `high` (S, M): the
+ends of 95 % intervals, NaN where there is none.
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
 `names` (C,), `threshold`, `exclusive` (the most probable class is predicted, whatever the threshold; absent:
-no); where the challenge score is defined `weights` (C, C).
+no); where the challenge score is defined `weights` (C, C) and `normal`, the class of sinus rhythm.
 
 Regression: `predicted` (S, N, K) and `targets` (N, K) in their units, `record_ids` and `patient_ids` (N,),
 `names` (K,).
 
 Identification: `gallery` (S, G, D) and `probe` (S, P, D) float32, one embedding a record, compared by cosine,
-or with `normalize` false as inner products; `gallery_ids`, `probe_ids`, `gallery_records`, `probe_records`.
+or with `normalize` false as inner products; `gallery_ids`, `probe_ids`, `gallery_records`, `probe_records`;
+`correct` (S, P), whether the nearest gallery entry is of the probe's patient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fairseq_signals.evaluation.results import Evaluation, ResultsError
+from fairseq_signals.evaluation.results import Evaluation, Intervals, ResultsError, Values, metric_names
 from fairseq_signals.files import whole_file
+from fairseq_signals.metrics.bootstrap import Bounds
 from fairseq_signals.metrics.decisions import predicted_classes
 from fairseq_signals.metrics.identification import l2_normalize
 from fairseq_signals.safety.rules import Array, read_arrays, shown
@@ -38,7 +42,7 @@ _COMMON = {
     "counted": Array("U"),
     "leads": Array("U", "S"),
     "metrics": Array("U", "m", required=False),
-    "values": Array("f", "Sm", nan=True, required=False),
+    **dict.fromkeys(("values", "low", "high"), Array("f", "Sm", nan=True, required=False)),
     "notes": Array("U", "k", required=False),
 }
 _ARRAYS = {
@@ -51,6 +55,7 @@ _ARRAYS = {
         "threshold": Array("fiu", "", 0, 1),
         "exclusive": Array("b", required=False),
         "weights": Array("f", "CC", required=False),
+        "normal": Array("iu", low=0, required=False),
     },
     "regression": {
         "predicted": Array("f", "SNK"),
@@ -67,6 +72,7 @@ _ARRAYS = {
         "normalize": Array("b"),
         "gallery_records": Array("U", "G", required=False),
         "probe_records": Array("U", "P", required=False),
+        "correct": Array("b", "SP", required=False),
     },
 }
 
@@ -83,6 +89,7 @@ class SavedEvaluation:
         arrays: the others, by name.
         values: per lead set the metrics by name; empty, if the file is from before they were saved.
         notes: what a reader of the numbers should know.
+        intervals: of the values; empty, if none were asked for.
     """
 
     task: str
@@ -90,15 +97,16 @@ class SavedEvaluation:
     counted: str
     leads: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
-    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    intervals: Intervals = field(default_factory=dict)
 
     @classmethod
     def of(cls, outcome: Evaluation, method: str) -> SavedEvaluation:
         """What was just found, as it is read from a file."""
-        arrays = {name: np.asarray(array) for name, array in outcome.arrays.items()}
-        leads, notes = tuple(outcome.values), tuple(outcome.remarks())
-        return cls(outcome.task, method, outcome.counted, leads, arrays, outcome.values, notes)
+        leads, notes, arrays = tuple(outcome.values), tuple(outcome.remarks()), _stored(outcome.arrays)
+        values, intervals = outcome.values, outcome.intervals
+        return cls(outcome.task, method, outcome.counted, leads, arrays, values, notes, intervals)
 
     def index(self, leads: str) -> int:
         """The place of a lead set.
@@ -143,7 +151,9 @@ class SavedEvaluation:
 
 def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
     """Write what was found, atomically."""
-    metrics = list(dict.fromkeys(name for values in outcome.values.values() for name in values))
+    metrics = metric_names(outcome.values)
+    none = Bounds()
+    ends = [[found.get(name, none) for name in metrics] for found in outcome.intervals.values()]
     arrays: dict[str, Any] = {
         "format": FORMAT,
         "task": outcome.task,
@@ -153,10 +163,19 @@ def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
         "metrics": np.array(metrics, dtype=str),
         "values": np.array([[values[name] for name in metrics] for values in outcome.values.values()]),
         "notes": np.array(outcome.remarks(), dtype=str),
-        **outcome.arrays,
+        **({"low": np.array(ends)[..., 0], "high": np.array(ends)[..., 1]} if ends else {}),
+        **_stored(outcome.arrays),
     }
     with whole_file(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def _stored(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays as they are saved: probabilities in half the space that they are computed in."""
+    return {
+        name: np.asarray(array, dtype=np.float32 if name == "probabilities" else None)
+        for name, array in arrays.items()
+    }
 
 
 def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
@@ -199,4 +218,9 @@ def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
     measured = zip(leads, arrays["values"].tolist()) if metrics else ()
     values = {name: dict(zip(metrics, row)) for name, row in measured}
     notes = tuple(arrays["notes"].tolist()) if "notes" in arrays else ()
-    return SavedEvaluation(found, str(arrays["method"]), str(arrays["counted"]), leads, arrays, values, notes)
+    intervals: dict[str, dict[str, Bounds]] = {}
+    if {"low", "high"} <= set(arrays):
+        ends = np.stack([arrays["low"], arrays["high"]], axis=2).tolist()
+        intervals = {name: dict(zip(metrics, starmap(Bounds, row))) for name, row in zip(leads, ends)}
+    method, counted = str(arrays["method"]), str(arrays["counted"])
+    return SavedEvaluation(found, method, counted, leads, arrays, values, notes, intervals)

@@ -34,7 +34,7 @@ CHUNK = 50  # resamples at a time: `8 * CHUNK` bytes for each patient, and for e
 _FREEDOM = 1.5  # degrees of freedom for each patient that the variance rests on
 
 
-class Interval(NamedTuple):
+class Bounds(NamedTuple):
     """The ends of a 95 % confidence interval; NaN where there is none."""
 
     low: float = math.nan
@@ -45,7 +45,7 @@ class Difference(NamedTuple):
     """How much more one model reaches than another on the same records."""
 
     value: float
-    interval: Interval
+    bounds: Bounds
     p: float
     """Two-sided, of no difference: the level at which the interval would end at 0."""
 
@@ -69,7 +69,7 @@ SCALES = {
 
 def intervals(
     statistics: Sequence[Statistic], n_resamples: int = 1000, seed: int = SEED
-) -> dict[str, Interval]:
+) -> dict[str, Bounds]:
     """The interval of each metric, by name.
 
     Args:
@@ -80,7 +80,7 @@ def intervals(
     return intervals_from(statistics, resampled(statistics, n_resamples, seed))
 
 
-def intervals_from(statistics: Sequence[Statistic], draws: Sequence[np.ndarray]) -> dict[str, Interval]:
+def intervals_from(statistics: Sequence[Statistic], draws: Sequence[np.ndarray]) -> dict[str, Bounds]:
     """The same of the metrics in resamples, (M, R) of each statistic."""
     found = {}
     for statistic, drawn in zip(statistics, draws):
@@ -122,32 +122,32 @@ def resampled(statistics: Sequence[Statistic], n_resamples: int, seed: int) -> l
     return [np.concatenate(parts, axis=1) for parts in zip(*chunks)]
 
 
-def _interval(scale: str, value: float, drawn: np.ndarray, parts: np.ndarray, n_rarer: int) -> Interval:
+def _interval(scale: str, value: float, drawn: np.ndarray, parts: np.ndarray, n_rarer: int) -> Bounds:
     if scale == "logit" and value in (0, 1) and n_rarer:
         beyond = (1 - LEVEL) ** (1 / n_rarer)  # exact binomial, all of as many patients
-        return Interval(0.0, 1 - beyond) if value == 0 else Interval(beyond, 1.0)
+        return Bounds(0.0, 1 - beyond) if value == 0 else Bounds(beyond, 1.0)
     forward, back, slope = SCALES[scale]
     with np.errstate(divide="ignore", invalid="ignore"):
         centre, spread = forward(value), slope(value)
         moved = forward(drawn[~np.isnan(drawn)]) - centre
     error, freedom = _standard_error(parts)
     if not np.isfinite(centre) or not freedom or not len(moved):
-        return Interval()
+        return Bounds()
     bias = np.median(moved)
     half = student.ppf(LEVEL, freedom) * error * spread
     low, high = back(centre - bias - half), back(centre - bias + half)
-    return Interval(min(float(low), float(value)), max(float(high), float(value)))
+    return Bounds(min(float(low), float(value)), max(float(high), float(value)))
 
 
 def _difference(value: float, drawn: np.ndarray, parts: np.ndarray) -> Difference:
     error, freedom = _standard_error(parts)
     if not error:
         same = value == 0 and len(parts)
-        return Difference(float(value), Interval(0.0, 0.0) if same else Interval(), 1.0 if same else math.nan)
+        return Difference(float(value), Bounds(0.0, 0.0) if same else Bounds(), 1.0 if same else math.nan)
     centre = value - (np.nanmedian(drawn) - value)
     half = student.ppf(LEVEL, freedom) * error
     p = 2 * student.sf(abs(centre) / error, freedom)
-    return Difference(float(value), Interval(float(centre - half), float(centre + half)), float(p))
+    return Difference(float(value), Bounds(float(centre - half), float(centre + half)), float(p))
 
 
 def _standard_error(parts: np.ndarray) -> tuple[float, float]:

@@ -56,8 +56,8 @@ class Areas:
         patients: (N,) whose each item is; None: each of its own.
     """
 
-    names = ("macro_auroc", "macro_auprc")
-    scales = ("logit", "logit")
+    names: Sequence[str] = ("macro_auroc", "macro_auprc")
+    scales: Sequence[str] = ("logit", "logit")
 
     def __init__(self, labels: ArrayLike, scores: ArrayLike, patients: ArrayLike | None = None) -> None:
         truth, values = as_binary(labels, "labels"), as_scores(scores, "scores")
@@ -107,7 +107,9 @@ class OfSums:
     ) -> None:
         items = np.asarray(columns, dtype=np.float64)
         patient, self.n_patients = index_patients(patients, len(items))
-        self.names, self.scales, self.n_rarer = (name,), (scale,), self.n_patients
+        self.n_rarer = self.n_patients
+        self.names: Sequence[str] = (name,)
+        self.scales: Sequence[str] = (scale,)
         self._function = function
         self._sums = np.stack([np.bincount(patient, column, self.n_patients) for column in items.T])  # (K, G)
 

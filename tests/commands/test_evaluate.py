@@ -169,12 +169,15 @@ def test_output_that_is_not_finite_is_an_error_with_the_record(manifests):
 def test_classifier_end_to_end(manifests, classifier, tmp_path, capsys):
     files = tmp_path / "r.json", tmp_path / "p.csv"
     argv = [str(classifier), "--manifest", str(manifests / "classification"), "--leads", "12,1"]
-    assert main([*argv, "--json", str(files[0]), "--predictions", str(files[1]), "--batch-size", "5"]) == 0
+    argv += ["--by", "sex", "--predictions", str(files[1])]
+    assert main([*argv, "--json", str(files[0]), "--batch-size", "5"]) == 0
     shown = capsys.readouterr().out
     assert "classifier: classification of 6 records" in shown
     assert "CinC score" in shown
     assert "mean" in shown
-    rows = json.loads(files[0].read_text())
+    assert "3 patients, 1,000 resamples, seed 2021" in shown
+    *rows, grouped = json.loads(files[0].read_text())[:7]
+    assert (grouped["group"], grouped["low"] <= rows[0]["value"] <= grouped["high"]) == ("sex=unknown", True)
     assert [(r["leads"], r["metric"]) for r in rows] == [
         (leads, metric) for leads in ("12", "1") for metric in ("cinc_score", "macro_auroc", "macro_auprc")
     ]

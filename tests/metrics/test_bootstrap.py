@@ -65,14 +65,14 @@ def test_the_better_of_two_models_is_told_and_equal_ones_differ_by_nothing():
     labels, scores = binormal(500, 3)
     noisy = scores + np.random.default_rng(4).normal(size=scores.shape)
     found = differences([Areas(labels, scores)], [Areas(labels, noisy)])["macro_auroc"]
-    assert found.interval.low > 0
+    assert found.bounds.low > 0
     assert found.p < 0.01
     turned = differences([Areas(labels, noisy)], [Areas(labels, scores)])["macro_auroc"]
     np.testing.assert_allclose(
-        [turned.value, *turned.interval], [-found.value, -found.interval[1], -found.interval[0]]
+        [turned.value, *turned.bounds], [-found.value, -found.bounds.high, -found.bounds.low]
     )
     same = differences([Areas(labels, scores)], [Areas(labels, 2 * scores)])["macro_auroc"]
-    assert (same.value, same.interval, same.p) == (0, (0, 0), 1)
+    assert (same.value, same.bounds, same.p) == (0, (0, 0), 1)
 
 
 def test_p_values_of_models_that_are_alike_are_below_5_percent_in_5_percent():
