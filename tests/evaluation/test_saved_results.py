@@ -138,3 +138,23 @@ def test_an_embedding_without_direction_is_an_error_about_the_file(tmp_path, ide
     write_evaluation(tmp_path / "id.npz", identification, "W2V")
     with pytest.raises(ResultsError, match=r"W2V, I\+II leads: probe 0: the embedding is all zeros"):
         read_evaluation(tmp_path / "id.npz").similarity("I+II")
+
+
+def test_of_classes_that_exclude_each_other_the_most_probable_one_is_predicted(tmp_path):
+    arrays = {
+        "probabilities": np.array([[[0.4, 0.35, 0.25], [0.3, 0.1, 0.6]]]),
+        "labels": np.array([[True, False, False], [False, True, False]]),
+        "record_ids": np.array(["a", "b"]),
+        "patient_ids": np.array(["a", "b"]),
+        "names": np.array(["x", "y", "z"]),
+        "threshold": 0.5,
+    }
+    for exclusive, threshold, predicted in ((True, None, [0, 2]), (False, 0.5, [None, 2])):
+        outcome = Evaluation("classification", 2, "records", {"12": {}}, lambda: iter(()), [], dict(arrays))
+        if exclusive:  # older files do not say
+            outcome.arrays["exclusive"] = True
+        write_evaluation(tmp_path / "c.npz", outcome, "m")
+        saved = read_evaluation(tmp_path / "c.npz", "classification")
+        assert saved.threshold == threshold
+        expected = [[c == one for c in range(3)] for one in predicted]
+        assert saved.predicted("12", saved.threshold).tolist() == expected

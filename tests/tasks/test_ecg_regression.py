@@ -1,8 +1,10 @@
 """Regression: standardised targets in training, the targets' units in validation."""
 
+import fairseq.tasks
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from fairseq_signals.ecg.leads import LEADS
@@ -108,6 +110,20 @@ def test_a_target_of_another_number_of_values_is_named_with_its_line(target, wri
     task = setup("ecg_regression", write(TWO, ["60,4.5", "-1.5,4", target]))
     with pytest.raises(ManifestError, match=rf"train\.tsv:4: target must be 2 numbers.*but is '{target}'"):
         task.load_dataset("train")
+
+
+@pytest.mark.parametrize(
+    ("metric", "maximize"), [("mae", True), ("rmse", True), ("r2", False), ("pearson", False)]
+)
+def test_a_best_checkpoint_that_would_be_the_worst_is_warned_about(metric, maximize, write, caplog):
+    for wrong in (True, False):
+        caplog.clear()
+        sections = {"task": {"_name": "ecg_regression", "data": str(write(ONE))}, "common": {"seed": 1}}
+        sections["checkpoint"] = {"best_checkpoint_metric": metric, "save_dir": "x", "restore_file": "y"}
+        sections["checkpoint"]["maximize_best_checkpoint_metric"] = maximize == wrong
+        cfg = OmegaConf.create({**sections, "criterion": {"_name": "regression"}})
+        fairseq.tasks.setup_task(cfg.task).build_criterion(cfg.criterion)
+        assert ("checkpoint_best.pt would be the worst" in caplog.text) == wrong
 
 
 def test_criterions_of_other_tasks_are_refused(write, setup, build_criterion):
