@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,30 +22,31 @@ def finetuning(repo_dir) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fine_tune(start_training, finetuning, corpus, pretrained, tmp_path_factory):
-    """`fine_tune(config)`: four updates, `whole` at once and `resumed` after two; each configuration once."""
+def start(start_training, finetuning, corpus, pretrained, tmp_path_factory):
+    """`start(config, save_dir, updates)`: a fine-tuning of the tiny checkpoint, as shipped."""
+
+    def train(config: str, save_dir: Path, updates: int):
+        file = finetuning / f"{config}.yaml"
+        if config == "layerwise":  # the checkpoint has but one layer
+            lines = file.read_text().splitlines()
+            file = tmp_path_factory.mktemp(config) / "of_one_layer.yaml"
+            file.write_text("\n".join(line for line in lines if not re.match(r" +layer_(?!1:)", line)))
+        options = ("dataset.batch_size=4", "common.cpu=true", "dataset.disable_validation=true")
+        model = (f"model.model_path={pretrained}", f"optimization.max_update={updates}")
+        return start_training(file, corpus.classification, save_dir, *options, *model)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def fine_tune(start, tmp_path_factory):
+    """`fine_tune(config)`: a training of four updates; each configuration trains once."""
     done = {}
 
-    def train(config: str) -> SimpleNamespace:
+    def train(config: str):
         if config not in done:
-            folder, shipped = tmp_path_factory.mktemp(config), finetuning / f"{config}.yaml"
-            file = folder / "of_one_layer.yaml" if config == "layerwise" else shipped
-            if config == "layerwise":
-                lines = shipped.read_text().splitlines()
-                file.write_text("\n".join(line for line in lines if not re.match(r" +layer_(?!1:)", line)))
-
-            def start(name: str, updates: int):
-                return start_training(
-                    file, corpus.classification, folder / name, f"model.model_path={pretrained}",
-                    "dataset.batch_size=4", "common.cpu=true", "dataset.disable_validation=true",
-                    f"optimization.max_update={updates}",
-                )  # fmt: skip
-
-            whole, _ = start("whole", 4), start("resumed", 2).wait()
-            resumed = start("resumed", 4)
-            assert "@ 2 updates)" in resumed.wait()
-            output = whole.wait()
-            done[config] = SimpleNamespace(whole=whole, resumed=resumed, output=output)
+            done[config] = start(config, tmp_path_factory.mktemp(config), 4)
+            done[config].wait()
         return done[config]
 
     return train
@@ -61,9 +61,12 @@ def batch(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(3, 12, 2500)).astype(np.float32)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(config, fine_tune):
-    whole, resumed = (run.checkpoint() for run in (fine_tune(config).whole, fine_tune(config).resumed))
+@pytest.mark.parametrize("config", ["lora", "layerwise"])
+def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(config, start, fine_tune, tmp_path):
+    start(config, tmp_path, 2).wait()
+    resumed = start(config, tmp_path, 4)
+    assert "@ 2 updates)" in resumed.wait()
+    whole, resumed = (run.checkpoint() for run in (fine_tune(config), resumed))
     assert whole["model"].keys() == resumed["model"].keys()
     assert all(torch.equal(value, resumed["model"][key]) for key, value in whole["model"].items())
     assert whole["optimizer_history"][-1]["num_updates"] == 4
@@ -71,7 +74,7 @@ def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(config, fine_tun
 
 @pytest.mark.parametrize("config", ["lora", "linear_probe", "layer_mix"])
 def test_what_is_frozen_stays_as_pretrained_bit_for_bit(config, fine_tune, pretrained_state):
-    tuned = fine_tune(config).whole.checkpoint()["model"]
+    tuned = fine_tune(config).checkpoint()["model"]
     kept = {key for key in pretrained_state.keys() & tuned.keys() if key.startswith("encoder.")}
     added = tuned.keys() - kept
     assert len(kept) > 30
@@ -92,7 +95,7 @@ def test_the_trained_model_is_the_same_in_fairseq_in_ecgmodel_and_in_a_saved_fol
     pytest.importorskip("safetensors")
     from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
-    path = shutil.copy(fine_tune(config).whole.save_dir / "checkpoint_last.pt", tmp_path)
+    path = shutil.copy(fine_tune(config).save_dir / "checkpoint_last.pt", tmp_path)
     (trained,), _, _ = load_model_ensemble_and_task([path], {"model_path": "/nowhere/pretrained.pt"})
     with torch.no_grad():
         expected = torch.sigmoid(trained.eval()(torch.from_numpy(batch()))).numpy()
@@ -108,7 +111,7 @@ def test_the_trained_model_is_the_same_in_fairseq_in_ecgmodel_and_in_a_saved_fol
 def test_the_trained_model_exports_to_onnx(config, fine_tune, tmp_path):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = ECGModel.load(fine_tune(config).whole.save_dir / "checkpoint_last.pt")
+    model = ECGModel.load(fine_tune(config).save_dir / "checkpoint_last.pt")
     model.export(tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     embedding, probability = session.run(None, {"source": batch()})
@@ -117,8 +120,7 @@ def test_the_trained_model_exports_to_onnx(config, fine_tune, tmp_path):
 
 
 def test_every_layer_has_its_learning_rate_and_no_parameter_is_without(fine_tune):
-    run = fine_tune("layerwise").resumed
-    checkpoint = run.checkpoint()
+    checkpoint = fine_tune("layerwise").checkpoint()
     optimizers = {name: state["param_groups"] for name, state in checkpoint["last_optimizer_state"].items()}
     rates = {name: group["lr"] for name, (group,) in optimizers.items()}
     assert rates == pytest.approx(
