@@ -57,12 +57,15 @@ def forked(repo_dir: Path):
     """
     import multiprocessing
     import runpy
+    from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["fairseq_cli.hydra_train", "torch._dynamo", "fairseq_signals.tasks", "sklearn.metrics"]
     )
 
+    # now, since it imports what lies in the folder that the tests are run in, and a test may leave that
+    forkserver.ensure_running()
     processes = []
 
     def start(script: Path, **values: object):

@@ -23,6 +23,7 @@ import torch
 from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
+from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
@@ -166,9 +167,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32, help="segments a batch (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="of the encoder (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the attentive head (default: %(default)s)")
+    add_input_options(parser)
     args = parser.parse_args(argv)
     try:
-        model = ECGModel.load(args.checkpoint, device=args.device)
+        model = ECGModel.load(
+            args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args)
+        )
         model = random_like(model, args.seed) if args.random_init else model
         frozen = Frozen(model, args.batch_size, args.layer)
         lead_sets = parse_lead_sets(args.leads or ["12,6,3,2,1"])

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fairseq_signals.checkpoints.presets import NO_PRESET, Preset, find_preset, recognised
+from fairseq_signals.checkpoints.presets import (
+    NO_PRESET,
+    PRESETS,
+    Preset,
+    find_preset,
+    may_be_public,
+    recognised,
+)
 from fairseq_signals.ecg.leads import N_LEADS, configured_leads
 from fairseq_signals.ecg.normalize import NONE, NORMALIZE, Scaling, parse_normalize
 from fairseq_signals.ecg.record import DEFAULT_FS, MAX_FS, MIN_FS
@@ -140,20 +147,39 @@ def preset_of(checkpoint: Checkpoint, name: str | None = None) -> Preset | None:
 
     Args:
         name: of the preset; "none" for none, None: see `presets.recognised`.
+
+    Raises:
+        ConfigError: there is no such preset, or the model takes other leads than the weights of that name.
     """
     if name == NO_PRESET:
         return None
     if name is not None:
-        return find_preset(name)
+        preset, n_leads = find_preset(name), checkpoint.config.in_d
+        if n_leads != N_LEADS:
+            raise ConfigError(
+                f"{checkpoint.path}: preset {name} is of {preset.title}, whose models take {N_LEADS} leads, "
+                f"but this one takes {n_leads}; leave the preset out"
+            )
+        return preset
     found = recognised(checkpoint.path, checkpoint.from_authors, checkpoint.config)
     if found is not None:
+        told = {key: value for key, value in found.input.items() if key != "aggregate_max"}
         logger.warning(
-            "%s is taken for weights of %s, so its input is that of preset %s (%s); preset %s takes what the "
-            "checkpoint itself says",
+            "%s is taken for %s, so its input is that of preset %s (%s). Name that preset, and this warning "
+            "goes; preset %s takes what the file itself says",
             checkpoint.path,
             found.title,
             found.name,
-            ", ".join(f"{name} {value}" for name, value in found.input.items() if name != "aggregate_max"),
+            ", ".join(f"{key} {value:g}" if key in ("fs", "segment_s", "scale") else f"{key} {value}"
+                      for key, value in told.items()),
+            NO_PRESET,
+        )  # fmt: skip
+    elif may_be_public(checkpoint.path, checkpoint.from_authors, checkpoint.config):
+        logger.warning(
+            "%s has the size of public weights, but not the name of any. Its input is what the file itself "
+            "says; if it is of %s, name that preset, or preset %s if of neither, and this warning goes",
+            checkpoint.path,
+            " or ".join(f"{preset.title} ({preset.name})" for preset in PRESETS.values()),
             NO_PRESET,
         )
     return found

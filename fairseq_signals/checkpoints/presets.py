@@ -61,6 +61,7 @@ class Preset:
         files: patterns of the names of the published files, in small letters.
         input: fields of `InputFormat` that differ from its defaults.
         labels: of the outputs of a fine-tuned model, in their order; empty where they differ by file.
+        hub: the model hub's name of their one repository; "" where there are several.
         sha256: check sums of published files that are known here.
     """
 
@@ -71,6 +72,7 @@ class Preset:
     files: tuple[str, ...]
     input: Mapping[str, Any]
     labels: tuple[str, ...] = ()
+    hub: str = ""
     sha256: frozenset[str] = field(default_factory=frozenset)
 
     def is_of(self, path: Path, config: EncoderConfig) -> bool:
@@ -112,6 +114,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     ),
                 },
                 _ECG_FM_LABELS,
+                "wanglab/ecg-fm",
             ),
             Preset(
                 "deepecg-ssl",
@@ -157,6 +160,11 @@ def recognised(path: Path, from_authors: bool, config: EncoderConfig) -> Preset 
     if not from_authors or not path.is_file():
         return None
     return next((preset for preset in PRESETS.values() if preset.is_of(path, config)), None)
+
+
+def may_be_public(path: Path, from_authors: bool, config: EncoderConfig) -> bool:
+    """Whether a checkpoint of the authors' code has the size of public weights, whatever it is called."""
+    return from_authors and path.is_file() and _has_published_shape(config)
 
 
 def _has_published_shape(config: EncoderConfig) -> bool:

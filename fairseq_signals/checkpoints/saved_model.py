@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_signals.checkpoints.input_format import INPUT_RULES, LONGEST_SEGMENT
+from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM, WEIGHTS_RULES
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
@@ -54,7 +55,8 @@ _PROVENANCE = {
     "progress": section({}),
     "saved_with": section({}),
     "best_metric": text(),
-    "preset": section(dict.fromkeys(("name", "title", "source", "licence"), text())),
+    "preset": section(WEIGHTS_RULES),
+    FINE_TUNED_FROM: section(WEIGHTS_RULES),
 }
 RULES: dict[str, Rule] = {
     "kind": required(one_of(*KINDS)),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fairseq_signals.checkpoints.input_format import MAX
+from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM
+
 #: The options of an encoder that are told; `modules.encoder.ARCHITECTURE` has all that decide its shape.
 TOLD = (
     "conv_feature_layers",
@@ -40,9 +43,13 @@ def lines(found: dict[str, Any], name: str) -> Iterator[str]:
         yield f"classes ({len(found['labels'])}{exclusive})"
         width = max(len(entry["label"]) for entry in found["labels"])
         for entry in found["labels"]:
-            codes = f"  [{', '.join(entry['codes'])}]" if entry["codes"] else ""
-            limit = "" if found["exclusive"] else f", above {entry['threshold']:g}"
-            yield f"  {entry['label'].ljust(width)}  {entry['name']}{codes}{limit}"
+            told = [
+                "" if entry["name"] == entry["label"] else entry["name"],
+                f"[{', '.join(entry['codes'])}]" if entry["codes"] else "",
+                "" if found["exclusive"] else f"above {entry['threshold']:g}",
+                "maximum over segments" if _largest_counts(found, entry["label"]) else "",
+            ]
+            yield f"  {entry['label'].ljust(width)}  {'  '.join(filter(None, told))}".rstrip()
     if found["targets"]:
         rows = list(zip(*found["targets"].values()))
         told = {name: f"{mean:.4g} ± {std:.4g} {unit}".rstrip() for name, unit, mean, std in rows}
@@ -61,13 +68,16 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
     """What the model takes and gives, in words, and which checkpoint it is of."""
     seconds = found["segment_samples"] / found["fs"]
     origin = found["provenance"].get("checkpoint") or {}
+    preset = found["provenance"].get("preset")
     return {
         "input": f"{len(found['leads'])} leads ({', '.join(found['leads'])}), {found['fs']:g} Hz, mV",
         "segments": f"{found['segment_samples']} samples ({seconds:g} s)",
         "scaled": SCALED[found["normalize"]].format(found["scale"]),
         "resampled": found["resampler"],
         "remainder": {"overlap": "a last segment that overlaps", "drop": "dropped"}[found["last_segment"]],
-        "embedding": f"{found['embedding_dim']} dimensions",
+        **({"preset": f"{preset['name']}, and not the options of its training"} if preset else {}),
+        "embedding": f"{found['embedding_dim']} dimensions: mean over segments, before over frames"
+        + {"count": "", "skip": " that are not zero"}[found["zero_frames"]],
         **({"checkpoint": f"{origin['name']}, SHA-256 {origin['sha256']}"} if origin.get("sha256") else {}),
     }
 
@@ -75,18 +85,22 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
 def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The options of architecture and training, and how far that was, by section; those that are set."""
     origin = found["provenance"]
-    preset = dict(origin.get("preset") or {})
     training, metric = origin.get("training") or {}, origin.get("best_metric")
     progress = dict(origin.get("progress") or {})
     if metric and "best" in progress:
         progress[f"best ({metric})"] = progress.pop("best")
     tables: dict[str, dict[str, Any]] = {
-        "public weights": preset,
+        "public weights": origin.get("preset") or {},
+        "fine-tuned from": origin.get(FINE_TUNED_FROM) or {},
         "architecture": {key: found["encoder"].get(key) for key in TOLD},
         "progress and metrics": progress,
         **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},
     }
     return {title: {k: v for k, v in values.items() if v is not None} for title, values in tables.items()}
+
+
+def _largest_counts(found: dict[str, Any], label: str) -> bool:
+    return found["aggregate"] == MAX or label in found["aggregate_max"]
 
 
 def _section(title: str, values: dict[str, Any]) -> Iterator[str]:

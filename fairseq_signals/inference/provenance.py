@@ -14,6 +14,7 @@ from torch import nn
 from fairseq_signals import __version__
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.checkpoints.loading import Checkpoint
+from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM, fine_tuned_from
 from fairseq_signals.checkpoints.presets import Preset
 from fairseq_signals.checkpoints.saved_model import SECTIONS
 from fairseq_signals.ecg.normalize import NONE, SEGMENT
@@ -22,7 +23,9 @@ from fairseq_signals.files import sha256_of
 
 def provenance_of(checkpoint: Checkpoint, preset: Preset | None = None) -> dict[str, Any]:
     """What `config.json` tells of a model's origin; of a saved model, what it told before."""
-    known = {} if preset is None else {"preset": preset.describe()}
+    origin = fine_tuned_from(checkpoint)
+    # weights that were trained further are no more those of a preset, which then is their input only
+    known = {"preset": preset.describe()} if preset is not None and origin is None else {}
     if checkpoint.saved is not None:
         told = dict(checkpoint.saved.get("provenance") or {})
         named = {name: value for name, value in (told.get("checkpoint") or {}).items() if name != "path"}
@@ -37,6 +40,7 @@ def provenance_of(checkpoint: Checkpoint, preset: Preset | None = None) -> dict[
         },
         "authors_code": checkpoint.from_authors,
         **known,
+        **({} if origin is None else {FINE_TUNED_FROM: origin}),
         "progress": dict(checkpoint.progress),
         "best_metric": shareable((checkpoint.cfg.get("checkpoint") or {}).get("best_checkpoint_metric")),
         "training": {name: shareable(checkpoint.cfg[name]) for name in SECTIONS if name in checkpoint.cfg},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM
+from fairseq_signals.checkpoints.presets import PRESETS
 from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
@@ -59,6 +61,7 @@ def model_card(config: dict[str, Any]) -> str:
     lines = [
         "---",
         "library_name: fairseq-signals",
+        *_hub_facts(provenance),
         "tags:",
         *(f"- {tag}" for tag in ("ecg", "electrocardiogram", config["kind"])),
         "---",
@@ -136,21 +139,35 @@ def _cell(text: str) -> str:
     return visible(text).replace("|", "\\|")
 
 
+def _hub_facts(provenance: dict[str, Any]) -> list[str]:
+    """What the header says of licence and origin; of weights that were trained further, no licence."""
+    weights, before = provenance.get("preset"), provenance.get(FINE_TUNED_FROM)
+    known = PRESETS.get((before or weights or {}).get("name", ""))
+    if known is None:
+        return []
+    lines = [f"base_model: {known.hub}"] if known.hub else []
+    if before:
+        return [*lines, "base_model_relation: finetune"] if lines else []
+    if known.licence == "MIT":
+        return ["license: mit", *lines]
+    return ["license: other", "license_name: of-its-authors", *lines]
+
+
 def _origin(provenance: dict[str, Any]) -> list[str]:
     """What is known of the checkpoint and its training, as a list."""
     training, progress = provenance.get("training") or {}, provenance.get("progress") or {}
+    weights, before = provenance.get("preset") or {}, provenance.get(FINE_TUNED_FROM) or {}
     file = provenance.get("checkpoint") or {}
-    preset = provenance.get("preset") or {}
     facts = {
-        "Weights": f"{preset['title']}, {preset['source']}" if preset else None,
-        "Licence of the weights": preset.get("licence"),
-        "Checkpoint": f"`{file['name']}`" + (f", SHA-256 `{file['sha256']}`" if file.get("sha256") else "")
-        if file.get("name")
-        else None,
+        "Weights": _named(weights),
+        "Licence of the weights": weights.get("licence"),
+        "Fine-tuned from": _named(before) or (training.get("model") or {}).get("model_path"),
+        "File of the weights it was fine-tuned from": _file(before.get("file"), before.get("sha256")),
+        "Licence of the weights it was fine-tuned from": before.get("licence"),
+        "Checkpoint": _file(file.get("name"), file.get("sha256")),
         "Architecture": (training.get("model") or {}).get("_name"),
         "Training objective": (training.get("criterion") or {}).get("_name"),
         "Task": (training.get("task") or {}).get("_name"),
-        "Fine-tuned from": (training.get("model") or {}).get("model_path"),
         "Updates": progress.get("num_updates"),
         "Epoch": progress.get("epoch"),
         "Software": ", ".join(f"{k} {v}" for k, v in (provenance.get("saved_with") or {}).items()) or None,
@@ -158,3 +175,13 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
     return [f"- {name}: {value}" for name, value in facts.items() if value is not None] + [
         "- All options of the training: `provenance` in `config.json`"
     ]
+
+
+def _named(weights: dict[str, Any]) -> str | None:
+    return ", ".join(_cell(weights[key]) for key in ("title", "source") if weights.get(key)) or None
+
+
+def _file(name: str | None, sha256: str | None) -> str | None:
+    if not name:
+        return None
+    return f"`{_cell(name)}`" + (f", SHA-256 `{_cell(sha256)}`" if sha256 else "")

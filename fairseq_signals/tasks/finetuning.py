@@ -7,7 +7,8 @@ from omegaconf import DictConfig, open_dict
 
 from fairseq_signals.checkpoints.input_format import SKIP, TASK_KEYS, input_format
 from fairseq_signals.checkpoints.loading import Checkpoint
-from fairseq_signals.checkpoints.presets import NO_PRESET, recognised
+from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM, preset_of_origin, public_weights
+from fairseq_signals.checkpoints.presets import NO_PRESET, PRESETS, may_be_public
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.models.finetuning import FinetuningConfig, adopt_architecture, architecture_source
 from fairseq_signals.tasks.base import ECGTask
@@ -57,14 +58,26 @@ class FinetuningTask(ECGTask):
         return model
 
     def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
-        """Give the model as many classes as the manifest has."""
+        """Give the model as many classes as the manifest has, and note what public weights it starts from."""
         if isinstance(cfg, DictConfig):
-            complete_finetuning(cfg, None if from_checkpoint else self.num_labels, self.cfg)
+            source = complete_finetuning(cfg, None if from_checkpoint else self.num_labels, self.cfg)
+            if source is not None and not cfg.get("no_pretrained_weights"):
+                origin = public_weights(source, self.cfg.preset)
+                self.state.merge_state_dict({} if origin is None else {FINE_TUNED_FROM: origin})
 
 
 def compare_input(source: Checkpoint, task_cfg: Any) -> None:
     """Warn where the input of a task is not that of the pre-trained checkpoint."""
-    preset = recognised(source.path, source.from_authors, source.config)
+    preset = preset_of_origin(source, task_cfg.preset)
+    unnamed = preset is None and task_cfg.preset is None
+    if unnamed and may_be_public(source.path, source.from_authors, source.config):
+        logger.warning(
+            "%s has the size of public weights. If it is of these, set task.preset=%s, for the input that "
+            "they expect; task.preset=%s ends this warning",
+            source.path,
+            " or ".join(PRESETS),
+            NO_PRESET,
+        )
     expected = input_format(source, preset)
     names = {name: TASK_KEYS.get(name, name) for name in ("fs", "normalize", "scale", "resampler")}
     given = {name: getattr(task_cfg, key) for name, key in names.items()}
@@ -85,7 +98,9 @@ def compare_input(source: Checkpoint, task_cfg: Any) -> None:
         )
 
 
-def complete_finetuning(cfg: DictConfig, num_labels: Optional[int], task_cfg: Any = None) -> None:
+def complete_finetuning(
+    cfg: DictConfig, num_labels: Optional[int], task_cfg: Any = None
+) -> Optional[Checkpoint]:
     """Write the number of classes and the pre-trained encoder's shape into the model's configuration.
 
     Args:
@@ -93,23 +108,27 @@ def complete_finetuning(cfg: DictConfig, num_labels: Optional[int], task_cfg: An
         num_labels: classes in the manifest, or None to trust `cfg` (a checkpoint being loaded).
         task_cfg: the `task` node, to compare with the input of the pre-trained checkpoint.
 
+    Returns:
+        The pre-trained checkpoint; None where there is none.
+
     Raises:
         ConfigError: the user's keys contradict the manifest or the pre-trained checkpoint.
         CheckpointError: the pre-trained checkpoint cannot be read.
     """
-    if num_labels is not None:
-        if cfg.get("num_labels") not in (None, 0, num_labels):
-            raise ConfigError(
-                f"model.num_labels is {cfg.num_labels}, but the manifest has {num_labels} classes; "
-                "remove the key"
-            )
-        found: Dict[str, Any] = {"num_labels": num_labels}
-        own = own_checkpoint(cfg)
-        run: Dict[str, Any] = {} if own is None else {"save_dir": str(own.parent), "restore_file": own.name}
-        source = architecture_source(FinetuningConfig(model_path=cfg.get("model_path"), **run))
-        if source is not None:
-            found.update(adopt_architecture(cfg, source))
-            if task_cfg is not None:
-                compare_input(source, task_cfg)
-        with open_dict(cfg):
-            cfg.update(found)
+    if num_labels is None:
+        return None
+    if cfg.get("num_labels") not in (None, 0, num_labels):
+        raise ConfigError(
+            f"model.num_labels is {cfg.num_labels}, but the manifest has {num_labels} classes; remove the key"
+        )
+    found: Dict[str, Any] = {"num_labels": num_labels}
+    own = own_checkpoint(cfg)
+    run: Dict[str, Any] = {} if own is None else {"save_dir": str(own.parent), "restore_file": own.name}
+    source = architecture_source(FinetuningConfig(model_path=cfg.get("model_path"), **run))
+    if source is not None:
+        found.update(adopt_architecture(cfg, source))
+        if task_cfg is not None:
+            compare_input(source, task_cfg)
+    with open_dict(cfg):
+        cfg.update(found)
+    return source

@@ -151,6 +151,24 @@ def test_a_published_file_is_known_by_name_and_configuration(
     assert ECGModel.load(authors(tmp_path / "checkpoint_best.pt")).form == InputFormat()
 
 
+def test_weights_of_public_size_under_another_name_are_asked_about(authors, tmp_path, caplog, monkeypatch):
+    of_published_size(monkeypatch)
+    path = authors(tmp_path / "my_ecg_fm.pt")
+    assert ECGModel.load(path).form == InputFormat()
+    assert "if it is of ECG-FM (ecg-fm) or DeepECG-SSL (deepecg-ssl), name that preset" in caplog.text
+    caplog.clear()
+    ECGModel.load(path, preset="ecg-fm")
+    ECGModel.load(path, preset="none")
+    assert caplog.text == ""
+
+
+def test_a_preset_is_for_models_of_twelve_leads(save_checkpoint, tmp_path):
+    task = {"leads_to_load": ["I", "II"], "enable_padding_leads": False}
+    path = save_checkpoint(tmp_path / "two.pt", "pretraining", task, in_d=2)
+    with pytest.raises(ConfigError, match="ECG-FM, whose models take 12 leads, but this one takes 2"):
+        ECGModel.load(path, preset="ecg-fm")
+
+
 def test_a_published_file_is_known_by_its_check_sum_whatever_it_is_called(authors, tmp_path, monkeypatch):
     path = authors(tmp_path / "renamed.pt")
     known = replace(PRESETS["ecg-fm"], sha256=frozenset([sha256_of(path)]))

@@ -1,13 +1,16 @@
 """A saved model is the model that was saved, and says what it is."""
 
+import copy
 import hashlib
 import json
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from fairseq_signals import ECGModel
+from fairseq_signals.checkpoints.presets import PRESETS
 from fairseq_signals.errors import CheckpointError, LabelError
 
 pytest.importorskip("safetensors")
@@ -109,6 +112,35 @@ def test_the_card_has_the_header_of_hubs_and_code_that_is_right(saved, kind):
     code = card.split("```python\n")[1].split("```")[0]
     compile(code, "card", "exec")
     assert ("| 2 | a \\| b | a \\| b | 4 | 0.5 |" in card) == (kind == "classification")
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ({}, {}),
+        ({"preset": "ecg-fm"}, {"license": "mit", "base_model": "wanglab/ecg-fm"}),
+        ({"preset": "deepecg-ssl"}, {"license": "other", "license_name": "of-its-authors"}),
+        (
+            {"fine_tuned_from": "ecg-fm"},
+            {"base_model": "wanglab/ecg-fm", "base_model_relation": "finetune"},
+        ),
+    ],
+)
+def test_the_header_tells_hubs_of_licence_and_origin(models, origin, expected, tmp_path):
+    known = {key: PRESETS[name].describe() for key, name in origin.items()}
+    model = copy.copy(models["pretraining"])
+    model.provenance = {**model.provenance, **known}
+    model.save(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    header = yaml.safe_load(card.split("---\n")[1])
+    tags = ["ecg", "electrocardiogram", "pretraining"]
+    assert header == {"library_name": "fairseq-signals", "tags": tags, **expected}
+    for key, weights in known.items():
+        assert f"{weights['title']}, {weights['source']}" in card
+        of = "" if key == "preset" else " it was fine-tuned from"
+        assert f"- Licence of the weights{of}: {weights['licence']}\n" in card
+    again = ECGModel.load(tmp_path / "model").provenance
+    assert {key: again[key] for key in known} == known
 
 
 def test_a_folder_with_foreign_labels_is_refused(saved):
