@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "recordings -> the probability of each class, or numbers, as CSV or Parquet",
     "identify": "whose recordings they are, by a gallery of enrolled ones",
     "evaluate": "test a fine-tuned checkpoint on lead sets",
+    "compare": "two evaluations of the same records: is one model better?",
     "plot": "draw records, results and trainings: `plot PICTURE ...`, see `plot --help`",
     "report": "a training in one HTML file: model, losses, test results, recordings",
     "examples": "print the folder of the example configurations",
