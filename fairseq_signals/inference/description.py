@@ -52,8 +52,8 @@ def lines(found: dict[str, Any], name: str) -> Iterator[str]:
             yield f"  {entry['label'].ljust(width)}  {'  '.join(filter(None, told))}".rstrip()
     if found["targets"]:
         rows = list(zip(*found["targets"].values()))
-        told = {name: f"{mean:.4g} ± {std:.4g} {unit}".rstrip() for name, unit, mean, std in rows}
-        yield from _section("targets, mean and deviation of the training records", told)
+        measured = {name: f"{mean:.4g} ± {std:.4g} {unit}".rstrip() for name, unit, mean, std in rows}
+        yield from _section("targets, mean and deviation of the training records", measured)
     for title, values in tables.items():
         yield from _section(title, values)
 
