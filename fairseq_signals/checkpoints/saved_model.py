@@ -54,6 +54,14 @@ _PROVENANCE = {
     "progress": section({}),
     "saved_with": section({}),
     "best_metric": text(),
+    "calibration": section(
+        {
+            "temperature": required(number(0, 1e9)),
+            "split": required(text()),
+            "lead_sets": required(list_of(text(), 1000)),
+            "records": required(integer(1, 1 << 53)),
+        }
+    ),
     "preset": section(dict.fromkeys(("name", "title", "source", "licence"), text())),
 }
 RULES: dict[str, Rule] = {

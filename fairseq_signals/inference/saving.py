@@ -140,7 +140,7 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
     """What is known of the checkpoint and its training, as a list."""
     training, progress = provenance.get("training") or {}, provenance.get("progress") or {}
     file = provenance.get("checkpoint") or {}
-    preset = provenance.get("preset") or {}
+    preset, calibrated = provenance.get("preset") or {}, provenance.get("calibration") or {}
     facts = {
         "Weights": f"{preset['title']}, {preset['source']}" if preset else None,
         "Licence of the weights": preset.get("licence"),
@@ -153,6 +153,11 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
         "Fine-tuned from": (training.get("model") or {}).get("model_path"),
         "Updates": progress.get("num_updates"),
         "Epoch": progress.get("epoch"),
+        "Calibration": f"temperature {calibrated['temperature']:.4g}, in the weights; found on "
+        f"{calibrated['records']:,} records of {calibrated['split']}, leads "
+        f"{', '.join(calibrated['lead_sets'])}"
+        if calibrated
+        else None,
         "Software": ", ".join(f"{k} {v}" for k, v in (provenance.get("saved_with") or {}).items()) or None,
     }
     return [f"- {name}: {value}" for name, value in facts.items() if value is not None] + [
