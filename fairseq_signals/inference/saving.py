@@ -158,6 +158,7 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
     training, progress = provenance.get("training") or {}, provenance.get("progress") or {}
     weights, before = provenance.get("preset") or {}, provenance.get(FINE_TUNED_FROM) or {}
     file = provenance.get("checkpoint") or {}
+    calibrated = provenance.get("calibration") or {}
     facts = {
         "Weights": _named(weights),
         "Licence of the weights": weights.get("licence"),
@@ -170,6 +171,11 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
         "Task": (training.get("task") or {}).get("_name"),
         "Updates": progress.get("num_updates"),
         "Epoch": progress.get("epoch"),
+        "Calibration": f"temperature {calibrated['temperature']:.4g}, in the weights; found on "
+        f"{calibrated['records']:,} records of {calibrated['split']}, leads "
+        f"{', '.join(calibrated['lead_sets'])}"
+        if calibrated
+        else None,
         "Software": ", ".join(f"{k} {v}" for k, v in (provenance.get("saved_with") or {}).items()) or None,
     }
     return [f"- {name}: {value}" for name, value in facts.items() if value is not None] + [
