@@ -120,10 +120,8 @@ def check_finetuning_config(cfg: FinetuningConfig) -> None:
             f"model.freeze_finetune_updates must be >= 0, but is {cfg.freeze_finetune_updates} instead"
         )
     problems = broken({name: getattr(cfg, name) for name in LORA_RULES}, LORA_RULES, "model.")
-    for name in (
-        ("freeze_finetune_updates", "lora_rank", "checkpoint_activations") if cfg.linear_probe else ()
-    ):
-        if getattr(cfg, name):
+    for name in ("freeze_finetune_updates", "lora_rank"):
+        if cfg.linear_probe and getattr(cfg, name):
             problems.append(
                 f"model.linear_probe trains the head alone, so that model.{name}={getattr(cfg, name)} has no "
                 "meaning; remove one of the two keys"

@@ -57,6 +57,14 @@ def test_a_learnt_mix_is_the_default_and_layers_can_still_be_had(mixed, tmp_path
                                   model.embed(source, fs=500))  # fmt: skip
 
 
+def test_a_learnt_mix_is_exported(mixed, tmp_path):
+    model, source = mixed[0], segments()
+    model.export(tmp_path / "m.pt2", check=False)
+    embedding, probability = torch.export.load(str(tmp_path / "m.pt2")).module()(torch.from_numpy(source))
+    np.testing.assert_allclose(embedding.detach(), model.embed(source, fs=500), atol=1e-5)
+    np.testing.assert_allclose(probability.detach(), model.predict_proba(source, fs=500), atol=1e-5)
+
+
 @pytest.mark.parametrize("layer", [-1, 3, "last", "mix"])
 def test_a_layer_that_is_not_there_is_refused(encoder, layer):
     with pytest.raises(ConfigError, match=r"0 to 2.* or mix, but is|learnt no mix .* 0 to 2"):
