@@ -53,14 +53,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     require_out(parser, args.out, SUFFIXES)
     import pyarrow as pa
 
-    from fairseq_signals.inference.bulk import run_all
+    from fairseq_signals.inference.bulk import run_all, vector_column
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.resuming import only_run
 
     def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-        made = pa.table({"record": names, "embedding": vectors})
+        made = pa.table({"record": names, "embedding": vector_column(values)})
         layer = {} if args.layer is None else {"layer": str(args.layer)}
         return made.replace_schema_metadata(
             {"model": model.fingerprint, "leads": args.leads or "all", **layer}
@@ -73,7 +72,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             model,
             recordings,
             args.out,
-            "embedding",
+            ("embedding",),
             lambda done: done.embedding,
             args.leads,
             args.batch_size,

@@ -133,7 +133,7 @@ def _embeddings(
 
     names, rows = [], []
     for name, found in stream_named(
-        model, recordings, args.leads, "embedding", args.batch_size, read_arguments(args)
+        model, recordings, args.leads, ("embedding",), args.batch_size, read_arguments(args)
     ):
         if isinstance(found, FairseqSignalsError):
             rejected.append((name, found))

@@ -43,6 +43,11 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     add_model(parser, "fine-tuned classifier or regression")
     parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
     parser.add_argument("--out", type=some_path, required=True, metavar="FILE", help=".csv or .parquet")
+    parser.add_argument(
+        "--embeddings",
+        action="store_true",
+        help="a last column, embedding, with the vector of each recording, as of `embed` (.parquet only)",
+    )
     add_labels(parser)
     add_use(parser, classes=True)
     return parser
@@ -52,10 +57,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predict and write; the exit code is 1 if no recording could be used, or a library is missing."""
     parser = build_parser(prog)
     args = parser.parse_args(argv)
-    require_out(parser, args.out, SUFFIXES)
+    require_out(parser, args.out, SUFFIXES[1:] if args.embeddings else SUFFIXES)
+    import numpy as np
     import pyarrow as pa
 
-    from fairseq_signals.inference.bulk import run_all
+    from fairseq_signals.inference.bulk import run_all, vector_column
     from fairseq_signals.inference.listing import list_recordings
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.resuming import only_run
@@ -69,25 +75,30 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         **input_arguments(args),
     )
     said = _of_classes(model) if model.targets is None else _of_targets(model)
+    more = ("embedding",) if args.embeddings else ()
     for name in said.names:
-        if name in FIRST_COLUMNS:
+        if name in (*FIRST_COLUMNS, *more):
             raise LabelError(
                 f"{args.checkpoint}: a {said.what} is called {name!r}, but so is another column of the "
                 f"result; {said.advice}"
             )
 
-    def table(names: Sequence[str], values: np.ndarray) -> pa.Table:
+    def value(done: Encoded) -> np.ndarray:
+        return np.concatenate([said.value(done), *(done.embedding for _ in more)])
+
+    def table(names: Sequence[str], rows: np.ndarray) -> pa.Table:
+        values, vectors = np.split(rows, [len(said.names)], axis=1)
         first = {"record": names, **said.first(values)}
-        columns = map(pa.array, [*first.values(), *values.T])
-        return pa.table(list(columns), names=[*first, *map(visible, said.names)])
+        columns = [*map(pa.array, [*first.values(), *values.T]), *(vector_column(vectors) for _ in more)]
+        return pa.table(columns, names=[*first, *map(visible, said.names), *more])
 
     with only_run(args.out):
         result = run_all(
             model,
             recordings,
             args.out,
-            "logit",
-            said.value,
+            ("logit", *more),
+            value,
             args.leads,
             args.batch_size,
             reading=read_arguments(args),

@@ -111,7 +111,7 @@ def run_all(
     model: ECGModel,
     recordings: Sequence[ListedRecording],
     out: Path,
-    output: str,
+    outputs: Sequence[str],
     value: Callable[[Encoded], np.ndarray],
     leads: str | None = None,
     batch_size: int = 16,
@@ -126,7 +126,7 @@ def run_all(
     Args:
         recordings: all of them, also those that an earlier run has done.
         out: the file that the caller will write; call `finish` of the result after it.
-        output: what the network computes: "embedding" or "logit".
+        outputs: what the network computes: "embedding", "logit" or both.
         value: of a recording's outputs, (K,).
         options: whatever else the values depend on.
         reading: how files are read.
@@ -141,7 +141,7 @@ def run_all(
     job: dict[str, Any] = {
         "model": model.fingerprint,
         "form": repr(model.form),
-        "output": output,
+        "output": ",".join(outputs),
         "leads": leads,
         "reading": asdict(reading),
         **({} if layer is None else {"layer": layer}),
@@ -157,7 +157,7 @@ def run_all(
     reasons: dict[str, FairseqSignalsError] = {}
     written = time.monotonic()
     try:
-        for name, found in stream_named(model, left, leads, output, batch_size, reading, layer):
+        for name, found in stream_named(model, left, leads, outputs, batch_size, reading, layer):
             if isinstance(found, FairseqSignalsError):
                 reasons[name] = found
                 continue
@@ -168,6 +168,11 @@ def run_all(
     finally:
         parts.add(rows)
     return Result(out, [named.name for named in recordings if named.name not in reasons], reasons, parts)
+
+
+def vector_column(values: np.ndarray) -> pa.Array:
+    """Vectors (n, K) as a column of a table, a list of K numbers in each cell."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
 def note_rejected(out: Path | None, errors: Sequence[tuple[str, FairseqSignalsError]]) -> int:
@@ -214,7 +219,7 @@ def stream_named(
     model: ECGModel,
     recordings: Sequence[ListedRecording],
     leads: str | None,
-    output: str,
+    outputs: Sequence[str],
     batch_size: int,
     reading: ReadOptions,
     layer: int | str | None = None,
@@ -242,7 +247,7 @@ def stream_named(
         warnings.simplefilter("always", SignalWarning)
         warnings.showwarning = lambda message, *_: notes.append(message)
         stream = model.stream(
-            sources(), leads=leads, reading=reading, outputs=(output,), layer=layer, batch_size=batch_size
+            sources(), leads=leads, reading=reading, outputs=outputs, layer=layer, batch_size=batch_size
         )
         for named, found in zip(recordings, stream):
             bar.update()

@@ -42,7 +42,7 @@ def start(encoder, tmp_path):
 
         try:
             result = run_all(
-                encoder, list_recordings([str(folder)]), tmp_path / out, "embedding", value, **options
+                encoder, list_recordings([str(folder)]), tmp_path / out, ("embedding",), value, **options
             )
         except KeyboardInterrupt:
             return stopped, None

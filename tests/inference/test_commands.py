@@ -79,6 +79,19 @@ def test_predictions_have_a_column_a_class(checkpoints, folder, tmp_path):
     assert row["positive"] == ";".join(expected.positive)
 
 
+def test_a_row_can_hold_the_embedding_beside_the_probabilities(checkpoints, folder, tmp_path, capsys):
+    call = "predict", checkpoints["classification"], folder / "a" / "1", "--embeddings", "--out"
+    assert run(*call, tmp_path / "p.parquet") == 0
+    (row,) = pq.read_table(tmp_path / "p.parquet").to_pylist()
+    model = ECGModel.load(checkpoints["classification"])
+    assert list(row) == ["record", "positive", *model.labels, "embedding"]
+    assert [row[label] for label in model.labels] == pytest.approx(model.predict_proba(folder / "a" / "1"))
+    assert row["embedding"] == model.embed(folder / "a" / "1").tolist()
+    with pytest.raises(SystemExit):
+        run(*call, tmp_path / "p.csv")
+    assert "must end with .parquet" in capsys.readouterr().err
+
+
 def test_options_say_rate_and_unit_of_files_that_do_not(checkpoints, folder, ecg_adu, tmp_path):
     adu = ecg_adu(12, 3000, seed=0)  # of a/1
     (tmp_path / "tables").mkdir()

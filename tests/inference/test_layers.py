@@ -95,7 +95,7 @@ def test_rows_of_one_layer_are_not_taken_for_those_of_another(encoder, recording
 
     def start(layer):
         return run_all(
-            encoder, recordings, tmp_path / "e.npy", "embedding", lambda done: done.embedding, layer=layer
+            encoder, recordings, tmp_path / "e.npy", ("embedding",), lambda done: done.embedding, layer=layer
         )
 
     start(1)
