@@ -57,6 +57,14 @@ _PROVENANCE = {
     "best_metric": text(),
     "preset": section(WEIGHTS_RULES),
     FINE_TUNED_FROM: section(WEIGHTS_RULES),
+    "calibration": section(
+        {
+            "temperature": required(number(0, 1e9)),
+            "split": required(text()),
+            "lead_sets": required(list_of(text(), 1000)),
+            "records": required(integer(1, 1 << 53)),
+        }
+    ),
 }
 RULES: dict[str, Rule] = {
     "kind": required(one_of(*KINDS)),

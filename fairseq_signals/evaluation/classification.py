@@ -16,6 +16,7 @@ from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_sp
 from fairseq_signals.evaluation.results import Evaluation
 from fairseq_signals.manifest.labels import (
     SINUS_RHYTHM,
+    LabelTable,
     class_names,
     multi_hot,
     read_labels,
@@ -45,20 +46,10 @@ def evaluate_classification(
             predicted, and its accuracy and macro F-measure are measured too.
     """
     manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
-    table = read_labels(manifests / "labels.csv") if (manifests / "labels.csv").exists() else None
-    logits = predict_all(manifest)  # (S, N, C)
-    probabilities = softmax(logits.astype(np.float64), axis=-1) if exclusive else sigmoid(logits)
+    probabilities = probabilities_of(predict_all(manifest), exclusive)  # (S, N, C)
     n_classes = probabilities.shape[2]
-    if table is not None and len(table) != n_classes:
-        raise LabelError(
-            f"the checkpoint has {n_classes} classes, but {manifests / 'labels.csv'} has {len(table)}; "
-            "test it on manifests made with the label table of its training"
-        )
-    labels = read_targets(manifest, n_classes)
-    if exclusive:
-        require_one_class(manifest, labels)
-    items, group = items_of(manifest, per)
-    labels = _one_label_each(labels, items, group)
+    table = label_table(manifests, n_classes)
+    items, group, labels = labelled_items(manifest, n_classes, per, exclusive)
     names = class_names(table, n_classes)
     aggregates = (form or InputFormat()).aggregates(names, () if table is None else table.names)
     probabilities = np.stack(
@@ -111,6 +102,38 @@ def evaluate_classification(
     }
     patients = list(manifest.patient_of().values())
     return Evaluation("classification", len(items), f"{per}s", values, predictions, notes, arrays, patients)
+
+
+def label_table(manifests: Path, n_classes: int) -> LabelTable | None:
+    """What the classes of manifests are called; None where they do not say.
+
+    Raises:
+        LabelError: there are not as many.
+    """
+    path = manifests / "labels.csv"
+    table = read_labels(path) if path.exists() else None
+    if table is not None and len(table) != n_classes:
+        raise LabelError(
+            f"the checkpoint has {n_classes} classes, but {path} has {len(table)}; "
+            "test it on manifests made with the label table of its training"
+        )
+    return table
+
+
+def probabilities_of(logits: np.ndarray, exclusive: bool) -> np.ndarray:
+    """The probability of each class, (..., C) float64."""
+    return softmax(logits.astype(np.float64), axis=-1) if exclusive else sigmoid(logits)
+
+
+def labelled_items(
+    manifest: Manifest, n_classes: int, per: str, exclusive: bool
+) -> tuple[list[tuple[Any, ...]], np.ndarray, np.ndarray]:
+    """What is counted and to which of it each segment belongs, as of `items_of`; its classes, (N, C) bool."""
+    labels = read_targets(manifest, n_classes)
+    if exclusive:
+        require_one_class(manifest, labels)
+    items, group = items_of(manifest, per)
+    return items, group, _one_label_each(labels, items, group)
 
 
 def read_targets(manifest: Manifest, n_classes: int) -> np.ndarray:

@@ -57,3 +57,21 @@ def wilson_interval(share: np.ndarray, count: np.ndarray, z: float = 1.96) -> tu
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+
+
+def negative_log_likelihood(
+    outcomes: np.ndarray, probabilities: np.ndarray, exclusive: bool = False
+) -> float:
+    """Minus the mean log of the probability of what happened, over all elements of two arrays of one shape.
+
+    Args:
+        outcomes: (..., C) bool.
+        probabilities: (..., C) in [0, 1].
+        exclusive: of the classes exactly one happens: the mean is over cases, not their classes.
+    """
+    tiny = np.finfo(np.float64).tiny
+    happened = np.log(np.maximum(probabilities[outcomes], tiny)).sum()
+    if exclusive:
+        return float(-happened / np.count_nonzero(outcomes))
+    other = np.log(np.maximum(1 - probabilities[~outcomes], tiny)).sum()
+    return float(-(happened + other) / outcomes.size)

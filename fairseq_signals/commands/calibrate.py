@@ -1,0 +1,73 @@
+"""`fairseq-signals calibrate`: make a classifier as sure as it is right, by one temperature."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fairseq_signals.commands.arguments import add_batch_size, add_device, add_model, some_path
+from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
+from fairseq_signals.safety.text import counted, tell
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Find the temperature that makes a classifier's probabilities most likely on records "
+        "that it was not trained on, and write the model with it to a folder. The temperature is in the "
+        "weights of the last layer: `evaluate`, `predict` and exports of the folder apply it.",
+    )
+    add_model(parser, "fine-tuned classifier")
+    parser.add_argument("--manifest", type=some_path, required=True, metavar="DIR", help="manifest folder")
+    parser.add_argument("--split", default="valid", help="which manifest (default: %(default)s)")
+    parser.add_argument(
+        "--leads",
+        action="append",
+        metavar="SETS",
+        help="lead sets on which it will be used, as for `evaluate` (default: all leads of the model)",
+    )
+    parser.add_argument("--out", type=some_path, required=True, metavar="FOLDER", help="where the model goes")
+    add_batch_size(parser, 64)
+    add_device(parser)
+    add_input_options(parser, classes=True)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Calibrate, tell what it changes, write the model; the exit code is 0."""
+    args = build_parser(prog).parse_args(argv)
+    from fairseq_signals.errors import CheckpointError
+    from fairseq_signals.evaluation.predict import parse_lead_sets, predict
+    from fairseq_signals.evaluation.temperature import fit_temperature
+    from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.temperature import fold_temperature
+    from fairseq_signals.manifest.table import Manifest
+
+    model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
+    if model.classes is None:
+        raise CheckpointError(f"{args.checkpoint}: a {model.kind} model has no probabilities to calibrate")
+    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)])
+
+    def predict_all(manifest: Manifest) -> np.ndarray:
+        return predict(model.network, manifest, lead_sets, args.batch_size, args.device, model.form)
+
+    found = fit_temperature(predict_all, args.manifest, args.split, model.aggregates, model.exclusive)
+    fold_temperature(model, found.temperature, found.told(args.split, lead_sets))
+    model.save(args.out)
+    changes = ", ".join(
+        f"{what} {before:.4f} -> {after:.4f}"
+        for what, (before, after) in (("NLL", found.nll), ("expected calibration error", found.ece))
+    )
+    tell(
+        f"temperature {found.temperature:.4f} from {counted(found.n, 'record')} ({args.manifest}, "
+        f"{args.split}, leads {', '.join(lead_sets)}): {changes}",
+        sys.stdout,
+    )
+    print(f"wrote {args.out}")
+    return 0
