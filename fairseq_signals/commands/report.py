@@ -113,9 +113,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         raise CheckpointError(f"{args.run}: there is no checkpoint to test on {args.manifest}")
     elif args.manifest is not None and run.checkpoint is not None and run.kind != "pretraining":
         from fairseq_signals.evaluation.evaluate import evaluate
+        from fairseq_signals.evaluation.intervals import add_intervals
 
         how = {"batch_size": args.batch_size, "device": args.device}
         outcome = evaluate(run.checkpoint, args.manifest, lead_sets, args.split, **how)
+        add_intervals(outcome)
         saved = SavedEvaluation.of(outcome, run.name)
     sections = [
         model_section(run),

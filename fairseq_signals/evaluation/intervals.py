@@ -77,7 +77,7 @@ def _of_moments(metric: str, sums: np.ndarray) -> np.ndarray:
     return metrics_of_moments(sums)[metric][None]
 
 
-def add_intervals(outcome: Evaluation, n_resamples: int) -> None:
+def add_intervals(outcome: Evaluation, n_resamples: int = 1000) -> None:
     """Give every metric that rests on records its 95 % interval, and a note on how it was found."""
     outcome.intervals = {
         leads: intervals(statistics_of(outcome.task, outcome.arrays, i), n_resamples)

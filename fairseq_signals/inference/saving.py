@@ -158,7 +158,6 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
     training, progress = provenance.get("training") or {}, provenance.get("progress") or {}
     weights, before = provenance.get("preset") or {}, provenance.get(FINE_TUNED_FROM) or {}
     file = provenance.get("checkpoint") or {}
-    calibrated = provenance.get("calibration") or {}
     facts = {
         "Weights": _named(weights),
         "Licence of the weights": weights.get("licence"),
@@ -171,11 +170,7 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
         "Task": (training.get("task") or {}).get("_name"),
         "Updates": progress.get("num_updates"),
         "Epoch": progress.get("epoch"),
-        "Calibration": f"temperature {calibrated['temperature']:.4g}, in the weights; found on "
-        f"{calibrated['records']:,} records of {calibrated['split']}, leads "
-        f"{', '.join(calibrated['lead_sets'])}"
-        if calibrated
-        else None,
+        "Calibration": _calibration(provenance.get("calibration") or {}),
         "Software": ", ".join(f"{k} {v}" for k, v in (provenance.get("saved_with") or {}).items()) or None,
     }
     return [f"- {name}: {value}" for name, value in facts.items() if value is not None] + [
@@ -185,6 +180,13 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
 
 def _named(weights: dict[str, Any]) -> str | None:
     return ", ".join(_cell(weights[key]) for key in ("title", "source") if weights.get(key)) or None
+
+
+def _calibration(told: dict[str, Any]) -> str | None:
+    if not told:
+        return None
+    where = f"{told['records']:,} records of {_cell(told['split'])}, leads {', '.join(told['lead_sets'])}"
+    return f"temperature {told['temperature']:.4g}, in the weights; found on {where}"
 
 
 def _file(name: str | None, sha256: str | None) -> str | None:
