@@ -17,6 +17,7 @@ TOLD = (
     "encoder_ffn_embed_dim",
     "encoder_attention_heads",
     "layer_norm_first",
+    "layer_mix",
     "conv_pos",
     "conv_pos_groups",
 )
