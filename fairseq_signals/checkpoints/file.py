@@ -6,7 +6,7 @@ import pickle
 import re
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ def read_checkpoint_file(path: Path) -> Dict[str, Any]:
     except CheckpointError:
         raise
     except Exception as error:  # random bytes can raise nearly anything, but nothing is executed
-        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
+        raise CheckpointError(f"{path}: {_why_unreadable(error, path)}") from error
     return raw
 
 
@@ -106,13 +106,27 @@ def _check_archive(path: Path) -> None:
                     pass
 
 
-def _why_unreadable(error: Exception) -> str:
+def _left_by_download(path: Path) -> Optional[str]:
+    """What lies in place of the weights where a download went wrong, and what to do."""
+    with path.open("rb") as file:
+        beginning = file.read(64).lstrip().lower()
+    if beginning.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS in place of the weights: run `git lfs pull`, or download the file itself"
+    if beginning.startswith((b"<!doctype", b"<html")):
+        return "a web page in place of the weights: download the file itself"
+    if is_archive(path) and not zipfile.is_zipfile(path):
+        return f"its end is missing after {path.stat().st_size:,} bytes: download or copy it again"
+    return None
+
+
+def _why_unreadable(error: Exception, path: Path) -> str:
     """What PyTorch's refusal to load a file means."""
     refused = re.search(r"(?:unsupported GLOBAL|global: GLOBAL|Unsupported class) ([\w.]+)", str(error))
     if refused is None:
         foreign = isinstance(error, pickle.UnpicklingError)
         detail = "not only tensors and plain containers" if foreign else str(error)[:120]
-        return f"not a checkpoint, or a damaged one ({type(error).__name__}: {detail}); nothing was executed"
+        told = _left_by_download(path) or f"{type(error).__name__}: {detail}"
+        return f"not a checkpoint, or a damaged one ({told}); nothing was executed"
     name = refused.group(1)
     return (
         f"names {name}, which is not a tensor or plain container, so the file was not loaded. A checkpoint "

@@ -129,6 +129,21 @@ def test_damaged_or_foreign_file_is_refused_by_name(tmp_path, make):
 
 
 @pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS.*: run `git lfs pull`"),
+        (b"<!DOCTYPE html><html></html>", "a web page in place of the weights"),
+        (b"PK\x03\x04" + bytes(96), "its end is missing after 100 bytes: download"),
+    ],
+)
+def test_what_a_download_left_in_place_of_the_weights_is_told(tmp_path, content, told):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=told):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
     "content", [[1, 2], {"model": {}}, {"state_dict": {}}, {"model": [1]}, torch.zeros(2)]
 )
 def test_file_without_parameters_is_no_checkpoint(tmp_path, content):
