@@ -16,6 +16,8 @@ NORMALIZE = (NONE, SEGMENT, RECORD)
 #: What configurations had before there was more than one way.
 _BEFORE = {"true": SEGMENT, "false": NONE, "none": NONE}
 _STRETCH = 2**18  # samples of a lead of which the moments are taken at once
+#: Deviation, in parts of the mean, up to which a lead is constant: filters give equal numbers rounded.
+_ROUNDING = 1e-12
 
 
 def parse_normalize(value: Any) -> str:
@@ -45,20 +47,18 @@ def moments(read: Callable[[int, int], np.ndarray], n_samples: int) -> Moments:
         read: gives the samples from one to before another, (L, n).
         n_samples: T.
     """
-    count, first = 0, None
+    count = 0
     mean = squares = np.zeros((1, 1))
-    constant = np.ones((1, 1), dtype=bool)
     for start in range(0, n_samples, _STRETCH):
         part = np.asarray(read(start, min(start + _STRETCH, n_samples)), dtype=np.float64)
-        first = part[:, :1] if first is None else first
-        constant = constant & (part == first).all(axis=1, keepdims=True)
         n, its_mean = part.shape[1], part.mean(axis=1, keepdims=True)
         its_squares = np.square(part - its_mean).sum(axis=1, keepdims=True)
         apart = its_mean - mean if count else np.zeros_like(its_mean)
         mean = its_mean if not count else mean + apart * n / (count + n)
         squares = squares + its_squares + apart**2 * count * n / (count + n)
         count += n
-    return Moments(mean, np.where(constant, 0, np.sqrt(squares / count)))
+    deviation = np.sqrt(squares / count)
+    return Moments(mean, np.where(deviation > _ROUNDING * np.abs(mean), deviation, 0))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fairseq_signals.checkpoints.input_format import input_format
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.ecg.normalize import Moments, Scaling, moments
+from fairseq_signals.ecg.resample import RESAMPLERS, resample
 from fairseq_signals.errors import SignalError
 from fairseq_signals.evaluation.predict import predict
 from fairseq_signals.inference.export import _Program
@@ -106,7 +107,7 @@ def test_one_array_in_training_validation_evaluation_inference_and_export(traine
     np.testing.assert_array_equal(np.stack(taken), expected)
 
     taken.clear()
-    program = _Program(model.network, ["embedding"], form.scaling)
+    program = _Program(model.network, ["embedding"], form.scaling, torch.nn.Identity())
     for i, record in enumerate(records):
         mv = np.zeros((12, record.n_samples))
         mv[[LEADS.index(lead) for lead in record.leads]] = record.signal_mv
@@ -140,6 +141,15 @@ def test_moments_of_a_recording_in_stretches_are_those_of_the_whole(monkeypatch)
     assert not scaled[1].any()
     zero = Moments(np.zeros((3, 1)), np.zeros((3, 1)))
     assert not Scaling("record").apply(signal, zero).any()
+
+
+@pytest.mark.parametrize("fs", [100.0, 257.0, 400.0])
+@pytest.mark.parametrize("how", RESAMPLERS)
+def test_a_lead_that_is_constant_stays_so_when_it_is_resampled(fs, how):
+    signal = np.full((2, 3000), [[0.37], [-4.7]])
+    found = moments(lambda start, stop: resample(signal, fs, 500.0, how)[:, start:stop], 2900)
+    np.testing.assert_allclose(found.mean, signal[:, :1])
+    assert not found.deviation.any()
 
 
 def test_a_store_of_another_resampler_is_refused_by_name(trained, folder):
