@@ -1,6 +1,6 @@
 """Coverage of the 95 % intervals of `fairseq-signals evaluate`: how often they hold the true value.
 
-    python benchmarks/coverage.py                  # 1 000 repetitions, about ten minutes on one core
+    python benchmarks/coverage.py                  # 1 000 repetitions, twenty minutes on one core
     python benchmarks/coverage.py --repetitions 100 --only 200
 
 Scores are binormal: those of records with a class are N(d, 1), of others N(0, 1), so that the AUROC is

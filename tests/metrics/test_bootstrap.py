@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from fairseq_signals.metrics import bootstrap
 from fairseq_signals.metrics.bootstrap import differences, intervals, resampled
 from fairseq_signals.metrics.weighted import Areas, OfSums, share
 
@@ -36,12 +37,14 @@ def test_an_interval_by_patient_is_wider_than_by_record_where_records_are_alike(
     assert widths[0] / widths[1] == pytest.approx(np.sqrt(8), rel=0.1)
 
 
-def test_the_same_seed_draws_the_same_and_all_statistics_of_one_call_share_the_draws():
+def test_the_same_seed_draws_the_same_and_all_statistics_of_one_call_share_the_draws(monkeypatch):
     areas = Areas(*binormal(100, 2))
     first, twin = resampled([areas, areas], 120, seed=5)
     np.testing.assert_array_equal(first, twin)
     np.testing.assert_array_equal(first, resampled([areas], 120, seed=5)[0])
     assert (first != resampled([areas], 120, seed=6)[0]).any()
+    monkeypatch.setattr(bootstrap, "CHUNK", 7)
+    np.testing.assert_allclose(first, resampled([areas], 120, seed=5)[0], rtol=1e-12)
 
 
 def test_perfect_and_worthless_results_have_binomial_bounds():
