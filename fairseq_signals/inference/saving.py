@@ -78,7 +78,7 @@ def model_card(config: dict[str, Any]) -> str:
         "## Input",
         "",
         f"- {leads}, in millivolt; leads that a recording lacks are zeros",
-        f"- {config['fs']:g} Hz, segments of {seconds:g} s"
+        f"- {config['fs']:g} Hz, segments of {seconds:g} s, resampler {config['resampler']}"
         + f"; {SCALED[config['normalize']].format(config['scale'])}",
         "",
         "## Use",
