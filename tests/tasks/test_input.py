@@ -106,7 +106,7 @@ def test_one_array_in_training_validation_evaluation_inference_and_export(traine
     np.testing.assert_array_equal(np.stack(taken), expected)
 
     taken.clear()
-    program = _Program(model.network, ["embedding"], form.scaling)
+    program = _Program(model.network, ["embedding"], form.scaling, torch.nn.Identity())
     for i, record in enumerate(records):
         mv = np.zeros((12, record.n_samples))
         mv[[LEADS.index(lead) for lead in record.leads]] = record.signal_mv
