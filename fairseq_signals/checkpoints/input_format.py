@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fairseq_signals.checkpoints.presets import (
     NO_PRESET,
     PRESETS,
@@ -121,7 +123,10 @@ class InputFormat:
         Raises:
             ConfigError: a value that cannot be; the message names its key.
         """
-        chosen = {name: value for name, value in given.items() if value is not None}
+        plain = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()
+        }
+        chosen = {name: value for name, value in plain.items() if value is not None}
         problems = broken(chosen, INPUT_RULES)
         if problems:
             raise ConfigError("; ".join(problems))
