@@ -68,6 +68,15 @@ def test_arguments_that_are_not_given_are_the_defaults_of_the_configuration(
         assert given == {key: config._get_default(key) for key in given}, name
 
 
+def test_normalize_may_stand_alone_as_it_did_before_it_took_a_value(dataclass_registries):
+    parser = ArgumentParser()
+    gen_parser_from_dataclass(parser, dataclass_registries["task"]["ecg_pretraining"]())
+    found = [
+        parser.parse_args(["folder", *given]).normalize for given in (["--normalize"], ["--normalize=record"])
+    ]
+    assert found == ["segment", "record"]
+
+
 def test_hydra_finds_relative_paths_where_the_user_stood_and_keeps_them_relative(
     start_training, corpus, pretrained, tmp_path
 ):

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fairseq_signals.checkpoints.presets import (
     NO_PRESET,
     PRESETS,
@@ -16,7 +18,7 @@ from fairseq_signals.checkpoints.presets import (
     recognised,
 )
 from fairseq_signals.ecg.leads import N_LEADS, configured_leads
-from fairseq_signals.ecg.normalize import NONE, NORMALIZE, Scaling, parse_normalize
+from fairseq_signals.ecg.normalize import NONE, NORMALIZE, Scaling, is_normalize, parse_normalize
 from fairseq_signals.ecg.record import DEFAULT_FS, MAX_FS, MIN_FS
 from fairseq_signals.ecg.resample import POLYPHASE, RESAMPLERS
 from fairseq_signals.errors import CheckpointError, ConfigError, LeadError
@@ -47,7 +49,7 @@ LAST_SEGMENT, ZERO_FRAMES, AGGREGATES = (OVERLAP, DROP), (COUNT, SKIP), (MEAN, M
 #: What users can choose of the input, in a configuration, in a saved folder and where a model is loaded.
 INPUT_RULES: dict[str, Rule] = {
     "fs": number(MIN_FS, MAX_FS),
-    "normalize": either(TRUTH, one_of(*NORMALIZE)),
+    "normalize": Rule(f"one of {', '.join(NORMALIZE)}", is_normalize),
     "scale": number(1e-9, 1e9),
     "resampler": one_of(*RESAMPLERS),
     "segment_s": number(1e-6, 3600),
@@ -121,7 +123,10 @@ class InputFormat:
         Raises:
             ConfigError: a value that cannot be; the message names its key.
         """
-        chosen = {name: value for name, value in given.items() if value is not None}
+        plain = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()
+        }
+        chosen = {name: value for name, value in plain.items() if value is not None}
         problems = broken(chosen, INPUT_RULES)
         if problems:
             raise ConfigError("; ".join(problems))

@@ -58,7 +58,7 @@ class Preset:
         title: what the weights are called.
         source: where they, and these facts, come from.
         licence: of the weights, as their authors state it.
-        files: patterns of the names of the published files, in small letters.
+        files: patterns of the names of the published files, in small letters, without ".pt".
         input: fields of `InputFormat` that differ from its defaults.
         labels: of the outputs of a fine-tuned model, in their order; empty where they differ by file.
         hub: the model hub's name of their one repository; "" where there are several.
@@ -79,7 +79,8 @@ class Preset:
         """Whether a file of the authors' code is one of these: by check sum, or by name and configuration."""
         if self.sha256 and sha256_of(path) in self.sha256:
             return True
-        named = any(fnmatch.fnmatchcase(path.name.lower(), pattern) for pattern in self.files)
+        name = path.name.lower().removesuffix(".pt")
+        named = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.files)
         return named and _has_published_shape(config)
 
     def describe(self) -> dict[str, Any]:
@@ -97,7 +98,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "McKeen et al., ECG-FM: an open electrocardiogram foundation model, arXiv:2408.05178; "
                 "https://huggingface.co/wanglab/ecg-fm",
                 "MIT",
-                ("mimic_iv_ecg_physionet_pretrained.pt", "mimic_iv_ecg_finetuned.pt"),
+                ("mimic_iv_ecg_physionet_pretrained", "mimic_iv_ecg_finetuned"),
                 {
                     "fs": 500.0,
                     "normalize": "record",
@@ -121,7 +122,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "DeepECG-SSL",
                 "HeartWise.AI, DeepECG-SSL; https://huggingface.co/heartwise",
                 "differs by repository, one is CC BY-NC 4.0: read it before use",
-                ("ssl_pretrained*", "base_ssl*", "wcr_77_classes*", "wcr_lvef_*", "wcr_afib_5y*"),
+                (
+                    "ssl_pretrained",
+                    "ssl_pretrained_model",
+                    "base_ssl",
+                    "wcr_77_classes",
+                    "wcr_lvef_*",
+                    "wcr_afib_5y",
+                ),
                 {
                     "fs": 250.0,
                     "segment_s": 10.0,
@@ -142,9 +150,9 @@ def find_preset(name: str) -> Preset:
     Raises:
         ConfigError: there is none.
     """
-    found = PRESETS.get(name)
+    found = PRESETS.get(name) if isinstance(name, str) else None
     if found is None:
-        hint = did_you_mean(name, PRESETS) or "."
+        hint = did_you_mean(str(name), PRESETS) or "."
         raise ConfigError(f"there is no preset {name!r}{hint} They are {', '.join(PRESETS)} and {NO_PRESET}.")
     return found
 

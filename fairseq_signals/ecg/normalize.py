@@ -26,11 +26,19 @@ def parse_normalize(value: Any) -> str:
     Raises:
         ConfigError: it is none of them.
     """
-    text = str(value).lower()
-    found = _BEFORE.get(text, text)
-    if found not in NORMALIZE:
+    if not is_normalize(value):
         raise ConfigError(f"normalize must be one of {', '.join(NORMALIZE)}, but is {value!r}")
-    return found
+    return _found(value)
+
+
+def is_normalize(value: Any) -> bool:
+    """Whether a value is one that `parse_normalize` takes."""
+    return _found(value) in NORMALIZE
+
+
+def _found(value: Any) -> str:
+    text = str(value).lower()
+    return _BEFORE.get(text, text)
 
 
 class Moments(NamedTuple):

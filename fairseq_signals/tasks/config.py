@@ -8,10 +8,11 @@ from omegaconf import II, MISSING, OmegaConf, open_dict
 
 from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS, TASK_RULES, InputFormat
 from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
+from fairseq_signals.ecg.normalize import SEGMENT
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig, whole_config
-from fairseq_signals.safety.rules import check
+from fairseq_signals.safety.rules import broken
 
 #: Options that follow from the data where they are not given.
 _OF_THE_DATA = ("fs", "resampler", "segment_s")
@@ -47,7 +48,8 @@ class ECGTaskConfig(OpenConfig):
         default=None,
         metadata={
             "help": "over what each lead gets mean 0 and standard deviation 1: 'none' (default), 'segment' "
-            "or 'record' (the whole record)"
+            "or 'record' (the whole record); 'true' is 'segment', 'false' 'none'",
+            "argparse_const": SEGMENT,  # `--normalize` alone, as before there was more than one way
         },
     )
     input_scale: Optional[float] = field(
@@ -127,9 +129,11 @@ def complete_input(cfg: Any) -> None:
     if cfg.sample_rate == DEFAULT_FS:
         given["fs"] = None
     given = {name: list(value) if OmegaConf.is_list(value) else value for name, value in given.items()}
-    check(
-        {TASK_KEYS.get(name, name): value for name, value in given.items()}, TASK_RULES, "task.", ConfigError
+    problems = broken(
+        {TASK_KEYS.get(name, name): value for name, value in given.items()}, TASK_RULES, "task."
     )
+    if problems:
+        raise ConfigError("; ".join(problems))
     form = InputFormat().changed(preset).changed(given)
     for name in INPUT_RULES:
         if name not in _OF_THE_DATA or name in preset:

@@ -102,11 +102,20 @@ def test_the_other_weights_take_ten_seconds_in_their_own_scale(checkpoints, reac
     np.testing.assert_allclose(found, (1000 * signal[None, :, :2500]).astype(np.float32))
 
 
+def test_numbers_of_numpy_are_numbers(checkpoints):
+    model = ECGModel.load(
+        checkpoints["pretraining"], fs=np.int64(250), scale=np.float32(2), normalize=np.True_
+    )
+    assert model.form == InputFormat(250, scale=2, normalize="segment")
+
+
 def test_what_is_given_goes_before_the_preset(checkpoints):
     model = ECGModel.load(checkpoints["pretraining"], preset="ecg-fm", normalize="none", segment_s=10)
     assert (model.form.normalize, model.form.segment_s, model.form.resampler) == ("none", 10, "linear")
     with pytest.raises(ConfigError, match="there is no preset 'ecgfm'; did you mean ecg-fm"):
         ECGModel.load(checkpoints["pretraining"], preset="ecgfm")
+    with pytest.raises(ConfigError, match="there is no preset 3"):
+        ECGModel.load(checkpoints["pretraining"], preset=3)
     with pytest.raises(LabelError, match="the model has no class 'AFL'"):
         ECGModel.load(checkpoints["classification"], aggregate_max=["AFL"])
 
@@ -134,6 +143,7 @@ def of_published_size(monkeypatch):
     [
         ("mimic_iv_ecg_physionet_pretrained.pt", "ecg-fm"),
         ("SSL_Pretrained_model.pt", "deepecg-ssl"),
+        ("SSL_Pretrained_model", "deepecg-ssl"),
         ("wcr_lvef_under_50.pt", "deepecg-ssl"),
     ],
 )
@@ -148,7 +158,8 @@ def test_a_published_file_is_known_by_name_and_configuration(
     assert f"its input is that of preset {name}" in caplog.text
     assert model.provenance["preset"]["title"] == preset.title
     assert ECGModel.load(path, preset="none").form == InputFormat()
-    assert ECGModel.load(authors(tmp_path / "checkpoint_best.pt")).form == InputFormat()
+    for other in ("checkpoint_best.pt", f"my_{file}", "ssl_pretrained_by_me.pt"):
+        assert ECGModel.load(authors(tmp_path / other)).form == InputFormat()
 
 
 def test_weights_of_public_size_under_another_name_are_asked_about(authors, tmp_path, caplog, monkeypatch):

@@ -70,8 +70,8 @@ def test_a_value_of_another_type_is_refused(setup, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"normalize": "perhaps"}, "task.normalize must be"),
-        ({"resampler": "cubic"}, "task.resampler must be"),
+        ({"normalize": "perhaps"}, "task.normalize must be one of none, segment, record, but is 'perhaps'"),
+        ({"resampler": "cubic"}, "task.resampler must be one of polyphase, linear, but is 'cubic' instead$"),
         ({"input_scale": 0}, "task.input_scale must be"),
         ({"preset": "ecgfm"}, r"there is no preset 'ecgfm'; did you mean ecg-fm\?"),
     ],
@@ -89,7 +89,9 @@ def test_a_preset_says_what_is_not_given(setup):
     assert (cfg.sample_rate, cfg.normalize, cfg.segment_s, cfg.resampler) == (250, "segment", 10, None)
 
 
-@pytest.mark.parametrize(("old", "now"), [(True, "segment"), (False, "none"), (None, "none")])
+@pytest.mark.parametrize(
+    ("old", "now"), [(True, "segment"), (False, "none"), (None, "none"), ("true", "segment")]
+)
 def test_what_normalize_was_before_means_what_it_did(setup, old, now):
     assert setup("ecg_pretraining", "/data", normalize=old).segment_options.scaling == Scaling(now)
 
