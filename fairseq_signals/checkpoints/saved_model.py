@@ -114,6 +114,7 @@ def write_saved_model(
         except optional_library("safetensors", "a saved model", "hub").SafetensorError as error:
             raise OSError(str(error)) from error
         card_file.write_text(card, encoding="utf-8", errors="backslashreplace")
+        weights.chmod(card_file.stat().st_mode & 0o777)  # safetensors lets only its owner read it
         told = json.dumps({**config, DIGEST: sha256_of(weights)}, indent=2, ensure_ascii=False)
         config_file.write_text(f"{told}\n", encoding="utf-8", errors="backslashreplace")
 

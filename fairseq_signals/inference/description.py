@@ -77,8 +77,9 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
         "resampled": found["resampler"],
         "remainder": {"overlap": "a last segment that overlaps", "drop": "dropped"}[found["last_segment"]],
         **({"preset": f"{preset['name']}, and not the options of its training"} if preset else {}),
-        "embedding": f"{found['embedding_dim']} dimensions: mean over segments, before over frames"
-        + {"count": "", "skip": " that are not zero"}[found["zero_frames"]],
+        "embedding": f"{found['embedding_dim']} dimensions: mean over frames"
+        + {"count": "", "skip": " that are not zero"}[found["zero_frames"]]
+        + ", then over segments",
         **({"checkpoint": f"{origin['name']}, SHA-256 {origin['sha256']}"} if origin.get("sha256") else {}),
     }
 

@@ -143,6 +143,11 @@ def test_the_header_tells_hubs_of_licence_and_origin(models, origin, expected, t
     assert {key: again[key] for key in known} == known
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(saved):
+    weights, card = (saved / "pretraining" / name for name in ("model.safetensors", "README.md"))
+    assert weights.stat().st_mode == card.stat().st_mode
+
+
 def test_a_folder_with_foreign_labels_is_refused(saved):
     path = saved / "classification" / "config.json"
     config = json.loads(path.read_text())
