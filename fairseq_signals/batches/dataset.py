@@ -61,7 +61,8 @@ class ECGDataset(torch.utils.data.Dataset):
         views: of each segment; one by default.
         pairs: items are the pairs (2k, 2k + 1) of each record.
         transform: applied to every view of a segment, or None.
-        targets: (N, C) float32 multi-hot or (N,) long classes of the segments, or None.
+        targets: of the segments: (N, C) float32 multi-hot, (N, K) float64 numbers or (N,) long classes; or
+            None.
         is_probe: (N,) bool of an identification test set, or None.
         shuffle: a new order every epoch.
         seed: of all randomness.

@@ -34,7 +34,7 @@ class RegressionCriterion(ECGCriterion):
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss summed over segments and targets, their number, and what to log."""
-        output, target = model(**sample["net_input"]).float(), sample["label"]
+        output, target = model(**sample["net_input"]).float(), sample["label"].float()
         if output.shape != target.shape:
             raise ConfigError(
                 f"the model has {output.shape[1]} outputs, but the manifest has {target.shape[1]} targets; "

@@ -63,6 +63,9 @@ def compare(
         first, _, second = leads.partition(":")
         places = one.index(first), other.index(second or first)
         ours, others = (statistics_of(one.task, *each) for each in zip(known, places))
+        # where the classes of one model exclude each other, it has more metrics
+        in_both = {tuple(each.names) for each in ours} & {tuple(each.names) for each in others}
+        ours, others = ([each for each in of if tuple(each.names) in in_both] for of in (ours, others))
         values, other_values = map(_values, (ours, others))
         for metric, of_metric in differences(ours, others, n_resamples).items():
             found.append(Comparison(leads, metric, values[metric], other_values[metric], *of_metric))

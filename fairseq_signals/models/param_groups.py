@@ -38,11 +38,18 @@ def check_groups(model: nn.Module, cfg: Any) -> None:
         cfg: the model's section of the configuration.
 
     Raises:
-        ConfigError: they differ; names the groups.
+        ConfigError: they differ, and names the groups; or fairseq would not keep them.
     """
-    optimizer = whole_config(cfg).get("optimizer")
+    whole = whole_config(cfg)
+    optimizer, common = whole.get("optimizer"), whole.get("common") or {}
     if optimizer is None or optimizer.get("_name") != "composite":
         return
+    keeps_them = ("bf16", "fp16_no_flatten_grads", "memory_efficient_fp16")
+    if common.get("fp16") and not any(map(common.get, keeps_them)):
+        raise ConfigError(
+            "with common.fp16 fairseq makes one parameter of all, which has no groups: set "
+            "common.fp16_no_flatten_grads=true for optimizer composite"
+        )
     given: Set[str] = set(optimizer.groups)
     wanted = {p.param_group for p in model.parameters() if p.requires_grad}  # type: ignore[attr-defined]
     if given != wanted:

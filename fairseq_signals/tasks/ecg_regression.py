@@ -47,7 +47,8 @@ class ECGRegressionTask(FinetuningTask):
         manifest = self.manifest(split)
         transform = self.transforms if split.startswith("train") else None
         values = read_values(manifest, self.num_labels, TARGETS_FILE)
-        targets = torch.from_numpy(self.outputs.standardised(values)).float()
+        # float64, since fairseq rounds float32 to 16 bits where a model trains in them
+        targets = torch.from_numpy(self.outputs.standardised(values))
         self.datasets[split] = self.dataset_of(manifest, split, transform=transform, targets=targets)
 
     def prepare_validation(self, criterion: Any) -> List[str]:

@@ -71,6 +71,16 @@ def test_one_lead_set_is_compared_with_another(tmp_path):
     assert (row["leads"], row["difference"]) == ("12:2", pytest.approx(aurocs[0] - aurocs[1], abs=1e-9))
 
 
+def test_a_softmax_is_compared_with_sigmoids_by_the_metrics_that_both_have(tmp_path):
+    soft = save(tmp_path / "a.npz", "soft", keep=lambda arrays: {**arrays, "exclusive": True})
+    others = save(tmp_path / "b.npz", "sigmoids")
+    for pair in ([soft, others], [others, soft]):
+        assert main([*pair, "--leads", "12", "--json", str(tmp_path / "c.json")]) == 0
+        rows = json.loads((tmp_path / "c.json").read_text())
+        assert [row["metric"] for row in rows] == ["cinc_score", "macro_auroc", "macro_auprc"]
+        assert rows[1]["difference"] == 0 != rows[0]["difference"]
+
+
 def without_the_first(arrays):
     rows = {name: arrays[name][1:] for name in ("labels", "record_ids", "patient_ids")}
     return {**arrays, **rows, "probabilities": arrays["probabilities"][:, 1:]}

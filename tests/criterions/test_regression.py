@@ -21,7 +21,8 @@ class Given(nn.Module):
 
 @pytest.fixture
 def sample() -> dict:
-    return {"id": torch.arange(3), "net_input": {"source": torch.zeros(3, 12, 8)}, "label": torch.ones(3, 2)}
+    label = torch.ones(3, 2, dtype=torch.float64)
+    return {"id": torch.arange(3), "net_input": {"source": torch.zeros(3, 12, 8)}, "label": label}
 
 
 def criterion(**options: object) -> RegressionCriterion:
@@ -34,6 +35,7 @@ def criterion(**options: object) -> RegressionCriterion:
 )
 def test_a_loss_is_summed_over_segments_and_targets(loss, expected, sample):
     found, n, log = criterion(loss=loss)(Given(), sample)
+    found.backward()
     assert (found.item(), n, log["sample_size"], log["nsignals"]) == (expected, 6, 6, 3)
     assert "predicted" not in log
 
@@ -46,7 +48,7 @@ def test_squares_are_the_default_and_there_are_no_other_losses():
 def test_validation_hands_over_outputs_and_targets(sample):
     _, _, log = criterion()(Given().eval(), sample)
     assert torch.equal(log["predicted"], 1 + ERRORS)
-    assert torch.equal(log["target"], sample["label"])
+    assert torch.equal(log["target"], sample["label"].float())
     assert log["id"].tolist() == [0, 1, 2]
 
 

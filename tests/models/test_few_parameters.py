@@ -237,5 +237,8 @@ def test_groups_of_an_optimizer_that_are_not_the_models_are_named(tiny, given, m
     whole.model.save_dir = whole.model.restore_file = "x"
     with pytest.raises(ConfigError, match=message):
         ECGTransformerClassifierModel.build_model(whole.model)
+    whole.common = {"fp16": True}
+    with pytest.raises(ConfigError, match=r"set common\.fp16_no_flatten_grads=true"):
+        ECGTransformerClassifierModel.build_model(whole.model)
     whole.optimizer = {"_name": "adam"}
     ECGTransformerClassifierModel.build_model(whole.model)
