@@ -17,6 +17,7 @@ from fairseq_signals.errors import SignalError
 from fairseq_signals.manifest.places import parse_paths
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.store.reading import RecordStore
+from fairseq_signals.store.resampled import resampled_otherwise
 
 
 class SegmentReader:
@@ -157,7 +158,7 @@ def _require_rate(store: RecordStore, fs: float) -> None:
 
 
 def _require_resampler(store: RecordStore, wanted: str | None) -> None:
-    if wanted is not None and store.resampler != wanted:
+    if wanted is not None and resampled_otherwise(store, wanted):
         raise SignalError(
             f"{store.root}: its records were resampled {store.resampler}, but task.resampler is {wanted}, as "
             f"the model expects; preprocess again with --resampler {wanted}, or set "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from fairseq_signals.ecg.leads import N_LEADS, configured_leads
 from fairseq_signals.ecg.normalize import NONE, NORMALIZE, Scaling, is_normalize, parse_normalize
 from fairseq_signals.ecg.record import DEFAULT_FS, MAX_FS, MIN_FS
 from fairseq_signals.ecg.resample import POLYPHASE, RESAMPLERS
-from fairseq_signals.errors import CheckpointError, ConfigError, LeadError
+from fairseq_signals.errors import CheckpointError, ConfigError, LabelError, LeadError
 from fairseq_signals.safety.rules import (
     TRUTH,
     Rule,
@@ -145,6 +145,13 @@ class InputFormat:
         largest = set(self.aggregate_max)
         both = zip(labels, names or labels)
         return tuple(MAX if largest & {label, name} else self.aggregate for label, name in both)
+
+
+def check_aggregate_max(asked: Sequence[str] | None, names: Collection[str]) -> None:
+    """Raise LabelError where a label of which the maximum is asked for is none of a model's, by any name."""
+    unknown = set(asked or ()) - set(names)
+    if unknown:
+        raise LabelError(f"aggregate_max: the model has no class {min(unknown)!r}")
 
 
 def preset_of(checkpoint: Checkpoint, name: str | None = None) -> Preset | None:

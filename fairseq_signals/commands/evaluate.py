@@ -108,7 +108,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     add_batch_size(parser, 64)
     add_device(parser)
-    add_input_options(parser, classes=True)
+    add_input_options(parser, classes=True, cut_already=True)
     return parser
 
 

@@ -22,9 +22,15 @@ def add_use(parser: argparse.ArgumentParser, classes: bool = False) -> None:
     add_input_options(parser, classes)
 
 
-def add_input_options(parser: argparse.ArgumentParser, classes: bool = False) -> None:
-    """What a model takes, and of a classifier how segments are put together: a preset, or single fields."""
-    parser.set_defaults(aggregate=None, aggregate_max=None)
+def add_input_options(
+    parser: argparse.ArgumentParser, classes: bool = False, cut_already: bool = False
+) -> None:
+    """What a model takes, and of a classifier how segments are put together: a preset, or single fields.
+
+    Args:
+        cut_already: recordings come as segments, so that there is nothing left at their end.
+    """
+    parser.set_defaults(last_segment=None, aggregate=None, aggregate_max=None)
     group = parser.add_argument_group(
         "input", "what the model takes; each in place of what the checkpoint or the preset says"
     )
@@ -43,11 +49,12 @@ def add_input_options(parser: argparse.ArgumentParser, classes: bool = False) ->
     group.add_argument("--scale", type=positive, metavar="FACTOR", help="the model's units in a mV")
     group.add_argument("--resampler", choices=RESAMPLERS, help="of recordings of another rate")
     group.add_argument("--segment-seconds", type=positive, metavar="S", help="length of segments")
-    group.add_argument(
-        "--last-segment",
-        choices=LAST_SEGMENT,
-        help="what is left at the end of a recording: a segment that overlaps the one before, or dropped",
-    )
+    if not cut_already:
+        group.add_argument(
+            "--last-segment",
+            choices=LAST_SEGMENT,
+            help="what is left at the end of a recording: a segment that overlaps the one before, or dropped",
+        )
     group.add_argument(
         "--zero-frames",
         choices=ZERO_FRAMES,

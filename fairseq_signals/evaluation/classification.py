@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from fairseq_signals.batches.segments import SegmentReader
-from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.checkpoints.input_format import InputFormat, check_aggregate_max
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
 from fairseq_signals.evaluation.results import Evaluation
@@ -38,12 +38,14 @@ def evaluate_classification(
     threshold: float,
     form: InputFormat | None = None,
     exclusive: bool = False,
+    largest: Sequence[str] | None = None,
 ) -> Evaluation:
     """CinC score (where `weights.csv` exists), macro AUROC and macro AUPRC; see `evaluate`.
 
     Args:
         exclusive: classes exclude each other: probabilities are a softmax, the most probable class is
             predicted, and its accuracy and macro F-measure are measured too.
+        largest: labels of which the maximum over segments is asked for, which must be there.
     """
     manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
     probabilities = probabilities_of(predict_all(manifest), exclusive)  # (S, N, C)
@@ -51,6 +53,7 @@ def evaluate_classification(
     table = label_table(manifests, n_classes)
     items, group, labels = labelled_items(manifest, n_classes, per, exclusive)
     names = class_names(table, n_classes)
+    check_aggregate_max(largest, (*names, *(() if table is None else table.names)))
     aggregates = (form or InputFormat()).aggregates(names, () if table is None else table.names)
     probabilities = np.stack(
         [mean_of_groups(values, group, len(items), aggregates) for values in probabilities]

@@ -14,7 +14,7 @@ from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
 from fairseq_signals.evaluation.identification import evaluate_identification
-from fairseq_signals.evaluation.predict import predict
+from fairseq_signals.evaluation.predict import predict, warn_of_other_lengths
 from fairseq_signals.evaluation.regression import evaluate_regression
 from fairseq_signals.evaluation.results import Evaluation
 from fairseq_signals.manifest.table import Manifest
@@ -56,7 +56,9 @@ def evaluate(
     """
     check_device(device)
     model, info = load_model(checkpoint, device=device)
-    form = input_format(info, preset_of(info, preset)).changed(given)
+    known = preset_of(info, preset)
+    form = input_format(info, known).changed(given)
+    told = [said.get("segment_s") for said in (given, {} if known is None else known.input, info.task_cfg)]
     model.skip_zero_frames = form.zero_frames == SKIP
 
     if info.kind != "identification" and features != "embedding":
@@ -69,11 +71,16 @@ def evaluate(
             return identifier.cosine_logits(identifier(source, padding_mask))
 
     def predict_all(manifest: Manifest) -> np.ndarray:
+        if any(told):
+            warn_of_other_lengths(manifest, form)
         return predict(compute, manifest, lead_sets, batch_size, device, form)
 
     if info.kind == "classification":
         sets, exclusive = list(lead_sets), info.exclusive
-        return evaluate_classification(predict_all, manifests, sets, split, per, threshold, form, exclusive)
+        largest = given.get("aggregate_max")
+        return evaluate_classification(
+            predict_all, manifests, sets, split, per, threshold, form, exclusive, largest
+        )
     if isinstance(model, ECGClassifier):
         n_targets, noted = model.proj.out_features, info.task_state.get("targets")
         targets = TargetTable.noted(noted, n_targets, str(checkpoint))

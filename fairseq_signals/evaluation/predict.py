@@ -5,6 +5,7 @@ Each lead set is given to the model as the paper does (Sec. 4): the leads outsid
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -16,10 +17,12 @@ from fairseq_signals.checkpoints.input_format import MAX, InputFormat
 from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
 from fairseq_signals.manifest.table import Manifest, read_manifest
+from fairseq_signals.store.resampled import warn_if_resampled_otherwise
 
 if TYPE_CHECKING:
     import torch
 
+logger = logging.getLogger(__name__)
 #: Those of the paper (Sec. 4), as `parse_lead_sets` takes them.
 DEFAULT_LEAD_SETS = ",".join(LEAD_SETS)
 
@@ -84,6 +87,8 @@ def predict(
     if not len(manifest):
         raise ManifestError(f"{manifest.path}: the manifest lists no segment")
     reader = SegmentReader(manifest, form.fs)
+    for store in reader.stores.values():
+        warn_if_resampled_otherwise(store, form.resampler)
     lengths = np.minimum(manifest.n_samples, form.max_samples or manifest.n_samples.max())
     batches = list(batches_of_one_length(lengths, batch_size))
     outputs: list[np.ndarray] = []
@@ -107,6 +112,17 @@ def predict(
             f"of record {manifest.record_ids[finite.argmin()]}; check the training log for overflow"
         )
     return result
+
+
+def warn_of_other_lengths(manifest: Manifest, form: InputFormat) -> None:
+    """Warn in the log where most segments of a manifest are not as long as those of a model."""
+    lengths, counts = np.unique(manifest.n_samples, return_counts=True)
+    if len(lengths) and (most := int(lengths[counts.argmax()])) != form.segment_samples:
+        logger.warning(
+            "%s: most segments have %d samples, but the model takes %d; make the manifests with "
+            "--segment-seconds %g, or pass --segment-seconds %g to go on without this warning",
+            *(manifest.path, most, form.segment_samples, form.segment_samples / form.fs, most / form.fs),
+        )
 
 
 def _require_leads(lead_sets: Mapping[str, tuple[int, ...]], form: InputFormat) -> None:

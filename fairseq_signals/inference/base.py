@@ -15,12 +15,13 @@ from fairseq_signals.checkpoints.input_format import (
     MEAN,
     SKIP,
     InputFormat,
+    check_aggregate_max,
     input_format,
     preset_of,
 )
 from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
+from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
 from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
 from fairseq_signals.manifest.targets import TargetTable
@@ -120,10 +121,7 @@ class LoadedModel:
                 "than one frame of the model; pass a larger segment_s"
             )
         classes = classes_of_checkpoint(checkpoint, labels, () if known is None else known.labels)
-        unknown = set(aggregate_max or ())
-        unknown -= set() if classes is None else {*classes.labels, *classes.names}
-        if unknown:
-            raise LabelError(f"aggregate_max: the model has no class {min(unknown)!r}")
+        check_aggregate_max(aggregate_max, () if classes is None else (*classes.labels, *classes.names))
         targets = None
         if checkpoint.kind == "regression":
             n, noted = len(checkpoint.state["proj.weight"]), checkpoint.task_state.get("targets")

@@ -30,8 +30,10 @@ from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.resuming import Parts
-from fairseq_signals.inference.sources import signature
+from fairseq_signals.inference.sources import StoreRecord, signature
 from fairseq_signals.safety.text import counted, csv_cell, tell, tsv_line, visible
+from fairseq_signals.store.reading import RecordStore
+from fairseq_signals.store.resampled import warn_if_resampled_otherwise
 
 PART_ROWS = 512
 PART_S = 30.0  # what is computed in the meantime is lost if the process is killed
@@ -230,6 +232,8 @@ def stream_named(
     """
     from tqdm import tqdm
 
+    for folder in {str(named.source.store) for named in recordings if isinstance(named.source, StoreRecord)}:
+        warn_if_resampled_otherwise(RecordStore(folder), model.form.resampler)
     notes: list[Exception] = []
 
     def pass_on_notes(named: ListedRecording) -> None:

@@ -24,6 +24,7 @@ from fairseq_signals.formats.options import DEFAULTS, ReadOptions
 from fairseq_signals.formats.registry import load_reader, read_with
 from fairseq_signals.safety.text import visible
 from fairseq_signals.store.codecs import INT16
+from fairseq_signals.store.resampled import RESAMPLED_FROM
 from fairseq_signals.store.shards import AMPLITUDE_FACTOR, KEPT, LeadFault, Rejection, ShardNotes, StoreRow
 
 RECORDS_PER_SHARD = 500
@@ -209,7 +210,7 @@ def _note(record: Record, stored: Record, item: Item, notes: ShardNotes) -> None
     if record.amplitude_factor != 1:
         notes.counts[f"with samples multiplied by {record.amplitude_factor:g}"] += 1
     if stored is not record:
-        notes.counts[f"resampled from {record.fs:g} Hz"] += 1
+        notes.counts[f"{RESAMPLED_FROM}{record.fs:g} Hz"] += 1
     elif record.requantised:
         notes.counts["re-quantised (their values do not fit 16 bits)"] += 1
 

@@ -11,6 +11,7 @@ from fairseq_signals.formats.wfdb import read_wfdb
 from fairseq_signals.store.building import build_store
 from fairseq_signals.store.conversion import BuildOptions, Item
 from fairseq_signals.store.reading import RecordStore
+from fairseq_signals.store.resampled import resampled_otherwise, warn_if_resampled_otherwise
 
 
 @pytest.fixture
@@ -33,6 +34,18 @@ def test_a_store_tells_how_its_records_were_resampled_which_only_other_rates_sho
     assert not np.array_equal(*b)
     expected = resample(read_wfdb(tmp_path / "b").signal_mv(), 400, 500, "linear")
     np.testing.assert_allclose(b[1], expected, atol=np.abs(expected).max() / 32767)
+
+
+def test_only_records_that_were_resampled_are_resampled_otherwise(items, tmp_path, caplog):
+    both, one = build(items, tmp_path / "both", "polyphase"), build(items[:1], tmp_path / "one", "polyphase")
+    assert [resampled_otherwise(store, "linear") for store in (both, one)] == [True, False]
+    assert not resampled_otherwise(both, "polyphase")
+    for store in (both, one):
+        warn_if_resampled_otherwise(store, "linear")
+    (told,) = caplog.messages
+    assert "resampled polyphase, but the model expects linear" in told
+    (tmp_path / "one" / "store.json").unlink()
+    assert resampled_otherwise(RecordStore(tmp_path / "one"), "linear")
 
 
 def test_a_store_without_a_note_is_polyphase_and_can_be_gone_on_with(items, tmp_path):
