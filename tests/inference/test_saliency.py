@@ -51,6 +51,15 @@ def test_attention_sums_to_one_over_each_segment(classifier, attention):
     np.testing.assert_allclose([found.attention[:2500].sum(), found.attention[2500:].sum()], 1)
 
 
+def test_the_probability_is_the_largest_of_segments_where_a_prediction_is(checkpoints):
+    model = ECGModel.load(checkpoints["classification"], labels=LABELS, aggregate_max=["AF"])
+    given = recording(7600)
+    for label in ("AF", "NSR"):
+        expected = model.predict(given)[label]
+        assert saliency(model, given, label).probability == pytest.approx(expected, abs=1e-6)
+        assert (model.predict(given, aggregate="mean")[label] == expected) == (label == "NSR")
+
+
 def test_a_remainder_is_what_a_segment_of_its_own_ends_with(classifier):
     given = recording(3200)
     found = saliency(classifier, given, "AF")
