@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fairseq_signals.checkpoints.input_format import MAX
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError, LabelError, SignalError, did_you_mean
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import Classes
 from fairseq_signals.inference.pipeline import begin
 from fairseq_signals.inference.recording import Recording
+from fairseq_signals.inference.windows import weighted_mean
 from fairseq_signals.modules.attention_maps import attention_maps, rollout
 from fairseq_signals.modules.heads import ECGClassifier
 
@@ -86,7 +88,7 @@ def saliency(
     begin_at = windows[0].stop - windows[0].new
     n_samples = windows[-1].stop - begin_at
     gradient, attended = np.zeros((N_LEADS, n_samples)), np.zeros(n_samples)
-    total = 0.0
+    probabilities = []
     for window in windows:
         segment = signal.stretch(window.start, window.stop)[None]
         source = torch.from_numpy(segment).to(model.device).requires_grad_()
@@ -101,13 +103,14 @@ def saliency(
         gradient[list(form.leads), new] = slope[0].abs().double().cpu().numpy()[:, kept]
         attended[new] = per_sample(weights.double().cpu().numpy(), begun.stride, segment.shape[2])[kept]
         wide = logits.detach().double()
-        total += (wide.softmax(dim=0) if classes.exclusive else wide.sigmoid())[index].item() * window.new
+        probabilities.append((wide.softmax(dim=0) if classes.exclusive else wide.sigmoid())[index].item())
     absent = [i for i, lead in enumerate(LEADS) if lead not in recording.leads]
     gradient[absent] = 0
     starts = tuple((window.stop - window.new - begin_at) / form.fs for window in windows)
-    threshold = classes.thresholds[index]
+    threshold, largest = classes.thresholds[index], model.aggregates[index] == MAX
+    probability = max(probabilities) if largest else weighted_mean(np.array(probabilities), windows).item()
     return Saliency(
-        classes.labels[index], total / n_samples, threshold, gradient, attended, starts, begin_at / form.fs
+        classes.labels[index], probability, threshold, gradient, attended, starts, begin_at / form.fs
     )
 
 
