@@ -19,6 +19,8 @@ from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.store.reading import RecordStore
 from fairseq_signals.store.resampled import resampled_otherwise
 
+_MOST_MOMENTS = 2**16  # records of which moments are kept, about 45 MB
+
 
 class SegmentReader:
     """Reads the segments of one manifest; safe to pickle to workers.
@@ -88,6 +90,8 @@ class SegmentReader:
             )
         shard, row, _ = self.places[index].tolist()
         if (shard, row) not in self.known_moments:
+            if len(self.known_moments) >= _MOST_MOMENTS:
+                self.known_moments.clear()
             store, name = self.shards[shard]
 
             def read(start: int, stop: int) -> np.ndarray:

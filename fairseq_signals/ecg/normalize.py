@@ -16,7 +16,7 @@ NORMALIZE = (NONE, SEGMENT, RECORD)
 #: What configurations had before there was more than one way.
 _BEFORE = {"true": SEGMENT, "false": NONE, "none": NONE}
 _STRETCH = 2**18  # samples of a lead of which the moments are taken at once
-#: Deviation, in parts of the mean, up to which a lead is constant: filters give equal numbers rounded.
+#: Deviation, in parts of the mean, up to which a lead is constant: the mean of equal numbers is rounded.
 _ROUNDING = 1e-12
 
 

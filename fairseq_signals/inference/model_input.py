@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.normalize import RECORD, moments
+from fairseq_signals.ecg.normalize import RECORD, Moments, moments
 from fairseq_signals.ecg.resample import resample_stretch, resampled_length
 from fairseq_signals.errors import LeadError
 from fairseq_signals.inference.recording import Recording
@@ -39,13 +41,23 @@ class ModelInput:
         self.n_samples = resampled_length(recording.n_samples, recording.fs, form.fs, form.resampler)
         short = self.n_samples <= _SHORT
         self._whole_mv = self._resampled(0, self.n_samples) if short else None
-        self._moments = moments(self._mv, self.n_samples) if form.normalize == RECORD else None
+        self._moments = self._of_record() if form.normalize == RECORD else None
 
     def any(self) -> bool:
         """Whether a sample is not zero."""
+        return any(row.any() for row in self._kept())
+
+    def _kept(self) -> Iterator[np.ndarray]:
+        """The used leads as the recording keeps them, (T,) each."""
         samples = self.recording.samples
-        kept = samples if isinstance(samples, np.ndarray) else samples.signal
-        return any(kept[row].any() for row in self.rows)
+        rows = samples if isinstance(samples, np.ndarray) else samples.signal
+        return (rows[row] for row in self.rows)
+
+    def _of_record(self) -> Moments:
+        """The moments of the used leads; one that is constant stays so, though the low-pass has a ripple."""
+        found = moments(self._mv, self.n_samples)
+        constant = np.array([(row == row[:1]).all() for row in self._kept()])[:, None]
+        return found._replace(deviation=np.where(constant, 0, found.deviation))
 
     def stretch(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """The segment from `start` to before `stop` as the encoder gets it, (leads, n) float32."""

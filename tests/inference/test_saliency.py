@@ -69,6 +69,15 @@ def test_a_remainder_is_what_a_segment_of_its_own_ends_with(classifier):
     assert found.probability == pytest.approx(classifier.predict(given)["AF"], abs=1e-6)
 
 
+def test_the_probability_is_put_together_as_the_model_does(checkpoints):
+    model = ECGModel.load(checkpoints["classification"], labels=LABELS, aggregate_max=["AF"])
+    given = recording(5000)
+    for label in LABELS:
+        assert saliency(model, given, label).probability == pytest.approx(
+            model.predict(given)[label], abs=1e-6
+        )
+
+
 def test_frames_share_their_weight_among_their_samples():
     np.testing.assert_allclose(per_sample(np.array([0.4, 0.6]), 2, 5), [0.2, 0.2, 0.2, 0.2, 0.2])
 

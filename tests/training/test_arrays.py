@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from fairseq_signals import train_on_arrays
 from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError, LabelError, SignalError
@@ -88,6 +89,10 @@ def test_pre_training_and_fine_tuning_from_it(trainings, tmp_path, capfd):
         train_on_arrays(X, 100, out=tmp_path / "dx", seed=2, **given)
     with pytest.raises(ConfigError, match="the arrays, labels or patients are others"):
         train_on_arrays(X * 2, 100, out=tmp_path / "dx", **given)
+    start = running.best_checkpoint(tmp_path / "pre" / "run")
+    torch.save({**torch.load(start, weights_only=False), "trained": "again"}, start)
+    with pytest.raises(ConfigError, match="sha256 of model_path was"):
+        train_on_arrays(X, 100, out=tmp_path / "dx", **given)
 
 
 def test_a_killed_call_goes_on_where_it_was(trainings, tmp_path, monkeypatch):
