@@ -134,7 +134,7 @@ def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
         ({"segment_samples": True}, "segment_samples must be an integer .* but is True"),
         ({"segment_samples": 10**12}, "segment_samples must be an integer .* but is 1000000000000"),
         ({"max_samples": "x"}, "max_samples must be an integer .* but is 'x'"),
-        ({"normalize": "x"}, "or one of none, segment, record, but is 'x'"),
+        ({"normalize": "x"}, "one of none, segment, record"),
         ({"labels": 3}, "labels must be a list"),
         ({"labels": [{"label": "AF", "name": "", "codes": [], "threshold": 2}]},
          r"labels\[0\]\.threshold must be a number from 0 to 1, but is 2"),
