@@ -61,7 +61,7 @@ class Stored(NamedTuple):
 
     def mv(self) -> np.ndarray:
         """The lead in mV, (T,) float64."""
-        return self.values * self.scale + self.offset
+        return self.values * np.float64(self.scale) + self.offset
 
 
 def not_finite(values: np.ndarray) -> str:
@@ -94,8 +94,9 @@ def in_steps(mv: np.ndarray, lsb_mv: float) -> Stored:
 
 
 def exactly(mv: np.ndarray) -> Stored:
-    """A lead (T,) in mV as it is, in float32."""
-    return Stored(mv.astype(np.float32), 1.0)
+    """A lead (T,) in mV as it is, in float32; less its median where it is far from 0, as `quantise` does."""
+    _, offset = rounding(float(mv.min()), float(mv.max()), mv)
+    return Stored((mv - offset).astype(np.float32), 1.0, offset)
 
 
 def rounding(low: float, high: float, samples: np.ndarray | Sequence[float]) -> tuple[float, float]:

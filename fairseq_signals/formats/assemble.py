@@ -125,7 +125,7 @@ def assemble(
     derived = _derive(stored, found.keys(), faults, options.exact)
     stored.update(derived)
     if any(one.is_exact for one in stored.values()):
-        stored = {lead: exactly(one.mv()) for lead, one in stored.items()}
+        stored = {lead: one if one.is_exact else exactly(one.mv()) for lead, one in stored.items()}
     used = {one.position for those in found.values() for one in those}
     in_order = [lead for lead in LEADS if lead in stored]
     if not in_order:

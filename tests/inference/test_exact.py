@@ -70,6 +70,12 @@ def test_a_model_gives_a_file_of_floats_what_it_gives_the_array(encoder, tmp_pat
     np.testing.assert_array_equal(encoder.embed(_npz(tmp_path / "a")), encoder.embed(MV, fs=500))
 
 
+def test_an_offset_costs_no_resolution(tmp_path):
+    far = MV.astype(np.float64) + 187.3
+    recording = read_recording(_npz(tmp_path / "a", far))
+    np.testing.assert_allclose(recording.signal_mv - 187.3, MV, rtol=0, atol=1e-7)
+
+
 def test_leads_on_a_grid_and_those_computed_keep_their_values_beside_exact_ones(tmp_path):
     eight = MV[: len(INDEPENDENT_LEADS)].copy()
     eight[5] = np.rint(eight[5] * 1000)  # whole millivolts
