@@ -22,7 +22,8 @@ class OpenConfig(FairseqDataclass, Dict[str, Any]):  # type: ignore[misc]
 
 def whole_config(cfg: Any) -> Any:
     """The configuration that `cfg` is a section of; an empty one where it is no part of any."""
-    return cfg._get_root() if OmegaConf.is_config(cfg) else {}
+    root = cfg._get_root() if OmegaConf.is_config(cfg) else cfg
+    return {} if root is cfg else root
 
 
 def check_keys(component: Any, cfg: Any, section: str) -> None:
