@@ -151,7 +151,7 @@ def _difference(value: float, drawn: np.ndarray, parts: np.ndarray) -> Differenc
 
 
 def _standard_error(parts: np.ndarray) -> tuple[float, float]:
-    """Of a metric, by its influences (C, G); and its degrees of freedom.
+    """Of a metric, by its influences (C, G); and its degrees of freedom. Both 0: nothing tells of an error.
 
     The number of patients that a variance rests on is taken by class, and averaged over classes by their
     variances: that of a class with few positives is uncertain however many classes there are.
@@ -159,7 +159,7 @@ def _standard_error(parts: np.ndarray) -> tuple[float, float]:
     n_patients = parts.shape[1]
     squares, fourths = np.square(parts).sum(axis=1), np.power(parts, 4).sum(axis=1)
     if n_patients < 2 or not squares.any():
-        return 0.0, 0.0 if n_patients < 2 else math.inf
+        return 0.0, 0.0
     variance = np.square(parts.sum(axis=0)).sum() * n_patients / (n_patients - 1)
     told = squares > 0
     return math.sqrt(variance), _FREEDOM * squares.sum() / (fourths[told] / squares[told]).sum()

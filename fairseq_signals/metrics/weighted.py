@@ -120,13 +120,14 @@ class OfSums:
 
     def influence(self) -> np.ndarray:
         sums = self._sums.sum(axis=1)  # (K,)
-        steps = _STEP * np.abs(self._sums).sum(axis=1)
-        steps[steps == 0] = _STEP
+        reach = np.abs(self._sums).sum(axis=1)
+        moved = reach > 0  # a sum to which no item adds has no influence, and may have an end at 0
+        steps = np.diag(_STEP * reach)[:, moved]
         here = self._function(sums[:, None])[:, 0]
-        ahead, behind = (self._function(sums[:, None] + np.diag(sign * steps)) for sign in (1, -1))
-        slopes = np.nan_to_num((ahead - behind) / (2 * steps))  # (C, K)
+        ahead, behind = (self._function(sums[:, None] + sign * steps) for sign in (1, -1))
+        slopes = np.nan_to_num((ahead - behind) / (2 * _STEP * reach[moved]))  # (C, K)
         slopes[np.isnan(here)] = 0
-        return (slopes @ self._sums / max(np.count_nonzero(~np.isnan(here)), 1))[None]
+        return (slopes @ self._sums[moved] / max(np.count_nonzero(~np.isnan(here)), 1))[None]
 
 
 def share(

@@ -12,6 +12,7 @@ from fairseq_signals.errors import ConfigError, LabelError, did_you_mean
 
 TASKS = ("pretraining", "classification", "identification", "regression")
 PRETRAINING, CLASSIFICATION, IDENTIFICATION, REGRESSION = TASKS
+_MOST_INTEGERS = 20  # without names; more may well be ages
 
 
 class Targets(NamedTuple):
@@ -127,7 +128,7 @@ def _multi_hot(values: np.ndarray, names: Sequence[str] | None) -> Targets:
         row, column = np.argwhere(~is_binary)[0]
         raise LabelError(
             f"labels of (N, C) must be 0 or 1, but that of recording {row}, {named[column]}, is "
-            f"{values[row, column]!r}. Leave out what is not labelled."
+            f"{values[row, column]}. Leave out what is not labelled."
         )
     if not values.any():
         raise LabelError("no recording is of any class")
@@ -144,7 +145,7 @@ def _exclusive(values: np.ndarray, names: Sequence[str] | None) -> Targets:
             "some are missing. Numbers are for task='regression'."
         )
     found = sorted(set(listed))
-    if is_number and names is None and len(found) > max(2, len(listed) // 2):
+    if is_number and names is None and len(found) > max(2, min(_MOST_INTEGERS, len(listed) // 2)):
         raise ConfigError(
             f"labels are {len(found)} different integers of {len(listed)} recordings: give them as texts if "
             "they are classes, or say task='regression'"
@@ -178,7 +179,7 @@ def _numbers(values: np.ndarray, names: Sequence[str] | None) -> Targets:
         row, column = missing[0]
         raise LabelError(
             f"labels of a regression must be numbers, but {named[column]} of recording {row} is "
-            f"{columns[row, column]!r} ({len(missing)} are missing). Leave out what is not labelled."
+            f"{columns[row, column]} ({len(missing)} are missing). Leave out what is not labelled."
         )
     constant = [name for name, column in zip(named, columns.T) if (column == column[0]).all()]
     if constant:

@@ -64,6 +64,12 @@ def test_what_is_not_defined_has_no_interval():
     assert np.isnan(intervals([one_patient])["macro_auroc"]).all()
 
 
+def test_a_metric_that_no_patient_moves_has_no_interval_instead_of_one_without_width():
+    """A mean over a class of AUROC 1 and one of 0 says little of two patients, however sure it looks."""
+    labels = np.array([[True, False], [False, True]])
+    assert np.isnan(intervals([Areas(labels, labels * np.array([1.0, -1.0]))])["macro_auroc"]).all()
+
+
 def test_the_better_of_two_models_is_told_and_equal_ones_differ_by_nothing():
     labels, scores = binormal(500, 3)
     noisy = scores + np.random.default_rng(4).normal(size=scores.shape)

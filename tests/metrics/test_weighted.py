@@ -86,6 +86,11 @@ def test_influences_are_derivatives(result, name):
     np.testing.assert_allclose(statistic.influence().sum(axis=1), slopes, atol=1e-9)
 
 
+def test_a_sum_that_nothing_adds_to_is_not_carried_below_its_end():
+    error = OfSums("rmse", "log", [[1.0, 4.0, 0.0]], lambda sums: np.sqrt(sums[1:] / sums[0]))
+    np.testing.assert_allclose(error.influence()[0, 0], [0.0], atol=1e-9)
+
+
 def test_shapes_that_do_not_fit_are_refused(result):
     labels, scores, patients = result
     with pytest.raises(ValueError, match="labels and scores must have one shape"):

@@ -104,6 +104,14 @@ def test_what_cannot_be_is_told_with_the_next_step(labels, names, has_patients, 
         read_targets(labels, names, has_patients, task, 3)
 
 
+def test_integers_of_many_values_are_not_taken_for_classes_without_a_word():
+    ages = [20 + k % 21 for k in range(210)]
+    with pytest.raises(ConfigError, match="21 different integers of 210 recordings.* say task='regression'"):
+        read_targets(ages, None, False, None, len(ages))
+    assert len(read_targets([age % 20 for age in ages], None, False, None, len(ages)).names) == 20
+    assert len(read_targets([str(age) for age in ages], None, False, None, len(ages)).names) == 21
+
+
 def test_patients_are_texts_and_blanks_are_unknown():
     assert read_patients([7, "p", None, "nan"], 4) == ["7", "p", None, None]
     assert read_patients(None, 2) == [None, None]
