@@ -22,6 +22,7 @@ FOLDERS = {
     "ecg_pretraining": "pretrain",
     "ecg_classification": "classification",
     "ecg_identification": "identification",
+    "ecg_regression": "regression",
 }
 
 
@@ -31,9 +32,13 @@ def complete(corpus, pretrained):
 
     def load(path: Path):
         cfg = OmegaConf.merge(OmegaConf.structured(FairseqConfig), OmegaConf.load(path))
-        cfg.task.data = str(getattr(corpus, FOLDERS[cfg.task._name]))
+        exclusive = cfg.criterion._name == "cross_entropy_with_logits"
+        cfg.task.data = str(getattr(corpus, "one_class" if exclusive else FOLDERS[cfg.task._name]))
         if OmegaConf.is_missing(cfg.model, "model_path"):
             cfg.model.model_path = str(pretrained)
+        if cfg.optimizer._name == "composite":  # the tiny model has one layer
+            for layer in range(2, 13):
+                del cfg.optimizer.groups[f"layer_{layer}"]
         add_defaults(cfg)
         return cfg
 
