@@ -167,7 +167,7 @@ def mean_of_groups(
     sums = np.zeros((n_groups, values.shape[1]))
     np.add.at(sums, group, values)
     means = sums / np.bincount(group, minlength=n_groups)[:, None]
-    largest = np.array(aggregates) == MAX
+    largest = np.array(aggregates, dtype=str) == MAX  # NumPy 1.23 compares no numbers with texts
     if not largest.any():
         return means
     highest = np.full_like(means, -np.inf)
