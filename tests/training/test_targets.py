@@ -106,7 +106,7 @@ def test_what_cannot_be_is_told_with_the_next_step(labels, names, has_patients, 
 
 def test_integers_of_many_values_are_not_taken_for_classes_without_a_word():
     ages = [20 + k % 21 for k in range(210)]
-    with pytest.raises(ConfigError, match="21 different integers of 210 recordings.* say task='regression'"):
+    with pytest.raises(ConfigError, match=r"21 different integers of 210 recordings.* say task='regression'"):
         read_targets(ages, None, False, None, len(ages))
     assert len(read_targets([age % 20 for age in ages], None, False, None, len(ages)).names) == 20
     assert len(read_targets([str(age) for age in ages], None, False, None, len(ages)).names) == 21
