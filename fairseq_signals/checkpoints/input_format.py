@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def preset_of(checkpoint: Checkpoint, name: str | None = None) -> Preset | None:
                 f"but this one takes {n_leads}; leave the preset out"
             )
         return preset
-    found = recognised(checkpoint.path, checkpoint.from_authors, checkpoint.config)
+    found = recognised(checkpoint)
     if found is not None:
         told = {key: value for key, value in found.input.items() if key != "aggregate_max"}
         logger.warning(
@@ -186,7 +187,7 @@ def preset_of(checkpoint: Checkpoint, name: str | None = None) -> Preset | None:
                       for key, value in told.items()),
             NO_PRESET,
         )  # fmt: skip
-    elif may_be_public(checkpoint.path, checkpoint.from_authors, checkpoint.config):
+    elif may_be_public(checkpoint):
         logger.warning(
             "%s has the size of public weights, but not the name of any. Its input is what the file itself "
             "says; if it is of %s, name that preset, or preset %s if of neither, and this warning goes",
@@ -226,3 +227,12 @@ def input_format(checkpoint: Checkpoint, preset: Preset | None = None) -> InputF
         found = replace(found, segment_s=checkpoint.saved["segment_samples"] / fs)
     found = replace(found, max_samples=task.get("max_sample_size") or None)
     return found if preset is None else found.changed(preset.input)
+
+
+def require_mean(form: InputFormat, path: Path) -> None:
+    """Raise ConfigError where the numbers of a regression are to be other than averaged over segments."""
+    if form.aggregate != MEAN:
+        raise ConfigError(
+            f"{path}: the numbers of a regression are averaged over segments, but aggregate is "
+            f"{form.aggregate}; leave it out, or choose {MEAN}"
+        )

@@ -108,7 +108,7 @@ def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
         key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEAD_OF.values()
     }
     state.update(trained(used, path, mapped=is_archive(path)))
-    if hint and recognised(path, checkpoint.from_authors, config) is None:
+    if hint and recognised(checkpoint) is None:
         logger.warning("%s: %s; heads, strides and the order of norms are now only its own word", path, hint)
     return checkpoint
 

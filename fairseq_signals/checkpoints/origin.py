@@ -29,7 +29,7 @@ def preset_of_origin(source: Checkpoint, name: str | None) -> Preset | None:
     """
     if name not in (None, NO_PRESET) and source.from_authors:
         return find_preset(name)
-    return recognised(source.path, source.from_authors, source.config)
+    return recognised(source)
 
 
 def public_weights(source: Checkpoint, name: str | None = None) -> dict[str, Any] | None:

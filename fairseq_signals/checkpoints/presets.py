@@ -8,7 +8,6 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from fairseq_signals.errors import ConfigError, did_you_mean
 from fairseq_signals.files import sha256_of
 
 if TYPE_CHECKING:
+    from fairseq_signals.checkpoints.loading import Checkpoint
     from fairseq_signals.modules.encoder_config import EncoderConfig
 
 #: To load public weights with what the checkpoint itself says of its input, and nothing else.
@@ -75,13 +75,15 @@ class Preset:
     hub: str = ""
     sha256: frozenset[str] = field(default_factory=frozenset)
 
-    def is_of(self, path: Path, config: EncoderConfig) -> bool:
+    def is_of(self, checkpoint: Checkpoint) -> bool:
         """Whether a file of the authors' code is one of these: by check sum, or by name and configuration."""
-        if self.sha256 and sha256_of(path) in self.sha256:
+        if self.sha256 and sha256_of(checkpoint.path) in self.sha256:
             return True
-        name = path.name.lower().removesuffix(".pt")
+        name = checkpoint.path.name.lower().removesuffix(".pt")
         named = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.files)
-        return named and _has_published_shape(config)
+        head = checkpoint.state.get("proj.weight")
+        fits = head is None or not self.labels or len(head) == len(self.labels)
+        return named and fits and _has_published_shape(checkpoint.config)
 
     def describe(self) -> dict[str, Any]:
         """Name, title, source and licence, as the provenance of a model keeps them."""
@@ -157,22 +159,17 @@ def find_preset(name: str) -> Preset:
     return found
 
 
-def recognised(path: Path, from_authors: bool, config: EncoderConfig) -> Preset | None:
-    """The preset of a published file; None of any other checkpoint.
-
-    Args:
-        path: the checkpoint's.
-        from_authors: its parameters have the authors' key names.
-        config: its encoder's options.
-    """
-    if not from_authors or not path.is_file():
+def recognised(checkpoint: Checkpoint) -> Preset | None:
+    """The preset of a published file; None of any other checkpoint."""
+    if not checkpoint.from_authors or not checkpoint.path.is_file():
         return None
-    return next((preset for preset in PRESETS.values() if preset.is_of(path, config)), None)
+    return next((preset for preset in PRESETS.values() if preset.is_of(checkpoint)), None)
 
 
-def may_be_public(path: Path, from_authors: bool, config: EncoderConfig) -> bool:
+def may_be_public(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint of the authors' code has the size of public weights, whatever it is called."""
-    return from_authors and path.is_file() and _has_published_shape(config)
+    known = checkpoint.from_authors and checkpoint.path.is_file()
+    return known and _has_published_shape(checkpoint.config)
 
 
 def _has_published_shape(config: EncoderConfig) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.checkpoints.input_format import SKIP, input_format, preset_of
+from fairseq_signals.checkpoints.input_format import SKIP, input_format, preset_of, require_mean
 from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
@@ -82,6 +82,7 @@ def evaluate(
             predict_all, manifests, sets, split, per, threshold, form, exclusive, largest
         )
     if isinstance(model, ECGClassifier):
+        require_mean(form, checkpoint)
         n_targets, noted = model.proj.out_features, info.task_state.get("targets")
         targets = TargetTable.noted(noted, n_targets, str(checkpoint))
         return evaluate_regression(predict_all, manifests, list(lead_sets), split, per, targets)

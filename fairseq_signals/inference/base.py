@@ -12,12 +12,12 @@ import torch
 
 from fairseq_signals.checkpoints.input_format import (
     INPUT_RULES,
-    MEAN,
     SKIP,
     InputFormat,
     check_aggregate_max,
     input_format,
     preset_of,
+    require_mean,
 )
 from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
 from fairseq_signals.ecg.leads import LEADS
@@ -126,11 +126,7 @@ class LoadedModel:
         if checkpoint.kind == "regression":
             n, noted = len(checkpoint.state["proj.weight"]), checkpoint.task_state.get("targets")
             targets = TargetTable.noted(noted, n, str(checkpoint.path))
-            if form.aggregate != MEAN:
-                raise ConfigError(
-                    f"{checkpoint.path}: the numbers of a regression are averaged over segments, but "
-                    f"aggregate is {form.aggregate}; pass {MEAN}"
-                )
+            require_mean(form, checkpoint.path)
         return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known), targets)
 
     @property

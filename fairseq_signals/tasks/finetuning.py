@@ -70,7 +70,7 @@ def compare_input(source: Checkpoint, task_cfg: Any) -> None:
     """Warn where the input of a task is not that of the pre-trained checkpoint."""
     preset = preset_of_origin(source, task_cfg.preset)
     unnamed = preset is None and task_cfg.preset is None
-    if unnamed and may_be_public(source.path, source.from_authors, source.config):
+    if unnamed and may_be_public(source):
         logger.warning(
             "%s has the size of public weights. If it is of these, set task.preset=%s, for the input that "
             "they expect; task.preset=%s ends this warning",

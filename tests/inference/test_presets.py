@@ -15,6 +15,7 @@ from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.checkpoints.presets import PRESETS
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.files import sha256_of
+from tests.checkpoints import lookalikes
 
 #: ECG-FM's sample data; of two recordings there is what its own preparation made of them.
 EXAMS = (1238362, 1594286, 2657522, 270272, 2754228, 2969044, 358121, 438277, 795649, 975093)
@@ -160,6 +161,13 @@ def test_a_published_file_is_known_by_name_and_configuration(
     assert ECGModel.load(path, preset="none").form == InputFormat()
     for other in ("checkpoint_best.pt", f"my_{file}", "ssl_pretrained_by_me.pt"):
         assert ECGModel.load(authors(tmp_path / other)).form == InputFormat()
+
+
+def test_a_classifier_of_other_labels_is_not_a_published_one(tmp_path, monkeypatch):
+    of_published_size(monkeypatch)
+    for n, is_public in ((17, True), (5, False)):
+        path = lookalikes.finetuned(tmp_path / "mimic_iv_ecg_finetuned.pt", labels=n)
+        assert (ECGModel.load(path).form.normalize == "record") == is_public
 
 
 def test_weights_of_public_size_under_another_name_are_asked_about(authors, tmp_path, caplog, monkeypatch):
