@@ -16,6 +16,7 @@ from fairseq_signals.evaluation.results import table_cells
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.files import write_text
 from fairseq_signals.inference.description import facts, headline, options
+from fairseq_signals.inference.results import Estimate
 from fairseq_signals.report.figures import (
     classification_figures,
     identification_figure,
@@ -72,7 +73,14 @@ def model_section(run: Run) -> Section:
         rows = [[entry["label"], entry["name"], ", ".join(entry["codes"]), f"{entry['threshold']:g}"]
                 for entry in found["labels"]]  # fmt: skip
         folded = f"{len(rows)} classes" if len(rows) > FOLD_FROM else None
-        section.table(["label", "class", "codes", "above"], rows, 3, folded)
+        if found["exclusive"]:  # the most probable class holds, whatever its threshold
+            section.text("Exactly one of these classes holds.")
+            rows = [row[:3] for row in rows]
+        section.table(["label", "class", "codes", "above"][: len(rows[0])], rows, 3, folded)
+    if found["targets"]:
+        rows = [[name, unit, f"{mean:.4g}", f"{std:.4g}"]
+                for name, unit, mean, std in zip(*found["targets"].values())]  # fmt: skip
+        section.table(["target", "unit", "mean of the training records", "deviation"], rows, 2)
     for title, values in tables.items():
         if values:
             section.facts(values, folded=title[:1].upper() + title[1:])
@@ -136,7 +144,7 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
 
 
 def recordings_section(run: Run, records: Sequence[Recording], lead_set: Sequence[int]) -> Section:
-    """Each record on ECG paper with the leads that the model is given, and what a classifier says of it."""
+    """Each record on ECG paper with the leads that the model is given, and what the model says of it."""
     section = Section("Recordings")
     if not records:
         section.leave_out("No recordings are shown: name them with --record RECORD.")
@@ -166,16 +174,23 @@ def _add_recording(section: Section, model: ECGModel, record: Recording, lead_se
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         recording = Opener(leads=given).read(record)
-        prediction = model.predict(recording) if model.classes is not None else None
+        prediction = model.predict(recording) if model.kind in ("classification", "regression") else None
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         section.text(f"Warning: {message}")
     _draw_record(section, record, given)
     if prediction is None:
         return
+    if isinstance(prediction, Estimate):
+        units = prediction.targets.units
+        rows = [[name, f"{value:.4g}", unit] for (name, value), unit in zip(prediction.items(), units)]
+        section.table(["target", "estimate", "unit"], rows)
+        return
     limits, positive = model.thresholds, prediction.positive
     rows = [[label, f"{value:.3f}", f"{limits[label]:g}", "yes" if label in positive else "no"]
             for label, value in prediction.top(TOP)]  # fmt: skip
-    section.table(["most probable", "probability", "threshold", "above"], rows)
+    if model.exclusive:  # the first holds, whatever its threshold
+        rows = [row[:2] for row in rows]
+    section.table(["most probable", "probability", "threshold", "above"][: len(rows[0])], rows)
     label = prediction.top(1)[0][0]
     alt = f"Recording {record.record_id}, all leads, and where the model looked for {label}"
     _draw(section, lambda: saliency_figure(model, record, recording, label), alt, SALIENCY)

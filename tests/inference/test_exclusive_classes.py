@@ -16,6 +16,8 @@ from fairseq_signals.inference.saliency import saliency
 from fairseq_signals.inference.sources import read_recording
 from fairseq_signals.inference.windows import cut
 from fairseq_signals.manifest.table import Row, format_manifest
+from fairseq_signals.report.run import Run
+from fairseq_signals.report.sections import model_section, recordings_section
 
 NAMES = ["a", "b", "c"]
 
@@ -106,3 +108,13 @@ def test_evaluate_scores_the_most_probable_class(tmp_path, recording):
     assert found["macro_auroc"] == pytest.approx((0.5 + 1) / 2)
     np.testing.assert_allclose(outcome.arrays["probabilities"], np.exp(logits), rtol=1e-6)
     assert bool(outcome.arrays["exclusive"])
+
+
+def test_a_report_decides_by_no_thresholds(model, path, recording):
+    pytest.importorskip("matplotlib")
+    run = Run("run", path, model, {})
+    shown = recordings_section(run, [read_recording(recording.wfdb)], range(12)).html()
+    assert "most probable" in shown
+    assert "Exactly one of these classes holds" in model_section(run).html()
+    assert "threshold" not in shown
+    assert ">above<" not in shown + model_section(run).html()

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fairseq_signals import ECGModel
+from fairseq_signals import ECGModel, read_recording
 from fairseq_signals.commands.main import main
 from fairseq_signals.errors import CheckpointError, ConfigError, LabelError, ManifestError
 from fairseq_signals.evaluation.regression import evaluate_regression
@@ -15,7 +15,8 @@ from fairseq_signals.evaluation.results import result_rows, table_cells
 from fairseq_signals.evaluation.saved_results import ResultsError, read_evaluation, write_evaluation
 from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.manifest.targets import TargetTable
-from fairseq_signals.report.sections import results_section
+from fairseq_signals.report.run import Run
+from fairseq_signals.report.sections import model_section, recordings_section, results_section
 
 TABLE = TargetTable(("LVEF", "potassium"), ("%", ""), (55.0, 4.2), (12.0, 0.4))
 
@@ -149,6 +150,18 @@ def test_evaluate_averages_the_segments_of_a_record_and_measures_each_target(man
         read_evaluation(tmp_path / "r.npz", "classification")
     section = results_section(saved, "")
     assert "regression of 3 records" in str(vars(section))
+
+
+def test_a_report_names_the_targets_and_gives_the_estimates_of_recordings(model, path, recording):
+    pytest.importorskip("matplotlib")
+    run = Run("run", path, model, {})
+    assert 'LVEF</th><td>%</td><td class="number">55</td>' in model_section(run).html()
+    shown = recordings_section(run, [read_recording(recording.wfdb)], range(12)).html()
+    estimates = model.predict(recording.wfdb)
+    for (name, value), unit in zip(estimates.items(), TABLE.units):
+        assert f">{name}</th>" in shown
+        assert f">{value:.4g}</td>" in shown
+        assert f">{unit}</td>" in shown
 
 
 def test_segments_are_counted_by_themselves_when_asked(manifests):
