@@ -176,8 +176,9 @@ def test_classifier_end_to_end(manifests, classifier, tmp_path, capsys):
     assert "CinC score" in shown
     assert "mean" in shown
     assert "3 patients, 1,000 resamples, seed 2021" in shown
-    *rows, grouped = json.loads(files[0].read_text())[:7]
-    assert (grouped["group"], grouped["low"] <= rows[0]["value"] <= grouped["high"]) == ("sex=unknown", True)
+    *rows, always_0, grouped = json.loads(files[0].read_text())[:8]
+    assert (grouped["group"], grouped["low"] <= rows[1]["value"] <= grouped["high"]) == ("sex=unknown", True)
+    assert (always_0["metric"], always_0["low"], always_0["high"]) == ("cinc_score", None, None)
     assert [(r["leads"], r["metric"]) for r in rows] == [
         (leads, metric) for leads in ("12", "1") for metric in ("cinc_score", "macro_auroc", "macro_auprc")
     ]
