@@ -14,6 +14,7 @@ from fairseq_signals.checkpoints.input_format import InputFormat, check_aggregat
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
 from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.manifest.folder import CLASSIFICATION
 from fairseq_signals.manifest.labels import (
     SINUS_RHYTHM,
     LabelTable,
@@ -47,7 +48,7 @@ def evaluate_classification(
             predicted, and its accuracy and macro F-measure are measured too.
         largest: labels of which the maximum over segments is asked for, which must be there.
     """
-    manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
+    manifest = read_split(manifests, split, CLASSIFICATION)
     probabilities = probabilities_of(predict_all(manifest), exclusive)  # (S, N, C)
     n_classes = probabilities.shape[2]
     table = label_table(manifests, n_classes)

@@ -11,6 +11,7 @@ import numpy as np
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.evaluation.predict import items_of, read_split
 from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.manifest.folder import IDENTIFICATION
 from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.metrics.identification import chance_level, mean_by_record, rank1_accuracy
 
@@ -24,8 +25,8 @@ def evaluate_identification(
     normalize: bool = True,
 ) -> Evaluation:
     """Rank-1 accuracy of probes against the gallery, and the accuracy of guessing; see `evaluate`."""
-    gallery = read_split(manifests, f"{split}_gallery", other=split, found="classification manifests")
-    probe = read_split(manifests, f"{split}_probe", other=split, found="classification manifests")
+    gallery = read_split(manifests, f"{split}_gallery", IDENTIFICATION)
+    probe = read_split(manifests, f"{split}_probe", IDENTIFICATION)
     (g_items, g_group), (p_items, p_group) = items_of(gallery, per), items_of(probe, per)
     g_ids, p_ids = [item[1] for item in g_items], [item[1] for item in p_items]
     g_all, p_all = predict_all(gallery), predict_all(probe)  # (S, N, D)

@@ -16,6 +16,8 @@ from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.checkpoints.input_format import MAX, InputFormat
 from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, parse_leads
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
+from fairseq_signals.manifest.folder import CLASSIFICATION, IDENTIFICATION
+from fairseq_signals.manifest.info import read_info
 from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.store.resampled import warn_if_resampled_otherwise
 
@@ -55,11 +57,20 @@ def parse_lead_sets(specs: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return sets
 
 
-def read_split(folder: Path, name: str, other: str, found: str) -> Manifest:
-    """The manifest `name` of a folder; where only `other` is there, an error that says what was `found`."""
+def read_split(folder: Path, name: str, kind: str) -> Manifest:
+    """The manifest `name` of a folder, which is refused where its manifests are of another `kind`."""
+    if kind == IDENTIFICATION:
+        other, found = name.rsplit("_", 1)[0], CLASSIFICATION
+    else:
+        other, found = f"{name}_gallery", IDENTIFICATION
     path = folder / f"{name}.tsv"
     if not path.exists() and (folder / f"{other}.tsv").exists():
-        raise ManifestError(f"{path} does not exist: {folder} holds {found}, which the checkpoint is not for")
+        raise ManifestError(
+            f"{path} does not exist: {folder} holds {found} manifests, which the checkpoint is not for"
+        )
+    told = read_info(folder).get("kind", kind)
+    if told != kind:  # classes are numbers, too
+        raise ManifestError(f"{folder} holds {told} manifests, but the checkpoint is of {kind}: name others")
     return read_manifest(path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, read_split
 from fairseq_signals.evaluation.results import Evaluation
-from fairseq_signals.manifest.folder import TARGETS_FILE
+from fairseq_signals.manifest.folder import REGRESSION, TARGETS_FILE
 from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.manifest.targets import TargetTable, read_targets, read_values
 from fairseq_signals.metrics.regression import regression_metrics
@@ -34,7 +34,7 @@ def evaluate_regression(
         LabelError: the manifests are of other targets.
         ManifestError: a segment has not as many numbers; or the segments of a record have different ones.
     """
-    manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
+    manifest = read_split(manifests, split, REGRESSION)
     if (manifests / TARGETS_FILE).exists():
         names = read_targets(manifests / TARGETS_FILE).names
         if names != targets.names:

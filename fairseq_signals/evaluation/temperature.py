@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.evaluation.classification import label_table, labelled_items, probabilities_of
 from fairseq_signals.evaluation.predict import mean_of_groups, read_split
+from fairseq_signals.manifest.folder import CLASSIFICATION
 from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.metrics.calibration import (
     calibration_bins,
@@ -61,7 +62,7 @@ def fit_temperature(
     Raises:
         CheckpointError: the scores have so little, or so much, to do with the labels that none is best.
     """
-    manifest = read_split(manifests, split, other=f"{split}_gallery", found="identification manifests")
+    manifest = read_split(manifests, split, CLASSIFICATION)
     label_table(manifests, len(aggregates))
     logits = predict_all(manifest).astype(np.float64)
     items, group, labels = labelled_items(manifest, len(aggregates), "record", exclusive)

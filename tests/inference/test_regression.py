@@ -152,6 +152,14 @@ def test_evaluate_averages_the_segments_of_a_record_and_measures_each_target(man
     assert "regression of 3 records" in str(vars(section))
 
 
+def test_classes_are_not_taken_for_numbers(manifests):
+    folder = manifests()
+    (folder / "targets.csv").unlink()
+    (folder / "manifest.json").write_text('{"kind": "classification"}')
+    with pytest.raises(ManifestError, match=r"holds classification manifests, but .* is of regression"):
+        evaluate_regression(lambda _: outputs(*RIGHT), folder, ["12"], "test", "record", TABLE)
+
+
 def test_a_report_names_the_targets_and_gives_the_estimates_of_recordings(model, path, recording):
     pytest.importorskip("matplotlib")
     run = Run("run", path, model, {})
