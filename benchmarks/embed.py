@@ -141,8 +141,8 @@ def load(path: Path, batch_size: int, repeats: int, threads: int) -> Dict[str, f
 
     torch.set_num_threads(threads)
     imported = measure.status_mib("VmRSS")
-    found = measure.timed(lambda: ECGModel.load(path), repeats)
-    model = ECGModel.load(path)
+    found = measure.timed(lambda: ECGModel.load(path, preset="none"), repeats)
+    model = ECGModel.load(path, preset="none")
     segments = (synthetic(batch_size)[:, :, : model.form.segment_samples] / 1000).astype(np.float32)
     embedded = measure.timed(lambda: model.embed(segments, fs=model.fs, batch_size=batch_size), repeats)
     return {
