@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predict and write; the exit code is 1 if no recording could be used, or a library is missing."""
     parser = build_parser(prog)
     args = parser.parse_args(argv)
-    require_out(parser, args.out, SUFFIXES[1:] if args.embeddings else SUFFIXES)
+    if args.embeddings:
+        require_out(parser, args.out, SUFFIXES[1:], "with --embeddings, --out")
+    require_out(parser, args.out, SUFFIXES)
     import numpy as np
     import pyarrow as pa
 

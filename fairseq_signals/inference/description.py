@@ -25,7 +25,7 @@ TOLD = (
 
 #: What is done to the amplitude, by `normalize`.
 SCALED = {
-    "none": "by {:g} from mV",
+    "none": "mV times {:g}",
     "segment": "each lead of a segment to mean 0 and deviation 1",
     "record": "each lead to mean 0 and deviation 1 over the whole recording",
 }

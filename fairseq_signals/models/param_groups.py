@@ -53,8 +53,11 @@ def check_groups(model: nn.Module, cfg: Any) -> None:
     given: Set[str] = set(optimizer.groups)
     wanted = {p.param_group for p in model.parameters() if p.requires_grad}  # type: ignore[attr-defined]
     if given != wanted:
+        missing, idle = (
+            ", ".join(sorted(groups, key=lambda group: (len(group), group))) or "none"
+            for groups in (wanted - given, given - wanted)
+        )
         raise ConfigError(
-            "optimizer.groups must be those of the parameters that train: missing "
-            f"{', '.join(sorted(wanted - given)) or 'none'}; without parameters "
-            f"{', '.join(sorted(given - wanted)) or 'none'}"
+            f"optimizer.groups must be those of the parameters that train: missing {missing}; without "
+            f"parameters {idle}. Write the groups of this encoder in a copy of the configuration."
         )

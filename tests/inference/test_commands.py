@@ -89,7 +89,7 @@ def test_a_row_can_hold_the_embedding_beside_the_probabilities(checkpoints, fold
     assert row["embedding"] == model.embed(folder / "a" / "1").tolist()
     with pytest.raises(SystemExit):
         run(*call, tmp_path / "p.csv")
-    assert "must end with .parquet" in capsys.readouterr().err
+    assert f"with --embeddings, --out {tmp_path / 'p.csv'}: must end with .parquet" in capsys.readouterr().err
 
 
 def test_options_say_rate_and_unit_of_files_that_do_not(checkpoints, folder, ecg_adu, tmp_path):

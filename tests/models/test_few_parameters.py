@@ -221,8 +221,8 @@ def test_every_parameter_is_in_the_group_of_its_depth(make, options, groups):
     [
         (["front_end", "layer_1", "head"], "missing layer_2; without parameters none"),
         (
-            ["front_end", "layer_1", "layer_2", "layer_3", "heads"],
-            "missing head; without parameters heads, layer_3",
+            ["front_end", "layer_1", "layer_2", "layer_10", "layer_3", "heads"],
+            "missing head; without parameters heads, layer_3, layer_10. Write the groups",
         ),
     ],
 )
