@@ -35,7 +35,9 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         children = [_pairs(inner, kind) if pa.types.is_map(kind) else column(inner, kind.value_type)]
     else:
         numbers = [0 if value is None else value for value in values]
-        buffers += [pa.py_buffer(np.array(numbers, kind.to_pandas_dtype()))]
+        # not `to_pandas_dtype`, which imports pandas, too
+        letter = "f" if pa.types.is_floating(kind) else "i"
+        buffers += [pa.py_buffer(np.array(numbers, f"{letter}{kind.bit_width // 8}"))]
     return pa.Array.from_buffers(kind, len(values), buffers, children=children)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_signals.checkpoints.file import read_checkpoint_file
 from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
 from fairseq_signals.errors import CheckpointError
 from fairseq_signals.modules.encoder import ECGEncoder
@@ -59,7 +60,7 @@ def test_fine_tuned_checkpoint_without_its_origin_asks_for_it(saved_checkpoints,
 def test_checkpoints_of_the_authors_trainer_are_the_same_in_every_form(saved_checkpoints, tmp_path, form):
     for pretraining in (True, False):
         for checkpoint, _ in saved_checkpoints(pretrained=pretraining):
-            raw = torch.load(checkpoint.path, weights_only=False)
+            raw = read_checkpoint_file(checkpoint.path)
             raw["cfg"] = in_form(raw["cfg"], form)
             torch.save(raw, tmp_path / checkpoint.path.name)
             again = load_checkpoint(tmp_path / checkpoint.path.name)
