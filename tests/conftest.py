@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sizes import TINY
+
 pytest_plugins = ["tests.trainings"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,13 +103,7 @@ def ecg_adu():
 def tiny() -> dict:
     """Options of an encoder that computes in milliseconds: 16 samples a frame, no dropout."""
     return {
-        "encoder_layers": 2,
-        "encoder_embed_dim": 16,
-        "encoder_ffn_embed_dim": 32,
-        "encoder_attention_heads": 2,
-        "conv_feature_layers": "[(8, 2, 2)] * 4",
-        "conv_pos": 4,
-        "conv_pos_groups": 2,
+        **TINY,
         "dropout": 0.0,
         "attention_dropout": 0.0,
     }

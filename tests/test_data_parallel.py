@@ -15,16 +15,11 @@ from fairseq_signals.criterions.wav2vec2_with_cmsc import (
     Wav2Vec2WithCMSCCriterionConfig,
 )
 from fairseq_signals.models.wav2vec2_cmsc import Wav2Vec2CMSCConfig, Wav2Vec2CMSCModel
+from tests.sizes import TINY
 
 TOLERANCE = 1e-5
 OPTIONS = {
-    "encoder_layers": 2,
-    "encoder_embed_dim": 16,
-    "encoder_ffn_embed_dim": 32,
-    "encoder_attention_heads": 2,
-    "conv_feature_layers": "[(8, 2, 2)] * 4",
-    "conv_pos": 4,
-    "conv_pos_groups": 2,
+    **TINY,
     "dropout": 0.0,
     "attention_dropout": 0.0,
     "apply_mask": True,

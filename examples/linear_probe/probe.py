@@ -170,9 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_input_options(parser)
     args = parser.parse_args(argv)
     try:
-        model = ECGModel.load(
-            args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args)
-        )
+        model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
         model = random_like(model, args.seed) if args.random_init else model
         frozen = Frozen(model, args.batch_size, args.layer)
         lead_sets = parse_lead_sets(args.leads or ["12,6,3,2,1"])

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.temperature import fold_temperature
     from fairseq_signals.manifest.table import Manifest
 
-    model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
+    model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     if model.classes is None:
         raise CheckpointError(f"{args.checkpoint}: a {model.kind} model has no probabilities to calibrate")
     lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)])

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         )
 
     recordings = list_recordings(args.records)
-    model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
+    model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     with only_run(args.out):
         result = run_all(
             model,

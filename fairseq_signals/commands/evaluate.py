@@ -144,7 +144,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.device,
         args.threshold,
         args.features,
-        args.preset,
         input_arguments(args),
     )
     if args.intervals:

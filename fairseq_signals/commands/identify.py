@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     odd = odd_about(list(patients.values()))
     if odd is not None:
         tell(f"warning: {odd}")
-    model = ECGModel.load(args.checkpoint, device=args.device, preset=args.preset, **input_arguments(args))
+    model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     if model.kind != "identification":
         raise CheckpointError(
             f"{args.checkpoint}: identification takes an identification model, not {model.kind}"

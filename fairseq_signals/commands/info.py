@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.description import lines
     from fairseq_signals.inference.model import ECGModel
 
-    found = ECGModel.load(
-        args.checkpoint, labels=args.labels, preset=args.preset, **input_arguments(args)
-    ).describe()
+    found = ECGModel.load(args.checkpoint, labels=args.labels, **input_arguments(args)).describe()
     if args.json:
         print(json.dumps(found, indent=2, default=str))
     else:

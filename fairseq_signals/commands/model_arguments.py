@@ -75,8 +75,9 @@ def add_input_options(
 
 
 def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `InputFormat` that the options of `add_input_options` give."""
+    """What the options of `add_input_options` give, as `LoadedModel.load` takes it."""
     return {
+        "preset": args.preset,
         "fs": args.model_fs,
         "normalize": args.normalize,
         "scale": args.scale,

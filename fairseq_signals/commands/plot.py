@@ -76,7 +76,6 @@ def _figures(args: argparse.Namespace) -> dict[str, Figure]:
         args.checkpoint,
         labels=args.labels,
         device=args.device,
-        preset=args.preset,
         **input_arguments(args),
     )
     record = _record(args)

@@ -73,7 +73,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.checkpoint,
         device=args.device,
         labels=args.labels,
-        preset=args.preset,
         **input_arguments(args),
     )
     said = _of_classes(model) if model.targets is None else _of_targets(model)

@@ -33,7 +33,6 @@ def evaluate(
     device: str = "cpu",
     threshold: float = 0.5,
     features: str = "embedding",
-    preset: str | None = None,
     given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Evaluation:
     """Test a checkpoint on one split of a manifest folder; its kind decides which task.
@@ -51,13 +50,14 @@ def evaluate(
             classes exclude each other.
         features: what identification compares: "embedding", L2-normalised (the paper), or "class_cosine",
             the cosines with the training patients' directions, as they are (the authors' code).
-        preset: public weights by name, see `LoadedModel.load`.
-        given: fields of `InputFormat` in place of what the checkpoint or the preset says.
+        given: `preset`, public weights by name, and fields of `InputFormat` in place of what the checkpoint
+            or the preset says: see `LoadedModel.load`.
     """
     check_device(device)
     model, info = load_model(checkpoint, device=device)
-    known = preset_of(info, preset)
-    form = input_format(info, known).changed(given)
+    known = preset_of(info, given.get("preset"))
+    fields = {name: value for name, value in given.items() if name != "preset"}
+    form = input_format(info, known).changed(fields)
     told = [said.get("segment_s") for said in (given, {} if known is None else known.input, info.task_cfg)]
     model.skip_zero_frames = form.zero_frames == SKIP
 

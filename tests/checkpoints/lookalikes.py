@@ -18,18 +18,11 @@ from torch import Tensor
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier
+from tests.sizes import TINY
 
 #: Encoders by size; what is not said has the default, which is the public weights'.
 SIZES: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "encoder_layers": 2,
-        "encoder_embed_dim": 16,
-        "encoder_ffn_embed_dim": 32,
-        "encoder_attention_heads": 2,
-        "conv_feature_layers": "[(8, 2, 2)] * 4",
-        "conv_pos": 4,
-        "conv_pos_groups": 2,
-    },
+    "tiny": TINY,
     "full": {},
 }
 #: How the configuration is pickled: containers, namespaces, a dictionary of namespaces, an object of

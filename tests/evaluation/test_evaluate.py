@@ -28,7 +28,7 @@ def test(tmp_path, write_store, tiny):
     torch.save({"model": model.state_dict(), "cfg": {"model": dict(tiny), "task": {}}}, path)
 
     def run(preset=None, **given):
-        return evaluate(path, tmp_path, {"12": tuple(range(12))}, preset=preset, given=given)
+        return evaluate(path, tmp_path, {"12": tuple(range(12))}, given={"preset": preset, **given})
 
     return run
 

@@ -22,6 +22,7 @@ from fairseq_signals.store.conversion import BuildOptions, Item, make_row
 from fairseq_signals.store.shards import AMPLITUDE_FACTOR, ShardNotes, StoreRow, write_shard
 from fairseq_signals.synthetic.config import CorpusConfig
 from fairseq_signals.synthetic.record import make_record
+from tests.sizes import TINY
 
 LABELS = "index,name,abbreviation,codes\n0,atrial fibrillation,AF,1\n1,sinus rhythm,NSR,2|3\n2,a | b,,4\n"
 
@@ -36,13 +37,7 @@ def save_checkpoint():
         path: Path, kind: str, task=None, n: int = 3, seed: int = 0, extra=None, criterion=None, **options
     ) -> Path:
         options = {
-            "encoder_layers": 2,
-            "encoder_embed_dim": 16,
-            "encoder_ffn_embed_dim": 32,
-            "encoder_attention_heads": 2,
-            "conv_feature_layers": "[(8, 2, 2)] * 4",
-            "conv_pos": 4,
-            "conv_pos_groups": 2,
+            **TINY,
             **options,
         }
         generator_state = torch.get_rng_state()
