@@ -104,8 +104,9 @@ class Scaling:
         """
         if self.normalize == RECORD:
             assert of_record is not None
-            spread = np.where(of_record.deviation > 0, of_record.deviation, 1)
-            signal = np.where(of_record.deviation > 0, (signal - of_record.mean) / spread, 0)
+            mean, deviation = of_record
+            per_deviation = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+            signal = (signal - mean) * per_deviation
         elif self.scale != 1:
             signal = signal * self.scale
         signal = signal.astype(np.float32, copy=False)
