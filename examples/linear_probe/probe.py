@@ -54,12 +54,12 @@ class Frozen:
         self.model, self.batch_size = model, batch_size
         self.layer = layer if layer == MIX else layer_number(model.network, layer)
 
-    def encode(self, source: torch.Tensor) -> torch.Tensor:
+    def encode(self, source: torch.Tensor, lead_present: torch.Tensor | None = None) -> torch.Tensor:
         """The frames (B, F, D) of a batch of segments; of all layers (B, L + 1, F, D)."""
         encoder = self.model.network.encoder
         if self.layer == MIX:
-            return torch.stack(list(encoder.each_layer(source)), dim=1)
-        return encoder(source, layer=self.layer).x
+            return torch.stack(list(encoder.each_layer(source, lead_present)), dim=1)
+        return encoder(source, layer=self.layer, lead_present=lead_present).x
 
     def pooled(self, manifest: Manifest, lead_sets: LeadSets) -> np.ndarray:
         """Mean over frames under each lead set, (S, N, D)."""
@@ -68,8 +68,10 @@ class Frozen:
                 "--layer mix is learnt by the attentive head alone; choose a layer by its number"
             )
 
-        def compute(source: torch.Tensor, padding_mask: None = None) -> torch.Tensor:
-            return self.model.network.pool(self.encode(source))
+        def compute(
+            source: torch.Tensor, padding_mask: None = None, lead_present: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            return self.model.network.pool(self.encode(source, lead_present))
 
         device = str(self.model.device)
         return predict(compute, manifest, lead_sets, self.batch_size, device, self.model.form)
@@ -81,9 +83,11 @@ class Frozen:
         shape: tuple[int, ...] = ()
         with file.open("wb") as stored:
 
-            def store(source: torch.Tensor, padding_mask: None = None) -> torch.Tensor:
+            def store(
+                source: torch.Tensor, padding_mask: None = None, lead_present: torch.Tensor | None = None
+            ) -> torch.Tensor:
                 nonlocal shape
-                x = self.encode(source)
+                x = self.encode(source, lead_present)
                 shape = tuple(x.shape[1:])
                 stored.write(x.cpu().numpy().astype(np.float16).tobytes())
                 return x.flatten(1)[:, :1]  # for `predict`, which calls this in the manifest's order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
 from fairseq_signals.batches.randomness import generator, generators
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.batches.views import Views, keep_leads
-from fairseq_signals.ecg.leads import N_LEADS
+from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.normalize import AS_IT_IS, Scaling
-from fairseq_signals.errors import ManifestError
+from fairseq_signals.errors import LeadError, ManifestError
 from fairseq_signals.manifest.table import STORE
-from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, lead_masking
+from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, draw_mask, lead_masking
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class SegmentOptions:
         pad: bring the segments of a batch to the longest with zeros; else cut them to the shortest.
         min_sample_size: leave out shorter segments (counted in the log), in samples.
         max_sample_size: cut longer ones: at random in training (`shuffle`), else at their beginning.
+        keep_a_lead: masks and disjoint views leave each view a lead of those that its record has; else one
+            may be without any, and all zeros.
     """
 
     leads: Tuple[int, ...] = tuple(range(N_LEADS))
@@ -43,6 +45,7 @@ class SegmentOptions:
     pad: bool = True
     min_sample_size: Optional[int] = None
     max_sample_size: Optional[int] = None
+    keep_a_lead: bool = False
 
 
 class ECGDataset(torch.utils.data.Dataset):
@@ -84,7 +87,9 @@ class ECGDataset(torch.utils.data.Dataset):
     ):
         super().__init__()
         manifest = reader.manifest
-        self.reader, self.options, self.transform, self.targets = reader, options, transform, targets
+        self.reader, self.options, self.targets = reader, options, targets
+        single = [] if transform is None else [transform]
+        self.transform = transform if isinstance(transform, Compose) else Compose(single)
         self.is_probe = None if is_probe is None else np.asarray(is_probe, dtype=bool)
         self.shuffle, self.seed, self.subset = shuffle, seed, subset
         self.leads = list(options.leads)
@@ -92,7 +97,7 @@ class ECGDataset(torch.utils.data.Dataset):
         self.fixed_views = None if self.views.selection == "disjoint" else self.views.draw(None)
         self.n_leads = N_LEADS if options.pad_leads else len(self.leads)
         # then leads are chosen before anything is known of the signal, and segments read to where they end up
-        self.masking: Optional[LeadMasking] = lead_masking(Compose([]) if transform is None else transform)
+        self.masking: Optional[LeadMasking] = lead_masking(self.transform)
         if manifest.layout != STORE or not options.pad_leads or options.scaling.changes:
             self.masking = None
         self.patient_index = _index_of(manifest.patient_ids)
@@ -139,8 +144,9 @@ class ECGDataset(torch.utils.data.Dataset):
         """The batch of these items, in the order item, segment of it, view of that; {} where there are none.
 
         Returns:
-            `net_input` with `source` (B, leads, samples) and `padding_mask` (B, samples) bool or None, and
-            of each segment (B,) its item's `id`, `patient_id`, `record_id`, `segment`, `segment_row` (its
+            `net_input` with `source` (B, leads, samples), `padding_mask` (B, samples) bool or None, and
+            `lead_present` (B, leads) bool, True for leads that the record has and its view keeps; and of each
+            segment (B,) its item's `id`, `patient_id`, `record_id`, `segment`, `segment_row` (its
             line in the manifest) and `view`; `label` (B, ...) and `is_probe` (B,) where they are given.
         """
         if len(samples) == 0:  # a worker that has no batch left for this update is given an empty one
@@ -150,7 +156,7 @@ class ECGDataset(torch.utils.data.Dataset):
         segments, n_views = items.reshape(-1), len(self.views)
         parts = np.tile(np.arange(items.shape[1]), len(index))
         keys = np.stack([np.repeat(index, items.shape[1]), parts], axis=1)
-        source, place = self._read(segments, keys)
+        source, present, place = self._read(segments, keys)
         rows = np.repeat(segments, n_views)
         columns = {
             "id": np.repeat(index, items.shape[1] * n_views),
@@ -165,43 +171,64 @@ class ECGDataset(torch.utils.data.Dataset):
         lengths, padding_mask = self.lengths[rows, None], None
         if lengths.min() < source.shape[2]:
             padding_mask = torch.from_numpy(np.arange(source.shape[2]) >= lengths)
-        batch = ReadyBatch(net_input={"source": source, "padding_mask": padding_mask}, subset=self.subset)
+        inputs = {"source": source, "padding_mask": padding_mask, "lead_present": present}
+        batch = ReadyBatch(net_input=inputs, subset=self.subset)
         batch.place = place
         batch.update((key, torch.from_numpy(column)) for key, column in columns.items())
         if self.targets is not None:
             batch["label"] = self.targets[batch["segment_row"]]
         return dict(batch) if torch.utils.data.get_worker_info() is None else batch
 
-    def _read(self, segments: np.ndarray, keys: np.ndarray) -> Tuple[Tensor, Optional[Place]]:
-        """Views of S segments, (S * views, leads, samples), and their place; `keys`: (S, 2) item, part."""
+    def _read(self, segments: np.ndarray, keys: np.ndarray) -> Tuple[Tensor, Tensor, Optional[Place]]:
+        """Views of S segments, (S * views, leads, samples), their leads, and their place in memory.
+
+        Args:
+            keys: (S, 2) item, part.
+        """
         lengths, n_views = self.lengths[segments], len(self.views)
         length = int(lengths.max() if self.options.pad else lengths.min())
         source, place = self.memory.take((len(segments) * n_views, self.n_leads, length))
         places = source.numpy().reshape(len(segments), n_views, self.n_leads, length)
+        present = np.empty((len(segments), n_views, N_LEADS), dtype=bool)
         rngs = generators(self.seed, self.epoch, keys)
         columns = (segments.tolist(), lengths.tolist(), keys.tolist())
-        for out, row, n, (item, part), rng in zip(places, *columns, rngs):
+        for out, leads, row, n, (item, part), rng in zip(places, present, *columns, rngs):
             if n == length:
-                self._read_views(out, row, item, part, rng)
+                self._read_views(out, leads, row, item, part, rng)
                 continue
             whole = np.empty((n_views, self.n_leads, n), dtype=np.float32)
-            self._read_views(whole, row, item, part, rng)
+            self._read_views(whole, leads, row, item, part, rng)
             out[:, :, :n] = whole[:, :, :length]
             out[:, :, n:] = 0
-        return source, place
+        if self.options.keep_a_lead:
+            self._require_a_lead(present, segments)
+        if not self.options.pad_leads:
+            present = present[:, :, self.leads]
+        return source, torch.from_numpy(present.reshape(len(source), self.n_leads)), place
 
-    def _read_views(self, out: np.ndarray, row: int, item: int, part: int, rng: np.random.Generator) -> None:
-        """Fill `out`, (views, leads, samples), with a segment's views; `rng` is that of item and part."""
+    def _read_views(
+        self, out: np.ndarray, present: np.ndarray, row: int, item: int, part: int, rng: np.random.Generator
+    ) -> None:
+        """Fill `out`, (views, leads, samples), and `present`, (views, 12), with a segment's views.
+
+        Args:
+            rng: that of item and part.
+        """
         # one stream for each view, and the next to deal out their leads
-        streams = (self.seed, self.epoch, item, part)
-        kept_leads = self.fixed_views or self.views.draw(generator(*streams, len(self.views)))
+        streams, keep = (self.seed, self.epoch, item, part), self.options.keep_a_lead
+        present[:] = self.reader.present(row)
+        kept_leads = self.fixed_views or self._deal(present[0], row, generator(*streams, len(self.views)))
+        for view, kept in enumerate(kept_leads):
+            if len(kept) < N_LEADS:
+                present[view] &= np.isin(np.arange(N_LEADS), kept)
         if self.masking is not None and out.shape[2] == self.n_samples[row]:
             for view, kept in enumerate(kept_leads):
                 rng = generator(*streams, view) if view else rng
-                omit = self.masking.draw(N_LEADS, rng)
+                omit = draw_mask(self.masking, present[view], rng, keep)
                 if len(kept) < N_LEADS:
                     omit |= ~np.isin(np.arange(N_LEADS), kept)
                 self.reader.read_into(out[view], row, omit)
+                present[view] &= ~omit
             return
         room, start = int(self.n_samples[row] - self.lengths[row]), 0
         if room and self.shuffle:
@@ -209,8 +236,32 @@ class ECGDataset(torch.utils.data.Dataset):
         signal = self.reader.read_scaled(row, self.options.scaling, start, int(self.lengths[row]))
         for view, kept in enumerate(kept_leads):
             rng = generator(*streams, view) if view else rng
-            changed = keep_leads(signal if self.transform is None else self.transform(signal, rng), kept)
+            changed, present[view] = self.transform.change(signal, present[view], rng, keep)
+            changed = keep_leads(changed, kept)
             out[view] = changed if self.options.pad_leads else changed[self.leads]
+
+    def _require_a_lead(self, present: np.ndarray, segments: np.ndarray) -> None:
+        """Raise LeadError where a view, of S segments (S, views, 12), has no lead; names the record."""
+        without = np.argwhere(~present.any(axis=2))
+        if len(without):
+            segment, view = without[0].tolist()
+            loaded = (self.fixed_views or [self.leads])[view if self.fixed_views else 0]
+            manifest, names = self.reader.manifest, ", ".join(LEADS[i] for i in loaded)
+            raise LeadError(
+                f"{manifest.path}: record {manifest.record_ids[segments[segment]]} has no lead among "
+                f"{names}, and the model takes no segment without any; leave it out of the manifest, or "
+                "load other leads (task.leads_to_load)"
+            )
+
+    def _deal(self, present: np.ndarray, row: int, rng: np.random.Generator) -> List[List[int]]:
+        """The leads of each view of segment `row`, which has the `present` leads (12,)."""
+        try:
+            return self.views.draw(rng, present if self.options.keep_a_lead else None)
+        except LeadError as error:
+            manifest = self.reader.manifest
+            raise LeadError(
+                f"{manifest.path}: record {manifest.record_ids[row]} {error}; leave it out of the manifest"
+            ) from None
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

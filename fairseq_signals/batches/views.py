@@ -7,7 +7,7 @@ from typing import List, Optional
 
 import numpy as np
 
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import ConfigError, LeadError
 
 VIEW_LEADS = ("all", "disjoint", "single")
 
@@ -37,15 +37,30 @@ class Views:
     def __len__(self) -> int:
         return self.n
 
-    def draw(self, rng: Optional[np.random.Generator]) -> List[List[int]]:
-        """The leads of each view; `rng` deals them out where they are disjoint, and is not used elsewhere."""
+    def draw(
+        self, rng: Optional[np.random.Generator], present: Optional[np.ndarray] = None
+    ) -> List[List[int]]:
+        """The leads of each view; `rng` deals them out where they are disjoint, and is not used elsewhere.
+
+        Args:
+            present: (12,) bool, the leads that there are to deal out; None: all that are loaded.
+
+        Raises:
+            LeadError: there are too few.
+        """
         if self.selection == "single":
             return [[lead] for lead in self.canonical]
         if self.selection == "all":
             return [self.canonical] * self.n
         assert rng is not None, "disjoint views are drawn"
-        owner = partition(len(self.canonical), self.n, self.min_leads, rng)
-        return [[lead for lead, o in zip(self.canonical, owner) if o == view] for view in range(self.n)]
+        leads = [lead for lead in self.canonical if present is None or present[lead]]
+        if len(leads) < self.n * self.min_leads:
+            raise LeadError(
+                f"has {len(leads)} of the loaded leads, but {self.n} disjoint views (task.views) of at least "
+                f"{self.min_leads} (task.min_view_leads) need {self.n * self.min_leads}"
+            )
+        owner = partition(len(leads), self.n, self.min_leads, rng)
+        return [[lead for lead, o in zip(leads, owner) if o == view] for view in range(self.n)]
 
 
 def partition(n: int, parts: int, least: int, rng: np.random.Generator) -> np.ndarray:

@@ -67,8 +67,8 @@ def evaluate(
     if isinstance(model, ECGIdentifier) and features == "class_cosine":
         identifier = model
 
-        def compute(source: Any, padding_mask: Any = None) -> Any:
-            return identifier.cosine_logits(identifier(source, padding_mask))
+        def compute(source: Any, padding_mask: Any = None, lead_present: Any = None) -> Any:
+            return identifier.cosine_logits(identifier(source, padding_mask, lead_present))
 
     def predict_all(manifest: Manifest) -> np.ndarray:
         if any(told):

@@ -86,8 +86,13 @@ def predict(
 
     A batch holds segments of one length, so that nothing is padded and no result depends on its neighbours.
 
+    Args:
+        model: takes `source` (B, leads, samples), `padding_mask`, None here, and `lead_present` (B, leads),
+            and gives (B, K).
+
     Raises:
-        LeadError: a lead set has leads that the model does not take.
+        LeadError: a lead set has leads that the model does not take, or a record has none of its leads and
+            the model can say nothing without any.
         CheckpointError: an output is not finite.
     """
     import torch
@@ -108,11 +113,24 @@ def predict(
             n_samples, scaling = int(lengths[batch[0]]), form.scaling
             segments = np.stack([reader.read_scaled(i, scaling, 0, n_samples) for i in batch.tolist()])
             source = torch.from_numpy(segments).to(device)  # (B, 12, T)
+            recorded = torch.from_numpy(np.stack([reader.present(i) for i in batch.tolist()])).to(device)
             per_set = []
-            for leads in lead_sets.values():
-                kept = torch.zeros_like(source)
+            for label, leads in lead_sets.items():
+                kept, present = torch.zeros_like(source), torch.zeros_like(recorded)
                 kept[:, list(leads)] = source[:, list(leads)]
-                output = model(kept[:, list(form.leads)], padding_mask=None)  # (B, K)
+                present[:, list(leads)] = recorded[:, list(leads)]
+                try:
+                    output = model(
+                        kept[:, list(form.leads)],
+                        padding_mask=None,
+                        lead_present=present[:, list(form.leads)],
+                    )  # (B, K)
+                except LeadError as error:
+                    without = manifest.record_ids[batch[int(present.any(dim=1).int().argmin())]]
+                    raise LeadError(
+                        f"{manifest.path}: record {without} has none of the leads of {label}: choose other "
+                        "lead sets, or leave it out of the manifest"
+                    ) from error
                 per_set.append(output.float().cpu().numpy())
             outputs.append(np.stack(per_set))  # (S, B, K)
     result = np.take(np.concatenate(outputs, axis=1), np.argsort(np.concatenate(batches)), axis=1)

@@ -1,11 +1,12 @@
 """Networks as programs that run without this package: `torch.export` (.pt2) and ONNX (.onnx).
 
 A program takes `source` (B, leads, segment samples) float32, in mV at the model's rate, absent leads zeros; B
-is free, the segment's length is fixed. Where the model scales its segments, so does the program; where it
-scales whole recordings, the program takes their `mean` and `deviation` (B, leads) in mV, too. It gives
-`embedding` (B, D), of a classifier `probability` (B, C) and of a regression `value` (B, K). Cutting
-recordings into segments and averaging over them is up to its user; what `config.json` of a saved model says
-goes with the program, under the name `fairseq_signals`.
+is free, the segment's length is fixed. Where the model tells absent leads from flat ones, the program takes
+`lead_present` (B, leads) bool, True for those that a segment has. Where the model scales its segments, so
+does the program; where it scales whole recordings, the program takes their `mean` and `deviation` (B, leads)
+in mV, too. It gives `embedding` (B, D), of a classifier `probability` (B, C) and of a regression `value`
+(B, K). Cutting recordings into segments and averaging over them is up to its user; what `config.json` of a
+saved model says goes with the program, under the name `fairseq_signals`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairseq_signals.ecg.normalize import RECORD, SEGMENT, Scaling
+from fairseq_signals.ecg.normalize import RECORD
 from fairseq_signals.errors import (
     CheckpointError,
     ConfigError,
@@ -37,10 +37,9 @@ from fairseq_signals.files import whole_file
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.pipeline import Outputs, run
+from fairseq_signals.inference.program import LeadProgram, Program, for_tracing, head_of, of_network
 from fairseq_signals.inference.saving import config_of
 from fairseq_signals.inference.sources import Opener, read_each
-from fairseq_signals.manifest.targets import TargetTable
-from fairseq_signals.modules.heads import PooledEncoder
 
 FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
 DESCRIPTION = "fairseq_signals"
@@ -76,7 +75,8 @@ def export_model(
     names += ["probability"] if model.classes is not None else []
     names += ["value"] if model.targets is not None else []
     names += ["frames"] if frames else []
-    program = _Program(_for_tracing(model.network), names, model.form.scaling, _head_of(model)).eval()
+    kind = LeadProgram if _tells_leads(model) else Program
+    program = kind(for_tracing(model.network), names, model.form.scaling, head_of(model)).eval()
     example = _example(model, 2)
     description = json.dumps({**config_of(model), "outputs": names}, ensure_ascii=False)
     write = _write_torch if format == "torch" else _write_onnx
@@ -95,12 +95,12 @@ def compare(
 
     The model goes all its way from arrays, on the CPU.
     """
-    outputs = Outputs(copy.deepcopy(model.network).cpu(), _of_network(names))
+    outputs = Outputs(copy.deepcopy(model.network).cpu(), of_network(names))
     for batch in CHECKED_BATCHES:
         given = _example(model, batch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SignalWarning)  # random numbers are no ECG
-            recordings = read_each(given["source"].numpy(), Opener(model.fs, list(model.leads)))
+            recordings = read_each(_arrays(given), Opener(model.fs, _leads(model, given)))
             done = list(run(outputs, recordings, model.form, batch, exclusive=model.exclusive))
         for name, theirs in zip(names, written(given)):
             ours = np.stack([_of_recording(one, name, model) for one in done])
@@ -134,85 +134,19 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Program(nn.Module):
-    """A network with its outputs in an order in place of names; it scales first, as `Scaling` does.
-
-    Args:
-        head: what makes probabilities, or values in their units, of logits.
-    """
-
-    def __init__(self, network: PooledEncoder, names: list[str], scaling: Scaling, head: nn.Module):
-        super().__init__()
-        self.outputs, self.scaling, self.head = Outputs(network, _of_network(names)), scaling, head
-
-    def forward(
-        self, source: Tensor, mean: Tensor | None = None, deviation: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        if mean is not None and deviation is not None:
-            spread = torch.where(deviation > 0, deviation, 1.0)[..., None]
-            source = (source - mean[..., None]) / spread * (deviation > 0)[..., None]
-        elif self.scaling.scale != 1:
-            source = source * self.scaling.scale
-        if self.scaling.normalize == SEGMENT:
-            constant = (source == source[..., :1]).all(dim=-1, keepdim=True)
-            source = (source - source.mean(dim=-1, keepdim=True)).masked_fill(constant, 0.0)
-            spread = source.square().mean(dim=-1, keepdim=True).sqrt()
-            source = source / torch.where(spread > 0, spread, 1.0)
-        found = self.outputs(source)
-        if "logit" in found:
-            found["logit"] = self.head(found["logit"])
-        return tuple(found.values())
+def _tells_leads(model: LoadedModel) -> bool:
+    return model.network.encoder.cfg.lead_encoding != "zeros"
 
 
-def _of_network(names: list[str]) -> list[str]:
-    """What a network gives, of which a program's outputs are made."""
-    return ["logit" if name in ("probability", "value") else name for name in names]
+def _arrays(given: dict[str, Tensor]) -> np.ndarray:
+    """The segments of an example with their present leads alone."""
+    present = given.get("lead_present")
+    return given["source"].numpy() if present is None else given["source"][:, present[0]].numpy()
 
 
-class _InUnits(nn.Module):
-    """Standardised numbers (B, K) in their targets' units."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, targets: TargetTable):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(targets.means))
-        self.register_buffer("std", torch.tensor(targets.stds))
-
-    def forward(self, standardised: Tensor) -> Tensor:
-        return standardised * self.std + self.mean
-
-
-def _head_of(model: LoadedModel) -> nn.Module:
-    if model.targets is not None:
-        return _InUnits(model.targets)
-    return nn.Softmax(dim=-1) if model.exclusive else nn.Sigmoid()
-
-
-def _for_tracing(network: PooledEncoder) -> PooledEncoder:
-    """A copy on the CPU whose weights are as they are used, and without options that only training has."""
-    traced = copy.deepcopy(network).cpu().eval()
-    traced.encoder.cfg = replace(traced.encoder.cfg, encoder_chunk=0, checkpoint_activations=False)
-    positions = traced.encoder.conv_pos.pos_conv
-    positions[0] = _without_weight_norm(positions[0])
-    for parameter in traced.parameters():
-        parameter.requires_grad_(False)
-    return traced
-
-
-def _without_weight_norm(conv: nn.Module) -> nn.Conv1d:
-    """The convolution with the weight that its norm and direction make.
-
-    PyTorch's `remove_parametrizations` is not for copies: it takes the weight from the original, too.
-    """
-    assert isinstance(conv, nn.Conv1d)
-    assert conv.bias is not None
-    plain = nn.Conv1d(
-        conv.in_channels, conv.out_channels, conv.kernel_size[0], padding=conv.padding[0], groups=conv.groups
-    )
-    plain.load_state_dict({"weight": conv.weight.detach(), "bias": conv.bias.detach()})
-    return plain.eval()
+def _leads(model: LoadedModel, given: dict[str, Tensor]) -> list[str]:
+    present = given.get("lead_present")
+    return [lead for i, lead in enumerate(model.leads) if present is None or present[0, i]]
 
 
 def _example(model: LoadedModel, batch: int) -> dict[str, Tensor]:
@@ -222,11 +156,14 @@ def _example(model: LoadedModel, batch: int) -> dict[str, Tensor]:
     noise = torch.randn((batch, n_leads, model.form.segment_samples), generator=generator)
     source = 0.3 + noise * torch.linspace(0.2, 2, n_leads)[:, None]
     source[:, 1:2] = 0.0  # a lead that is absent
+    inputs = {"source": source}
+    if _tells_leads(model):
+        inputs["lead_present"] = (torch.arange(n_leads) != 1).expand(batch, -1).contiguous()
     if model.form.normalize != RECORD:
-        return {"source": source}
+        return inputs
     whole = source.double()  # a recording of one segment
     moments = {"mean": whole.mean(dim=-1), "deviation": whole.std(dim=-1, correction=0)}
-    return {"source": source, **{name: values.float() for name, values in moments.items()}}
+    return {**inputs, **{name: values.float() for name, values in moments.items()}}
 
 
 def _dynamic(example: dict[str, Tensor]) -> dict[str, Any]:

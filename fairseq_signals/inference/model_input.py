@@ -43,6 +43,13 @@ class ModelInput:
         self._whole_mv = self._resampled(0, self.n_samples) if short else None
         self._moments = self._of_record() if form.normalize == RECORD else None
 
+    @property
+    def lead_present(self) -> np.ndarray:
+        """(leads,) bool, True for leads on the model's axis that the recording has."""
+        present = np.zeros(len(self.form.leads), dtype=bool)
+        present[self.places] = True
+        return present
+
     def any(self) -> bool:
         """Whether a sample is not zero."""
         return any(row.any() for row in self._kept())

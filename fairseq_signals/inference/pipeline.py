@@ -45,8 +45,8 @@ class Outputs(nn.Module):
         if self.layer is not None and "logit" in names:
             raise ConfigError("a classifier's head takes what the whole encoder gives: leave layer out")
 
-    def forward(self, source: Tensor) -> dict[str, Tensor]:
-        x = self.network.encoder(source, layer=self.layer).x  # (B, F, D)
+    def forward(self, source: Tensor, lead_present: Tensor | None = None) -> dict[str, Tensor]:
+        x = self.network.encoder(source, layer=self.layer, lead_present=lead_present).x  # (B, F, D)
         pooled = self.network.pool(x)
         found = {}
         for name in self.names:
@@ -174,8 +174,9 @@ def _forward(outputs: Outputs, batch: list[_Waiting], device: str | torch.device
     values: list[dict[str, np.ndarray]] = [{}] * len(batch)
     for places in by_length.values():
         segments = np.stack([batch[i][1].stretch(batch[i][2].start, batch[i][2].stop) for i in places])
+        present = np.stack([batch[i][1].lead_present for i in places])
         with torch.inference_mode():
-            found = outputs(torch.from_numpy(segments).to(device))
+            found = outputs(torch.from_numpy(segments).to(device), torch.from_numpy(present).to(device))
         arrays = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
         for row, i in enumerate(places):
             values[i] = {name: array[row] for name, array in arrays.items()}

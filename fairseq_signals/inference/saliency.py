@@ -92,10 +92,11 @@ def saliency(
     for window in windows:
         segment = signal.stretch(window.start, window.stop)[None]
         source = torch.from_numpy(segment).to(model.device).requires_grad_()
-        logits = network(source)[0]
+        present = torch.from_numpy(signal.lead_present).to(model.device)[None]
+        logits = network(source, lead_present=present)[0]
         logit = logits[index]
         (slope,) = torch.autograd.grad(logit, source)
-        maps = attention_maps(network.encoder, source.detach())
+        maps = attention_maps(network.encoder, source.detach(), present)
         last = maps[-1].mean(dim=1)
         weights = (rollout(maps) if attention == "rollout" else last)[0].mean(dim=0)  # (F,)
         new = slice(window.stop - window.new - begin_at, window.stop - begin_at)

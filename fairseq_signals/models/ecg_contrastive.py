@@ -51,14 +51,20 @@ class ECGContrastiveModel(ConfiguredModel):
         self.encoder = ECGTransformerModel(cfg)
         self.projection = projection_head(cfg.projection, self.encoder.dim, cfg.final_dim)
 
-    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> ContrastiveOutput:
+    def forward(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        lead_present: Optional[Tensor] = None,
+    ) -> ContrastiveOutput:
         """Represent each segment by one vector.
 
         Args:
             source: (B, leads, samples) mV; absent leads are zeros.
             padding_mask: (B, samples) bool, True on padding, or None.
+            lead_present: (B, leads) bool, True where a lead is present, or None: all are.
         """
-        out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask)
+        out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, lead_present=lead_present)
         # projected here, not in the criterion: data-parallel wrappers look for parameters in `forward` only
         g = self.projection(mean_over_frames(out.x, out.padding_mask))
         return ContrastiveOutput(g, out.x, out.padding_mask)

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Optional
 
 import torch
 from fairseq.models import register_model
@@ -35,10 +36,10 @@ class ECGTransformerModel(ECGEncoder, ConfiguredModel):
             for module in (self.feature_extractor, self.conv_pos, self.encoder):
                 compile_in_place(module)
 
-    def latent_frames(self, source: Tensor) -> Tensor:
+    def latent_frames(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Tensor:
         factor = self.cfg.feature_grad_mult
         if factor == 0:
             with torch.no_grad():
-                return super().latent_frames(source)
-        latents = super().latent_frames(source)
+                return super().latent_frames(source, lead_present)
+        latents = super().latent_frames(source, lead_present)
         return latents if factor == 1 else GradMultiply.apply(latents, factor)

@@ -121,6 +121,7 @@ class ECGWav2Vec2Model(ConfiguredModel):
         spans: Optional[Tensor] = None,
         distractors: Optional[Tensor] = None,
         contribute: bool = True,
+        lead_present: Optional[Tensor] = None,
     ) -> Wav2Vec2Output:
         """Contrast the masked frames of each segment.
 
@@ -130,9 +131,17 @@ class ECGWav2Vec2Model(ConfiguredModel):
             spans: (B, F) bool span mask, or None to draw one.
             distractors: (B, M, num_negatives) indices into each segment's candidates, or None to draw them.
             contribute: count this batch in means over all data-parallel workers.
+            lead_present: (B, leads) bool, True where a lead is present, or None: all are.
         """
         to_input = self._quantized_input if self.input_quantizer is not None else None
-        out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, spans=spans, to_input=to_input)
+        out = self.encoder(
+            source,
+            padding_mask,
+            mask=self.cfg.apply_mask,
+            spans=spans,
+            to_input=to_input,
+            lead_present=lead_present,
+        )
         masked = out.span_mask
         if masked is None:  # nothing is masked: every frame is predicted from its own context
             masked = torch.ones(out.x.shape[:2], dtype=torch.bool, device=out.x.device)

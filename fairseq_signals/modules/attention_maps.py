@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List
+from typing import Any, List, Optional
 
 import torch
 from torch import Tensor
@@ -12,23 +12,26 @@ from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.transformer import SelfAttention
 
 
-def attention_maps(encoder: ECGEncoder, source: Tensor) -> List[Tensor]:
+def attention_maps(
+    encoder: ECGEncoder, source: Tensor, lead_present: Optional[Tensor] = None
+) -> List[Tensor]:
     """The weights of each layer, (B, heads, F, F): row i is what frame i attends to, and sums to 1.
 
     Args:
         encoder: in evaluation mode.
         source: (B, leads, samples) in mV, without padding.
+        lead_present: (B, leads) bool, True where a lead is present, or None: all are.
     """
     found: List[Tensor] = []
 
     def note(module: SelfAttention, arguments: Any) -> None:
         found.append(attention_weights(module, arguments[0]))
 
-    modules = [module for module in encoder.modules() if isinstance(module, SelfAttention)]
+    modules = [module for module in encoder.encoder.modules() if isinstance(module, SelfAttention)]
     hooks = [module.register_forward_pre_hook(note) for module in modules]
     try:
         with torch.no_grad():
-            encoder(source)
+            encoder(source, lead_present=lead_present)
     finally:
         for hook in hooks:
             hook.remove()

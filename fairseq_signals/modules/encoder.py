@@ -15,6 +15,8 @@ from fairseq_signals.modules.conv_features import (
     parse_conv_layers,
 )
 from fairseq_signals.modules.encoder_config import ENCODER_RULES
+from fairseq_signals.modules.lead_front_end import LeadFeatureExtractor, LeadNames
+from fairseq_signals.modules.present_leads import PresentLeads, all_present, require_a_lead
 from fairseq_signals.modules.span_mask import span_mask
 from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
 from fairseq_signals.safety.rules import broken
@@ -29,6 +31,9 @@ ARCHITECTURE = (
     "extractor_mode",
     "conv_feature_layers",
     "in_d",
+    "lead_encoding",
+    "lead_mixer",
+    "lead_mixer_rounds",
     "conv_bias",
     "conv_pos",
     "conv_pos_groups",
@@ -69,17 +74,23 @@ class ECGEncoder(nn.Module):
         self.conv_layer_sizes = layers
         self.latent_dim = layers[-1][0]
         self.dim = cfg.encoder_embed_dim
-        self.feature_extractor = ConvFeatureExtractor(cfg.in_d, layers, cfg.extractor_mode, cfg.conv_bias)
+        self.feature_extractor: nn.Module
+        if cfg.lead_encoding == "tokens":
+            self.feature_extractor = LeadFeatureExtractor(layers, cfg.extractor_mode, cfg.conv_bias)
+            self.lead_names = LeadNames(cfg)
+        else:
+            self.feature_extractor = ConvFeatureExtractor(cfg.in_d, layers, cfg.extractor_mode, cfg.conv_bias)
         self.layer_norm = nn.LayerNorm(self.latent_dim)
         self.post_extract_proj = nn.Linear(self.latent_dim, self.dim) if self.latent_dim != self.dim else None
+        self.lead_flags = nn.Linear(cfg.in_d, self.dim, bias=False) if cfg.lead_encoding == "flags" else None
         self.dropout_input = nn.Dropout(cfg.dropout_input)
         if cfg.apply_mask:
             self.mask_emb = nn.Parameter(torch.empty(self.dim).uniform_())
         self.conv_pos = ConvPositionalEncoding(self.dim, cfg.conv_pos, cfg.conv_pos_groups)
         self.encoder = TransformerEncoder(cfg)
 
-    def latent_frames(self, source: Tensor) -> Tensor:
-        """Front end f: (B, leads, samples) in mV -> (B, F, C)."""
+    def latent_frames(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Tensor:
+        """Front end f: (B, leads, samples) in mV -> (B, F, C); `lead_present` as of `forward`."""
         if source.dim() != 3 or source.shape[1] != self.cfg.in_d:
             raise ValueError(
                 f"source must be (B, {self.cfg.in_d}, samples), but is {tuple(source.shape)} instead; "
@@ -87,7 +98,15 @@ class ECGEncoder(nn.Module):
             )
         if conv_output_length(source.shape[2], self.conv_layer_sizes) < 1:
             raise ValueError(f"a segment of {source.shape[2]} samples is too short for one frame")
-        return self.feature_extractor(source).transpose(1, 2)
+        if self.cfg.lead_encoding == "zeros":
+            return self.feature_extractor(source).transpose(1, 2)
+        lead_present = all_present(source, lead_present)
+        require_a_lead(lead_present)
+        if self.cfg.lead_encoding == "flags":
+            return self.feature_extractor(source.masked_fill(~lead_present[..., None], 0.0)).transpose(1, 2)
+        leads = PresentLeads.of(lead_present)
+        frames = self.feature_extractor(source[leads.segment, leads.lead][:, None], leads)
+        return self.lead_names(frames.transpose(1, 2), leads)
 
     def frame_padding_mask(self, padding_mask: Optional[Tensor], n_frames: int) -> Optional[Tensor]:
         """Padding over frames, (B, F), or None without any: a frame counts if all its samples do.
@@ -151,10 +170,17 @@ class ECGEncoder(nn.Module):
         x = x + self.conv_pos(x)
         return x if padding_mask is None else x.masked_fill(padding_mask[..., None], 0.0)
 
-    def each_layer(self, source: Tensor) -> Iterator[Tensor]:
+    def with_flags(self, x: Tensor, source: Tensor, lead_present: Optional[Tensor]) -> Tensor:
+        """Frames (B, F, D) with a vector of the present leads added to each, where the encoder has them."""
+        if self.lead_flags is None:
+            return x
+        return x + self.lead_flags(all_present(source, lead_present).to(x.dtype))[:, None]
+
+    def each_layer(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Iterator[Tensor]:
         """As `TransformerEncoder.each_layer`, of (B, leads, samples) without padding."""
-        latents = self.layer_norm(self.latent_frames(source))
-        return self.encoder.each_layer(self.positioned(self.project(latents)))
+        latents = self.layer_norm(self.latent_frames(source, lead_present))
+        x = self.with_flags(self.project(latents), source, lead_present)
+        return self.encoder.each_layer(self.positioned(x))
 
     def forward(
         self,
@@ -164,6 +190,7 @@ class ECGEncoder(nn.Module):
         spans: Optional[Tensor] = None,
         to_input: Any = None,
         layer: Optional[int] = None,
+        lead_present: Optional[Tensor] = None,
     ) -> EncoderOutput:
         """Encode a batch.
 
@@ -174,6 +201,8 @@ class ECGEncoder(nn.Module):
             spans: (B, F) bool span mask to use in place of a random one.
             to_input: maps latent frames (B, F, C) to Transformer input (B, F, D) in place of `project`.
             layer: which layer's frames to give, see `TransformerEncoder.forward`.
+            lead_present: (B, leads) bool, True where a lead is present, a flat one too; None: all are. With
+                `lead_encoding=zeros` it says nothing that the zeros do not.
         """
         n_frames = max(conv_output_length(source.shape[-1], self.conv_layer_sizes), 0)
         padding = self.frame_padding_mask(padding_mask, n_frames)
@@ -184,10 +213,10 @@ class ECGEncoder(nn.Module):
         encode = functools.partial(self._encode, mask=mask, to_input=to_input, layer=layer)
         chunk = self.cfg.encoder_chunk
         if not chunk or len(source) <= chunk or not (self.training and torch.is_grad_enabled()):
-            x, latents, power = encode(source, padding, spans)
+            x, latents, power = encode(source, padding, spans, lead_present)
         else:
             inputs = ((None,) * -(-len(source) // chunk) if t is None else t.split(chunk)
-                      for t in (source, padding, spans))  # fmt: skip
+                      for t in (source, padding, spans, lead_present))  # fmt: skip
             parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*inputs)]
             x, latents, power = (torch.cat(part) for part in zip(*parts))
         return EncoderOutput(x, padding, latents, spans, power.mean())
@@ -197,12 +226,13 @@ class ECGEncoder(nn.Module):
         source: Tensor,
         padding_mask: Optional[Tensor],
         spans: Optional[Tensor],
+        lead_present: Optional[Tensor],
         mask: bool,
         to_input: Any,
         layer: Optional[int],
     ) -> Tuple[Tensor, Tensor, Tensor]:
         """Contextual frames (B, F, D), latent frames (B, F, C), and mean square latents (B,)."""
-        latents = self.latent_frames(source)
+        latents = self.latent_frames(source, lead_present)
         power = latents.float().pow(2).mean(dim=(1, 2))
         latents = self.layer_norm(latents)
         x = (to_input or self.project)(latents)
@@ -210,6 +240,7 @@ class ECGEncoder(nn.Module):
             x = torch.where(spans[..., None], self.mask_emb.to(x.dtype), x)
         if mask:
             x = self.mask_channels(x)
+        x = self.with_flags(x, source, lead_present)
         # no frame attends to padding
         return self.encoder(self.positioned(x, padding_mask), padding_mask, layer), latents, power
 
@@ -231,6 +262,8 @@ def count_weights(cfg: Any) -> int:
     """How many numbers the weight matrices of an encoder hold, without making it."""
     layers, dim = parse_conv_layers(cfg.conv_feature_layers), cfg.encoder_embed_dim
     inputs = [cfg.in_d, *(width for width, _, _ in layers)]
+    if cfg.lead_encoding == "tokens":
+        inputs[0] = 1
     front_end = sum(n * width * kernel for n, (width, kernel, _) in zip(inputs, layers))
     positions = dim * (dim // cfg.conv_pos_groups) * cfg.conv_pos
     layer = 4 * dim**2 + 2 * dim * cfg.encoder_ffn_embed_dim

@@ -6,6 +6,9 @@ from fairseq_signals.modules.conv_features import CONV_LAYERS, EXTRACTOR_MODES
 from fairseq_signals.modules.span_mask import SELECTIONS
 from fairseq_signals.safety.rules import TRUTH, Rule, integer, number, one_of
 
+LEAD_ENCODINGS = ("zeros", "flags", "tokens")
+LEAD_MIXERS = ("mean", "attention", "message")
+
 
 @dataclass
 class EncoderConfig:
@@ -30,6 +33,22 @@ class EncoderConfig:
         default="[(256, 2, 2)] * 4", metadata={"help": "front end, a list of (dim, kernel, stride)"}
     )
     in_d: int = field(default=12, metadata={"help": "leads on the input's lead axis"})
+    lead_encoding: str = field(
+        default="zeros",
+        metadata={
+            "help": "absent leads are 'zeros', or also named to each frame by a vector of the present leads "
+            "('flags'), or not read: a shared front end for each present lead, a vector of its name, and a "
+            "mixer ('tokens')"
+        },
+    )
+    lead_mixer: str = field(
+        default="attention",
+        metadata={
+            "help": "of 'tokens', what makes one of the leads' frames: 'mean', 'attention' or 'message'"
+        },
+    )
+    lead_mixer_rounds: int = field(default=2, metadata={"help": "layers of the mixer"})
+    lead_mixer_dropout: float = field(default=0.1, metadata={"help": "dropout in the mixer"})
     conv_bias: bool = field(default=False, metadata={"help": "bias in the front end's convolutions"})
     conv_pos: int = field(default=128, metadata={"help": "kernel of the position convolution, frames"})
     conv_pos_groups: int = field(default=16, metadata={"help": "its groups"})
@@ -93,6 +112,10 @@ ENCODER_RULES: dict[str, Rule] = {
     "extractor_mode": one_of(*EXTRACTOR_MODES),
     "conv_feature_layers": CONV_LAYERS,
     "in_d": integer(1, 1024),
+    "lead_encoding": one_of(*LEAD_ENCODINGS),
+    "lead_mixer": one_of(*LEAD_MIXERS),
+    "lead_mixer_rounds": integer(1, 64),
+    "lead_mixer_dropout": _DROPOUT,
     "conv_bias": TRUTH,
     "conv_pos": _WIDTH,
     "conv_pos_groups": _WIDTH,

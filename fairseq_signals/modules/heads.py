@@ -24,9 +24,15 @@ class PooledEncoder(nn.Module):
         self.encoder = encoder
         self.final_dropout = nn.Dropout(final_dropout)
 
-    def pooled(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        """Mean over frames: (B, leads, samples) -> (B, D)."""
-        out = self.encoder(source, padding_mask, mask=self.encoder.training and self.encoder.cfg.apply_mask)
+    def pooled(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        lead_present: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Mean over frames: (B, leads, samples) -> (B, D); the arguments are those of `ECGEncoder`."""
+        mask = self.encoder.training and self.encoder.cfg.apply_mask
+        out = self.encoder(source, padding_mask, mask=mask, lead_present=lead_present)
         return self.pool(out.x, out.padding_mask)
 
     def pool(self, frames: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
@@ -43,8 +49,13 @@ class ECGClassifier(PooledEncoder):
         nn.init.xavier_uniform_(self.proj.weight)
         nn.init.zeros_(self.proj.bias)
 
-    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        return self.proj(self.final_dropout(self.pooled(source, padding_mask)))
+    def forward(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        lead_present: Optional[Tensor] = None,
+    ) -> Tensor:
+        return self.proj(self.final_dropout(self.pooled(source, padding_mask, lead_present)))
 
 
 class ECGIdentifier(PooledEncoder):
@@ -59,8 +70,14 @@ class ECGIdentifier(PooledEncoder):
         self.kernel = nn.Parameter(torch.empty(num_labels, encoder.dim))
         nn.init.xavier_uniform_(self.kernel)
 
-    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        return F.normalize(self.final_dropout(self.pooled(source, padding_mask)).float(), dim=-1)
+    def forward(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        lead_present: Optional[Tensor] = None,
+    ) -> Tensor:
+        pooled = self.final_dropout(self.pooled(source, padding_mask, lead_present))
+        return F.normalize(pooled.float(), dim=-1)
 
     def cosine_logits(self, embedding: Tensor) -> Tensor:
         """Cosine of embeddings (B, D) with every training patient's direction: (B, patients)."""

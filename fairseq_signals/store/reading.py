@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fairseq_signals.ecg.leads import LEADS, N_LEADS
+from fairseq_signals.ecg.leads import N_LEADS
 from fairseq_signals.ecg.resample import POLYPHASE, RESAMPLERS
 from fairseq_signals.errors import StoreError
 from fairseq_signals.safety.rules import TRUTH, check, integer, one_of, read_json, shown
-from fairseq_signals.store.codecs import FLAC, decode_flac
-from fairseq_signals.store.damage import damaged, record_batches, require_rows
-from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard, shard_codec
+from fairseq_signals.store.damage import record_batches
+from fairseq_signals.store.mapped import Shard
+from fairseq_signals.store.shards import SCHEMA, SHARD_PATTERN, PathLike, open_shard
 
 #: What `RecordStore.metadata` gives of each record.
 METADATA_COLUMNS = (*(name for name in SCHEMA.names if name != "signal"), "shard", "row")
@@ -51,7 +49,7 @@ class RecordStore:
         self.root = Path(root)
         self.shards = self._find_shards()
         self._states = {name: _state(self.root / name) for name in self.shards}
-        self._open: dict[str, _Shard] = {}
+        self._open: dict[str, Shard] = {}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_open": {}}  # memory maps belong to one process
@@ -106,6 +104,11 @@ class RecordStore:
         present[leads] = True
         return signal, present
 
+    def present(self, shard: str, row: int) -> np.ndarray:
+        """(12,) bool, True where a record has the lead, though it may be flat."""
+        batch, i = self.open(shard).find(row)
+        return batch.present[i]
+
     def read_into(
         self, out: np.ndarray, shard: str, row: int, start: int = 0, omit: np.ndarray | None = None
     ) -> np.ndarray:
@@ -156,14 +159,14 @@ class RecordStore:
                 f"Rebuild the manifest from this store."
             )
 
-    def open(self, name: str) -> _Shard:
+    def open(self, name: str) -> Shard:
         """A shard, mapped into memory when it is first asked for.
 
         Raises:
             StoreError: it is damaged, or another one than when the store was opened.
         """
         if name not in self._open:
-            shard = _Shard(self.root / name)
+            shard = Shard(self.root / name)
             if self._states.get(name) != _state(self.root / name):
                 raise StoreError(
                     f"{self.root / name}: was changed since the store was opened: it was built anew. Run the "
@@ -213,71 +216,6 @@ def read_state(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path}: must be a dictionary, but is {shown(state)}")
     check(state, _STATE, f"{path}: ", StoreError)
     return {**state, _RESAMPLER: state.get(_RESAMPLER) or POLYPHASE}
-
-
-class _Shard:
-    """An opened shard: what it holds stays in the memory map until it is read."""
-
-    def __init__(self, path: Path) -> None:
-        reader = open_shard(path)
-        codec = shard_codec(reader)
-        self.path = path
-        try:
-            self.batches = [_Batch(batch, codec) for batch, _ in record_batches(reader, path)]
-        except (ValueError, TypeError, OverflowError) as e:
-            raise e if isinstance(e, StoreError) else damaged(path, e) from e
-        self.begins: list[int] = np.cumsum([0, *(len(batch.n_samples) for batch in self.batches)]).tolist()
-        self.n_rows = self.begins.pop()
-
-    def find(self, row: int, step: str = ". Rebuild the manifest from this store.") -> tuple[_Batch, int]:
-        """The record batch of a row, and the row's place in it, or an error that ends with `step`."""
-        if not 0 <= row < self.n_rows:
-            raise StoreError(f"{self.path}: there is no row {row}, only {self.n_rows} rows{step}")
-        i = bisect_right(self.begins, row) - 1
-        return self.batches[i], row - self.begins[i]
-
-
-class _Batch:
-    """A record batch: views of its columns, one entry a record or a lead.
-
-    What has one number a record is a `memoryview`, which is quicker to index than an array.
-    """
-
-    def __init__(self, batch: pa.RecordBatch, codec: str) -> None:
-        signal, n_samples, leads, scale = (
-            batch.column(batch.schema.get_field_index(name))
-            for name in ("signal", "n_samples", "leads", "scale")
-        )
-        _, offsets, data = signal.buffers()
-        self.table, self.codec = batch, codec
-        self.offsets = memoryview(offsets).cast("q")[signal.offset :][: len(batch) + 1]
-        self.data = memoryview(data or b"")
-        self.stored = np.frombuffer(self.data, dtype="<i2") if codec != FLAC else None
-        self.n_samples = memoryview(n_samples.to_numpy())
-        # where the leads of each record, and those of the one after the last, begin
-        self.lead_begin = memoryview(leads.offsets.to_numpy().astype(np.int64))
-        positions = pc.index_in(leads.values, value_set=pa.array(LEADS)).fill_null(-1)
-        self.lead_positions = positions.to_numpy().astype(np.int8)
-        require_rows(
-            batch, self.lead_positions, np.array(self.offsets), np.array(self.lead_begin), codec == FLAC
-        )
-        self.scale = scale.values.to_numpy().astype(np.float32)[:, None]
-        place = batch.schema.get_field_index("offset")  # -1 where the shard is older
-        offsets = None if place < 0 else batch.column(place)
-        self._offsets = None if offsets is None or offsets.null_count == len(batch) else offsets
-
-    def offset(self, i: int) -> np.ndarray | None:
-        """Millivolt of the stored value 0 of each lead of record `i`, (L, 1) float32; None: 0."""
-        if self._offsets is None or not self._offsets[i].is_valid:
-            return None
-        return np.array(self._offsets[i].as_py(), np.float32)[:, None]
-
-    def samples(self, i: int, n_leads: int, start: int, stop: int) -> np.ndarray:
-        """Samples `start` to `stop` of record `i` as stored, (L, stop - start) int16."""
-        begin, end = self.offsets[i], self.offsets[i + 1]  # in bytes
-        if self.stored is None:
-            return decode_flac(self.data[begin:end], n_leads, start, stop)
-        return self.stored[begin // 2 : end // 2].reshape(n_leads, -1)[:, start:stop]
 
 
 def _metadata(path: Path, columns: Sequence[str]) -> pa.Table:

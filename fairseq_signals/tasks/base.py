@@ -1,6 +1,8 @@
 """What the three tasks share: options of the data, checked configurations, whole-set validation."""
 
+import inspect
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -11,6 +13,7 @@ from fairseq.data import FairseqDataset
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import OmegaConf
+from torch import nn
 
 from fairseq_signals.batches.dataset import ECGDataset, SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
@@ -47,6 +50,17 @@ class TrainingDataset(ECGDataset, FairseqDataset):
         last items of a set whose size is no multiple, and so would score only a part of a validation set.
         """
         return super().batch_by_size(indices, max_tokens, max_sentences, 1)
+
+
+def for_model(sample: Any, model: Any) -> Any:
+    """A batch without `lead_present` where the model does not take it, as models of other code may not."""
+    while isinstance(getattr(model, "module", None), nn.Module):  # data-parallel wrappers
+        model = model.module
+    taken = inspect.signature(model.forward).parameters
+    if not sample or "lead_present" in taken or any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        return sample
+    inputs = {key: value for key, value in sample["net_input"].items() if key != "lead_present"}
+    return {**sample, "net_input": inputs}
 
 
 class ECGTask(FairseqTask):
@@ -129,6 +143,8 @@ class ECGTask(FairseqTask):
         in_d = len(LEADS) if self.cfg.enable_padding_leads else len(self.leads)
         if getattr(cfg, "in_d", None) not in (None, in_d):  # without a value, it has its default later
             raise ConfigError(f"model.in_d is {cfg.in_d}, but task.leads_to_load gives {in_d} leads")
+        if getattr(cfg, "lead_encoding", None) not in (None, "zeros"):  # it has nothing to say of no lead
+            self.segment_options = replace(self.segment_options, keep_a_lead=True)
         return super().build_model(cfg, from_checkpoint)
 
     def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
@@ -172,6 +188,7 @@ class ECGTask(FairseqTask):
             self.seeded_update = update_num
             words = np.random.SeedSequence([self.cfg.seed, update_num, rank]).generate_state(1)
             torch.manual_seed(int(words[0]))
+        sample = for_model(sample, model)
         if ignore_grad:
             sample = {**sample, "repeated": True}
         return super().train_step(
@@ -185,7 +202,7 @@ class ECGTask(FairseqTask):
 
     def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
         """Evaluate a batch; what metrics of the whole set need is collected and leaves the log."""
-        loss, sample_size, log = super().valid_step(sample, model, criterion)
+        loss, sample_size, log = super().valid_step(for_model(sample, model), model, criterion)
         outputs = {key: value for key, value in log.items() if torch.is_tensor(value) and value.dim()}
         if outputs:
             self.validated = self.validation.setdefault(sample["subset"], ValidationSet())

@@ -29,6 +29,30 @@ def lead_masking(transform: Transform) -> LeadMasking | None:
     return cast(LeadMasking, transform) if getattr(transform, "only_masks_leads", False) else None
 
 
+def mask_leads(signal_mv: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
+    """(leads, samples) with zeros where `lead_mask` (leads,) is True, a copy; the rest bit-identical."""
+    if not lead_mask.any():
+        return signal_mv
+    masked = signal_mv.copy()
+    masked[lead_mask] = 0.0
+    return masked
+
+
+def draw_mask(
+    masking: LeadMasking, present: np.ndarray, rng: np.random.Generator, keep_a_lead: bool
+) -> np.ndarray:
+    """The leads to mask, (leads,) bool.
+
+    Args:
+        present: (leads,) bool, the leads that there are.
+        keep_a_lead: where all of them were drawn, one stays: each as often as another.
+    """
+    masked = masking.draw(len(present), rng)
+    if keep_a_lead and present.any() and not (present & ~masked).any():
+        masked[rng.choice(np.flatnonzero(present))] = False
+    return masked
+
+
 class Sometimes:
     """Applies a transform with a probability.
 
@@ -66,6 +90,25 @@ class Compose:
         for transform in self.transforms:
             signal_mv = transform(signal_mv, rng)
         return signal_mv
+
+    def change(
+        self, signal_mv: np.ndarray, present: np.ndarray, rng: np.random.Generator, keep_a_lead: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As the call, with the leads that are present after it.
+
+        Args:
+            signal_mv: (12, samples).
+            present: (12,) bool, those that were.
+            keep_a_lead: see `draw_mask`.
+        """
+        for transform in self.transforms:
+            masking = lead_masking(transform)
+            if masking is None:
+                signal_mv = transform(signal_mv, rng)
+                continue
+            masked = draw_mask(masking, present, rng, keep_a_lead)
+            signal_mv, present = mask_leads(signal_mv, masked), present & ~masked
+        return signal_mv, present
 
     @property
     def only_masks_leads(self) -> bool:

@@ -8,17 +8,11 @@ import numpy as np
 
 from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, LIMB_LEADS
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.transforms.base import mask_leads
 
 SELECTIONS = ("random", "conditional")
 _LIMB = [LEADS.index(name) for name in LIMB_LEADS]
 _CHEST = [LEADS.index(name) for name in CHEST_LEADS]
-
-
-def mask_leads(signal_mv: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
-    """A copy of (leads, samples) with zeros where `lead_mask` (leads,) is True; the rest bit-identical."""
-    masked = signal_mv.copy()
-    masked[lead_mask] = 0.0
-    return masked
 
 
 class RandomLeadMask:

@@ -92,9 +92,9 @@ def test_a_program_scales_segments_where_the_model_does(checkpoints, tmp_path, f
 
 def test_a_program_that_does_not_scale_as_the_model_does_is_not_written(checkpoints, tmp_path, monkeypatch):
     model = ECGModel.load(checkpoints["classification"], normalize=True, segment_s=1.6)
-    made = export._Program
+    made = export.Program
     monkeypatch.setattr(
-        export, "_Program", lambda network, names, _, head: made(network, names, AS_IT_IS, head)
+        export, "Program", lambda network, names, _, head: made(network, names, AS_IT_IS, head)
     )
     with pytest.raises(CheckpointError, match="outputs differ from the model's"):
         model.export(tmp_path / "m.pt2")

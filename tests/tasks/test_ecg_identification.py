@@ -23,7 +23,7 @@ class FirstSamples(nn.Module):
         super().__init__()
         self.kernel = nn.Parameter(torch.eye(5, D) + 0.1)
 
-    def forward(self, source, padding_mask=None):
+    def forward(self, source, padding_mask=None, lead_present=None):
         return F.normalize(source[:, 0, :D], dim=-1)
 
     def cosine_logits(self, embedding):
@@ -117,7 +117,7 @@ def test_the_accuracies_of_that_test_are_neither_chance_nor_perfect_nor_all_the_
 
 def test_a_perfect_embedding_identifies_everyone(task, build_criterion, validate):
     class Oracle(FirstSamples):
-        def forward(self, source, padding_mask=None):
+        def forward(self, source, padding_mask=None, lead_present=None):
             return F.one_hot(next(patients), PATIENTS).float()
 
         def cosine_logits(self, embedding):

@@ -15,8 +15,8 @@ from fairseq_signals.ecg.normalize import Moments, Scaling, moments
 from fairseq_signals.ecg.resample import RESAMPLERS
 from fairseq_signals.errors import SignalError
 from fairseq_signals.evaluation.predict import predict
-from fairseq_signals.inference.export import _Program
 from fairseq_signals.inference.model_input import ModelInput
+from fairseq_signals.inference.program import Program
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
 from fairseq_signals.models.config import whole_config
@@ -109,7 +109,7 @@ def test_one_array_in_training_validation_evaluation_inference_and_export(traine
     np.testing.assert_array_equal(np.stack(taken), expected)
 
     taken.clear()
-    program = _Program(model.network, ["embedding"], form.scaling, torch.nn.Identity())
+    program = Program(model.network, ["embedding"], form.scaling, torch.nn.Identity())
     for i, record in enumerate(records):
         mv = np.zeros((12, record.n_samples))
         mv[[LEADS.index(lead) for lead in record.leads]] = record.signal_mv
