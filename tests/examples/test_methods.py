@@ -138,6 +138,14 @@ def test_masked_methods_have_an_unmasked_twin():
     }
 
 
+@pytest.mark.parametrize("size", ["", "_demo"])
+def test_a_mask_of_independent_dimensions_is_random_lead_masking_but_for_the_selection(size):
+    folder = EXAMPLES / "w2v_cmsc/config/pretraining"
+    config = load(folder / f"w2v_cmsc_rlm_independent{size}.yaml")
+    assert config["task"].pop("mask_leads_selection") == "independent"
+    assert config == without(load(folder / f"w2v_cmsc_rlm{size}.yaml"), {"task": {"mask_leads_selection"}})
+
+
 PHYSIO = [file for file in FILES if "physio" in file.stem]
 
 
