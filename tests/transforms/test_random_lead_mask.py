@@ -121,7 +121,7 @@ def test_one_lead_may_be_masked_by_itself():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_leads_selection": "all"}, "mask_leads_selection must be one of random, conditional, independent"),
+        ({"mask_leads_selection": "all"}, r"task\.\w+ must be one of random, conditional, independent"),
         ({"mask_leads_prob": 1.5}, r"task.mask_leads_prob must be in \[0, 1\], but is 1.5"),
         ({"mask_leads_condition": [4]}, r"task.mask_leads_condition must be .* but is \[4\]"),
         ({"mask_leads_condition": [7, 0]}, r"each 0 to 6, but is \[7, 0\]"),
