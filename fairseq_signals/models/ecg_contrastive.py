@@ -34,11 +34,13 @@ class ContrastiveOutput:
         g: (B, D) global representations, projected where the model has a projection.
         x: (B, F, D) contextual frames.
         padding_mask: (B, F) bool, True on padding, or None.
+        frames: (B, F, D) contextual frames, projected as `g` is; None where nobody asked for them.
     """
 
     g: Tensor
     x: Tensor
     padding_mask: Optional[Tensor]
+    frames: Optional[Tensor] = None
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
@@ -51,15 +53,23 @@ class ECGContrastiveModel(ConfiguredModel):
         self.encoder = ECGTransformerModel(cfg)
         self.projection = projection_head(cfg.projection, self.encoder.dim, cfg.final_dim)
 
-    def forward(self, source: Tensor, padding_mask: Optional[Tensor] = None) -> ContrastiveOutput:
+    def forward(
+        self, source: Tensor, padding_mask: Optional[Tensor] = None, *, project_frames: bool = False
+    ) -> ContrastiveOutput:
         """Represent each segment by one vector.
 
         Args:
             source: (B, leads, samples) mV; absent leads are zeros.
             padding_mask: (B, samples) bool, True on padding, or None.
+            project_frames: project each frame, and take the mean of that, in place of projecting the mean.
         """
         out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask)
         # projected here, not in the criterion: data-parallel wrappers look for parameters in `forward` only
+        if project_frames:
+            frames = self.projection(out.x)
+            return ContrastiveOutput(
+                mean_over_frames(frames, out.padding_mask), out.x, out.padding_mask, frames
+            )
         g = self.projection(mean_over_frames(out.x, out.padding_mask))
         return ContrastiveOutput(g, out.x, out.padding_mask)
 

@@ -173,6 +173,18 @@ def test_contrastive_random_lead_coding_is_simclr_on_other_views():
         assert without(crlc, chosen) == without(simclr, chosen)
 
 
+@pytest.mark.parametrize("size", ["", "_demo"])
+@pytest.mark.parametrize(
+    ("variant", "keys"), [("ts2vec", {"model": {"projection", "final_dim"}}), ("cocoa", {})]
+)
+def test_variants_of_contrastive_random_lead_coding_differ_in_loss_and_head_only(variant, keys, size):
+    folder = EXAMPLES / "crlc/config/pretraining"
+    config = load(folder / f"crlc_{variant}{size}.yaml")
+    assert config["criterion"]["_name"] == variant
+    other = load(folder / f"crlc{size}.yaml")
+    assert without(config, keys, ("criterion",)) == without(other, keys, ("criterion",))
+
+
 def reported(page: Path) -> list[tuple[str, str, list[str]]]:
     """Rows "method, task | mean ± interval | ..." of a page: label, task, and the five cells."""
     rows = re.findall(r"^\| ([\w().+ ]+), (classification|identification) \|(.*)\|$", page, re.MULTILINE)
