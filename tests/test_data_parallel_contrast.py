@@ -1,4 +1,4 @@
-"""simclr, 3kg and clocs on two data-parallel processes against one process with the joint batch.
+"""Contrasts between segments on two data-parallel processes against one process with the joint batch.
 
 Loss and gradients agree within 3e-5 of the largest entry of each gradient, in float32; 6e-6 was measured.
 """
@@ -32,6 +32,8 @@ CRITERIONS = {
     "cmsc": ("clocs", {"mode": "cmsc"}),
     "cmlc": ("clocs", {"mode": "cmlc"}),
     "cmsmlc": ("clocs", {"mode": "cmsmlc"}),
+    "ts2vec": ("ts2vec", {}),
+    "cocoa": ("cocoa", {}),
 }
 FIRST = 12  # rows of the first worker: three items of two segments in two views; the second has two items
 PATIENTS = (4, 1, 4, 0, 1)  # 4 twice on the first worker, 1 on both

@@ -28,7 +28,13 @@ METHODS = {
     "RLM+Physio(3)": "w2v_cmsc_rlm_physio3",
 }
 #: Methods that no table of the paper has; `extra_methods` adds them to Table 1.
-EXTRA_METHODS = {"CMLC": "cmlc", "CMSMLC": "cmsmlc", "SimCLR(Physio)": "simclr_physio", "CRLC": "crlc"}
+EXTRA_METHODS = {
+    "CMLC": "cmlc",
+    "CMSMLC": "cmsmlc",
+    "SimCLR(Physio)": "simclr_physio",
+    "CRLC": "crlc",
+    "W2V+CMSC+RLM(independent)": "w2v_cmsc_rlm_independent",
+}
 TASKS = {"Dx": "classification", "Id": "identification"}
 ALL_LEADS = "12"
 

@@ -5,10 +5,12 @@ from fairseq_signals.criterions import (  # noqa: F401
     binary_cross_entropy_with_logits,
     clocs,
     cmsc,
+    cocoa,
     cross_entropy_with_logits,
     ecg_wav2vec2,
     regression,
     simclr,
     three_kg,
+    ts2vec,
     wav2vec2_with_cmsc,
 )

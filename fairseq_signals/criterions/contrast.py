@@ -57,16 +57,20 @@ class ContrastCriterion(ECGCriterion):
     def check_data(self, n_views: int, pairs: bool) -> None:
         """Raise ConfigError where such batches never hold a positive pair; names the task's keys."""
 
+    def represent(self, model: Any, sample: Dict[str, Any]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Vectors (N, D) float32 of this worker, and what else `contrast` gets of each row, (N, ...)."""
+        return model.global_representation(model(**sample["net_input"])).float(), {}
+
     def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
-        """The loss of vectors (N, D) float32, whose values of `keys` are `rows`, each (N,)."""
+        """The loss of vectors (N, D) float32; `rows`: their values of `keys`, each (N,), and what else."""
         (key,) = rows.values()
         positive = without_diagonal(key[:, None] == key)
         return Contrast(nt_xent_loss(z, positive, self.cfg.temp), positive)
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss times the number of segments, that number, and what to log."""
-        z = model.global_representation(model(**sample["net_input"])).float()
-        rows = {key: sample[key] for key in self.keys}
+        z, more = self.represent(model, sample)
+        rows = {**{key: sample[key] for key in self.keys}, **more}
         n_rows = len(z)
         if self.cfg.all_gather:
             own = not sample.get("repeated", False)

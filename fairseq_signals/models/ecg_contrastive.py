@@ -34,11 +34,13 @@ class ContrastiveOutput:
         g: (B, D) global representations, projected where the model has a projection.
         x: (B, F, D) contextual frames.
         padding_mask: (B, F) bool, True on padding, or None.
+        frames: (B, F, D) contextual frames, projected as `g` is; None where nobody asked for them.
     """
 
     g: Tensor
     x: Tensor
     padding_mask: Optional[Tensor]
+    frames: Optional[Tensor] = None
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
@@ -56,6 +58,8 @@ class ECGContrastiveModel(ConfiguredModel):
         source: Tensor,
         padding_mask: Optional[Tensor] = None,
         lead_present: Optional[Tensor] = None,
+        *,
+        project_frames: bool = False,
     ) -> ContrastiveOutput:
         """Represent each segment by one vector.
 
@@ -63,9 +67,15 @@ class ECGContrastiveModel(ConfiguredModel):
             source: (B, leads, samples) mV; absent leads are zeros.
             padding_mask: (B, samples) bool, True on padding, or None.
             lead_present: (B, leads) bool, True where a lead is present, or None: all are.
+            project_frames: project each frame, and take the mean of that, in place of projecting the mean.
         """
         out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, lead_present=lead_present)
         # projected here, not in the criterion: data-parallel wrappers look for parameters in `forward` only
+        if project_frames:
+            frames = self.projection(out.x)
+            return ContrastiveOutput(
+                mean_over_frames(frames, out.padding_mask), out.x, out.padding_mask, frames
+            )
         g = self.projection(mean_over_frames(out.x, out.padding_mask))
         return ContrastiveOutput(g, out.x, out.padding_mask)
 

@@ -58,6 +58,12 @@ def gather_rows(x: Tensor, contribute: bool = True) -> Tensor:
     return _GatherRows.apply(x if contribute else x[:0])
 
 
+def pad_to_longest(x: Tensor) -> Tensor:
+    """Frames (N, F, ...) with zeros behind them, up to the largest F of all workers; for `gather_rows`."""
+    longest = int(gather_rows(torch.tensor([x.shape[1]], device=x.device)).max())
+    return torch.cat([x, x.new_zeros(len(x), longest - x.shape[1], *x.shape[2:])], dim=1)
+
+
 def mean_over_workers(mean: Tensor, count: int, contribute: bool = True) -> Tensor:
     """The mean over all workers' terms of what is a mean over `count` terms here; differentiable.
 

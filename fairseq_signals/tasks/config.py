@@ -106,9 +106,15 @@ class ECGTaskConfig(OpenConfig):
         },
     )
     mask_leads_selection: str = field(
-        default="random", metadata={"help": "random lead masking: 'random' or 'conditional'"}
+        default="random", metadata={"help": "random lead masking: 'random', 'conditional' or 'independent'"}
     )
-    mask_leads_prob: float = field(default=0.5, metadata={"help": "'random': probability of each lead"})
+    mask_leads_prob: float = field(
+        default=0.5,
+        metadata={
+            "help": "'random': probability of each lead; 'independent': of each of the two dimensions of the "
+            "limb leads and of each chest lead"
+        },
+    )
     mask_leads_condition: List[int] = field(
         default_factory=lambda: [4, 5], metadata={"help": "'conditional': limb and chest leads to mask"}
     )

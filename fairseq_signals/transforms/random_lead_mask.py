@@ -10,17 +10,25 @@ from fairseq_signals.ecg.leads import CHEST_LEADS, LEADS, LIMB_LEADS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.transforms.base import mask_leads
 
-SELECTIONS = ("random", "conditional")
+SELECTIONS = ("random", "conditional", "independent")
 _LIMB = [LEADS.index(name) for name in LIMB_LEADS]
 _CHEST = [LEADS.index(name) for name in CHEST_LEADS]
+#: Limb leads to mask, by how many of their two dimensions are masked; a single one of them is one dimension.
+_LIMB_TO_MASK = (0, 5, 6)
 
 
 class RandomLeadMask:
-    """Masks each lead with probability `mask_leads_prob`, or exactly so many limb and chest leads.
+    """Masks each lead with probability `mask_leads_prob`, or so many limb and chest leads.
+
+    The six limb leads have two dimensions, and any two of them give the other four. So "random" masks hide of
+    them what can be calculated, unless fewer than two are left: at a probability of 0.5 in 7 of 64 draws.
+    "independent" masks each of the eight dimensions (two of the limb, V1 to V6) with `mask_leads_prob`: of
+    the limb leads none is masked, or all but one (any of them, equally likely), or all, with the binomial
+    probabilities of 0, 1 and 2 of 2. Not in the paper.
 
     Args:
-        mask_leads_selection: "random" or "conditional".
-        mask_leads_prob: probability of each lead, independently ("random").
+        mask_leads_selection: "random", "conditional" or "independent".
+        mask_leads_prob: probability of each lead ("random") or dimension ("independent"), independently.
         mask_leads_condition: number of limb leads and of chest leads to mask ("conditional").
 
     Raises:
@@ -54,8 +62,11 @@ class RandomLeadMask:
         """A random lead mask, (leads,) bool, True = masked."""
         if self.selection == "random":
             return rng.random(n_leads) < self.probability
+        counts = self.condition
+        if self.selection == "independent":
+            counts = _LIMB_TO_MASK[rng.binomial(2, self.probability)], rng.binomial(6, self.probability)
         mask = np.zeros(n_leads, dtype=bool)
-        for group, count in zip((_LIMB, _CHEST), self.condition):
+        for group, count in zip((_LIMB, _CHEST), counts):
             mask[rng.choice(group, size=count, replace=False)] = True
         return mask
 

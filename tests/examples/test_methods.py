@@ -138,6 +138,14 @@ def test_masked_methods_have_an_unmasked_twin():
     }
 
 
+@pytest.mark.parametrize("size", ["", "_demo"])
+def test_a_mask_of_independent_dimensions_is_random_lead_masking_but_for_the_selection(size):
+    folder = EXAMPLES / "w2v_cmsc/config/pretraining"
+    config = load(folder / f"w2v_cmsc_rlm_independent{size}.yaml")
+    assert config["task"].pop("mask_leads_selection") == "independent"
+    assert config == without(load(folder / f"w2v_cmsc_rlm{size}.yaml"), {"task": {"mask_leads_selection"}})
+
+
 PHYSIO = [file for file in FILES if "physio" in file.stem]
 
 
@@ -163,6 +171,18 @@ def test_contrastive_random_lead_coding_is_simclr_on_other_views():
         simclr = load(EXAMPLES / "simclr/config/pretraining" / f"simclr_rlm{size}.yaml")
         chosen = {"task": VIEWS | TRANSFORMS}
         assert without(crlc, chosen) == without(simclr, chosen)
+
+
+@pytest.mark.parametrize("size", ["", "_demo"])
+@pytest.mark.parametrize(
+    ("variant", "keys"), [("ts2vec", {"model": {"projection", "final_dim"}}), ("cocoa", {})]
+)
+def test_variants_of_contrastive_random_lead_coding_differ_in_loss_and_head_only(variant, keys, size):
+    folder = EXAMPLES / "crlc/config/pretraining"
+    config = load(folder / f"crlc_{variant}{size}.yaml")
+    assert config["criterion"]["_name"] == variant
+    other = load(folder / f"crlc{size}.yaml")
+    assert without(config, keys, ("criterion",)) == without(other, keys, ("criterion",))
 
 
 def reported(page: Path) -> list[tuple[str, str, list[str]]]:

@@ -64,6 +64,16 @@ def test_projections_have_the_form_and_the_width_that_they_say(
 
 
 @torch.no_grad()
+def test_frames_are_projected_where_that_is_asked_for(make_contrastive, ecg_batch):
+    model = make_contrastive(projection="mlp")
+    assert model(ecg_batch(), PADDING).frames is None
+    out = model(ecg_batch(), PADDING, project_frames=True)
+    assert torch.equal(out.frames, model.projection(out.x))
+    for row, n_valid in enumerate([20, 10, 3, 20]):
+        assert torch.allclose(out.g[row], out.frames[row, :n_valid].mean(dim=0), atol=1e-6)
+
+
+@torch.no_grad()
 def test_spans_are_masked_where_that_is_asked_for(make_contrastive, ecg_batch):
     plain = make_contrastive()
     assert "encoder.mask_emb" not in plain.state_dict()

@@ -7,13 +7,13 @@ import sys
 
 import torch
 
-from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, world_size
+from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, pad_to_longest, world_size
 
 WORKER = """
 import sys
 import torch
 import torch.distributed as dist
-from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, world_size
+from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, pad_to_longest, world_size
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -33,6 +33,9 @@ assert ids.tolist() == [7, 8]
 # the second worker takes part, but what it has does not count
 assert torch.equal(gather_rows(x, contribute=rank == 0), everyone[:2])
 assert torch.allclose(mean_over_workers(x.mean(dim=0), len(x), rank == 0), everyone[:2].mean(dim=0))
+frames = pad_to_longest(x[:, : 2 + rank])  # two frames here, three there
+assert frames.shape == (len(x), 3)
+assert torch.equal(frames[:, : 2 + rank], x[:, : 2 + rank]) and not frames[:, 2 + rank :].any()
 print("done")
 """
 
@@ -51,3 +54,4 @@ def test_one_process_is_left_as_it_is():
     assert world_size() == 1
     assert gather_rows(x) is x
     assert mean_over_workers(x, 4) is x
+    assert torch.equal(pad_to_longest(x), x)

@@ -57,6 +57,24 @@ def test_the_conditional_form_masks_exactly_so_many_limb_and_chest_leads(conditi
         assert np.abs(masks[:, group].mean(axis=0) - share).max() <= 5 * np.sqrt(share * (1 - share) / 600)
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.25, 0.5, 1.0])
+def test_the_independent_form_masks_each_dimension_of_the_leads_as_often_as_asked(probability, assert_share):
+    rng = np.random.default_rng(2)
+    masks = np.stack([RandomLeadMask("independent", probability).draw(12, rng) for _ in range(3000)])
+    remain = 6 - masks[:, LIMB].sum(axis=1)
+    keep = 1 - probability
+    for n, share in {0: probability**2, 1: 2 * probability * keep, 6: keep**2}.items():
+        assert_share(remain == n, share)
+    assert set(remain) <= {0, 1, 6}
+    # a limb lead that remains alone may be any of them
+    assert_share(~masks[:, LIMB], keep**2 + 2 * probability * keep / 6)
+    assert_share(masks[:, CHEST], probability)
+    both = masks[:, CHEST][:, :, None] & masks[:, CHEST][:, None, :]
+    assert_share(both[:, ~np.eye(6, dtype=bool)], probability**2)
+    # and the limb leads tell nothing of the chest leads
+    assert_share(masks[:, CHEST] & (remain == 0)[:, None], probability**3)
+
+
 @pytest.fixture
 def pairs_of_ones(tmp_path):
     """`pairs_of_ones(probability)`: 50 pairs of segments without a zero, with random lead masking."""
@@ -103,7 +121,7 @@ def test_one_lead_may_be_masked_by_itself():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_leads_selection": "all"}, "task.mask_leads_selection must be one of random, conditional"),
+        ({"mask_leads_selection": "all"}, r"task\.\w+ must be one of random, conditional, independent"),
         ({"mask_leads_prob": 1.5}, r"task.mask_leads_prob must be in \[0, 1\], but is 1.5"),
         ({"mask_leads_condition": [4]}, r"task.mask_leads_condition must be .* but is \[4\]"),
         ({"mask_leads_condition": [7, 0]}, r"each 0 to 6, but is \[7, 0\]"),
