@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
 
 
@@ -98,5 +99,5 @@ def projection_head(kind: str, dim: int, final_dim: int) -> nn.Module:
     if kind == "linear":
         return nn.Linear(dim, final_dim)
     if kind == "mlp":
-        return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, final_dim))
+        return MLPHead([dim, dim, final_dim])
     raise ConfigError(f"model.projection must be one of none, linear, mlp, but is {kind!r} instead")
