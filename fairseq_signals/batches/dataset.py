@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
 from fairseq_signals.batches.randomness import generator, generators
 from fairseq_signals.batches.segments import SegmentReader
+from fairseq_signals.batches.student_views import StudentViews
 from fairseq_signals.batches.views import Views, keep_leads
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.normalize import AS_IT_IS, Scaling
@@ -56,7 +57,7 @@ class ECGDataset(torch.utils.data.Dataset):
 
     All randomness (order, crops, transforms, leads of a view) is a function of seed, epoch and item, so that
     a resumed run sees what an unbroken one would have. A crop is the same in all views of a segment; each
-    view has transforms of its own, which get all 12 leads.
+    view has transforms of its own, which get all 12 leads; a teacher's has none.
 
     Args:
         reader: the segments.
@@ -76,7 +77,7 @@ class ECGDataset(torch.utils.data.Dataset):
         self,
         reader: SegmentReader,
         options: SegmentOptions = SegmentOptions(),
-        views: Optional[Views] = None,
+        views: Union[Views, StudentViews, None] = None,
         pairs: bool = False,
         transform: Optional[Transform] = None,
         targets: Optional[Tensor] = None,
@@ -94,7 +95,9 @@ class ECGDataset(torch.utils.data.Dataset):
         self.shuffle, self.seed, self.subset = shuffle, seed, subset
         self.leads = list(options.leads)
         self.views = Views(self.leads) if views is None else views
-        self.fixed_views = None if self.views.selection == "disjoint" else self.views.draw(None)
+        self.fixed_views = self.views.draw(None) if self.views.fixed else None
+        untransformed = self.views.n_teacher
+        self.transforms = [Compose([])] * untransformed + [self.transform] * (len(self.views) - untransformed)
         self.n_leads = N_LEADS if options.pad_leads else len(self.leads)
         # then leads are chosen before anything is known of the signal, and segments read to where they end up
         self.masking: Optional[LeadMasking] = lead_masking(self.transform)
@@ -145,9 +148,10 @@ class ECGDataset(torch.utils.data.Dataset):
 
         Returns:
             `net_input` with `source` (B, leads, samples), `padding_mask` (B, samples) bool or None, and
-            `lead_present` (B, leads) bool, True for leads that the record has and its view keeps; and of each
-            segment (B,) its item's `id`, `patient_id`, `record_id`, `segment`, `segment_row` (its
-            line in the manifest) and `view`; `label` (B, ...) and `is_probe` (B,) where they are given.
+            `lead_present` (B, leads) bool, True for leads that the record has and its view keeps; with views
+            of a teacher `is_teacher` (B,) bool; and of each segment (B,) its item's `id`, `patient_id`,
+            `record_id`, `segment`, `segment_row` (its line in the manifest) and `view`; `label` (B, ...) and
+            `is_probe` (B,) where they are given.
         """
         if len(samples) == 0:  # a worker that has no batch left for this update is given an empty one
             return {}
@@ -172,6 +176,8 @@ class ECGDataset(torch.utils.data.Dataset):
         if lengths.min() < source.shape[2]:
             padding_mask = torch.from_numpy(np.arange(source.shape[2]) >= lengths)
         inputs = {"source": source, "padding_mask": padding_mask, "lead_present": present}
+        if self.views.n_teacher:
+            inputs["is_teacher"] = torch.from_numpy(columns["view"] < self.views.n_teacher)
         batch = ReadyBatch(net_input=inputs, subset=self.subset)
         batch.place = place
         batch.update((key, torch.from_numpy(column)) for key, column in columns.items())
@@ -224,7 +230,7 @@ class ECGDataset(torch.utils.data.Dataset):
         if self.masking is not None and out.shape[2] == self.n_samples[row]:
             for view, kept in enumerate(kept_leads):
                 rng = generator(*streams, view) if view else rng
-                omit = draw_mask(self.masking, present[view], rng, keep)
+                omit = draw_mask(cast(LeadMasking, self.transforms[view]), present[view], rng, keep)
                 if len(kept) < N_LEADS:
                     omit |= ~np.isin(np.arange(N_LEADS), kept)
                 self.reader.read_into(out[view], row, omit)
@@ -236,7 +242,7 @@ class ECGDataset(torch.utils.data.Dataset):
         signal = self.reader.read_scaled(row, self.options.scaling, start, int(self.lengths[row]))
         for view, kept in enumerate(kept_leads):
             rng = generator(*streams, view) if view else rng
-            changed, present[view] = self.transform.change(signal, present[view], rng, keep)
+            changed, present[view] = self.transforms[view].change(signal, present[view], rng, keep)
             changed = keep_leads(changed, kept)
             out[view] = changed if self.options.pad_leads else changed[self.leads]
 
@@ -256,7 +262,8 @@ class ECGDataset(torch.utils.data.Dataset):
     def _deal(self, present: np.ndarray, row: int, rng: np.random.Generator) -> List[List[int]]:
         """The leads of each view of segment `row`, which has the `present` leads (12,)."""
         try:
-            return self.views.draw(rng, present if self.options.keep_a_lead else None)
+            known = self.options.keep_a_lead or self.views.n_teacher
+            return self.views.draw(rng, present if known else None)
         except LeadError as error:
             manifest = self.reader.manifest
             raise LeadError(

@@ -24,7 +24,13 @@ class Views:
 
     Raises:
         ConfigError: values that contradict each other; names the key.
+
+    Attributes:
+        fixed: each view has the same leads every time, and nothing is drawn.
+        n_teacher: how many of them, the first, are a teacher's, see `StudentViews`.
     """
+
+    n_teacher = 0
 
     def __init__(
         self, leads: Sequence[int], views: int = 1, view_leads: str = "all", min_view_leads: int = 1
@@ -33,6 +39,7 @@ class Views:
         self.canonical = sorted(leads)
         self.selection, self.min_leads = view_leads, min_view_leads
         self.n = len(leads) if view_leads == "single" else views
+        self.fixed = view_leads != "disjoint"
 
     def __len__(self) -> int:
         return self.n

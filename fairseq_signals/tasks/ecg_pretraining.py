@@ -1,10 +1,12 @@
 """`ecg_pretraining`: unlabelled segments, or pairs of them (Oh et al., Sec. 3), in one or several views."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 from fairseq.tasks import register_task
 
+from fairseq_signals.batches.student_views import StudentViews
 from fairseq_signals.batches.views import Views
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.tasks.base import ECGTask
@@ -32,6 +34,41 @@ class ECGPretrainingConfig(ECGTaskConfig):
         },
     )
     min_view_leads: int = field(default=1, metadata={"help": "'disjoint': leads that each view has at least"})
+    student_views: int = field(
+        default=0,
+        metadata={
+            "help": "views of each segment for students, transformed independently, after one of all leads, "
+            "as they are, for their teacher; for models with one"
+        },
+    )
+    student_leads: str = field(
+        default="random",
+        metadata={
+            "help": "leads of a student's view: 'all' that are loaded; 'random': student_min_leads to "
+            "student_max_leads of those that the record has; 'sets': one of the paper's lead sets"
+        },
+    )
+    student_min_leads: int = field(default=1, metadata={"help": "'random': least number of leads"})
+    student_max_leads: int = field(default=6, metadata={"help": "'random': largest number of leads"})
+
+
+def configured_views(cfg: ECGPretrainingConfig, leads: Sequence[int]) -> Union[Views, StudentViews]:
+    """The views that the options say.
+
+    Raises:
+        ConfigError: they contradict each other; names the key.
+    """
+    plain = Views(leads, cfg.views, cfg.view_leads, cfg.min_view_leads)
+    if cfg.student_views == 0:
+        return plain
+    if (cfg.views, cfg.view_leads) != (1, "all"):
+        raise ConfigError(
+            f"task.student_views={cfg.student_views} makes the views of a segment, so that "
+            f"task.views={cfg.views} and task.view_leads={cfg.view_leads} have no meaning; remove them"
+        )
+    return StudentViews(
+        leads, cfg.student_views, cfg.student_leads, cfg.student_min_leads, cfg.student_max_leads
+    )
 
 
 @register_task("ecg_pretraining", dataclass=ECGPretrainingConfig)
@@ -44,8 +81,22 @@ class ECGPretrainingTask(ECGTask):
         self.pairs = {"true": True, "false": False}.get(str(given).lower())
         if self.pairs is None:
             raise ConfigError(f"task.segment_pairs must be true or false, but is {given!r} instead")
-        self.views = Views(self.leads, cfg.views, cfg.view_leads, cfg.min_view_leads)
-        self.n_views = len(self.views)
+        self.views = configured_views(cfg, self.leads)
+        self.n_views, self.student_views = len(self.views), cfg.student_views
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model, after which it is known whether it has a teacher: the data must be for one."""
+        model = super().build_model(cfg, from_checkpoint)
+        if (getattr(model, "teacher", None) is None) == (self.cfg.student_views > 0):
+            raise ConfigError(
+                f"task.student_views is {self.cfg.student_views}, but model {cfg._name} has "
+                + (
+                    "no teacher: set it to 0, or model.distill_level"
+                    if self.cfg.student_views
+                    else "a teacher, which needs views for it and its students: set it to 1 or more"
+                )
+            )
+        return model
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
         """Load `<split>.tsv`."""
