@@ -16,6 +16,10 @@ PRETRAINING_ONLY = (
     "input_quantizer.",
     "project_inp.",
     "target_glu.",
+    "distill_head.",
+    "predictor.",
+    "centre.",
+    "teacher.",
 )
 _FIRST = "feature_extractor.conv_layers.0.0.weight"
 #: What else was called otherwise: the position convolution was part of the Transformer, and PyTorch keeps
@@ -34,7 +38,11 @@ def our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:
     none, and a fine-tuned one's "encoder." or, at first, "w2v_encoder.w2v_model.", with the head beside it.
     """
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    prefixes = [key[: -len(_FIRST)] for key in tensors if key == _FIRST or key.endswith(f".{_FIRST}")]
+    prefixes = [
+        key[: -len(_FIRST)]
+        for key in tensors
+        if (key == _FIRST or key.endswith(f".{_FIRST}")) and not key.startswith(PRETRAINING_ONLY)
+    ]
     if len(prefixes) != 1:
         raise CheckpointError(
             f"{path}: not an ECG encoder of this project or of the authors' code (parameters such as "

@@ -9,15 +9,15 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_signals.criterions.base import ECGCriterion
+from fairseq_signals.criterions.dino import DistillationTermConfig, check_term, distillation_term
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import OpenConfig
 from fairseq_signals.models.ecg_wav2vec2 import STATISTICS, Wav2Vec2Output
 from fairseq_signals.modules.contrastive import binary_contrastive_loss, infonce_loss
 
 
 @dataclass
-class ECGWav2Vec2CriterionConfig(OpenConfig):
-    """Options of the local loss."""
+class ECGWav2Vec2CriterionConfig(DistillationTermConfig):
+    """Options of the local loss, and of a teacher's where the model has one."""
 
     infonce: bool = field(
         default=True, metadata={"help": "cross entropy over distractors; false = binary cross entropy"}
@@ -28,6 +28,9 @@ class ECGWav2Vec2CriterionConfig(OpenConfig):
     )
     log_keys: Optional[List[str]] = field(  # None: fairseq's argparse cannot read a default list of names
         default=None, metadata={"help": f"statistics of the model to log; default: {', '.join(STATISTICS)}"}
+    )
+    distill_weight: float = field(
+        default=1.0, metadata={"help": "weight of what a teacher adds, where the model has one (> 0)"}
     )
 
 
@@ -94,11 +97,30 @@ class ECGWav2Vec2Criterion(ECGCriterion):
         weighted = (("diversity_loss", weights[0]), ("features_pen_loss", weights[-1]))
         names = [name for name, weight in weighted if weight != 0]
         self.logged = ("loss", "contrastive_loss", "accuracy", *names, *statistics_to_log(cfg))
+        if getattr(task, "student_views", 0):
+            check_term(cfg, task)
+            if not cfg.distill_weight > 0:
+                raise ConfigError(
+                    f"criterion.distill_weight must be > 0, but is {cfg.distill_weight} instead; without a "
+                    "teacher, set task.student_views to 0 and model.distill_level to none"
+                )
+            self.logged = (*self.logged, "distill_loss", "spread")
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
-        loss, sample_size, log = local_term(self.cfg, masked_output(model, sample))
+        output = masked_output(model, sample)
+        loss, sample_size, log = self.terms(output, sample)
         log.update(loss=loss.detach(), sample_size=sample_size, nsignals=len(sample["id"]))
+        return loss, sample_size, log
+
+    def terms(self, output: Wav2Vec2Output, sample: Dict[str, Any]) -> Tuple[Tensor, Tensor, Dict[str, Any]]:
+        """As `local_term`, with what a teacher adds, weighted and times the number of masked frames."""
+        loss, sample_size, log = local_term(self.cfg, output)
+        if output.distilled is not None:
+            term, told = distillation_term(self.cfg, output.distilled, sample)
+            term = self.cfg.distill_weight * term * sample_size
+            loss = loss + term
+            log.update(distill_loss=term.detach(), spread=told["spread"] * sample_size)
         return loss, sample_size, log
 
     @staticmethod

@@ -7,10 +7,10 @@ from fairseq.criterions import register_criterion
 from torch import Tensor
 
 from fairseq_signals.criterions.cmsc import CMSCCriterionConfig, check_cmsc_config, check_pairs, global_term
+from fairseq_signals.criterions.dino import rows_of_students
 from fairseq_signals.criterions.ecg_wav2vec2 import (
     ECGWav2Vec2Criterion,
     ECGWav2Vec2CriterionConfig,
-    local_term,
     masked_output,
 )
 
@@ -36,8 +36,9 @@ class Wav2Vec2WithCMSCCriterion(ECGWav2Vec2Criterion):
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, Tensor, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
         output = masked_output(model, sample)
-        loss, sample_size, log = local_term(self.cfg, output)
-        cmsc, cmsc_log = global_term(self.cfg, model.global_representation(output), sample)
+        loss, sample_size, log = self.terms(output, sample)
+        students = rows_of_students(sample)
+        cmsc, cmsc_log = global_term(self.cfg, model.global_representation(output), students)
         cmsc = self.cfg.cmsc_weight * cmsc * sample_size
         loss = loss + cmsc
         log.update(cmsc_log, cmsc_loss=cmsc.detach(), loss=loss.detach())

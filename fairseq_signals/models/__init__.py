@@ -3,6 +3,7 @@
 from fairseq_signals.models import (  # noqa: F401
     arcface,
     ecg_contrastive,
+    ecg_distillation,
     ecg_transformer,
     ecg_transformer_classifier,
     ecg_wav2vec2,

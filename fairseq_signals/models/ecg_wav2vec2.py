@@ -9,7 +9,7 @@ from fairseq.models import register_model
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import ConfiguredModel
+from fairseq_signals.models.distilling import DistillationConfig, Distilled, Distilling, divided
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.quantizer import Quantized, VectorQuantizer, perplexity
 from fairseq_signals.modules.contrastive import (
@@ -27,8 +27,8 @@ STATISTICS = ("prob_perplexity", "code_perplexity", "temp")  #: the keys of `Wav
 
 
 @dataclass
-class ECGWav2Vec2Config(ECGTransformerConfig):
-    """Options of the contrastive objective, in addition to the encoder's."""
+class ECGWav2Vec2Config(DistillationConfig, ECGTransformerConfig):
+    """Options of the contrastive objective, in addition to the encoder's and those of a teacher."""
 
     apply_mask: bool = field(default=True, metadata={"help": "mask spans of frames"})
     logit_temp: float = field(default=0.1, metadata={"help": "temperature of the contrastive logits"})
@@ -69,6 +69,7 @@ class Wav2Vec2Output:
         feature_penalty: mean squared latent frame.
         diversity_loss: (G V - perplexity of the mean softmax) / (G V), or None without a quantizer.
         stats: what to log (perplexities, temperature).
+        distilled: of the student and its teacher, or None without one.
     """
 
     logits: Tensor
@@ -78,10 +79,11 @@ class Wav2Vec2Output:
     feature_penalty: Tensor
     diversity_loss: Optional[Tensor]
     stats: Dict[str, Any]
+    distilled: Optional[Distilled] = None
 
 
 @register_model("ecg_wav2vec2", dataclass=ECGWav2Vec2Config)
-class ECGWav2Vec2Model(ConfiguredModel):
+class ECGWav2Vec2Model(Distilling):
     """Encoder, quantizer and the projections to the contrastive space."""
 
     def __init__(self, cfg: ECGWav2Vec2Config):
@@ -113,6 +115,7 @@ class ECGWav2Vec2Model(ConfiguredModel):
         glu = (nn.Linear(final_dim, final_dim * 2), nn.GLU()) if cfg.target_glu else ()
         self.target_glu = nn.Sequential(*glu)
         self.final_proj = nn.Linear(cfg.encoder_embed_dim, final_dim)
+        self.add_teacher(cfg)
 
     def forward(
         self,
@@ -122,8 +125,9 @@ class ECGWav2Vec2Model(ConfiguredModel):
         distractors: Optional[Tensor] = None,
         contribute: bool = True,
         lead_present: Optional[Tensor] = None,
+        is_teacher: Optional[Tensor] = None,
     ) -> Wav2Vec2Output:
-        """Contrast the masked frames of each segment.
+        """Contrast the masked frames of each segment; what is a teacher's goes to the teacher alone.
 
         Args:
             source: (B, leads, samples) mV; absent leads are zeros.
@@ -132,16 +136,13 @@ class ECGWav2Vec2Model(ConfiguredModel):
             distractors: (B, M, num_negatives) indices into each segment's candidates, or None to draw them.
             contribute: count this batch in means over all data-parallel workers.
             lead_present: (B, leads) bool, True where a lead is present, or None: all are.
+            is_teacher: (B,) bool, True on a teacher's rows, of which spans and distractors have none.
         """
-        to_input = self._quantized_input if self.input_quantizer is not None else None
-        out = self.encoder(
-            source,
-            padding_mask,
-            mask=self.cfg.apply_mask,
-            spans=spans,
-            to_input=to_input,
-            lead_present=lead_present,
+        students, teachers = divided(
+            is_teacher, source=source, padding_mask=padding_mask, lead_present=lead_present
         )
+        to_input = self._quantized_input if self.input_quantizer is not None else None
+        out = self.encoder(**students, mask=self.cfg.apply_mask, spans=spans, to_input=to_input)
         masked = out.span_mask
         if masked is None:  # nothing is masked: every frame is predicted from its own context
             masked = torch.ones(out.x.shape[:2], dtype=torch.bool, device=out.x.device)
@@ -161,7 +162,8 @@ class ECGWav2Vec2Model(ConfiguredModel):
         diversity = None if quantized is None else self._diversity(quantized, stats, contribute)
         logits = self._logits(prediction, targets, quantized, kept, own, distractors)
         penalty = mean_over_workers(out.feature_penalty, out.latents.numel(), contribute)
-        return Wav2Vec2Output(logits, valid, out.x, out.padding_mask, penalty, diversity, stats)
+        distilled = self.distil(out.x, out.padding_mask, teachers, contribute) if teachers else None
+        return Wav2Vec2Output(logits, valid, out.x, out.padding_mask, penalty, diversity, stats, distilled)
 
     def _quantized_input(self, latents: Tensor) -> Tensor:
         """Transformer input from quantized latent frames: (B, F, C) -> (B, F, D)."""

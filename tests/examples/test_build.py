@@ -56,7 +56,8 @@ def test_a_configuration_builds_its_task_model_and_criterion(path, complete):
     criterion = task.build_criterion(cfg.criterion)
     assert type(model).__module__.startswith("fairseq_signals.models")
     assert type(criterion).__module__.startswith("fairseq_signals.criterions")
-    size = sum(parameter.numel() for parameter in model.parameters())
+    other = ("teacher.", "distill_head.", "predictor.")
+    size = sum(p.numel() for name, p in model.named_parameters() if not name.startswith(other))
     if pretrained:
         assert size < 20_000  # the shape is that of the tiny pre-trained model
     elif cfg.model.encoder_layers == 12:
@@ -91,7 +92,7 @@ def first_items(cfg, n: int) -> dict:
 def test_pretraining_loads_the_segments_and_views_that_the_method_compares(path, complete):
     cfg = complete(path).task
     batch = first_items(complete(path), 1)
-    n_views = len(cfg.leads_to_load) if cfg.view_leads == "single" else cfg.views
+    n_views = len(cfg.leads_to_load) if cfg.view_leads == "single" else cfg.views + cfg.student_views
     segments = [0, 1] if cfg.segment_pairs else [0]
     assert batch["segment"].tolist() == [segment for segment in segments for _ in range(n_views)]
     assert batch["view"].tolist() == list(range(n_views)) * len(segments)
@@ -102,6 +103,12 @@ def test_pretraining_loads_the_segments_and_views_that_the_method_compares(path,
     elif cfg.view_leads == "disjoint":
         assert (absent[0::2] == ~absent[1::2]).all()
         assert ((~absent).sum(dim=1) >= cfg.min_view_leads).all()
+    elif cfg.student_views and cfg.student_leads == "random":
+        is_teacher = batch["net_input"]["is_teacher"]
+        assert is_teacher.tolist() == (batch["view"] == 0).tolist()
+        assert not absent[is_teacher].any()
+        n_leads = (~absent)[~is_teacher].sum(dim=1)
+        assert ((n_leads >= cfg.student_min_leads) & (n_leads <= cfg.student_max_leads)).all()
     else:
         assert bool(absent.any()) == ("random_leads_masking" in (cfg.perturbation_mode or []))
     # no two rows are alike: other segments, other leads, or transformed anew
@@ -119,9 +126,10 @@ def test_a_demo_configuration_trains_front_end_and_transformer(path, complete):
     loss, sample_size, _ = criterion(model.train(), first_items(cfg, 3))
     loss.backward()
     assert 0 < float(loss.detach() / sample_size) < 100
-    unused = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    unused = {name for name, parameter in trained.items() if parameter.grad is None}
     # where no span is masked, nothing stands in for masked frames
     assert unused <= ({"encoder.mask_emb"} if not cfg.model.apply_mask else set())
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained.items():
         if name not in unused:
             assert torch.isfinite(parameter.grad).all(), name

@@ -23,11 +23,21 @@ REFERENCE = {**dict.fromkeys(PAPER, EXAMPLES / "w2v_cmsc/config/pretraining/w2v_
 MASKING = {"mask_leads_selection", "mask_leads_prob"}
 TRANSFORMS = {"perturbation_mode", "perturbation_params", "p"} | MASKING
 VIEWS = {"views", "view_leads", "min_view_leads"}
+STUDENTS = {"student_views", "student_leads", "student_min_leads", "student_max_leads"}
+DISTILLATION = {
+    "distill_level",
+    "distill_loss",
+    "distill_dim",
+    "distill_hidden",
+    "prototypes",
+    "ema_momentum",
+}
 ALLOWED = {
-    "task": {"segment_pairs", "leads_to_load"} | VIEWS | TRANSFORMS,
+    "task": {"segment_pairs", "leads_to_load"} | VIEWS | STUDENTS | TRANSFORMS,
     "model": {"_name", "projection", "final_dim", "num_negatives", "logit_temp"}
     | {"quantize_targets", "latent_vars", "latent_groups", "latent_temp", "dropout_features"}
-    | {"apply_mask", "mask_length", "mask_prob"},
+    | {"apply_mask", "mask_length", "mask_prob"}
+    | DISTILLATION,
     "dataset": {"batch_size"},
 }
 NOISES = ["powerline_noise", "emg_noise", "baseline_shift", "baseline_wander"]
@@ -99,7 +109,7 @@ def test_the_demo_of_a_method_is_the_same_method(path):
     small, full = load(path), load(paper_sized(path))
     assert {"leads_to_load": None, **small["task"]} == full["task"]
     assert small["criterion"].items() <= full["criterion"].items()
-    for key in ("_name", "projection"):
+    for key in ("_name", "projection", "distill_level", "distill_loss"):
         assert small["model"].get(key) == full["model"].get(key)
 
 
