@@ -45,6 +45,8 @@ def step(scenario: dict, rank: int) -> dict:
     for key in ("prob_perplexity", "code_perplexity", "cmsc_loss"):
         if key in log:
             result[f"own.{key}"] = log[key] / sample_size
+    for name, buffer in model.named_buffers():
+        result[f"own.{name}"] = buffer
     for key in ("positive_pairs", "correct", "anchors"):
         if key in log:
             result[f"own.{key}"] = torch.as_tensor(log[key])

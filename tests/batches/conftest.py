@@ -33,7 +33,10 @@ def six_records(tmp_path_factory):
 
 @pytest.fixture
 def dataset_of(six_records, tmp_path):
-    """`dataset_of(segments, **options)` of (record, segment number[, samples]), options by name."""
+    """`dataset_of(segments, **options)` of (record, segment number[, samples]), options by name.
+
+    `views` is their number, or what makes them.
+    """
 
     def make(segments, views=1, view_leads="all", min_view_leads=1, **options) -> ECGDataset:
         rows = [
@@ -43,7 +46,8 @@ def dataset_of(six_records, tmp_path):
         (tmp_path / "train.tsv").write_text("".join(format_manifest(six_records, rows)))
         loading = {f.name: options.pop(f.name) for f in fields(SegmentOptions) if f.name in options}
         loading = SegmentOptions(**loading)
-        views = Views(loading.leads, views, view_leads, min_view_leads)
+        if isinstance(views, int):
+            views = Views(loading.leads, views, view_leads, min_view_leads)
         return ECGDataset(SegmentReader(read_manifest(tmp_path / "train.tsv")), loading, views, **options)
 
     return make

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from omegaconf import OmegaConf
 
 from fairseq_signals.criterions.cmsc import cmsc_loss
+from fairseq_signals.criterions.dino import distillation_term
 from fairseq_signals.criterions.ecg_wav2vec2 import ECGWav2Vec2Criterion, ECGWav2Vec2CriterionConfig
 from fairseq_signals.criterions.wav2vec2_with_cmsc import (
     Wav2Vec2WithCMSCCriterion,
@@ -124,3 +127,65 @@ def test_misspelt_key_is_named_with_its_near_misses():
     cfg = OmegaConf.create({"temp": 0.1, "cmsc_weights": 1.0})
     with pytest.raises(ConfigError, match=r"criterion\.cmsc_weights \(did you mean cmsc_weight"):
         Wav2Vec2WithCMSCCriterion.build_criterion(cfg, None)
+
+
+DISTILLED = {"distill_level": "frames", "distill_dim": 8, "distill_hidden": 16}
+
+
+def with_teacher(sample: dict, n_students: int) -> dict:
+    """A batch of `pairs` in which each segment comes once for the teacher and then for its students."""
+    n = 1 + n_students
+    row = torch.arange(len(sample["id"])).repeat_interleave(n)
+    inputs = {"source": sample["net_input"]["source"][row], "padding_mask": None}
+    inputs["is_teacher"] = torch.arange(len(row)) % n == 0
+    columns = {key: sample[key][row] for key in ("patient_id", "segment")}
+    return {**columns, "id": row // 2, "segment_row": row, "net_input": inputs}
+
+
+def losses(model, sample: dict, **options: object) -> tuple:
+    torch.manual_seed(5)
+    return criterion(**options)(model, sample)
+
+
+def test_a_teacher_adds_its_weighted_mean_and_sees_none_of_the_rest(make_model, pairs):
+    plain, model = make_model(apply_mask=True), make_model(apply_mask=True, **DISTILLED)
+    shared = {key: value for key, value in model.state_dict().items() if key in plain.state_dict()}
+    assert all(torch.equal(value, shared[key]) for key, value in plain.state_dict().items())
+    loss, n, _ = losses(plain, pairs())
+    sample = with_teacher(pairs(), 1)
+    found, found_n, log = losses(model, sample, distill_weight=0.25)
+    assert torch.equal(n, found_n)
+    torch.manual_seed(5)
+    output = model(**sample["net_input"])
+    term = distillation_term(Wav2Vec2WithCMSCCriterionConfig(), output.distilled, sample)[0]
+    assert torch.allclose(found, loss + 0.25 * n * term)
+    assert torch.allclose(log["distill_loss"], 0.25 * n * term)
+    found.backward()
+    trained = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert trained == {name for name, _ in model.named_parameters() if not name.startswith("teacher.")}
+
+
+def test_two_students_of_a_segment_are_as_one_where_they_are_alike(make_model, pairs):
+    model = make_model(
+        mask_prob=0.0, dropout=0.0, attention_dropout=0.0, num_negatives=-1, **DISTILLED
+    ).eval()
+    one, two = (losses(model, with_teacher(pairs(), n), cmsc_weight=0.0) for n in (1, 2))
+    assert torch.allclose(two[0] / two[1], one[0] / one[1], rtol=1e-5)
+    assert int(two[2]["positive_pairs"]) == 4 * int(one[2]["positive_pairs"])
+
+
+def test_without_a_teacher_nothing_is_made_of_one(make_model, pairs):
+    model = make_model()
+    assert model.teacher is None
+    assert not [key for key in model.state_dict() if key.startswith(("teacher.", "distill", "predictor."))]
+    assert model(**pairs()["net_input"]).distilled is None
+    assert "distill_loss" not in criterion()(model, pairs())[2]
+
+
+def test_a_weight_that_leaves_a_teacher_without_a_task_is_refused():
+    task = SimpleNamespace(student_views=1, pairs=True)
+    with pytest.raises(ConfigError, match=r"criterion\.distill_weight must be > 0, but is 0\.0"):
+        Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(distill_weight=0.0), task)
+    logged = Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(), task).logged
+    assert {"distill_loss", "spread"} <= set(logged)
+    assert not {"distill_loss", "spread"} & set(criterion().logged)

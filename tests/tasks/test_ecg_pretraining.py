@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from omegaconf import OmegaConf
 
 from fairseq_signals.errors import ConfigError, ManifestError
+from tests.sizes import TINY
 
 
 @pytest.fixture
@@ -147,3 +149,28 @@ def test_a_criterion_refuses_a_task_whose_batches_have_no_positive_pair(
     with pytest.raises(ConfigError, match=r"task\.(views|view_leads)"):
         build_criterion(setup("ecg_pretraining", mat_files, **options), name, **criterion)
     assert build_criterion(setup("ecg_pretraining", mat_files, views=2), name, **criterion)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"views": 2}, r"task\.student_views=2 makes the views of a segment, so that task\.views=2"),
+        ({"view_leads": "single"}, r"task\.view_leads=single have no meaning"),
+        ({"student_leads": "few"}, r"task\.student_leads must be one of all, random, sets"),
+    ],
+)
+def test_views_of_students_beside_other_views_are_refused(options, message, setup, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        setup("ecg_pretraining", tmp_path, student_views=2, **options)
+
+
+@pytest.mark.parametrize(
+    ("students", "level", "message"),
+    [(1, "none", r"has no teacher: set it to 0"), (0, "segment", r"has a teacher, which needs views")],
+)
+def test_views_for_a_teacher_come_with_a_model_that_has_one(students, level, message, setup, tmp_path):
+    model = OmegaConf.create({"_name": "wav2vec2_cmsc", **TINY, "distill_level": level, "distill_hidden": 8})
+    with pytest.raises(
+        ConfigError, match=rf"task\.student_views is {students}, but model wav2vec2_cmsc {message}"
+    ):
+        setup("ecg_pretraining", tmp_path, student_views=students).build_model(model)
