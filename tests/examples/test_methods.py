@@ -37,6 +37,7 @@ ALLOWED = {
     "model": {"_name", "projection", "final_dim", "num_negatives", "logit_temp"}
     | {"quantize_targets", "latent_vars", "latent_groups", "latent_temp", "dropout_features"}
     | {"apply_mask", "mask_length", "mask_prob"}
+    | {"lead_encoding", "lead_mixer"}
     | DISTILLATION,
     "dataset": {"batch_size"},
 }
@@ -185,14 +186,20 @@ def test_contrastive_random_lead_coding_is_simclr_on_other_views():
 
 @pytest.mark.parametrize("size", ["", "_demo"])
 @pytest.mark.parametrize(
-    ("variant", "keys"), [("ts2vec", {"model": {"projection", "final_dim"}}), ("cocoa", {})]
+    ("variant", "criterion", "keys"),
+    [
+        ("ts2vec", "ts2vec", {"projection", "final_dim"}),
+        ("cocoa", "cocoa", set()),
+        ("tokens", "simclr", {"lead_encoding", "lead_mixer"}),
+    ],
 )
-def test_variants_of_contrastive_random_lead_coding_differ_in_loss_and_head_only(variant, keys, size):
+def test_variants_of_contrastive_random_lead_coding_differ_in_what_they_are_named_after(
+    variant, criterion, keys, size
+):
     folder = EXAMPLES / "crlc/config/pretraining"
-    config = load(folder / f"crlc_{variant}{size}.yaml")
-    assert config["criterion"]["_name"] == variant
-    other = load(folder / f"crlc{size}.yaml")
-    assert without(config, keys, ("criterion",)) == without(other, keys, ("criterion",))
+    config, other = load(folder / f"crlc_{variant}{size}.yaml"), load(folder / f"crlc{size}.yaml")
+    assert config["criterion"]["_name"] == criterion
+    assert without(config, {"model": keys}, ("criterion",)) == without(other, {"model": keys}, ("criterion",))
 
 
 def reported(page: Path) -> list[tuple[str, str, list[str]]]:
