@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -24,10 +24,12 @@ from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
 from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, ManifestError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, LeadError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
-from fairseq_signals.evaluation.predict import parse_lead_sets, predict
+from fairseq_signals.evaluation.intervals import add_intervals
+from fairseq_signals.evaluation.lead_sets import DEFAULT_LEAD_SETS, LEAD_SETS_HELP, parse_lead_sets
+from fairseq_signals.evaluation.predict import predict
 from fairseq_signals.evaluation.results import (
     Evaluation,
     format_table,
@@ -39,7 +41,9 @@ from fairseq_signals.inference.pipeline import MIX, layer_number
 from fairseq_signals.manifest.labels import read_labels
 from fairseq_signals.manifest.table import Manifest, read_manifest
 
-HEADS = {"logistic": fit_logistic, "attentive": fit_attentive}
+LOGISTIC, ATTENTIVE = "logistic", "attentive"
+HEADS = {LOGISTIC: fit_logistic, ATTENTIVE: fit_attentive}
+MEAN, MEAN_STD = "mean", "mean_std"
 LeadSets = Dict[str, Tuple[int, ...]]
 
 
@@ -48,10 +52,11 @@ class Frozen:
 
     Args:
         layer: whose frames: a layer's number, "mix" for all layers, or None for what the model itself uses.
+        pooling: of the frames: "mean", or "mean_std" for their mean and standard deviation (divisor n).
     """
 
-    def __init__(self, model: ECGModel, batch_size: int, layer: int | str | None = None):
-        self.model, self.batch_size = model, batch_size
+    def __init__(self, model: ECGModel, batch_size: int, layer: int | str | None = None, pooling: str = MEAN):
+        self.model, self.batch_size, self.pooling = model, batch_size, pooling
         self.layer = layer if layer == MIX else layer_number(model.network, layer)
 
     def encode(self, source: torch.Tensor, lead_present: torch.Tensor | None = None) -> torch.Tensor:
@@ -62,7 +67,7 @@ class Frozen:
         return encoder(source, layer=self.layer, lead_present=lead_present).x
 
     def pooled(self, manifest: Manifest, lead_sets: LeadSets) -> np.ndarray:
-        """Mean over frames under each lead set, (S, N, D)."""
+        """What is pooled over frames under each lead set, (S, N, D) or (S, N, 2 D)."""
         if self.layer == MIX:
             raise ConfigError(
                 "--layer mix is learnt by the attentive head alone; choose a layer by its number"
@@ -71,17 +76,30 @@ class Frozen:
         def compute(
             source: torch.Tensor, padding_mask: None = None, lead_present: torch.Tensor | None = None
         ) -> torch.Tensor:
-            return self.model.network.pool(self.encode(source, lead_present))
+            frames = self.encode(source, lead_present)
+            mean = self.model.network.pool(frames)
+            if self.pooling == MEAN:
+                return mean
+            return torch.cat([mean, frames.std(dim=1, unbiased=False)], dim=1)
 
         device = str(self.model.device)
         return predict(compute, manifest, lead_sets, self.batch_size, device, self.model.form)
 
-    def frames(self, manifest: Manifest, leads: tuple[int, ...], file: Path) -> np.ndarray:
-        """The frames (N, ...), see `encode`, as float16 in a file that is mapped into memory."""
+    def features(
+        self, head: str, manifest: Manifest, lead_sets: LeadSets
+    ) -> Iterator[Tuple[str, np.ndarray]]:
+        """What a head is given under each lead set, by its label."""
+        if head == LOGISTIC:
+            yield from zip(lead_sets, self.pooled(manifest, lead_sets))
+        else:
+            yield from ((label, self.frames(manifest, {label: lead_sets[label]})) for label in lead_sets)
+
+    def frames(self, manifest: Manifest, lead_set: LeadSets) -> np.ndarray:
+        """The frames (N, ...) under a lead set, see `encode`: float16, mapped from a file without a name."""
         if len(set(manifest.n_samples.tolist())) != 1:
             raise ManifestError(f"{manifest.path}: the attentive head wants segments of one length")
         shape: tuple[int, ...] = ()
-        with file.open("wb") as stored:
+        with tempfile.TemporaryFile() as stored:
 
             def store(
                 source: torch.Tensor, padding_mask: None = None, lead_present: torch.Tensor | None = None
@@ -93,33 +111,40 @@ class Frozen:
                 return x.flatten(1)[:, :1]  # for `predict`, which calls this in the manifest's order
 
             device = str(self.model.device)
-            predict(store, manifest, {"": leads}, self.batch_size, device, self.model.form)
-        return np.memmap(file, np.float16, "r").reshape(len(manifest), *shape)
+            predict(store, manifest, lead_set, self.batch_size, device, self.model.form)
+            stored.flush()
+            return np.memmap(stored, np.float16, "r").reshape(len(manifest), *shape)
 
 
 def probe_classification(
-    frozen: Frozen, manifests: Path, lead_sets: LeadSets, head: str, train_leads: str, per: str, seed: int
+    frozen: Frozen,
+    manifests: Path,
+    lead_sets: LeadSets,
+    head: str,
+    train_leads: Tuple[int, ...] | None,
+    per: str,
+    seed: int,
 ) -> Evaluation:
-    """Train a head a lead set and test it as `evaluate` tests fine-tuned models."""
+    """Train heads and test them as `evaluate` tests fine-tuned models.
+
+    Args:
+        train_leads: those that one head for all lead sets is trained on; None: each has a head of its own.
+    """
     n_classes = len(read_labels(manifests / "labels.csv"))
     splits = {name: read_manifest(manifests / f"{name}.tsv") for name in ("train", "valid")}
     labels = {name: read_targets(manifest, n_classes) for name, manifest in splits.items()}
+    tested: Dict[Tuple[int, ...], List[str]] = {}  # by the leads that a head is trained on
+    for label, leads in lead_sets.items():
+        tested.setdefault(train_leads or leads, []).append(label)
 
     def predict_all(manifest: Manifest) -> np.ndarray:
-        found = []
-        for leads in lead_sets.values():
-            seen = leads if train_leads == "same" else next(iter(parse_lead_sets([train_leads]).values()))
-            parts = ((splits["train"], seen), (splits["valid"], seen), (manifest, leads))
-            with tempfile.TemporaryDirectory(prefix="frames-") as folder:
-                if head == "attentive":
-                    files = (Path(folder) / str(i) for i in range(len(parts)))
-                    features = [frozen.frames(part, of, file) for (part, of), file in zip(parts, files)]
-                else:
-                    features = [frozen.pooled(part, {"": of})[0] for part, of in parts]
-                train, valid, test = features
-                fitted = HEADS[head](train, labels["train"], valid, labels["valid"], seed)
-                found.append(fitted.logits(test))
-        return np.stack(found)  # (S, N, C)
+        found = {}
+        for seen, names in tested.items():
+            given = {name: dict(frozen.features(head, part, {"": seen}))[""] for name, part in splits.items()}
+            fitted = HEADS[head](given["train"], labels["train"], given["valid"], labels["valid"], seed)
+            for name, test in frozen.features(head, manifest, {name: lead_sets[name] for name in names}):
+                found[name] = fitted.logits(test)
+        return np.stack([found[name] for name in lead_sets])  # (S, N, C)
 
     return evaluate_classification(predict_all, manifests, list(lead_sets), "test", per, 0.5)
 
@@ -129,6 +154,20 @@ def probe_identification(frozen: Frozen, manifests: Path, lead_sets: LeadSets, p
     return evaluate_identification(
         lambda manifest: frozen.pooled(manifest, lead_sets), manifests, list(lead_sets), "test", per
     )
+
+
+def one_lead_set(spec: str) -> Tuple[int, ...]:
+    """The leads of one lead set, such as "12".
+
+    Raises:
+        LeadError: there is no such one, or it is several.
+    """
+    found = parse_lead_sets([spec])
+    if len(found) > 1:
+        raise LeadError(
+            f"--train-leads {spec}: heads are trained on one lead set, but these are {len(found)}"
+        )
+    return next(iter(found.values()))
 
 
 def random_like(model: ECGModel, seed: int) -> ECGModel:
@@ -158,11 +197,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="layer that is probed, from 0, the Transformer's input, to its last; or mix: all of them, with "
         "weights that the attentive head learns (default: what the model itself uses)",
     )
-    parser.add_argument("--leads", action="append", metavar="SETS", help="lead sets (default: 12,6,3,2,1)")
+    parser.add_argument(
+        "--leads",
+        action="append",
+        metavar="SETS",
+        help=f"{LEAD_SETS_HELP} (default: {DEFAULT_LEAD_SETS})",
+    )
     parser.add_argument(
         "--train-leads",
         default="same",
-        help="lead set that heads are trained on: that of the test, or e.g. 12",
+        help="lead set that heads are trained on: that of the test, or e.g. 12: one head for all lead sets",
+    )
+    parser.add_argument(
+        "--pooling",
+        choices=(MEAN, MEAN_STD),
+        default=MEAN,
+        help="what the logistic head and identification get of the frames: their mean, or their standard "
+        "deviation too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--intervals",
+        type=int,
+        default=0,
+        metavar="N",
+        help="95 %% intervals by N resamples of the patients (default: none)",
     )
     parser.add_argument("--random-init", action="store_true", help="the same encoder with random weights")
     parser.add_argument("--per", choices=("record", "segment"), default="record")
@@ -176,8 +234,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
         model = random_like(model, args.seed) if args.random_init else model
-        frozen = Frozen(model, args.batch_size, args.layer)
-        lead_sets = parse_lead_sets(args.leads or ["12,6,3,2,1"])
+        frozen = Frozen(model, args.batch_size, args.layer, args.pooling)
+        lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS], model.form.leads)
+        seen = None if args.train_leads == "same" else one_lead_set(args.train_leads)
         name = args.method or args.checkpoint.stem + ("_random" if args.random_init else "")
         outcomes: dict[str, Evaluation] = {}
         if (args.manifest / "test_gallery.tsv").exists():
@@ -185,14 +244,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             for head in args.heads or (["attentive"] if args.layer == MIX else HEADS):
                 outcomes[f"{name}, {head}"] = probe_classification(
-                    frozen, args.manifest, lead_sets, head, args.train_leads, args.per, args.seed
+                    frozen, args.manifest, lead_sets, head, seen, args.per, args.seed
                 )
+        for outcome in outcomes.values():
+            outcome.families = lead_sets.families
+            if args.intervals:
+                add_intervals(outcome, args.intervals)
     except FairseqSignalsError as error:
         print(f"{parser.prog}: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     for method, outcome in outcomes.items():
         print(f"{method}: {outcome.task} of {outcome.n} {outcome.counted}")
-        print(format_table(*table_cells(outcome.values)))
+        print(format_table(*table_cells(outcome.values, outcome.intervals, outcome.families)))
         for note in outcome.notes:
             print(f"note: {note}")
         if args.json:

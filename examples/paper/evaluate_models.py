@@ -15,7 +15,7 @@ from typing import Any
 
 from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.evaluation.evaluate import evaluate
-from fairseq_signals.evaluation.predict import parse_lead_sets
+from fairseq_signals.evaluation.lead_sets import parse_lead_sets
 from fairseq_signals.evaluation.results import format_table, result_rows, table_cells, write_results
 
 

@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Calibrate, tell what it changes, write the model; the exit code is 0."""
     args = build_parser(prog).parse_args(argv)
     from fairseq_signals.errors import CheckpointError
-    from fairseq_signals.evaluation.predict import parse_lead_sets, predict
+    from fairseq_signals.evaluation.lead_sets import parse_lead_sets
+    from fairseq_signals.evaluation.predict import predict
     from fairseq_signals.evaluation.temperature import fit_temperature
     from fairseq_signals.inference.model import ECGModel
     from fairseq_signals.inference.temperature import fold_temperature
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     if model.classes is None:
         raise CheckpointError(f"{args.checkpoint}: a {model.kind} model has no probabilities to calibrate")
-    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)])
+    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)], model.form.leads)
 
     def predict_all(manifest: Manifest) -> np.ndarray:
         return predict(model.network, manifest, lead_sets, args.batch_size, args.device, model.form)

@@ -27,8 +27,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         type=lambda text: text.split(","),
         default=(),
         metavar="SETS",
-        help="lead sets, separated by commas; 12:2 compares A on 12 leads with B on 2 (default: all that "
-        "both have)",
+        help="lead sets, separated by commas; 12:2 compares A on 12 leads with B on 2; each, random:4: the "
+        "mean over such lead sets (default: all that both have)",
     )
     parser.add_argument(
         "--resamples", type=integer_from(1), default=1000, metavar="N", help="(default: %(default)s)"

@@ -16,7 +16,7 @@ from fairseq_signals.commands.arguments import (
     some_path,
 )
 from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
-from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
+from fairseq_signals.evaluation.lead_sets import DEFAULT_LEAD_SETS, LEAD_SETS_HELP, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     format_table,
     group_cells,
@@ -50,9 +50,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--leads",
         action="append",
         metavar="SETS",
-        help="lead sets, separated by commas: 12, 6 (limb), 3 (I, II, V2), 2 (I, II), 1 (I), or leads joined "
-        "with + (I+II+V5); names alone separated by commas are one set; may be repeated "
-        f"(default: {DEFAULT_LEAD_SETS})",
+        help=f"{LEAD_SETS_HELP}; may be repeated (default: {DEFAULT_LEAD_SETS})",
     )
     parser.add_argument("--split", default="test", help="which manifest (default: %(default)s)")
     parser.add_argument(
@@ -153,9 +151,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     method = args.method or args.checkpoint.stem
     what = f"{outcome.task} of {outcome.n} {outcome.counted} ({args.manifest}, {args.split})"
     tell(f"{method}: {what}", sys.stdout)
-    print(format_table(*table_cells(outcome.values, outcome.intervals)))
+    print(format_table(*table_cells(outcome.values, outcome.intervals, outcome.families)))
     for column, found in outcome.groups.items():
-        print(f"\n{format_table(*group_cells(column, found, outcome.counted))}")
+        print(f"\n{format_table(*group_cells(column, found, outcome.counted, outcome.families))}")
     for note in outcome.remarks():
         tell(f"note: {note}", sys.stdout)
     rows = list(result_rows(outcome, method, args.seed))

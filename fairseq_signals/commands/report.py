@@ -20,7 +20,7 @@ from fairseq_signals.commands.arguments import (
     some_place,
 )
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.evaluation.predict import DEFAULT_LEAD_SETS, parse_lead_sets
+from fairseq_signals.evaluation.lead_sets import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.inference.sources import read_recording
 from fairseq_signals.modules.device import check_device
@@ -102,9 +102,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     require_out(parser, args.out)
     out = args.out or args.run / "report.html"
     lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
-    first = next(iter(lead_sets))
     check_device(args.device)
     run = open_run(args.run, args.log, args.labels, args.device)
+    if run.model is not None:
+        lead_sets = lead_sets.of_model(run.model.form.leads)
+    first = next(iter(lead_sets))
     records = [read_recording(record) for record in args.record]
     saved, why = None, missing_results(run)
     if args.results is not None:

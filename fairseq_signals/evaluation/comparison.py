@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fairseq_signals.evaluation.intervals import ITEMS, statistics_of, values_of
+from fairseq_signals.evaluation.intervals import ITEMS, mean_statistics, values_of
 from fairseq_signals.evaluation.results import METRIC_TITLES, ResultsError, format_interval, format_value
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.metrics.bootstrap import METHOD, Bounds, differences
@@ -41,15 +41,16 @@ def compare(
 
     Args:
         one, other: of the same records.
-        lead_sets: those to compare, or `A:B` for lead set A of one and B of the other; by default all that
-            both have.
+        lead_sets: those to compare, or `A:B` for lead set A of one and B of the other; of a family, such as
+            "each", the mean over its lead sets. By default all that both have.
         n_resamples: how many times patients are drawn.
 
     Raises:
         ResultsError: they are not of the same task, records, patients and labels, or lack a lead set.
     """
     require_same(one, other)
-    chosen = list(lead_sets) or [leads for leads in one.leads if leads in other.leads]
+    alike = [family for family in one.families if one.families[family] == other.families.get(family)]
+    chosen = list(lead_sets) or [*(leads for leads in one.leads if leads in other.leads), *alike]
     if not chosen:
         raise ResultsError(
             f"no lead set is in both: {one.method} has {', '.join(one.leads)}, {other.method} "
@@ -60,9 +61,9 @@ def compare(
         known = [{name: array for name, array in arrays.items() if name != "normal"} for arrays in known]
     found = []
     for leads in chosen:
-        first, _, second = leads.partition(":")
-        places = one.index(first), other.index(second or first)
-        ours, others = (statistics_of(one.task, *each) for each in zip(known, places))
+        first, second = _pair(leads, one, other)
+        places = one.places(first), other.places(second)
+        ours, others = (mean_statistics(one.task, *each) for each in zip(known, places))
         # where the classes of one model exclude each other, it has more metrics
         in_both = {tuple(each.names) for each in ours} & {tuple(each.names) for each in others}
         ours, others = ([each for each in of if tuple(each.names) in in_both] for of in (ours, others))
@@ -70,6 +71,16 @@ def compare(
         for metric, of_metric in differences(ours, others, n_resamples).items():
             found.append(Comparison(leads, metric, values[metric], other_values[metric], *of_metric))
     return found
+
+
+def _pair(leads: str, one: SavedEvaluation, other: SavedEvaluation) -> tuple[str, str]:
+    """The lead sets of `A:B`, or one for both; names of families have colons of their own."""
+    parts = leads.split(":")
+    pairs = [(":".join(parts[:i]), ":".join(parts[i:])) for i in range(1, len(parts))]
+    for first, second in [(leads, leads), *pairs]:
+        if first in {*one.leads, *one.families} and second in {*other.leads, *other.families}:
+            return first, second
+    return pairs[0] if pairs else (leads, leads)
 
 
 def _values(statistics: Iterable[Statistic]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
 from fairseq_signals.evaluation.identification import evaluate_identification
+from fairseq_signals.evaluation.lead_sets import LeadSets
 from fairseq_signals.evaluation.predict import predict, warn_of_other_lengths
 from fairseq_signals.evaluation.regression import evaluate_regression
 from fairseq_signals.evaluation.results import Evaluation
@@ -26,7 +27,7 @@ from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
 def evaluate(
     checkpoint: Path,
     manifests: Path,
-    lead_sets: dict[str, tuple[int, ...]],
+    lead_sets: Mapping[str, tuple[int, ...]],
     split: str = "test",
     per: str = "record",
     batch_size: int = 64,
@@ -41,7 +42,7 @@ def evaluate(
         checkpoint: a fine-tuned model, of ours or of the authors' code.
         manifests: folder with `<split>.tsv` and `labels.csv` or `targets.csv`, or with `<split>_gallery.tsv`
             and `<split>_probe.tsv`.
-        lead_sets: from `parse_lead_sets`.
+        lead_sets: from `parse_lead_sets`; its families are made of the leads that the model takes.
         split: which manifest.
         per: "record" averages the segments of a record, "segment" takes each by itself.
         batch_size: segments a forward pass.
@@ -60,6 +61,7 @@ def evaluate(
     form = input_format(info, known).changed(fields)
     told = [said.get("segment_s") for said in (given, {} if known is None else known.input, info.task_cfg)]
     model.skip_zero_frames = form.zero_frames == SKIP
+    sets = lead_sets.of_model(form.leads) if isinstance(lead_sets, LeadSets) else lead_sets
 
     if info.kind != "identification" and features != "embedding":
         raise ConfigError(f"--features {features} is for identification, but {checkpoint} is of {info.kind}")
@@ -73,22 +75,22 @@ def evaluate(
     def predict_all(manifest: Manifest) -> np.ndarray:
         if any(told):
             warn_of_other_lengths(manifest, form)
-        return predict(compute, manifest, lead_sets, batch_size, device, form)
+        return predict(compute, manifest, sets, batch_size, device, form)
 
+    where = predict_all, manifests, list(sets), split, per
     if info.kind == "classification":
-        sets, exclusive = list(lead_sets), info.exclusive
         largest = given.get("aggregate_max")
-        return evaluate_classification(
-            predict_all, manifests, sets, split, per, threshold, form, exclusive, largest
-        )
-    if isinstance(model, ECGClassifier):
+        outcome = evaluate_classification(*where, threshold, form, info.exclusive, largest)
+    elif isinstance(model, ECGClassifier):
         require_mean(form, checkpoint)
         n_targets, noted = model.proj.out_features, info.task_state.get("targets")
         targets = TargetTable.noted(noted, n_targets, str(checkpoint))
-        return evaluate_regression(predict_all, manifests, list(lead_sets), split, per, targets)
-    if info.kind == "identification":
-        normalize = features == "embedding"
-        return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)
-    raise CheckpointError(
-        f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
-    )
+        outcome = evaluate_regression(*where, targets)
+    elif info.kind == "identification":
+        outcome = evaluate_identification(*where, features == "embedding")
+    else:
+        raise CheckpointError(
+            f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
+        )
+    outcome.families = sets.families if isinstance(sets, LeadSets) else {}
+    return outcome

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.evaluation.results import Evaluation, Group
-from fairseq_signals.metrics.bootstrap import METHOD, SEED, intervals
+from fairseq_signals.evaluation.summaries import mean_of
+from fairseq_signals.metrics.bootstrap import METHOD, SEED, Bounds, intervals_from, resampled
 from fairseq_signals.metrics.cinc2021 import score_terms
 from fairseq_signals.metrics.decisions import predicted_classes
 from fairseq_signals.metrics.regression import metrics_of_moments, moments
-from fairseq_signals.metrics.weighted import Areas, OfSums, Statistic, share
+from fairseq_signals.metrics.weighted import Areas, MeanOf, OfSums, Statistic, share
 
 #: Of each task: whose each of the items that are counted is, and which record.
 ITEMS = {
@@ -59,6 +60,14 @@ def statistics_of(
     return [*found, Areas(labels, probabilities, patients)]
 
 
+def mean_statistics(
+    task: str, arrays: Mapping[str, Any], lead_sets: Sequence[int], kept: np.ndarray | slice = slice(None)
+) -> list[Statistic]:
+    """The mean of each metric over lead sets, as a function of how often each patient counts."""
+    found = [statistics_of(task, arrays, each, kept) for each in lead_sets]
+    return [MeanOf(of_metric) for of_metric in zip(*found)]
+
+
 def _of_numbers(
     truth: np.ndarray, predicted: np.ndarray, patients: np.ndarray, names: Sequence[str]
 ) -> list[Statistic]:
@@ -79,14 +88,28 @@ def _of_moments(metric: str, sums: np.ndarray) -> np.ndarray:
 
 def add_intervals(outcome: Evaluation, n_resamples: int = 1000) -> None:
     """Give every metric that rests on records its 95 % interval, and a note on how it was found."""
-    outcome.intervals = {
-        leads: intervals(statistics_of(outcome.task, outcome.arrays, i), n_resamples)
-        for i, leads in enumerate(outcome.values)
-    }
+    outcome.intervals = _intervals(outcome, n_resamples)
     n_patients = len(set(outcome.arrays[ITEMS[outcome.task][0]].tolist()))
     outcome.notes.append(
         f"intervals: {METHOD}, {n_patients:,} patients, {n_resamples:,} resamples, seed {SEED}"
     )
+
+
+def _intervals(
+    outcome: Evaluation, n_resamples: int, kept: np.ndarray | slice = slice(None)
+) -> dict[str, dict[str, Bounds]]:
+    """Of each lead set and of the mean of each family, whose resamples are those of its lead sets."""
+    places = {leads: i for i, leads in enumerate(outcome.values)}
+    draws, found = {}, {}
+    for leads, place in places.items():
+        statistics = statistics_of(outcome.task, outcome.arrays, place, kept)
+        draws[leads] = resampled(statistics, n_resamples, SEED)
+        found[leads] = intervals_from(statistics, draws[leads])
+    for family, members in outcome.families.items():
+        means = mean_statistics(outcome.task, outcome.arrays, [places[leads] for leads in members], kept)
+        drawn = [np.mean(of_metric, axis=0) for of_metric in zip(*(draws[leads] for leads in members))]
+        found[mean_of(family)] = intervals_from(means, drawn)
+    return found
 
 
 def group_by(column: str, group_of: Mapping[str, str], outcome: Evaluation, n_resamples: int) -> list[Group]:
@@ -103,12 +126,15 @@ def group_by(column: str, group_of: Mapping[str, str], outcome: Evaluation, n_re
     found = []
     for name in dict.fromkeys(group_of.values()):
         kept = np.flatnonzero(group == name)
-        values, bounds = {}, {}
-        for i, leads in enumerate(outcome.values):
-            statistics = statistics_of(outcome.task, outcome.arrays, i, kept)
-            values[leads] = {key: value for each in statistics for key, value in values_of(each).items()}
-            if n_resamples:
-                bounds[leads] = intervals(statistics, n_resamples)
+        values = {
+            leads: {
+                key: value
+                for each in statistics_of(outcome.task, outcome.arrays, i, kept)
+                for key, value in values_of(each).items()
+            }
+            for i, leads in enumerate(outcome.values)
+        }
+        bounds = _intervals(outcome, n_resamples, kept) if n_resamples else {}
         n_patients = len(set(patients[kept].tolist()))
         found.append(Group(f"{column}={name}", len(kept), n_patients, values, bounds))
     return found

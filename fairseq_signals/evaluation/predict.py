@@ -14,7 +14,7 @@ import numpy as np
 
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.checkpoints.input_format import MAX, InputFormat
-from fairseq_signals.ecg.leads import LEAD_SETS, LEADS, parse_leads
+from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
 from fairseq_signals.manifest.folder import CLASSIFICATION, IDENTIFICATION
 from fairseq_signals.manifest.info import read_info
@@ -25,36 +25,6 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
-#: Those of the paper (Sec. 4), as `parse_lead_sets` takes them.
-DEFAULT_LEAD_SETS = ",".join(LEAD_SETS)
-
-
-def parse_lead_sets(specs: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Lead indices by the lead set's label, in the order given.
-
-    Args:
-        specs: each "12,6,3,2,1" (numbered sets), "I+II+V5" (one set by names), both separated by commas,
-            or nothing but names separated by commas ("I,II,V5": one set, as in `leads_to_load`).
-
-    Raises:
-        LeadError: unknown or repeated leads, or no set at all.
-    """
-    sets: dict[str, tuple[int, ...]] = {}
-    for spec in specs:
-        items = [item.strip() for item in spec.split(",") if item.strip()]
-        if len(items) > 1 and not any(item in LEAD_SETS or "+" in item for item in items):
-            items = ["+".join(items)]
-        for item in items:
-            if item.isdecimal() and item not in LEAD_SETS:
-                raise LeadError(
-                    f"there is no lead set {item}: numbered ones are {', '.join(LEAD_SETS)}; "
-                    "name the leads of another, such as I+II+V5"
-                )
-            indices = parse_leads(item if item in LEAD_SETS else item.split("+"))
-            sets[item if item in LEAD_SETS else "+".join(LEADS[i] for i in indices)] = indices
-    if not sets:
-        raise LeadError(f"no lead set is given; numbered ones are {', '.join(LEAD_SETS)}, others I+II+V5")
-    return sets
 
 
 def read_split(folder: Path, name: str, kind: str) -> Manifest:

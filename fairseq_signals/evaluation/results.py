@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
 from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.evaluation.summaries import Families, lines_of, not_in_families
 from fairseq_signals.files import write_text
 from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.metrics.bootstrap import METHOD, Bounds
@@ -35,7 +37,7 @@ METRIC_TITLES = {
 _ROW = {
     **dict.fromkeys(("method", "task", "leads", "metric"), required(text())),
     **dict.fromkeys(("value", "low", "high"), number(-1e9, 1e9)),
-    **dict.fromkeys(("interval", "group"), text()),
+    **dict.fromkeys(("interval", "group", "of"), text()),
     "n": required(integer(0, 1 << 53)),
     "seed": integer(-(1 << 63), 1 << 64),
 }
@@ -71,8 +73,9 @@ class Evaluation:
         notes: what a reader of the numbers should know.
         arrays: what the numbers were computed from, by name; see `evaluation/saved_results.py`.
         patients: of each record; see `people.unknown_patients`.
-        intervals: of the values, where they were asked for.
+        intervals: of the values and of the means over families, where they were asked for.
         groups: of records, by each column in turn.
+        families: of lead sets, see `summaries.py`.
     """
 
     task: str
@@ -85,6 +88,7 @@ class Evaluation:
     patients: Sequence[str] = ()
     intervals: Intervals = field(default_factory=dict)
     groups: dict[str, list[Group]] = field(default_factory=dict)
+    families: Families = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
         """The notes, and for how many records patients are not known."""
@@ -172,31 +176,36 @@ def mean_over_seeds(values: Iterable[float]) -> Interval:
     return Interval(float(found.mean()), float(half_width))
 
 
-def table_cells(measured: Values, intervals: Intervals | None = None) -> tuple[list[str], list[list[str]]]:
+def table_cells(
+    measured: Values, intervals: Intervals | None = None, families: Families = MappingProxyType({})
+) -> tuple[list[str], list[list[str]]]:
     """The header and the lines of a table of metrics by lead set, for `format_table`.
 
-    One line a lead set, one column a metric, and the mean over lead sets where there are several.
+    One line a lead set, one column a metric, then the summaries of families, and the mean over the lead sets
+    that are of none where there are several.
     """
     metrics = metric_names(measured)
-    cells = [[leads, *value_cells(measured, intervals, leads)] for leads in measured]
-    if len(cells) > 1:
-        means = [float(np.mean([values[name] for values in measured.values()])) for name in metrics]
+    cells = lead_set_cells(measured, intervals, families)
+    alone = [measured[leads] for leads in not_in_families(measured, families)]
+    if len(alone) > 1:
+        means = [float(np.mean([values[name] for values in alone])) for name in metrics]
         cells.append(["mean", *(format_value(mean, 3 if intervals else 4) for mean in means)])
     return ["leads", *(METRIC_TITLES.get(name, name) for name in metrics)], cells
 
 
-def group_cells(column: str, groups: Sequence[Group], counted: str) -> tuple[list[str], list[list[str]]]:
+def group_cells(
+    column: str, groups: Sequence[Group], counted: str, families: Families = MappingProxyType({})
+) -> tuple[list[str], list[list[str]]]:
     """The header and the lines of a table of metrics by group and lead set."""
     titles = [METRIC_TITLES.get(name, name) for name in metric_names(groups[0].values)]
     cells = [
         [
             visible(group.name.partition("=")[2]),
             *(f"{n:,}" for n in (group.n, group.n_patients)),
-            leads,
-            *value_cells(group.values, group.intervals, leads),
+            *line,
         ]
         for group in groups
-        for leads in group.values
+        for line in lead_set_cells(group.values, group.intervals, families)
     ]
     return [column, counted, "patients", "leads", *titles], cells
 
@@ -206,30 +215,37 @@ def metric_names(measured: Values) -> list[str]:
     return list(dict.fromkeys(name for values in measured.values() for name in values))
 
 
-def value_cells(measured: Values, intervals: Intervals | None, leads: str) -> list[str]:
-    """The metrics of a lead set, with the ends of their intervals if there are any."""
-    if not intervals:
-        return [format_value(value) for value in measured[leads].values()]
-    found = intervals[leads]
-    return [format_interval(value, found.get(name)) for name, value in measured[leads].items()]
+def lead_set_cells(
+    measured: Values, intervals: Intervals | None = None, families: Families = MappingProxyType({})
+) -> list[list[str]]:
+    """The lines of lead sets and of summaries of families, with the ends of intervals if there are any."""
+    cells = []
+    for line in lines_of(measured, intervals or {}, families):
+        cells.append([line.leads])
+        for name, value in line.values.items():
+            shown = format_interval(value, line.bounds.get(name)) if intervals else format_value(value)
+            cells[-1].append(f"{shown} ({line.of[name]})" if name in line.of else shown)
+    return cells
 
 
 def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a results file: method, task, leads, metric, value, n; seed if it is given.
 
-    With intervals: low, high and interval, how they were found. Of a part of the records: group. Where
-    patients are not known, `records_without_patient` tells for how many of all records.
+    With intervals: low, high and interval, how they were found. Of the worst of a family: of, which lead set
+    it is. Of a part of the records: group. Where patients are not known, `records_without_patient` tells for
+    how many of all records.
     """
     n_unknown, _ = unknown_patients(outcome.patients)
     more = {"records_without_patient": n_unknown or None, "seed": seed}
     whole = Group("", outcome.n, 0, outcome.values, outcome.intervals)
     for part in [whole, *(group for groups in outcome.groups.values() for group in groups)]:
-        for leads, values in part.values.items():
+        for leads, values, bounds, of in lines_of(part.values, part.intervals, outcome.families):
             for metric, value in values.items():
                 row: dict[str, Any] = {"method": method, "task": outcome.task, "leads": leads}
-                row |= {"metric": metric, "value": value, "n": part.n, "group": part.name or None, **more}
-                bounds = part.intervals.get(leads, {}).get(metric)
-                row |= {} if bounds is None else {**bounds._asdict(), "interval": METHOD}
+                row |= {"metric": metric, "value": value, "n": part.n, "of": of.get(metric)}
+                row |= {"group": part.name or None, **more}
+                if metric in bounds:
+                    row |= {**bounds[metric]._asdict(), "interval": METHOD}
                 yield {key: found for key, found in row.items() if found is not None}
 
 

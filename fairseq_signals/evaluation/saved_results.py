@@ -3,7 +3,8 @@
 All arrays of the file are plain (nothing is pickled). Common: `format` (1), `task`, `method`, `counted` and
 `leads` (S,), the lead sets; `metrics` (M,) and `values` (S, M), what was measured, and `notes` on it. S lead
 sets, N records (or segments), C classes, K targets, G gallery entries, P probes. `low` and `high` (S, M): the
-ends of 95 % intervals, NaN where there is none.
+ends of 95 % intervals, NaN where there is none. Where there are families of lead sets: `families` (F,), their
+names, `members` (F, S), which lead sets are theirs, `mean_low` and `mean_high` (F, M) of the mean over them.
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
 `names` (C,), `threshold`, `exclusive` (the most probable class is predicted, whatever the threshold; absent:
@@ -19,7 +20,7 @@ or with `normalize` false as inner products; `gallery_ids`, `probe_ids`, `galler
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.evaluation.results import Evaluation, Intervals, ResultsError, Values, metric_names
+from fairseq_signals.evaluation.summaries import Families, mean_of, not_in_families
 from fairseq_signals.files import whole_file
 from fairseq_signals.metrics.bootstrap import Bounds
 from fairseq_signals.metrics.decisions import predicted_classes
@@ -43,6 +45,9 @@ _COMMON = {
     "leads": Array("U", "S"),
     "metrics": Array("U", "m", required=False),
     **dict.fromkeys(("values", "low", "high"), Array("f", "Sm", nan=True, required=False)),
+    "families": Array("U", "f", required=False),
+    "members": Array("b", "fS", required=False),
+    **dict.fromkeys(("mean_low", "mean_high"), Array("f", "fm", nan=True, required=False)),
     "notes": Array("U", "k", required=False),
 }
 _ARRAYS = {
@@ -89,7 +94,8 @@ class SavedEvaluation:
         arrays: the others, by name.
         values: per lead set the metrics by name; empty, if the file is from before they were saved.
         notes: what a reader of the numbers should know.
-        intervals: of the values; empty, if none were asked for.
+        intervals: of the values and of the means over families; empty, if none were asked for.
+        families: of lead sets, see `summaries.py`.
     """
 
     task: str
@@ -100,13 +106,14 @@ class SavedEvaluation:
     values: Values = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     intervals: Intervals = field(default_factory=dict)
+    families: Families = field(default_factory=dict)
 
     @classmethod
     def of(cls, outcome: Evaluation, method: str) -> SavedEvaluation:
         """What was just found, as it is read from a file."""
         leads, notes, arrays = tuple(outcome.values), tuple(outcome.remarks()), _stored(outcome.arrays)
-        values, intervals = outcome.values, outcome.intervals
-        return cls(outcome.task, method, outcome.counted, leads, arrays, values, notes, intervals)
+        found = outcome.values, notes, outcome.intervals, outcome.families
+        return cls(outcome.task, method, outcome.counted, leads, arrays, *found)
 
     def index(self, leads: str) -> int:
         """The place of a lead set.
@@ -117,6 +124,19 @@ class SavedEvaluation:
         if leads not in self.leads:
             raise ResultsError(f"lead set {leads!r} was not evaluated; these were: {', '.join(self.leads)}")
         return self.leads.index(leads)
+
+    @property
+    def alone(self) -> list[str]:
+        """The lead sets that are of no family."""
+        return not_in_families(self.leads, self.families)
+
+    def places(self, leads: str) -> list[int]:
+        """The places of the lead sets of a family, or that of a lead set.
+
+        Raises:
+            ResultsError: it was not evaluated.
+        """
+        return [self.index(name) for name in self.families.get(leads, [leads])]
 
     @property
     def threshold(self) -> float | None:
@@ -152,8 +172,7 @@ class SavedEvaluation:
 def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
     """Write what was found, atomically."""
     metrics = metric_names(outcome.values)
-    none = Bounds()
-    ends = [[found.get(name, none) for name in metrics] for found in outcome.intervals.values()]
+    members = [[leads in family for leads in outcome.values] for family in outcome.families.values()]
     arrays: dict[str, Any] = {
         "format": FORMAT,
         "task": outcome.task,
@@ -163,11 +182,20 @@ def write_evaluation(path: Path, outcome: Evaluation, method: str) -> None:
         "metrics": np.array(metrics, dtype=str),
         "values": np.array([[values[name] for name in metrics] for values in outcome.values.values()]),
         "notes": np.array(outcome.remarks(), dtype=str),
-        **({"low": np.array(ends)[..., 0], "high": np.array(ends)[..., 1]} if ends else {}),
+        **_ends("", outcome, outcome.values, metrics),
+        **({"families": np.array(list(outcome.families)), "members": np.array(members)} if members else {}),
+        **_ends("mean_", outcome, map(mean_of, outcome.families), metrics),
         **_stored(outcome.arrays),
     }
     with whole_file(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def _ends(prefix: str, outcome: Evaluation, lines: Iterable[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """The arrays `low` and `high` of the intervals of some lines, if there are any."""
+    found = [outcome.intervals[line] for line in lines if line in outcome.intervals]
+    ends = np.array([[bounds.get(name, Bounds()) for name in metrics] for bounds in found])
+    return {f"{prefix}{name}": ends[..., i] for i, name in enumerate(Bounds._fields)} if found else {}
 
 
 def _stored(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -209,7 +237,7 @@ def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
             f"{path}: there is no such file. Write one with `fairseq-signals evaluate ... --save {path}`."
         ) from None
     leads = tuple(arrays["leads"].tolist())
-    for name in {"leads", "metrics", "names"} & set(arrays):
+    for name in {"leads", "metrics", "names", "families"} & set(arrays):
         if len(set(arrays[name].tolist())) < len(arrays[name]):
             raise ResultsError(f"{path}: {name} has one name twice: {shown(arrays[name].tolist())}")
     if ("metrics" in arrays) != ("values" in arrays):
@@ -218,9 +246,25 @@ def read_evaluation(path: Path, task: str | None = None) -> SavedEvaluation:
     measured = zip(leads, arrays["values"].tolist()) if metrics else ()
     values = {name: dict(zip(metrics, row)) for name, row in measured}
     notes = tuple(arrays["notes"].tolist()) if "notes" in arrays else ()
+    families = _families(path, leads, arrays)
     intervals: dict[str, dict[str, Bounds]] = {}
-    if {"low", "high"} <= set(arrays):
-        ends = np.stack([arrays["low"], arrays["high"]], axis=2).tolist()
-        intervals = {name: dict(zip(metrics, starmap(Bounds, row))) for name, row in zip(leads, ends)}
+    for prefix, lines in (("", leads), ("mean_", tuple(map(mean_of, families)))):
+        if {f"{prefix}low", f"{prefix}high"} <= set(arrays):
+            ends = np.stack([arrays[f"{prefix}low"], arrays[f"{prefix}high"]], axis=2).tolist()
+            intervals |= {name: dict(zip(metrics, starmap(Bounds, row))) for name, row in zip(lines, ends)}
     method, counted = str(arrays["method"]), str(arrays["counted"])
-    return SavedEvaluation(found, method, counted, leads, arrays, values, notes, intervals)
+    return SavedEvaluation(found, method, counted, leads, arrays, values, notes, intervals, families)
+
+
+def _families(
+    path: Path, leads: Sequence[str], arrays: Mapping[str, np.ndarray]
+) -> dict[str, tuple[str, ...]]:
+    if not {"families", "members"} <= set(arrays):
+        return {}
+    found = {
+        name: tuple(of for of, is_member in zip(leads, row) if is_member)
+        for name, row in zip(arrays["families"].tolist(), arrays["members"].tolist())
+    }
+    if not all(found.values()):
+        raise ResultsError(f"{path}: members: a family has no lead set; evaluate again")
+    return found

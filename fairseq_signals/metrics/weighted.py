@@ -130,6 +130,25 @@ class OfSums:
         return (slopes @ self._sums[moved] / max(np.count_nonzero(~np.isnan(here)), 1))[None]
 
 
+class MeanOf:
+    """The mean of the same metrics over several models, or lead sets, of the same patients.
+
+    Args:
+        statistics: one each, alike in names, scales, patients and classes.
+    """
+
+    def __init__(self, statistics: Sequence[Statistic]) -> None:
+        self._statistics = statistics
+        self.names, self.scales = statistics[0].names, statistics[0].scales
+        self.n_patients, self.n_rarer = statistics[0].n_patients, statistics[0].n_rarer
+
+    def values(self, weights: np.ndarray) -> np.ndarray:
+        return np.mean([each.values(weights) for each in self._statistics], axis=0)
+
+    def influence(self) -> np.ndarray:
+        return np.mean([each.influence() for each in self._statistics], axis=0)
+
+
 def share(
     name: str,
     hits: ArrayLike,

@@ -182,11 +182,14 @@ def classification_figures(
 
 
 def identification_figure(saved: SavedEvaluation, leads: str | None = None) -> Figure:
-    """The picture of an identification model, its matrix and histogram of one lead set."""
+    """The picture of an identification model, its matrix and histogram of one lead set.
+
+    Curves are of that lead set and of those that are of no family.
+    """
     from fairseq_signals.plots.identification import draw_identification
 
     first = saved.leads[0] if leads is None else saved.leads[saved.index(leads)]
-    order = [first, *(name for name in saved.leads if name != first)]
+    order = dict.fromkeys([first, *saved.alone])
     similarity = {name: saved.similarity(name) for name in order}
     ids = (saved.arrays["gallery_ids"], saved.arrays["probe_ids"])
     try:

@@ -118,7 +118,7 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
     n = len(saved.arrays["probe_ids" if saved.task == "identification" else "record_ids"])
     section.text(f"{saved.method}: {saved.task} of {n} {saved.counted}. Leads outside a lead set are zeros.")
     if saved.values:
-        section.table(*table_cells(saved.values, saved.intervals))
+        section.table(*table_cells(saved.values, saved.intervals, saved.families))
     else:
         section.leave_out("The file of results has no table of metrics: save it again with evaluate --save.")
     for note in saved.notes:

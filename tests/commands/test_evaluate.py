@@ -98,7 +98,7 @@ def identifier(tmp_path_factory):
 class PeakModel(torch.nn.Module):
     """Gives the largest value of each lead on its input's lead axis."""
 
-    def forward(self, source, padding_mask=None):
+    def forward(self, source, padding_mask=None, lead_present=None):
         assert padding_mask is None
         return source.amax(dim=2)
 
@@ -155,7 +155,7 @@ def test_a_model_of_fewer_leads_gets_those_leads_in_their_order(manifests):
 
 def test_output_that_is_not_finite_is_an_error_with_the_record(manifests):
     class Overflow(PeakModel):
-        def forward(self, source, padding_mask=None):
+        def forward(self, source, padding_mask=None, lead_present=None):
             return super().forward(source) / 0.0
 
     manifest = read_manifest(manifests / "classification" / "test.tsv")

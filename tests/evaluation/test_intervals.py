@@ -57,7 +57,9 @@ def test_each_metric_of_a_task_has_an_interval_around_it(task, arrays, expected)
     found = {name: v for each in statistics_of(task, arrays, 0) for name, v in values_of(each).items()}
     assert found == pytest.approx(expected, rel=1e-9)
     outcome = Evaluation(task, N, "records", {"12": expected}, lambda: iter(()), [], arrays)
+    outcome.families = {"random:12": ("12",)}
     add_intervals(outcome, 100)
     assert set(outcome.intervals["12"]) == set(expected)
+    assert outcome.intervals["random:12 mean"] == outcome.intervals["12"]
     for name, bounds in outcome.intervals["12"].items():
         assert bounds.low < expected[name] < bounds.high, name

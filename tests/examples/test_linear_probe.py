@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,6 +108,43 @@ def test_probing_counts_like_evaluate_and_writes_its_results(scripts, corpus, ch
     assert all(row["value"] is None or 0 <= row["value"] <= 1 for row in rows if "auroc" in row["metric"])
 
 
+@pytest.mark.parametrize(("train_leads", "n_heads"), [("same", 12), ("12", 1)])
+def test_a_head_is_fitted_once_for_all_lead_sets_that_it_is_tested_on(
+    scripts, corpus, checkpoint, monkeypatch, tmp_path, train_leads, n_heads
+):
+    fitted = []
+
+    def fit(train, labels, valid, truth, seed):
+        fitted.append(train)
+        return SimpleNamespace(logits=lambda features: np.repeat(features[:, :1], labels.shape[1], axis=1))
+
+    monkeypatch.setitem(scripts["probe"].HEADS, "logistic", fit)
+    how = ["--heads=logistic", "--leads=1,each,random:1", "--pooling=mean_std", "--intervals=5"]
+    files = ["--manifest", str(corpus.classification), "--json", str(tmp_path / "r.json")]
+    assert scripts["probe"].main([str(checkpoint), *how, *files, f"--train-leads={train_leads}"]) == 0
+    assert len(fitted) == n_heads  # "1" is lead I
+    rows = {row["leads"]: row for row in json.loads((tmp_path / "r.json").read_text())}
+    assert rows["1"]["value"] == rows["I"]["value"]
+    assert {"low", "high"} <= set(rows["each mean"])
+    assert "of" in rows["random:1 worst"]
+
+
+def test_heads_are_trained_on_one_lead_set(scripts, corpus, checkpoint, capsys):
+    arguments = [str(checkpoint), "--manifest", str(corpus.classification), "--train-leads=each"]
+    assert scripts["probe"].main(arguments) == 1
+    assert (
+        "--train-leads each: heads are trained on one lead set, but these are 12" in capsys.readouterr().err
+    )
+
+
+def test_frames_are_pooled_as_mean_and_deviation(scripts, corpus, checkpoint):
+    model, manifest = ECGModel.load(checkpoint), read_manifest(corpus.classification / "valid.tsv")
+    frozen, lead_set = scripts["probe"].Frozen(model, 3, pooling="mean_std"), {"": tuple(range(12))}
+    frames = np.float64(frozen.frames(manifest, lead_set))
+    expected = np.concatenate([frames.mean(axis=1), frames.std(axis=1)], axis=1)
+    np.testing.assert_allclose(frozen.pooled(manifest, lead_set)[0], expected, atol=3e-3)
+
+
 def test_the_attentive_head_learns_which_layer_tells(scripts):
     (train, y), (valid, v) = (frames(n, seed, 2.0) for n, seed in ((120, 0), (40, 1)))
     noise = np.random.default_rng(3)
@@ -127,11 +165,11 @@ def test_the_mix_of_all_layers_is_probed_by_the_attentive_head_alone(scripts, co
     assert "logistic" not in shown
 
 
-def test_layers_are_probed_as_the_encoder_gives_them(scripts, corpus, checkpoint, tmp_path):
+def test_layers_are_probed_as_the_encoder_gives_them(scripts, corpus, checkpoint):
     probe = scripts["probe"]
     model, manifest = ECGModel.load(checkpoint), read_manifest(corpus.classification / "valid.tsv")
     frozen = probe.Frozen(model, 3, "mix")
-    stored = frozen.frames(manifest, tuple(range(12)), tmp_path / "frames")
+    stored = frozen.frames(manifest, {"": tuple(range(12))})
     assert stored.shape[:2] == (len(manifest), model.network.encoder.cfg.encoder_layers + 1)
     for layer in range(stored.shape[1]):
         pooled = probe.Frozen(model, 3, layer).pooled(manifest, {"": tuple(range(12))})[0]

@@ -1,0 +1,75 @@
+"""What a family of lead sets reaches: the mean over them, the worst of them, and how far they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fairseq_signals.metrics.bootstrap import Bounds
+
+#: Of a family, by name: its lead sets.
+Families = Mapping[str, Sequence[str]]
+#: How the names begin of metrics of which the highest is the worst.
+_ERRORS = ("mae", "rmse")
+
+
+class Line(NamedTuple):
+    """The metrics of a lead set, or what is made of those of a family."""
+
+    leads: str
+    """The lead set, or "each mean", "each worst", "each sd"."""
+    values: Mapping[str, float]
+    bounds: Mapping[str, Bounds]
+    of: Mapping[str, str]
+    """Of the worst: of each metric, the lead set that it is."""
+
+
+def mean_of(family: str) -> str:
+    """What the mean of a family is called among lead sets."""
+    return f"{family} mean"
+
+
+def not_in_families(lead_sets: Iterable[str], families: Families) -> list[str]:
+    """The lead sets that stand for themselves alone."""
+    members = set().union(*families.values())
+    return [leads for leads in lead_sets if leads not in members]
+
+
+def lines_of(
+    values: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, Mapping[str, Bounds]],
+    families: Families,
+) -> Iterator[Line]:
+    """A line for each lead set; then mean, worst and standard deviation (divisor n - 1) of each family.
+
+    Args:
+        values: the metrics by name of each lead set. Where one of them is NaN, so is what is made of it.
+        intervals: of each lead set, and of each mean (`mean_of`); the worst has that of its lead set.
+        families: their lead sets.
+    """
+    for leads, found in values.items():
+        yield Line(leads, found, intervals.get(leads, {}), {})
+    for family, members in families.items():
+        metrics = list(values[members[0]])
+        columns = {metric: [values[leads][metric] for leads in members] for metric in metrics}
+        mean = {metric: float(np.mean(column)) for metric, column in columns.items()}
+        yield Line(mean_of(family), mean, intervals.get(mean_of(family), {}), {})
+        worst = {metric: members[_worst(metric, column)] for metric, column in columns.items()}
+        found = {metric: values[leads][metric] for metric, leads in worst.items()}
+        bounds = {
+            metric: intervals[leads][metric]
+            for metric, leads in worst.items()
+            if metric in intervals.get(leads, {})
+        }
+        yield Line(f"{family} worst", found, bounds, worst)
+        if len(members) > 1:
+            spread = {metric: float(np.std(column, ddof=1)) for metric, column in columns.items()}
+            yield Line(f"{family} sd", spread, {}, {})
+
+
+def _worst(metric: str, column: Sequence[float]) -> int:
+    """The index of the worst value, the first NaN if there is one."""
+    sign = -1 if metric.startswith(_ERRORS) else 1
+    return min(range(len(column)), key=lambda i: (column[i] == column[i], sign * column[i]))
