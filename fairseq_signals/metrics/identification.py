@@ -21,7 +21,7 @@ class Rank1(NamedTuple):
     accuracy: float
     """Fraction of probes whose nearest gallery entry has their id."""
     nearest: np.ndarray
-    """(P,) int64, index of the nearest gallery entry; the lowest one of a tie."""
+    """(P,) int64, index of the nearest gallery entry; of a tie one of another patient, else the lowest."""
     similarity: np.ndarray
     """(P,) float64, cosine similarity to it."""
     correct: np.ndarray
@@ -38,7 +38,8 @@ def rank1_accuracy(
 ) -> Rank1:
     """Top-1 identification accuracy by cosine similarity, in blocks of bounded memory.
 
-    A probe whose id is not in the gallery counts as wrong. The result does not depend on `chunk`.
+    A probe whose id is not in the gallery counts as wrong, and so does one that is as similar to another
+    patient: the accuracy depends neither on the order of the gallery nor on `chunk`.
 
     Args:
         gallery: (G, D) embeddings, of any length: they are L2-normalised here.
@@ -70,9 +71,14 @@ def rank1_accuracy(
             rows = slice(p, p + chunk)
             similarity = scaled(probe[rows], "probe", offset=p) @ block.T  # (P, D) x (D, G) -> (P, G)
             np.round(similarity, TIE_DECIMALS, out=similarity)
-            index = similarity.argmax(axis=1)
+            index, own = similarity.argmax(axis=1), probe_ids[rows]
             value = similarity[np.arange(len(index)), index]
-            better = value > best[rows]
+            ids = gallery_ids[g : g + chunk]
+            for i in np.flatnonzero(ids[index] == own):
+                equal = np.flatnonzero(similarity[i] == value[i])
+                index[i] = next(iter(equal[ids[equal] != own[i]]), index[i])
+            turned = (value == best[rows]) & (ids[index] != own) & (gallery_ids[nearest[rows]] == own)
+            better = (value > best[rows]) | turned
             best[rows][better] = value[better]
             nearest[rows][better] = index[better] + g
     correct = gallery_ids[nearest] == probe_ids

@@ -29,8 +29,8 @@ class ErrorRates(NamedTuple):
 def rank_k_accuracy(similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: ArrayLike) -> np.ndarray:
     """The share of probes whose patient is among the k most similar ones: (K,) for k = 1 to all K patients.
 
-    A patient with several recordings counts by the most similar one. Of equally similar patients the one
-    with the lowest entry is first, as in `rank1_accuracy`. A probe whose patient is not enrolled is wrong.
+    A patient with several recordings counts by the most similar one. Of equally similar patients the probe's
+    is last, as in `rank1_accuracy`. A probe whose patient is not enrolled is wrong.
 
     Args:
         similarity: (P, G).
@@ -38,12 +38,11 @@ def rank_k_accuracy(similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: Ar
     """
     similarity, gallery_ids, probe_ids = _checked(similarity, gallery_ids, probe_ids)
     patients, whose = np.unique(gallery_ids, return_inverse=True)
-    nearest, entry = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
+    nearest, _ = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
     place = np.searchsorted(patients, probe_ids).clip(max=len(patients) - 1)
     enrolled = patients[place] == probe_ids
     own = np.take_along_axis(nearest, place[:, None], axis=1)
-    own_entry = np.take_along_axis(entry, place[:, None], axis=1)
-    ahead = ((nearest > own) | ((nearest == own) & (entry < own_entry))).sum(axis=1)
+    ahead = (nearest >= own).sum(axis=1) - 1
     counts = np.bincount(ahead[enrolled], minlength=len(patients))
     return np.cumsum(counts) / len(probe_ids)
 
