@@ -189,6 +189,20 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
 
 
+def add_as_norm(parser: argparse.ArgumentParser, cohort: str) -> None:
+    """`--as-norm`, of identification."""
+    parser.add_argument(
+        "--as-norm",
+        type=integer_from(2),
+        nargs="?",
+        const=300,
+        default=0,
+        metavar="K",
+        help="normalise each similarity by mean and standard deviation of the K highest of both recordings "
+        f"{cohort} (AS-norm; K: %(const)s, at most all)",
+    )
+
+
 def add_labels(parser: argparse.ArgumentParser) -> None:
     """`--labels`, of classifiers."""
     parser.add_argument(

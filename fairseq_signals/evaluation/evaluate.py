@@ -34,6 +34,7 @@ def evaluate(
     threshold: float = 0.5,
     features: str = "embedding",
     given: Mapping[str, Any] = MappingProxyType({}),
+    as_norm_top: int = 0,
 ) -> Evaluation:
     """Test a checkpoint on one split of a manifest folder; its kind decides which task.
 
@@ -52,6 +53,8 @@ def evaluate(
             the cosines with the training patients' directions, as they are (the authors' code).
         given: `preset`, public weights by name, and fields of `InputFormat` in place of what the checkpoint
             or the preset says: see `LoadedModel.load`.
+        as_norm_top: of identification: normalise similarities by so many of the highest with the people of
+            `train.tsv`, see `metrics.identification.as_norm`; 0: do not.
     """
     check_device(device)
     model, info = load_model(checkpoint, device=device)
@@ -61,8 +64,9 @@ def evaluate(
     told = [said.get("segment_s") for said in (given, {} if known is None else known.input, info.task_cfg)]
     model.skip_zero_frames = form.zero_frames == SKIP
 
-    if info.kind != "identification" and features != "embedding":
-        raise ConfigError(f"--features {features} is for identification, but {checkpoint} is of {info.kind}")
+    if info.kind != "identification" and (features != "embedding" or as_norm_top):
+        option = "--as-norm" if as_norm_top else f"--features {features}"
+        raise ConfigError(f"{option} is for identification, but {checkpoint} is of {info.kind}")
     compute: Callable[..., Any] = model
     if isinstance(model, ECGIdentifier) and features == "class_cosine":
         identifier = model
@@ -88,7 +92,9 @@ def evaluate(
         return evaluate_regression(predict_all, manifests, list(lead_sets), split, per, targets)
     if info.kind == "identification":
         normalize = features == "embedding"
-        return evaluate_identification(predict_all, manifests, list(lead_sets), split, per, normalize)
+        return evaluate_identification(
+            predict_all, manifests, list(lead_sets), split, per, normalize, as_norm_top
+        )
     raise CheckpointError(
         f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"
     )
