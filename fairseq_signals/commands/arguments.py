@@ -25,6 +25,7 @@ from fairseq_signals.formats.options import (
     ReadOptions,
     read_options,
 )
+from fairseq_signals.metrics.identification import AS_NORM_TOP
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 RECORDS = (
@@ -195,7 +196,7 @@ def add_as_norm(parser: argparse.ArgumentParser, cohort: str) -> None:
         "--as-norm",
         type=integer_from(2),
         nargs="?",
-        const=300,
+        const=AS_NORM_TOP,
         default=0,
         metavar="K",
         help="normalise each similarity by mean and standard deviation of the K highest of both recordings "

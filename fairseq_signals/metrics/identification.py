@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 # Two similarities that agree to this many decimals are a tie: rounding differs with the size of a block.
 TIE_DECIMALS = 12
+AS_NORM_TOP = 300  #: of a cohort's scores, the highest that count
 _BLOCK_SCORES = 2**23  # scores with a cohort computed at a time
 
 
@@ -106,7 +107,9 @@ def nearest_by_patient(similarity: np.ndarray, whose: np.ndarray) -> tuple[np.nd
     return nearest, entry
 
 
-def as_norm(embeddings: ArrayLike, cohort: ArrayLike, top: int = 300) -> tuple[np.ndarray, np.ndarray]:
+def as_norm(
+    embeddings: ArrayLike, cohort: ArrayLike, top: int = AS_NORM_TOP
+) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings as gallery entries and as probes, whose inner products are scores normalised by AS-norm.
 
     The score s of a gallery entry g and a probe p becomes ((s - m_g) / d_g + (s - m_p) / d_p) / 2, where m
