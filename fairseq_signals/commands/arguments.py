@@ -25,6 +25,7 @@ from fairseq_signals.formats.options import (
     ReadOptions,
     read_options,
 )
+from fairseq_signals.metrics.identification import AS_NORM_TOP
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 RECORDS = (
@@ -187,6 +188,20 @@ def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
     parser.add_argument("--device", default="cpu", help="PyTorch device, such as cuda (default: %(default)s)")
+
+
+def add_as_norm(parser: argparse.ArgumentParser, cohort: str) -> None:
+    """`--as-norm`, of identification."""
+    parser.add_argument(
+        "--as-norm",
+        type=integer_from(2),
+        nargs="?",
+        const=AS_NORM_TOP,
+        default=0,
+        metavar="K",
+        help="normalise each similarity by mean and standard deviation of the K highest of both recordings "
+        f"{cohort} (AS-norm; K: %(const)s, at most all)",
+    )
 
 
 def add_labels(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from fairseq_signals.commands.arguments import (
+    add_as_norm,
     add_batch_size,
     add_device,
     integer_from,
@@ -72,6 +73,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="what identification compares: L2-normalised embeddings (the paper), or cosines with the "
         "training patients, unnormalised (the authors' code) (default: %(default)s)",
     )
+    add_as_norm(parser, "with the training patients (train.tsv of the manifest folder)")
     parser.add_argument(
         "--intervals",
         type=integer_from(0),
@@ -85,7 +87,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         default=(),
         metavar="COLUMNS",
         help="also test groups of records: sex, age_group, source, another column of the store or an "
-        "attribute, separated by commas",
+        "attribute, of probes session_gap (the time since the patient's recording in the gallery), separated "
+        "by commas",
     )
     parser.add_argument("--json", type=some_path, metavar="FILE", help="write the results as a JSON list")
     parser.add_argument(
@@ -143,6 +146,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         args.threshold,
         args.features,
         input_arguments(args),
+        args.as_norm,
     )
     if args.intervals:
         add_intervals(outcome, args.intervals)

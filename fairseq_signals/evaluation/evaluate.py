@@ -35,6 +35,7 @@ def evaluate(
     threshold: float = 0.5,
     features: str = "embedding",
     given: Mapping[str, Any] = MappingProxyType({}),
+    as_norm_top: int = 0,
 ) -> Evaluation:
     """Test a checkpoint on one split of a manifest folder; its kind decides which task.
 
@@ -53,6 +54,8 @@ def evaluate(
             the cosines with the training patients' directions, as they are (the authors' code).
         given: `preset`, public weights by name, and fields of `InputFormat` in place of what the checkpoint
             or the preset says: see `LoadedModel.load`.
+        as_norm_top: of identification: normalise similarities by so many of the highest with the people of
+            `train.tsv`, see `metrics.identification.as_norm`; 0: do not.
     """
     check_device(device)
     model, info = load_model(checkpoint, device=device)
@@ -63,8 +66,9 @@ def evaluate(
     model.skip_zero_frames = form.zero_frames == SKIP
     sets = lead_sets.of_model(form.leads) if isinstance(lead_sets, LeadSets) else lead_sets
 
-    if info.kind != "identification" and features != "embedding":
-        raise ConfigError(f"--features {features} is for identification, but {checkpoint} is of {info.kind}")
+    if info.kind != "identification" and (features != "embedding" or as_norm_top):
+        option = "--as-norm" if as_norm_top else f"--features {features}"
+        raise ConfigError(f"{option} is for identification, but {checkpoint} is of {info.kind}")
     compute: Callable[..., Any] = model
     if isinstance(model, ECGIdentifier) and features == "class_cosine":
         identifier = model
@@ -87,7 +91,7 @@ def evaluate(
         targets = TargetTable.noted(noted, n_targets, str(checkpoint))
         outcome = evaluate_regression(*where, targets)
     elif info.kind == "identification":
-        outcome = evaluate_identification(*where, features == "embedding")
+        outcome = evaluate_identification(*where, features == "embedding", as_norm_top)
     else:
         raise CheckpointError(
             f"{checkpoint}: a {info.kind} checkpoint has no classes or identities to test; fine-tune it first"

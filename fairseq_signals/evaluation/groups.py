@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from fairseq_signals.errors import ConfigError, did_you_mean
 from fairseq_signals.manifest.places import parse_paths
+from fairseq_signals.manifest.sessions import GAPS, SAME_RECORDING, acquired_texts, gap_between, parse_time
 from fairseq_signals.manifest.table import STORE, Manifest, read_manifest
 from fairseq_signals.store.reading import METADATA_COLUMNS, RecordStore
 
@@ -19,6 +20,7 @@ UNKNOWN = "unknown"
 AGE_GROUP = "age_group"
 AGES = (18, 40, 65, 80)  # years, from which a group is
 AGE_GROUPS = ("<18", "18-39", "40-64", "65-79", ">=80")
+SESSION_GAP = "session_gap"
 MOST_GROUPS = 50
 
 
@@ -28,21 +30,46 @@ def read_groups(manifests: Path, split: str, columns: Sequence[str]) -> dict[str
     Args:
         manifests: folder with `<split>.tsv`, or `<split>_probe.tsv`, whose probes are what is counted.
         split: which manifest.
-        columns: of the store, attributes of its records, or "age_group".
+        columns: of the store, attributes of its records, "age_group", or of probes "session_gap": the time to
+            the nearest of the patient's recordings in the gallery.
 
     Raises:
         ConfigError: no record has such a column or attribute, or it makes more than 50 groups.
     """
     names = [name for name in (f"{split}.tsv", f"{split}_probe.tsv") if (manifests / name).exists()]
     manifest = read_manifest(manifests / (names or [f"{split}.tsv"])[0])
-    if manifest.layout != STORE:
-        raise ConfigError(f"--by: {manifest.path} is of the authors' layout, which tells nothing of records")
     table = _metadata(manifest)
-    return {column: _groups(column, manifest.record_ids, table) for column in columns}
+    found = {name: _groups(name, manifest.record_ids, table) for name in columns if name != SESSION_GAP}
+    if SESSION_GAP in columns:
+        path = manifests / f"{split}_gallery.tsv"
+        if not path.exists():
+            raise ConfigError(f"--by {SESSION_GAP}: is of gallery and probe, but there is no {path}")
+        found[SESSION_GAP] = _session_gaps(manifest, table, read_manifest(path))
+    return {column: found[column] for column in columns}
+
+
+def _session_gaps(probe: Manifest, probe_table: pa.Table, gallery: Manifest) -> dict[str, str]:
+    """Of `GAPS`, that of each probe's record."""
+    sides = ((probe, probe_table), (gallery, _metadata(gallery)))
+    times = [
+        dict(zip(manifest.record_ids, map(parse_time, acquired_texts(table).to_pylist())))
+        for manifest, table in sides
+    ]
+    enrolled: dict[str, list[str]] = {}
+    for record, patient in gallery.patient_of().items():
+        enrolled.setdefault(patient, []).append(record)
+    gap_of = {}
+    for record, patient in probe.patient_of().items():
+        own = enrolled.get(patient, [])
+        gap = gap_between(times[0][record], [times[1][name] for name in own])
+        gap_of[record] = SAME_RECORDING if record in own else gap
+    return dict(sorted(gap_of.items(), key=lambda item: GAPS.index(item[1])))
 
 
 def _metadata(manifest: Manifest) -> pa.Table:
     """What the stores tell of the record of each segment."""
+    if manifest.layout != STORE:
+        raise ConfigError(f"--by: {manifest.path} is of the authors' layout, which tells nothing of records")
     names, places = parse_paths(manifest.paths)
     paths = [manifest.root / name for name in names]
     stores = {folder: RecordStore(folder) for folder in {path.parent for path in paths}}

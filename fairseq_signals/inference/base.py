@@ -23,6 +23,7 @@ from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_ch
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
+from fairseq_signals.inference.gallery import Gallery
 from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.conv_features import conv_output_length
@@ -233,3 +234,10 @@ class LoadedModel:
             advice = "use predict" if is_tuned else "fine-tune it first, or use embed"
             raise CheckpointError(f"a {self.kind} model has no classes; {advice}")
         return self.classes
+
+    def _require_gallery(self, gallery: Gallery | None) -> Gallery:
+        if gallery is None:
+            raise ConfigError("there is nobody to compare with: enroll recordings first, or pass gallery=")
+        if gallery.model != self.fingerprint:
+            raise CheckpointError("the gallery was enrolled with another model; enroll its recordings again")
+        return gallery

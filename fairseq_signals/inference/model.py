@@ -11,11 +11,12 @@ import numpy as np
 
 from fairseq_signals.checkpoints.saved_model import write_saved_model
 from fairseq_signals.ecg.resample import resampled_length
-from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.encoded import Encoded
-from fairseq_signals.inference.gallery import Gallery, enrolled, listed_ids
+from fairseq_signals.inference.gallery import Gallery, enrolled
+from fairseq_signals.inference.patients import listed_ids
 from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.results import Estimate, Prediction
 from fairseq_signals.inference.sources import Opener, is_one, read_each
@@ -139,15 +140,7 @@ class ECGModel(LoadedModel):
             ConfigError: an identification model without a gallery.
         """
         if self.kind == "identification" or gallery is not None:
-            gallery = self.gallery if gallery is None else gallery
-            if gallery is None:
-                raise ConfigError(
-                    "there is nobody to compare with: enroll recordings first, or pass gallery="
-                )
-            if gallery.model != self.fingerprint:
-                raise CheckpointError(
-                    "the gallery was enrolled with another model; enroll its recordings again"
-                )
+            gallery = self._require_gallery(self.gallery if gallery is None else gallery)
             found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
             matches = gallery.match(
                 [done.embedding for done in found], [done.record_id for done in found], top
@@ -191,6 +184,29 @@ class ECGModel(LoadedModel):
         rows = [done.embedding for done in found]
         self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
         return self.gallery
+
+    def verify(
+        self,
+        records: Any,
+        patient_ids: Any,
+        fs: float | None = None,
+        leads: Any = None,
+        *,
+        lead_names: Any = None,
+        gallery: Gallery | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Any:
+        """Whether a recording is of the patient it is said to be of: a `Verification`, of a batch a list.
+
+        Args:
+            records, fs, leads, lead_names, gallery, batch_size: as for `predict`.
+            patient_ids: whom each is said to be of.
+        """
+        gallery = self._require_gallery(self.gallery if gallery is None else gallery)
+        found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
+        claimed, names = [patient_ids] if is_one(records) else patient_ids, [done.record_id for done in found]
+        verified = gallery.verify([done.embedding for done in found], claimed, names)
+        return verified[0] if is_one(records) else verified
 
     def stream(
         self,

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from fairseq_signals.ecg.record import known
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.inference.listing import ListedRecording
 from fairseq_signals.safety.text import visible
@@ -54,6 +58,22 @@ def odd_about(patients: Sequence[str]) -> str | None:
     else:
         return None
     return f"{found}; if its name does not stand for one person, say with --patients who is who"
+
+
+def listed_ids(patient_ids: Any) -> Any:
+    """Patient ids of any container, such as a pandas column, in a list; anything else as it is.
+
+    Raises:
+        ConfigError: there are others than texts and integers, such as blank cells of a table, or "NA".
+    """
+    ids = np.asarray(patient_ids, dtype=object).tolist()
+    if isinstance(ids, list) and not all(map(_is_id, ids)):
+        raise ConfigError("patient ids must be texts or integers, one a recording, and none may be missing")
+    return ids
+
+
+def _is_id(value: Any) -> bool:
+    return known(value) is not None if isinstance(value, str) else isinstance(value, (int, np.integer))
 
 
 def _require_one_folder(recordings: Sequence[ListedRecording]) -> None:

@@ -107,3 +107,28 @@ class Match:
     similarity: float
     accepted: bool | None
     ranked: tuple[tuple[Any, float], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a recording is of the patient it is said to be of.
+
+    Attributes:
+        record_id: the recording.
+        patient_id: whom it is said to be of.
+        n_recordings: how many recordings of this patient it was compared with; 0: there is none.
+        highest: the highest similarity to these; NaN without any.
+        mean: the mean similarity to these.
+        accepted: whether the highest is above the gallery's threshold; None where there is none of the two.
+        nearest_id: who has the most similar recording of all.
+        nearest: the similarity to it.
+    """
+
+    record_id: str
+    patient_id: Any
+    n_recordings: int
+    highest: float
+    mean: float
+    accepted: bool | None
+    nearest_id: Any
+    nearest: float

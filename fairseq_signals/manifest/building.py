@@ -19,6 +19,7 @@ from fairseq_signals.manifest.corpus import Corpus, CorpusRecord, SegmentList
 from fairseq_signals.manifest.folder import write_set
 from fairseq_signals.manifest.people import People, unknown_patients
 from fairseq_signals.manifest.selection import Selection, python_lists, python_values, read_metadata
+from fairseq_signals.manifest.sessions import ACQUIRED, acquired_texts
 from fairseq_signals.manifest.where import Where, attribute_names, attribute_values
 from fairseq_signals.safety.text import tell
 from fairseq_signals.store.reading import STATE_FILE, UNAVAILABLE_KEY, read_state
@@ -31,7 +32,8 @@ def load_corpus(
 
     Args:
         columns: what records need beyond where they are: "codes".
-        attributes: those that `Corpus.attributes` is to have; "age" is what the store knows as that.
+        attributes: those that `Corpus.attributes` is to have; "age" is what the store knows as that, and
+            "acquired" any of `sessions.TIMES`.
 
     Raises:
         ManifestError: where no record is left, sources are unknown, or sampling rates are mixed.
@@ -75,9 +77,11 @@ def _unavailable(store: Path) -> str | None:
 
 
 def _attribute(table: pa.Table, name: str) -> dict[str, str]:
-    """An attribute of the records that have it, or their age."""
+    """An attribute of the records that have it, or their age, or when they were taken."""
     if name == "age":
         values = pc.cast(table["age"], pa.string())
+    elif name == ACQUIRED:
+        values = acquired_texts(table)
     else:
         names = attribute_names(table)
         if name not in names:

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.safety.rules import TRUTH, check, read_json, text
+from fairseq_signals.safety.rules import TRUTH, check, read_json, section, text
 
 INFO_FILE = "manifest.json"
 #: What it says while the files of a set get their names: those of two sets may be there.
 UNFINISHED = {"complete": False}
+_RULES = {
+    "kind": text(40),
+    "complete": TRUTH,
+    "within_record": section(dict.fromkeys(("valid", "test"), TRUTH)),
+    "protocols": section(dict.fromkeys(("valid", "test"), text(40))),
+}
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -22,7 +28,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         return {}
     if not isinstance(info, dict):
         raise ManifestError(f"{path}: not what a manifest script wrote; run the script again")
-    check(info, {"kind": text(40), "complete": TRUTH}, f"{path}: ", ManifestError)
+    check(info, _RULES, f"{path}: ", ManifestError)
     return info
 
 

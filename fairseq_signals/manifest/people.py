@@ -14,8 +14,14 @@ _PTB_XL = re.compile(r"(?:.*/)?(?:HR(\d{5})|(\d{5})_[hl]r)|(?i:ptb[-_ ]?xl)/(?:.
 #: Matches every name that this one does, and few others; for Arrow.
 MAYBE_PTB_XL = r"HR\d{5}$|\d{5}_[hl]r$|(?i:ptb[-_ ]?xl/)"
 
-#: PTB's persons, whom the lead-I variability database has again under the same numbers.
-_PTB_PERSON = re.compile(r"(?:(?i:ptb(?!.?xl)[^/]*)/(?:patient|ptb)|lead1_variability/ptb)0*(\d+)", re.ASCII)
+#: PTB's persons: named `ptbNNN`, as the lead-I variability database has them, by the folder `patientNNN` of
+#: a store that is called after PTB, or by a record that no other corpus has, `patientNNN/sNNNN_re`.
+_PTB_PERSON = re.compile(
+    r"[^/]*/ptb(\d{3})"
+    r"|(?i:ptb(?!.?xl)[^/]*)/(?:patient|ptb)0*(\d+)"
+    r"|[^/]*/record/(?:.*/)?patient0*(\d+)/s\d{4}[a-z_]re",
+    re.ASCII,
+)
 
 
 def patient_key(source: str, record_id: str, patient_id: str | None) -> str:
@@ -44,7 +50,7 @@ def acquisition(record: str) -> str:
 def same_person(patient: str) -> str:
     """One name for the person whom several corpora number alike, given the name of a patient."""
     match = _PTB_PERSON.fullmatch(patient)
-    return f"person of PTB/{match[1]}" if match else patient
+    return f"person of PTB/{int(next(filter(None, match.groups())))}" if match else patient
 
 
 class People:

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 
 # Two similarities that agree to this many decimals are a tie: rounding differs with the size of a block.
 TIE_DECIMALS = 12
+AS_NORM_TOP = 300  #: of a cohort's scores, the highest that count
+_BLOCK_SCORES = 2**23  # scores with a cohort computed at a time
 
 
 class Rank1(NamedTuple):
@@ -21,7 +23,7 @@ class Rank1(NamedTuple):
     accuracy: float
     """Fraction of probes whose nearest gallery entry has their id."""
     nearest: np.ndarray
-    """(P,) int64, index of the nearest gallery entry; the lowest one of a tie."""
+    """(P,) int64, index of the nearest gallery entry; of a tie one of another patient, else the lowest."""
     similarity: np.ndarray
     """(P,) float64, cosine similarity to it."""
     correct: np.ndarray
@@ -38,7 +40,8 @@ def rank1_accuracy(
 ) -> Rank1:
     """Top-1 identification accuracy by cosine similarity, in blocks of bounded memory.
 
-    A probe whose id is not in the gallery counts as wrong. The result does not depend on `chunk`.
+    A probe whose id is not in the gallery counts as wrong, and so does one that is as similar to another
+    patient: the accuracy depends neither on the order of the gallery nor on `chunk`.
 
     Args:
         gallery: (G, D) embeddings, of any length: they are L2-normalised here.
@@ -70,9 +73,14 @@ def rank1_accuracy(
             rows = slice(p, p + chunk)
             similarity = scaled(probe[rows], "probe", offset=p) @ block.T  # (P, D) x (D, G) -> (P, G)
             np.round(similarity, TIE_DECIMALS, out=similarity)
-            index = similarity.argmax(axis=1)
+            index, own = similarity.argmax(axis=1), probe_ids[rows]
             value = similarity[np.arange(len(index)), index]
-            better = value > best[rows]
+            ids = gallery_ids[g : g + chunk]
+            for i in np.flatnonzero(ids[index] == own):
+                equal = np.flatnonzero(similarity[i] == value[i])
+                index[i] = next(iter(equal[ids[equal] != own[i]]), index[i])
+            turned = (value == best[rows]) & (ids[index] != own) & (gallery_ids[nearest[rows]] == own)
+            better = (value > best[rows]) | turned
             best[rows][better] = value[better]
             nearest[rows][better] = index[better] + g
     correct = gallery_ids[nearest] == probe_ids
@@ -97,6 +105,50 @@ def nearest_by_patient(similarity: np.ndarray, whose: np.ndarray) -> tuple[np.nd
     is_nearest = rounded == np.repeat(nearest, sizes, axis=1)
     entry = np.minimum.reduceat(np.where(is_nearest, order, len(order)), begins, axis=1)
     return nearest, entry
+
+
+def as_norm(
+    embeddings: ArrayLike, cohort: ArrayLike, top: int = AS_NORM_TOP
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings as gallery entries and as probes, whose inner products are scores normalised by AS-norm.
+
+    The score s of a gallery entry g and a probe p becomes ((s - m_g) / d_g + (s - m_p) / d_p) / 2, where m
+    and d are mean and standard deviation (divisor `top`) of the highest scores of each with a cohort of other
+    people: Matejka et al., Analysis of score normalization in multilingual speaker recognition, Interspeech
+    2017, adaptive s-norm. Adding a constant to all scores changes nothing, nor does a factor above 0.
+
+    Args:
+        embeddings: (N, D) as they are compared by inner products: of length 1 for cosines.
+        cohort: (C, D) alike; one a person.
+        top: how many of the cohort's scores count; all, if there are fewer.
+
+    Returns:
+        Two arrays (N, 2 D + 2): the rows as gallery entries, and as probes.
+
+    Raises:
+        ValueError: sizes that do not fit, or an embedding whose scores with the cohort are all the same.
+    """
+    rows, cohort = np.asarray(embeddings, dtype=np.float64), np.asarray(cohort, dtype=np.float64)
+    if cohort.ndim != 2 or rows.shape[1:] != cohort.shape[1:]:
+        raise ValueError(f"a cohort must be (people, features) of {rows.shape[1:]}, but is {cohort.shape}")
+    top, step = min(top, len(cohort)), max(1, _BLOCK_SCORES // max(1, len(cohort)))
+    if top < 2:
+        raise ValueError(f"AS-norm takes the scores with two people or more, but top is {top}")
+    mean, deviation = np.empty((len(rows), 1)), np.empty((len(rows), 1))
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        highest = np.partition(rows[block] @ cohort.T, -top, axis=1)[:, -top:]
+        mean[block], deviation[block] = highest.mean(1, keepdims=True), highest.std(1, keepdims=True)
+    alike = np.flatnonzero(deviation[:, 0] < 10.0**-TIE_DECIMALS)
+    if len(alike):
+        raise ValueError(
+            f"embedding {alike[0]}: its {top} highest scores with the cohort are all {mean[alike[0], 0]:g}, "
+            "so nothing tells how far another is above them; check the model and the cohort"
+        )
+    one = np.ones_like(mean)
+    as_gallery = np.hstack([rows / deviation, rows, -mean / deviation, one])
+    as_probe = np.hstack([rows, rows / deviation, one, -mean / deviation])
+    return as_gallery / 2, as_probe
 
 
 def chance_level(gallery_ids: ArrayLike, probe_ids: ArrayLike) -> float:

@@ -7,6 +7,7 @@ genuine pair that does not (ISO/IEC 19795-1). G gallery entries, P probes.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +27,47 @@ class ErrorRates(NamedTuple):
     """(K,) share of genuine pairs with less: 0 to 1."""
 
 
+class ClaimErrors(NamedTuple):
+    """How often it was decided wrongly whether recordings are of whom they are said to be of."""
+
+    n_false_match: int
+    """Claims of another patient that were accepted."""
+    n_impostor: int
+    """Claims of another patient."""
+    n_false_non_match: int
+    """Claims of the right patient that were rejected."""
+    n_genuine: int
+    """Claims of the right patient."""
+
+    @property
+    def false_match(self) -> float:
+        """The share of wrong claims that are accepted; NaN where there is none."""
+        return self.n_false_match / self.n_impostor if self.n_impostor else math.nan
+
+    @property
+    def false_non_match(self) -> float:
+        """The share of right claims that are rejected; NaN where there is none."""
+        return self.n_false_non_match / self.n_genuine if self.n_genuine else math.nan
+
+    def at(self, prevalence: float) -> tuple[float, float]:
+        """Where this share of all claims is wrong: the share of it among what is rejected, and accepted.
+
+        The first is the precision of a warning, whose recall is `1 - false_match`. NaN where there is none.
+        """
+        wrong, right = prevalence, 1 - prevalence
+        caught, alarms = wrong * (1 - self.false_match), right * self.false_non_match
+        missed, passed = wrong * self.false_match, right * (1 - self.false_non_match)
+        return (
+            caught / (caught + alarms) if caught + alarms else math.nan,
+            missed / (missed + passed) if missed + passed else math.nan,
+        )
+
+
 def rank_k_accuracy(similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: ArrayLike) -> np.ndarray:
     """The share of probes whose patient is among the k most similar ones: (K,) for k = 1 to all K patients.
 
-    A patient with several recordings counts by the most similar one. Of equally similar patients the one
-    with the lowest entry is first, as in `rank1_accuracy`. A probe whose patient is not enrolled is wrong.
+    A patient with several recordings counts by the most similar one. Of equally similar patients the probe's
+    is last, as in `rank1_accuracy`. A probe whose patient is not enrolled is wrong.
 
     Args:
         similarity: (P, G).
@@ -38,12 +75,11 @@ def rank_k_accuracy(similarity: ArrayLike, gallery_ids: ArrayLike, probe_ids: Ar
     """
     similarity, gallery_ids, probe_ids = _checked(similarity, gallery_ids, probe_ids)
     patients, whose = np.unique(gallery_ids, return_inverse=True)
-    nearest, entry = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
+    nearest, _ = nearest_by_patient(similarity, whose.reshape(-1))  # (P, K)
     place = np.searchsorted(patients, probe_ids).clip(max=len(patients) - 1)
     enrolled = patients[place] == probe_ids
     own = np.take_along_axis(nearest, place[:, None], axis=1)
-    own_entry = np.take_along_axis(entry, place[:, None], axis=1)
-    ahead = ((nearest > own) | ((nearest == own) & (entry < own_entry))).sum(axis=1)
+    ahead = (nearest >= own).sum(axis=1) - 1
     counts = np.bincount(ahead[enrolled], minlength=len(patients))
     return np.cumsum(counts) / len(probe_ids)
 

@@ -6,6 +6,7 @@ import pytest
 from fairseq_signals.errors import CheckpointError, ManifestError
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.manifest.table import Row, format_manifest
+from fairseq_signals.metrics.identification import mean_by_record
 
 GALLERY = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]])
 
@@ -72,3 +73,32 @@ def test_manifests_of_the_other_task_are_recognised(folder):
     (folder / "test_gallery.tsv").rename(folder / "test.tsv")
     with pytest.raises(ManifestError, match="holds classification manifests"):
         evaluate(folder, GALLERY)
+
+
+def test_similarities_are_normalised_by_those_with_the_training_patients(folder, write_store):
+    (folder / "more").mkdir()
+    write_store(folder / "more", [f"t{i}" for i in range(12)])
+    rows = [Row(f"more/s/shard-00000.arrow#{i}:0", 250, f"x/t{i}", f"x/t{i // 2}", 0) for i in range(12)]
+    (folder / "train.tsv").write_text("".join(format_manifest(".", rows)))
+    rng = np.random.default_rng(0)
+    embeddings = {f"test_{side}.tsv": rng.normal(size=(6, 4)) for side in ("gallery", "probe")}
+    embeddings["train.tsv"] = rng.normal(size=(12, 4))
+
+    def predicted(top):
+        args = (lambda m: embeddings[m.path.name][None], folder, ("12",), "test", "record")
+        return evaluate_identification(*args, as_norm_top=top)
+
+    before, after = predicted(0), predicted(5)
+    note = f"AS-norm: by the 5 highest scores with 6 people of {folder / 'train.tsv'}"
+    assert [n for n in after.notes if n not in before.notes] == [note]
+    gallery, probe = before.arrays["gallery"][0], before.arrays["probe"][0]  # of length 1
+    cohort, _ = mean_by_record(embeddings["train.tsv"], np.arange(12) // 2)
+    expected = np.array([[_as_norm(g, p, cohort, 5) for g in gallery] for p in probe])
+    assert not after.arrays["normalize"]
+    np.testing.assert_allclose(after.arrays["probe"][0] @ after.arrays["gallery"][0].T, expected, rtol=1e-4)
+    assert after.values["12"]["accuracy"] == (expected.argmax(axis=1) == np.arange(3)).mean()
+
+
+def _as_norm(g, p, cohort, top):
+    of_g, of_p = (np.sort(cohort @ x)[-top:] for x in (g, p))
+    return ((g @ p - of_g.mean()) / of_g.std() + (g @ p - of_p.mean()) / of_p.std()) / 2

@@ -167,7 +167,7 @@ def test_what_is_no_gallery_is_refused(tmp_path):
         ("patient_ids", np.array([0.5, 1.5]), "must hold texts or integers"),
         ("record_ids", np.array(["a"]), "must be 2, but its shape is"),
         ("model", np.array(["a", "b"]), "must have 0 axes"),
-        ("threshold", 2.0, "must be from -1 to 1, but 1 values are not, such as 2"),
+        ("threshold", 2.0, "is a cosine, from -1 to 1, but is 2"),
     ],
 )
 def test_an_array_of_a_gallery_that_cannot_be_is_named(tmp_path, key, value, message):

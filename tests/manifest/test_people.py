@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_signals.manifest.people import People, acquisition, patient_key
+from fairseq_signals.manifest.people import People, acquisition, patient_key, same_person
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,38 @@ def test_persons_of_ptb_are_the_same_in_the_lead_i_variability_database():
     people = People()
     people.link_all({**patients, "ptbdb/patient020/x": "ptbdb/patient020"}.items())
     assert people.of_record(ours) == people.of_record(ptb) != people.of_record("ptbdb/patient020/x")
-    assert people.are_one("PTB-diagnostic/patient019", "lead1_variability/ptb019")
-    assert people.are_one("ptb/ptb019", "lead1_variability/ptb019")  # of PhysioNet 2021, by its --patients
-    assert not people.are_one("ptb-xl/patient019", "lead1_variability/ptb019")
     assert len(set(people.patient_names(patients).values())) == 1
     assert people.patient_names({ptb: "ptbdb/patient019"}) == {ptb: "ptbdb/patient019"}  # as it was
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [
+        "lead1_variability/ptb019",
+        "ptbdb/patient019",
+        "ptbdb_10s/ptb019",
+        "ptb/ptb19",  # of PhysioNet 2021, by its --patients
+        "cinc2021/ptb019",
+        "ptbdb_10s/record/patient019/s0070lre",  # of a store that knows no patients
+        "wfdb/record/ptbdb/patient019/s0202are",
+        "any/record/patient019/s0010_re",
+    ],
+)
+def test_a_person_of_ptb_is_found_by_each_of_the_names(patient):
+    assert same_person(patient) == same_person("ptbdb/patient019") == "person of PTB/19"
+    assert same_person(same_person(patient)) == same_person(patient)
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [
+        "ptb-xl/patient019",
+        "ptb-xl/19",
+        "a/patient019",
+        "a/ptb0190",
+        "a/record/ptb019",
+        "a/record/patient019/x",
+    ],
+)
+def test_other_people_of_a_like_name_are_not_those_of_ptb(patient):
+    assert same_person(patient) == patient

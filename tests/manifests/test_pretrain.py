@@ -123,6 +123,28 @@ def test_a_record_under_its_other_published_name_is_left_out_with_its_patients_o
     assert f"left out {2 * len(patients)}: {2 * len(patients)} held out by" in out
 
 
+@pytest.mark.parametrize("held_out", ["lead1_variability", "ptbdb_10s", "ptb"])
+def test_who_is_held_out_of_one_source_with_persons_of_ptb_is_left_out_of_all(
+    make_store, succeed, tmp_path, read, held_out
+):
+    """One source names its patients `ptbNNN`, one by the folders of its records, one `patientNNN`."""
+    sources = {
+        "lead1_variability": [(f"subject_{i}/{i}_01", {"patient_id": f"ptb{i:03d}"}) for i in range(20)],
+        "ptbdb_10s": [(f"patient{i:03d}/s{i:04d}_re", {}) for i in range(20)],
+        "ptb": [(f"S{i:04d}", {"patient_id": f"patient{i:03d}"}) for i in range(20)],
+    }
+    stores = {
+        name: make_store(name, [(record, {"source": name, **row}) for record, row in records])
+        for name, records in sources.items()
+    }
+    person = {f"{name}/{row[0]}": i for name, records in sources.items() for i, row in enumerate(records)}
+    succeed("classification", stores[held_out], "--dest", tmp_path / "dx", "--labels", "cinc2021")
+    succeed("pretrain", *stores.values(), "--exclude", tmp_path / "dx", "--valid-fraction", 0)
+    kept = {person[record] for record in read("dx")["train"].record_ids}
+    assert len(kept) < 20
+    assert set(read()["train"].record_ids) == {record for record, i in person.items() if i in kept}
+
+
 def test_several_stores_are_one_manifest_without_copies(make_store, succeed, tmp_path, read):
     a = make_store("one", [(f"HR{i:05d}", {"source": "ptb-xl"}) for i in range(6)])
     b = make_store("two", [(f"{i:05d}_lr", {"source": "ptbxl", "patient_id": "7"}) for i in range(3)])

@@ -3,6 +3,7 @@
 import ast
 import csv
 import importlib
+import re
 from collections import Counter
 
 import pytest
@@ -169,3 +170,43 @@ def test_records_of_ptbxl_are_chosen_by_age_sex_code_and_quality(ptbxl, succeed,
         and "NORM" in ast.literal_eval(row["scp_codes"])
         and not row["static_noise"].strip()
     }
+
+
+def test_real_persons_of_ptb_are_one_in_every_source(shared_dir, succeed, read, tmp_path):
+    """Whom the lead-I database holds out is left out of PTB, of unknown patients, and of the challenge."""
+    person = {}  # of each record's path
+    for table in sorted(shared_dir.glob("*/MANIFEST.csv")):
+        with table.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if re.fullmatch(r"ptb\d{3}", row["patient"])]
+        person.update({table.parent / row["path"]: row["patient"] for row in rows})
+    of_source = {
+        source: {path: p for path, p in person.items() if source in path.parts}
+        for source in ("lead1_variability", "ptbdb_10s", "WFDB_PTB")
+    }
+    variability = of_source.pop("lead1_variability")
+    others = {path: p for paths in of_source.values() for path, p in paths.items()}
+    both = sorted(set(variability.values()).intersection(others.values()))[:12]
+    if len(both) < 12:
+        pytest.skip("too few persons of PTB in several sources of the shared data")
+    for path in (path for path, p in {**variability, **others}.items() if p in both):
+        folder = tmp_path / "in" / path.parent.relative_to(shared_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in path.parent.glob(f"{path.name}.*"):
+            (folder / file.name).symlink_to(file)
+    table = tmp_path / "patients.csv"
+    challenge = [f"{path.name},{p}" for path, p in of_source["WFDB_PTB"].items()]
+    table.write_text("\n".join(["record_id,patient_id", *challenge]) + "\n")
+    stores = [tmp_path / "lead1", tmp_path / "ptb", tmp_path / "challenge"]
+    roots = [next((tmp_path / "in").rglob(name)) for name in ("lead1_variability", "ptbdb_10s", "WFDB_PTB")]
+    _preprocess("lead1_variability", roots[0], "--dest", stores[0])
+    _preprocess("wfdb_folder", roots[1], "--dest", stores[1], "--source", "ptbdb_10s")
+    _preprocess("physionet2021", roots[2].parent, "--dest", stores[2], "--patients", table)
+    succeed("identification", stores[0], "--dest", tmp_path / "id", "--test-fraction", 0.4)
+    manifests = read("id")
+    held_out = {
+        p.partition("/")[2] for name, m in manifests.items() if name != "train" for p in m.patient_ids
+    }
+    assert len(held_out) >= 4
+    succeed("pretrain", *stores[1:], "--exclude", tmp_path / "id", "--valid-fraction", 0)
+    trained = {name.rpartition("/")[2] for name in read()["train"].record_ids}
+    assert trained == {path.name for path, p in others.items() if p in set(both) - held_out}

@@ -34,12 +34,54 @@ def test_chunks_do_not_change_the_result(chunk):
 
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 30), copies=st.integers(2, 4), chunk=st.integers(1, 40), seed=st.integers(0, 999))
-def test_the_first_of_equal_gallery_entries_wins(n, copies, chunk, seed):
+def test_of_equal_gallery_entries_one_of_another_patient_comes_first_and_then_the_lowest(
+    n, copies, chunk, seed
+):
     base = np.random.default_rng(seed).normal(size=(n, 5))
     gallery = np.tile(base, (copies, 1))
-    found = rank1_accuracy(gallery, np.arange(n * copies), base, np.arange(n), chunk)
-    np.testing.assert_array_equal(found.nearest, np.arange(n))
-    assert found.accuracy == 1.0
+    same = rank1_accuracy(gallery, np.tile(np.arange(n), copies), base, np.arange(n), chunk)
+    np.testing.assert_array_equal(same.nearest, np.arange(n))
+    assert same.accuracy == 1.0
+    others = rank1_accuracy(gallery, np.arange(n * copies), base, np.arange(n), chunk)
+    np.testing.assert_array_equal(others.nearest, np.arange(n) + n)
+    assert others.accuracy == 0.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 12), st.integers(1, 12), st.integers(1, 13))
+def test_ties_do_not_make_the_accuracy_depend_on_the_order(seed, n_gallery, n_probes, chunk):
+    """Few directions, so that most probes have a tie; the twin goes through the patients of each probe."""
+    rng = np.random.default_rng(seed)
+    gallery, probe = (rng.integers(1, 3, (n, 2)).astype(float) for n in (n_gallery, n_probes))
+    gallery_ids, probe_ids = (rng.integers(0, 3, n) for n in (n_gallery, n_probes))
+    g, p = rng.permutation(n_gallery), rng.permutation(n_probes)
+    found = rank1_accuracy(gallery, gallery_ids, probe, probe_ids, chunk)
+    turned = rank1_accuracy(gallery[g], gallery_ids[g], probe[p], probe_ids[p], chunk)
+    np.testing.assert_array_equal(turned.correct, found.correct[p])
+    np.testing.assert_array_equal(found.correct, gallery_ids[found.nearest] == probe_ids)
+    for row, patient, correct in zip(probe, probe_ids, found.correct):
+        cosines = np.round(gallery @ row / np.linalg.norm(gallery, axis=1) / np.linalg.norm(row), 12)
+        own = cosines[gallery_ids == patient]
+        others = cosines[gallery_ids != patient]
+        assert correct == (len(own) > 0 and own.max() > others.max(initial=-2))
+
+
+def test_one_embedding_a_patient_is_always_right_and_one_for_all_never():
+    embeddings = np.random.default_rng(0).normal(size=(20, 6))
+    assert rank1_accuracy(embeddings, np.arange(20), 3 * embeddings, np.arange(20)).accuracy == 1.0
+    collapsed = np.ones((20, 6))
+    assert rank1_accuracy(collapsed, np.arange(20), collapsed, np.arange(20)).accuracy == 0.0
+
+
+def test_random_embeddings_are_right_as_often_as_guessing():
+    rng = np.random.default_rng(0)
+    accuracy = [
+        rank1_accuracy(
+            rng.normal(size=(10, 8)), np.arange(10), rng.normal(size=(500, 8)), np.arange(500) % 10
+        )[0]
+        for _ in range(20)
+    ]
+    assert np.mean(accuracy) == pytest.approx(0.1, abs=0.01)
 
 
 def test_accuracy_does_not_depend_on_the_order_of_gallery_and_probes():
@@ -127,5 +169,6 @@ def test_near_ties_are_decided_as_in_double_precision(normalize, spread, scale):
         gallery, probe = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (gallery, probe))
     similarity = np.round(np.array([[p @ g for g in gallery] for p in probe]), 12)
     if normalize or scale == 1.0:  # else no two of these large numbers are rounded to a tie
-        assert found.nearest.tolist() == similarity.argmax(axis=1).tolist()
+        others_first = [np.lexsort((ids, ids == own, -row))[0] for own, row in enumerate(similarity)]
+        assert found.nearest.tolist() == others_first
     np.testing.assert_allclose(found.similarity, similarity.max(axis=1), rtol=1e-11)

@@ -35,8 +35,8 @@ def test_a_probe_of_somebody_unknown_is_never_right():
     assert rank_k_accuracy(np.ones((1, 2)), [1, 2], [3]).tolist() == [0, 0]
 
 
-def test_of_equally_similar_patients_the_one_enrolled_first_is_ahead():
-    assert rank_k_accuracy(np.ones((2, 2)), ["b", "a"], ["b", "a"]).tolist() == [0.5, 1]
+def test_of_equally_similar_patients_the_probes_own_is_last():
+    assert rank_k_accuracy(np.ones((2, 2)), ["b", "a"], ["b", "a"]).tolist() == [0, 1]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 8))
