@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
 from fairseq_signals.evaluation.identification import evaluate_identification
+from fairseq_signals.evaluation.outlier import add_outlier
 from fairseq_signals.evaluation.predict import predict, warn_of_other_lengths
 from fairseq_signals.evaluation.regression import evaluate_regression
 from fairseq_signals.evaluation.results import Evaluation
@@ -21,6 +23,7 @@ from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
+from fairseq_signals.modules.middle import middle_pooled
 
 
 def evaluate(
@@ -75,12 +78,17 @@ def evaluate(
             warn_of_other_lengths(manifest, form)
         return predict(compute, manifest, lead_sets, batch_size, device, form)
 
+    def embed_all(manifest: Manifest) -> np.ndarray:
+        return predict(partial(middle_pooled, model), manifest, lead_sets, batch_size, device, form)
+
     if info.kind == "classification":
         sets, exclusive = list(lead_sets), info.exclusive
         largest = given.get("aggregate_max")
-        return evaluate_classification(
+        outcome = evaluate_classification(
             predict_all, manifests, sets, split, per, threshold, form, exclusive, largest
         )
+        add_outlier(outcome, info.outlier, embed_all, manifests, split, per)
+        return outcome
     if isinstance(model, ECGClassifier):
         require_mean(form, checkpoint)
         n_targets, noted = model.proj.out_features, info.task_state.get("targets")

@@ -12,6 +12,7 @@ from fairseq_signals.evaluation.results import Evaluation, Group
 from fairseq_signals.metrics.bootstrap import METHOD, SEED, intervals
 from fairseq_signals.metrics.cinc2021 import score_terms
 from fairseq_signals.metrics.decisions import predicted_classes
+from fairseq_signals.metrics.outlier import OutlierArea, TakenForSeen
 from fairseq_signals.metrics.regression import metrics_of_moments, moments
 from fairseq_signals.metrics.weighted import Areas, OfSums, Statistic, share
 
@@ -59,6 +60,14 @@ def statistics_of(
     return [*found, Areas(labels, probabilities, patients)]
 
 
+def outlier_statistics(arrays: Mapping[str, Any], lead_set: int) -> list[Statistic]:
+    """The same of the outlier score, which counts unseen classes too; empty where it was not tested."""
+    if "outlier" not in arrays:
+        return []
+    of_items = arrays["outlier"][lead_set], arrays["unseen"], arrays["outlier_patients"]
+    return [OutlierArea(*of_items), TakenForSeen(*of_items)]
+
+
 def _of_numbers(
     truth: np.ndarray, predicted: np.ndarray, patients: np.ndarray, names: Sequence[str]
 ) -> list[Statistic]:
@@ -80,7 +89,14 @@ def _of_moments(metric: str, sums: np.ndarray) -> np.ndarray:
 def add_intervals(outcome: Evaluation, n_resamples: int = 1000) -> None:
     """Give every metric that rests on records its 95 % interval, and a note on how it was found."""
     outcome.intervals = {
-        leads: intervals(statistics_of(outcome.task, outcome.arrays, i), n_resamples)
+        leads: {
+            name: bounds
+            for statistics in (
+                statistics_of(outcome.task, outcome.arrays, i),
+                outlier_statistics(outcome.arrays, i),
+            )
+            for name, bounds in intervals(statistics, n_resamples).items()
+        }
         for i, leads in enumerate(outcome.values)
     }
     n_patients = len(set(outcome.arrays[ITEMS[outcome.task][0]].tolist()))

@@ -31,6 +31,8 @@ METRIC_TITLES = {
     "macro_f_measure": "macro F-measure",
     "accuracy": "accuracy",
     "chance": "chance level",
+    "outlier_auroc": "outlier AUROC",
+    "outlier_fpr95": "outlier FPR at 95 % TPR",
 }
 _ROW = {
     **dict.fromkeys(("method", "task", "leads", "metric"), required(text())),
@@ -73,6 +75,7 @@ class Evaluation:
         patients: of each record; see `people.unknown_patients`.
         intervals: of the values, where they were asked for.
         groups: of records, by each column in turn.
+        n_of: in place of `n`, of metrics that count others too.
     """
 
     task: str
@@ -85,6 +88,7 @@ class Evaluation:
     patients: Sequence[str] = ()
     intervals: Intervals = field(default_factory=dict)
     groups: dict[str, list[Group]] = field(default_factory=dict)
+    n_of: dict[str, int] = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
         """The notes, and for how many records patients are not known."""
@@ -227,7 +231,8 @@ def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> It
         for leads, values in part.values.items():
             for metric, value in values.items():
                 row: dict[str, Any] = {"method": method, "task": outcome.task, "leads": leads}
-                row |= {"metric": metric, "value": value, "n": part.n, "group": part.name or None, **more}
+                n = outcome.n_of.get(metric, part.n)
+                row |= {"metric": metric, "value": value, "n": n, "group": part.name or None, **more}
                 bounds = part.intervals.get(leads, {}).get(metric)
                 row |= {} if bounds is None else {**bounds._asdict(), "interval": METHOD}
                 yield {key: found for key, found in row.items() if found is not None}

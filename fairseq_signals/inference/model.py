@@ -20,11 +20,12 @@ from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.results import Estimate, Prediction
 from fairseq_signals.inference.sources import Opener, is_one, read_each
 from fairseq_signals.inference.windows import cut, frame_starts
+from fairseq_signals.metrics.outlier import Outlier
 from fairseq_signals.modules.conv_features import conv_output_length
 
 BATCH_SIZE = 16
 #: What `ECGModel.stream` can give.
-STREAMED = ("embedding", "frames", "logit")
+STREAMED = ("embedding", "frames", "logit", "middle")
 
 
 class ECGModel(LoadedModel):
@@ -77,7 +78,7 @@ class ECGModel(LoadedModel):
             ConfigError: there is no such layer.
         """
         wanted = "frames" if frames else "embedding"
-        found = self._each(records, fs, leads, lead_names, wanted, batch_size, layer)
+        found = self._each(records, fs, leads, lead_names, (wanted,), batch_size, layer)
         rows = [getattr(done, wanted) for done in found]
         if is_one(records):
             return rows[0]
@@ -106,7 +107,7 @@ class ECGModel(LoadedModel):
         aggregates = aggregate or self.aggregates
         found = [
             done.probabilities(aggregates)
-            for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
+            for done in self._each(records, fs, leads, lead_names, ("logit",), batch_size)
         ]
         if is_one(records):
             return found[0]
@@ -148,13 +149,14 @@ class ECGModel(LoadedModel):
                 raise CheckpointError(
                     "the gallery was enrolled with another model; enroll its recordings again"
                 )
-            found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
+            found = list(self._each(records, fs, leads, lead_names, ("embedding",), batch_size))
             matches = gallery.match(
                 [done.embedding for done in found], [done.record_id for done in found], top
             )
             return matches[0] if is_one(records) else matches
         say = self._saying(aggregate)
-        predictions = [say(done) for done in self._each(records, fs, leads, lead_names, "logit", batch_size)]
+        wanted = self.predicted_from
+        predictions = [say(done) for done in self._each(records, fs, leads, lead_names, wanted, batch_size)]
         return predictions[0] if is_one(records) else predictions
 
     def _saying(self, aggregate: str | None) -> Callable[[Encoded], Prediction | Estimate]:
@@ -163,9 +165,21 @@ class ECGModel(LoadedModel):
         if targets is not None:
             if aggregate is not None:
                 raise ConfigError("aggregate is of probabilities; a regression's numbers are averaged")
-            return lambda done: Estimate(done.record_id, targets, targets.in_units(done.logit))
+            return lambda done: Estimate(
+                done.record_id, targets, targets.in_units(done.logit), self._outlier(done)
+            )
         classes, aggregates = self._require_classes(), aggregate or self.aggregates
-        return lambda done: Prediction(done.record_id, classes, done.probabilities(aggregates))
+        return lambda done: Prediction(
+            done.record_id, classes, done.probabilities(aggregates), self._outlier(done)
+        )
+
+    @property
+    def predicted_from(self) -> tuple[str, ...]:
+        """The outputs that a `Prediction` or an `Estimate` is made of."""
+        return ("logit",) if self.outlier is None else ("logit", "middle")
+
+    def _outlier(self, done: Encoded) -> Outlier | None:
+        return None if self.outlier is None else self.outlier.of(done.middle)
 
     def enroll(
         self,
@@ -187,7 +201,7 @@ class ECGModel(LoadedModel):
             records = [records]
             patient_ids = [patient_ids] if isinstance(patient_ids, (str, int)) else patient_ids
         patient_ids = listed_ids(patient_ids)
-        found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
+        found = list(self._each(records, fs, leads, lead_names, ("embedding",), batch_size))
         rows = [done.embedding for done in found]
         self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
         return self.gallery
@@ -210,7 +224,8 @@ class ECGModel(LoadedModel):
             fs, leads, layer, batch_size: as for `embed`.
             reading: how files are read.
             outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
-                `Encoded.probabilities` makes probabilities; of a regression `Encoded.logit` is standardised.
+                `Encoded.probabilities` makes probabilities; of a regression `Encoded.logit` is standardised;
+                "middle", the representation that outlier scores are of.
 
         Yields:
             An `Encoded`; for a recording that cannot be used, the error.
@@ -250,7 +265,7 @@ class ECGModel(LoadedModel):
         from fairseq_signals.inference.saving import config_of, model_card
 
         config = config_of(self)
-        write_saved_model(Path(folder), self.network.state_dict(), config, model_card(config), overwrite)
+        write_saved_model(Path(folder), self.state(), config, model_card(config), overwrite)
 
     def export(self, path: str | Path, format: str | None = None, **options: Any) -> None:
         """Write the network as a program that runs without this package; see `inference/export.py`."""
@@ -268,14 +283,14 @@ class ECGModel(LoadedModel):
         fs: float | None,
         leads: Any,
         lead_names: Any,
-        output: str,
+        outputs: Sequence[str],
         batch_size: int,
         layer: int | str | None = None,
     ) -> Iterator[Encoded]:
         """As `stream`, but an error is raised."""
         reading = read_options(lead_names)
         for done in self.stream(
-            records, fs, leads, reading=reading, outputs=(output,), layer=layer, batch_size=batch_size
+            records, fs, leads, reading=reading, outputs=outputs, layer=layer, batch_size=batch_size
         ):
             if isinstance(done, FairseqSignalsError):
                 raise done
