@@ -18,7 +18,7 @@ from fairseq_signals.commands.manifest_arguments import add_split, script_main, 
 from fairseq_signals.errors import ConfigError, LabelError
 from fairseq_signals.manifest.building import finish, load_corpus, tail_note
 from fairseq_signals.manifest.corpus import Corpus, SegmentList
-from fairseq_signals.manifest.folder import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE
+from fairseq_signals.manifest.folder import CLASSIFICATION, LABELS_FILE, WEIGHTS_FILE, unseen_of
 from fairseq_signals.manifest.labels import LabelTable, find_table, parse_target, read_labels, read_weights
 from fairseq_signals.manifest.record_labels import (
     STATEMENTS,
@@ -69,6 +69,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="weights between classes; default: <labels>_weights.csv beside the label table, if it is there",
     )
+    parser.add_argument(
+        "--leave-class-out",
+        nargs="+",
+        metavar="NAME",
+        help="classes that are left out of training: train.tsv loses their records, valid.tsv and test.tsv "
+        "give them to valid_unseen.tsv and test_unseen.tsv, on which `evaluate` tests the outlier score",
+    )
     add_split(parser)
     whom = parser.add_mutually_exclusive_group()
     whom.add_argument(
@@ -97,23 +104,34 @@ def build(args: argparse.Namespace) -> None:
         found = label_records(corpus, args.record_labels, args.label_column, args.class_columns or ())
         labels = labels or found
     assert labels is not None
-    extra_files = _files(labels, labels_path, args.weights)
-    n_unlabelled = _require_labels(corpus, labels, labels_path or args.record_labels)
-    unknown = count_unknown(corpus, labels)
+    every, left_out = labels, None
+    if args.leave_class_out:
+        labels, left_out = every.divide(args.leave_class_out)
+    extra_files = _files(labels, labels_path if left_out is None else None, args.weights)
+    n_unlabelled = _require_labels(corpus, every, labels_path or args.record_labels)
+    unknown = count_unknown(corpus, every)
     if args.drop_unlabelled:
-        corpus.leave_out(lambda r: not labels.targets(r.codes), "of none of the classes")
+        corpus.leave_out(lambda r: not every.targets(r.codes), "of none of the classes")
     if args.one_class:
-        corpus.leave_out(lambda r: len(labels.targets(r.codes)) != 1, "not of exactly one class")
+        corpus.leave_out(lambda r: len(every.targets(r.codes)) != 1, "not of exactly one class")
     split_of = split_patients(corpus, args)
-    present = set(split_of.values())
-    splits = {name: corpus.listing() for name in SPLITS if name in present}
+    unseen = {r.record_id for r in corpus.records if left_out is not None and left_out.targets(r.codes)}
+    corpus.leave_out(
+        lambda r: r.record_id in unseen and split_of[r.patient_id] == "train",
+        f"of {', '.join(args.leave_class_out or ())}, left out of training",
+    )
+    names = [
+        unseen_of(split_of[r.patient_id]) if r.record_id in unseen else split_of[r.patient_id]
+        for r in corpus.records
+    ]
+    splits = {name: corpus.listing() for name in (*SPLITS, *map(unseen_of, SPLITS)) if name in names}
     target_of: dict[tuple[str, ...], str] = {}  # many records have the same codes
-    for record in corpus.records:
+    for record, name in zip(corpus.records, names):
         codes = record.codes
         if codes not in target_of:
             target_of[codes] = ",".join(map(str, labels.targets(codes)))
-        splits[split_of[record.patient_id]].add(record, target_of[codes])
-    counts = count_classes(splits, len(labels))
+        splits[name].add(record, target_of[codes])
+    counts = count_classes({name: splits[name] for name in SPLITS if name in splits}, len(labels))
     notes = [tail_note(corpus)]
     if not (args.drop_unlabelled or args.one_class):
         notes.append(f"{n_unlabelled:,} records of none of the classes are kept, with an empty target")
@@ -135,6 +153,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--label-column and --class-columns are of a table; name it with --record-labels")
     if args.min_likelihood is not None and args.record_labels:
         raise ConfigError("--min-likelihood is about codes, but --record-labels takes their place")
+    if args.leave_class_out and args.weights:
+        raise ConfigError(
+            "--weights are of all classes, but --leave-class-out leaves some out; take one away"
+        )
 
 
 def _files(labels: LabelTable, labels_path: Path | None, weights_path: Path | None) -> dict[str, str]:

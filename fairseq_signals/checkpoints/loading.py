@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
+import numpy as np
 import torch
 
 from fairseq_signals.checkpoints.adapters import without_adapters
@@ -14,6 +15,7 @@ from fairseq_signals.checkpoints.configuration import encoder_options, is_of_aut
 from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
 from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS
 from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names
+from fairseq_signals.checkpoints.outlier import take_outlier
 from fairseq_signals.checkpoints.presets import recognised
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
@@ -49,6 +51,7 @@ class Checkpoint:
         task_state: what the task noted, such as its `labels`, or the `targets` of a regression.
         progress: how far training was: `num_updates`, `epoch`, `best`, `val_loss`, as far as the file says.
         saved: `config.json` of a saved model, see `saved_model.py`; None for a training checkpoint.
+        outlier: the arrays of a saved model's outlier score, see `outlier.py`; empty without one.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Checkpoint:
     task_state: Dict[str, Any] = field(default_factory=dict)
     progress: Dict[str, float] = field(default_factory=dict)
     saved: Optional[Dict[str, Any]] = None
+    outlier: Dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def encoder_state(self) -> StateDict:
@@ -146,6 +150,7 @@ def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
 def _of_saved_model(folder: Path) -> Checkpoint:
     saved, state = read_saved_model(folder)
     config = encoder_config(saved["encoder"])
+    outlier = take_outlier(state, config.encoder_embed_dim, folder / WEIGHTS)
     problems = shape_problems(config, state)
     if problems:
         raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
@@ -170,6 +175,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
         task_state={_TARGETS: saved.get(_TARGETS)},
         progress=provenance.get("progress") or {},
         saved=saved,
+        outlier=outlier,
     )
 
 

@@ -65,6 +65,14 @@ _PROVENANCE = {
             "records": required(integer(1, 1 << 53)),
         }
     ),
+    "outlier": section(
+        {
+            "splits": required(list_of(text(), 2)),
+            "lead_sets": required(list_of(text(), 1000)),
+            "records": required(list_of(integer(1, 1 << 53), 2)),
+            "radius": required(number(0, 1e9)),
+        }
+    ),
 }
 RULES: dict[str, Rule] = {
     "kind": required(one_of(*KINDS)),

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fairseq_signals.commands.arguments import add_batch_size, add_device, add_model, some_path
-from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
+from fairseq_signals.commands.model_arguments import add_fitting, input_arguments
 from fairseq_signals.safety.text import counted, tell
 
 if TYPE_CHECKING:
@@ -23,19 +22,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "that it was not trained on, and write the model with it to a folder. The temperature is in the "
         "weights of the last layer: `evaluate`, `predict` and exports of the folder apply it.",
     )
-    add_model(parser, "fine-tuned classifier")
-    parser.add_argument("--manifest", type=some_path, required=True, metavar="DIR", help="manifest folder")
+    add_fitting(parser, "fine-tuned classifier")
     parser.add_argument("--split", default="valid", help="which manifest (default: %(default)s)")
-    parser.add_argument(
-        "--leads",
-        action="append",
-        metavar="SETS",
-        help="lead sets on which it will be used, as for `evaluate` (default: all leads of the model)",
-    )
-    parser.add_argument("--out", type=some_path, required=True, metavar="FOLDER", help="where the model goes")
-    add_batch_size(parser, 64)
-    add_device(parser)
-    add_input_options(parser, classes=True)
     return parser
 
 

@@ -6,7 +6,14 @@ import argparse
 from typing import Any
 
 from fairseq_signals.checkpoints.input_format import AGGREGATES, LAST_SEGMENT, ZERO_FRAMES
-from fairseq_signals.commands.arguments import add_batch_size, add_device, add_read_options, positive
+from fairseq_signals.commands.arguments import (
+    add_batch_size,
+    add_device,
+    add_model,
+    add_read_options,
+    positive,
+    some_path,
+)
 from fairseq_signals.ecg.normalize import NORMALIZE
 from fairseq_signals.ecg.resample import RESAMPLERS
 
@@ -20,6 +27,26 @@ def add_use(parser: argparse.ArgumentParser, classes: bool = False) -> None:
     add_device(parser)
     add_read_options(parser)
     add_input_options(parser, classes)
+
+
+def add_fitting(parser: argparse.ArgumentParser, what: str) -> None:
+    """CHECKPOINT, `--manifest`, `--leads`, `--out`: what is measured on manifests and saved with a model.
+
+    Args:
+        what: CHECKPOINT must be.
+    """
+    add_model(parser, what)
+    parser.add_argument("--manifest", type=some_path, required=True, metavar="DIR", help="manifest folder")
+    parser.add_argument(
+        "--leads",
+        action="append",
+        metavar="SETS",
+        help="lead sets on which it will be used, as for `evaluate` (default: all leads of the model)",
+    )
+    parser.add_argument("--out", type=some_path, required=True, metavar="FOLDER", help="where the model goes")
+    add_batch_size(parser, 64)
+    add_device(parser)
+    add_input_options(parser, classes=True)
 
 
 def add_input_options(

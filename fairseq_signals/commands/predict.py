@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".parquet")
 FIRST_COLUMNS = ("record", "positive")
+OUTLIER_COLUMNS = ("outlier", "outlier_distance")
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -37,8 +38,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         description="Write the probability of each class of each recording: columns record, positive (the "
         "classes above their threshold, joined with ;, or the most probable one where they exclude each "
         "other), and one a class, named by its label. Of a regression: columns record, and one a target, in "
-        "its unit. A run that was stopped goes on with the same command. What cannot be used is listed with "
-        "the reason in OUT.rejected.tsv.",
+        "its unit. Of a model with an outlier score (`fairseq-signals outlier`) also outlier, the share of "
+        "usual records that are less unlike the training data, and outlier_distance. A run that was stopped "
+        "goes on with the same command. What cannot be used is listed with the reason in OUT.rejected.tsv.",
     )
     add_model(parser, "fine-tuned classifier or regression")
     parser.add_argument("records", nargs="+", type=some_place, metavar="RECORDS", help=RECORDS)
@@ -76,29 +78,34 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         **input_arguments(args),
     )
     said = _of_classes(model) if model.targets is None else _of_targets(model)
-    more = ("embedding",) if args.embeddings else ()
+    more, score = ("embedding",) if args.embeddings else (), model.outlier
+    of_score = () if score is None else OUTLIER_COLUMNS
     for name in said.names:
-        if name in (*FIRST_COLUMNS, *more):
+        if name in (*FIRST_COLUMNS, *of_score, *more):
             raise LabelError(
                 f"{args.checkpoint}: a {said.what} is called {name!r}, but so is another column of the "
                 f"result; {said.advice}"
             )
 
     def value(done: Encoded) -> np.ndarray:
-        return np.concatenate([said.value(done), *(done.embedding for _ in more)])
+        distance = () if score is None else score.distance(done.middle[None])
+        return np.concatenate([said.value(done), distance, *(done.embedding for _ in more)])
 
     def table(names: Sequence[str], rows: np.ndarray) -> pa.Table:
-        values, vectors = np.split(rows, [len(said.names)], axis=1)
+        n = len(said.names)
+        values, distance, vectors = np.split(rows, [n, n + bool(of_score)], axis=1)
         first = {"record": names, **said.first(values)}
-        columns = [*map(pa.array, [*first.values(), *values.T]), *(vector_column(vectors) for _ in more)]
-        return pa.table(columns, names=[*first, *map(visible, said.names), *more])
+        unlike = [] if score is None else [score.quantile(distance[:, 0]), distance[:, 0]]
+        plain = map(pa.array, [*first.values(), *values.T, *unlike])
+        columns = [*plain, *(vector_column(vectors) for _ in more)]
+        return pa.table(columns, names=[*first, *map(visible, said.names), *of_score, *more])
 
     with only_run(args.out):
         result = run_all(
             model,
             recordings,
             args.out,
-            ("logit", *more),
+            tuple(dict.fromkeys((*model.predicted_from, *more))),
             value,
             args.leads,
             args.batch_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.evaluation.classification import evaluate_classification
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.lead_sets import LeadSets
+from fairseq_signals.evaluation.outlier import add_outlier
 from fairseq_signals.evaluation.predict import predict, warn_of_other_lengths
 from fairseq_signals.evaluation.regression import evaluate_regression
 from fairseq_signals.evaluation.results import Evaluation
@@ -22,6 +24,7 @@ from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier
+from fairseq_signals.modules.middle import middle_pooled
 
 
 def evaluate(
@@ -82,9 +85,14 @@ def evaluate(
         return predict(compute, manifest, sets, batch_size, device, form)
 
     where = predict_all, manifests, list(sets), split, per
+
+    def embed_all(manifest: Manifest) -> np.ndarray:
+        return predict(partial(middle_pooled, model), manifest, sets, batch_size, device, form)
+
     if info.kind == "classification":
         largest = given.get("aggregate_max")
         outcome = evaluate_classification(*where, threshold, form, info.exclusive, largest)
+        add_outlier(outcome, info.outlier, embed_all, manifests, split, per)
     elif isinstance(model, ECGClassifier):
         require_mean(form, checkpoint)
         n_targets, noted = model.proj.out_features, info.task_state.get("targets")

@@ -10,9 +10,10 @@ import numpy as np
 
 from fairseq_signals.evaluation.results import Evaluation, Group
 from fairseq_signals.evaluation.summaries import mean_of
-from fairseq_signals.metrics.bootstrap import METHOD, SEED, Bounds, intervals_from, resampled
+from fairseq_signals.metrics.bootstrap import METHOD, SEED, Bounds, intervals, intervals_from, resampled
 from fairseq_signals.metrics.cinc2021 import score_terms
 from fairseq_signals.metrics.decisions import predicted_classes
+from fairseq_signals.metrics.outlier import OutlierArea, TakenForSeen
 from fairseq_signals.metrics.regression import metrics_of_moments, moments
 from fairseq_signals.metrics.weighted import Areas, MeanOf, OfSums, Statistic, share
 
@@ -68,6 +69,14 @@ def mean_statistics(
     return [MeanOf(of_metric) for of_metric in zip(*found)]
 
 
+def outlier_statistics(arrays: Mapping[str, Any], lead_set: int) -> list[Statistic]:
+    """The same of the outlier score, which counts unseen classes too; empty where it was not tested."""
+    if "outlier" not in arrays:
+        return []
+    of_items = arrays["outlier"][lead_set], arrays["unseen"], arrays["outlier_patients"]
+    return [OutlierArea(*of_items), TakenForSeen(*of_items)]
+
+
 def _of_numbers(
     truth: np.ndarray, predicted: np.ndarray, patients: np.ndarray, names: Sequence[str]
 ) -> list[Statistic]:
@@ -89,6 +98,8 @@ def _of_moments(metric: str, sums: np.ndarray) -> np.ndarray:
 def add_intervals(outcome: Evaluation, n_resamples: int = 1000) -> None:
     """Give every metric that rests on records its 95 % interval, and a note on how it was found."""
     outcome.intervals = _intervals(outcome, n_resamples)
+    for i, leads in enumerate(outcome.values):
+        outcome.intervals[leads] |= intervals(outlier_statistics(outcome.arrays, i), n_resamples)
     n_patients = len(set(outcome.arrays[ITEMS[outcome.task][0]].tolist()))
     outcome.notes.append(
         f"intervals: {METHOD}, {n_patients:,} patients, {n_resamples:,} resamples, seed {SEED}"

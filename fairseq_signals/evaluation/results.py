@@ -33,6 +33,8 @@ METRIC_TITLES = {
     "macro_f_measure": "macro F-measure",
     "accuracy": "accuracy",
     "chance": "chance level",
+    "outlier_auroc": "outlier AUROC",
+    "outlier_fpr95": "outlier FPR at 95 % TPR",
 }
 _ROW = {
     **dict.fromkeys(("method", "task", "leads", "metric"), required(text())),
@@ -76,6 +78,7 @@ class Evaluation:
         intervals: of the values and of the means over families, where they were asked for.
         groups: of records, by each column in turn.
         families: of lead sets, see `summaries.py`.
+        n_of: in place of `n`, of metrics that count others too.
     """
 
     task: str
@@ -89,6 +92,7 @@ class Evaluation:
     intervals: Intervals = field(default_factory=dict)
     groups: dict[str, list[Group]] = field(default_factory=dict)
     families: Families = field(default_factory=dict)
+    n_of: dict[str, int] = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
         """The notes, and for how many records patients are not known."""
@@ -242,7 +246,8 @@ def result_rows(outcome: Evaluation, method: str, seed: int | None = None) -> It
         for leads, values, bounds, of in lines_of(part.values, part.intervals, outcome.families):
             for metric, value in values.items():
                 row: dict[str, Any] = {"method": method, "task": outcome.task, "leads": leads}
-                row |= {"metric": metric, "value": value, "n": part.n, "of": of.get(metric)}
+                n = outcome.n_of.get(metric, part.n)
+                row |= {"metric": metric, "value": value, "n": n, "of": of.get(metric)}
                 row |= {"group": part.name or None, **more}
                 if metric in bounds:
                     row |= {**bounds[metric]._asdict(), "interval": METHOD}

@@ -8,7 +8,9 @@ names, `members` (F, S), which lead sets are theirs, `mean_low` and `mean_high` 
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
 `names` (C,), `threshold`, `exclusive` (the most probable class is predicted, whatever the threshold; absent:
-no); where the challenge score is defined `weights` (C, C) and `normal`, the class of sinus rhythm.
+no); where the challenge score is defined `weights` (C, C) and `normal`, the class of sinus rhythm; where
+classes were left out of training `outlier` (S, M), the distances of records of seen classes and of `unseen`
+ones (M,), and their `outlier_patients` (M,).
 
 Regression: `predicted` (S, N, K) and `targets` (N, K) in their units, `record_ids` and `patient_ids` (N,),
 `names` (K,).
@@ -61,6 +63,9 @@ _ARRAYS = {
         "exclusive": Array("b", required=False),
         "weights": Array("f", "CC", required=False),
         "normal": Array("iu", low=0, required=False),
+        "outlier": Array("f", "SM", 0, required=False),
+        "unseen": Array("b", "M", required=False),
+        "outlier_patients": Array("U", "M", required=False),
     },
     "regression": {
         "predicted": Array("f", "SNK"),

@@ -20,12 +20,14 @@ from fairseq_signals.checkpoints.input_format import (
     require_mean,
 )
 from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
+from fairseq_signals.checkpoints.outlier import outlier_state
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
 from fairseq_signals.inference.gallery import Gallery
 from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
 from fairseq_signals.manifest.targets import TargetTable
+from fairseq_signals.metrics.outlier import OutlierScore
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import PooledEncoder
@@ -43,6 +45,7 @@ class LoadedModel:
         classes: what a classifier's outputs are; None for other models.
         targets: what a regression's outputs are; None for other models.
         provenance: where the model comes from; plain containers.
+        outlier: how unlike the training data recordings are; None where nobody has measured it.
     """
 
     def __init__(
@@ -53,9 +56,10 @@ class LoadedModel:
         classes: Classes | None = None,
         provenance: Mapping[str, Any] | None = None,
         targets: TargetTable | None = None,
+        outlier: OutlierScore | None = None,
     ):
         self.network, self.kind, self.form, self.classes = network.eval(), kind, form, classes
-        self.targets = targets
+        self.targets, self.outlier = targets, outlier
         self.provenance: dict[str, Any] = dict(provenance or {})
         network.skip_zero_frames = form.zero_frames == SKIP
 
@@ -128,7 +132,9 @@ class LoadedModel:
             n, noted = len(checkpoint.state["proj.weight"]), checkpoint.task_state.get("targets")
             targets = TargetTable.noted(noted, n, str(checkpoint.path))
             require_mean(form, checkpoint.path)
-        return cls(network, checkpoint.kind, form, classes, provenance_of(checkpoint, known), targets)
+        provenance = provenance_of(checkpoint, known)
+        outlier = OutlierScore(**checkpoint.outlier) if checkpoint.outlier else None
+        return cls(network, checkpoint.kind, form, classes, provenance, targets, outlier)
 
     @property
     def fs(self) -> float:
@@ -187,7 +193,24 @@ class LoadedModel:
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that tell the parameters and the segments they take from all others."""
-        return fingerprint(self.network, self.form)
+        return fingerprint(self.state(), self.form)
+
+    def set_outlier(self, score: OutlierScore, told: dict[str, Any] | None = None) -> None:
+        """Let the model say how unlike its training data recordings are.
+
+        Args:
+            score: of what the middle layer makes of them, see `Encoded.middle`.
+            told: what the provenance says of it, as `outlier`; None: nothing.
+        """
+        self.outlier, self.provenance["outlier"] = score, told
+        self.__dict__.pop("fingerprint", None)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What a saved model holds: the network's parameters, and the arrays of the outlier score."""
+        return {
+            **self.network.state_dict(),
+            **({} if self.outlier is None else outlier_state(vars(self.outlier))),
+        }
 
     def describe(self) -> dict[str, Any]:
         """All of it in plain containers, as `config.json` of a saved model has it."""

@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import ConfigError, SignalError
-from fairseq_signals.inference.model import BATCH_SIZE, ECGModel
+from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.recording import from_array
 from fairseq_signals.inference.sources import ONE_RECORD
+from fairseq_signals.inference.streaming import BATCH_SIZE
 
 
 class ECGEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

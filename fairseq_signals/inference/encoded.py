@@ -25,7 +25,8 @@ class Encoded:
         stride: samples from one frame to the next.
         unit_length: embeddings are of length 1, as those of identification models.
         exclusive: a classifier's classes exclude each other.
-        values: per output ("embedding", "frames", "logit") an array of the windows' values, (W, ...).
+        values: per output ("embedding", "frames", "logit", "middle") an array of the windows' values,
+            (W, ...).
         n_done: of how many windows, the first ones, each output is there.
     """
 
@@ -63,6 +64,11 @@ class Encoded:
             return rows[0]
         mean = weighted_mean(l2_normalize(rows) if self.unit_length else rows, self.windows)
         return (l2_normalize(mean[None])[0] if self.unit_length else mean).astype(np.float32)
+
+    @property
+    def middle(self) -> np.ndarray:
+        """The same of the middle layer (D,) float64, of which outlier scores are made."""
+        return weighted_mean(self.values["middle"].astype(np.float64), self.windows)
 
     @property
     def frames(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,19 @@ import numpy as np
 
 from fairseq_signals.checkpoints.saved_model import write_saved_model
 from fairseq_signals.ecg.resample import resampled_length
-from fairseq_signals.errors import ConfigError, FairseqSignalsError
-from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
-from fairseq_signals.inference.base import LoadedModel
+from fairseq_signals.errors import ConfigError
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.gallery import Gallery, enrolled
 from fairseq_signals.inference.patients import listed_ids
-from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.results import Estimate, Prediction
-from fairseq_signals.inference.sources import Opener, is_one, read_each
+from fairseq_signals.inference.sources import is_one
+from fairseq_signals.inference.streaming import BATCH_SIZE, Streaming
 from fairseq_signals.inference.windows import cut, frame_starts
+from fairseq_signals.metrics.outlier import Outlier
 from fairseq_signals.modules.conv_features import conv_output_length
 
-BATCH_SIZE = 16
-#: What `ECGModel.stream` can give.
-STREAMED = ("embedding", "frames", "logit")
 
-
-class ECGModel(LoadedModel):
+class ECGModel(Streaming):
     """A trained model: recordings in, embeddings, probabilities or identities out.
 
     Recordings are given as arrays in mV (leads, samples), as paths (WFDB records, and files of every format
@@ -78,7 +73,7 @@ class ECGModel(LoadedModel):
             ConfigError: there is no such layer.
         """
         wanted = "frames" if frames else "embedding"
-        found = self._each(records, fs, leads, lead_names, wanted, batch_size, layer)
+        found = self._each(records, fs, leads, lead_names, (wanted,), batch_size, layer)
         rows = [getattr(done, wanted) for done in found]
         if is_one(records):
             return rows[0]
@@ -107,7 +102,7 @@ class ECGModel(LoadedModel):
         aggregates = aggregate or self.aggregates
         found = [
             done.probabilities(aggregates)
-            for done in self._each(records, fs, leads, lead_names, "logit", batch_size)
+            for done in self._each(records, fs, leads, lead_names, ("logit",), batch_size)
         ]
         if is_one(records):
             return found[0]
@@ -141,13 +136,14 @@ class ECGModel(LoadedModel):
         """
         if self.kind == "identification" or gallery is not None:
             gallery = self._require_gallery(self.gallery if gallery is None else gallery)
-            found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
+            found = list(self._each(records, fs, leads, lead_names, ("embedding",), batch_size))
             matches = gallery.match(
                 [done.embedding for done in found], [done.record_id for done in found], top
             )
             return matches[0] if is_one(records) else matches
         say = self._saying(aggregate)
-        predictions = [say(done) for done in self._each(records, fs, leads, lead_names, "logit", batch_size)]
+        wanted = self.predicted_from
+        predictions = [say(done) for done in self._each(records, fs, leads, lead_names, wanted, batch_size)]
         return predictions[0] if is_one(records) else predictions
 
     def _saying(self, aggregate: str | None) -> Callable[[Encoded], Prediction | Estimate]:
@@ -156,9 +152,21 @@ class ECGModel(LoadedModel):
         if targets is not None:
             if aggregate is not None:
                 raise ConfigError("aggregate is of probabilities; a regression's numbers are averaged")
-            return lambda done: Estimate(done.record_id, targets, targets.in_units(done.logit))
+            return lambda done: Estimate(
+                done.record_id, targets, targets.in_units(done.logit), self._outlier(done)
+            )
         classes, aggregates = self._require_classes(), aggregate or self.aggregates
-        return lambda done: Prediction(done.record_id, classes, done.probabilities(aggregates))
+        return lambda done: Prediction(
+            done.record_id, classes, done.probabilities(aggregates), self._outlier(done)
+        )
+
+    @property
+    def predicted_from(self) -> tuple[str, ...]:
+        """The outputs that a `Prediction` or an `Estimate` is made of."""
+        return ("logit",) if self.outlier is None else ("logit", "middle")
+
+    def _outlier(self, done: Encoded) -> Outlier | None:
+        return None if self.outlier is None else self.outlier.of(done.middle)
 
     def enroll(
         self,
@@ -180,7 +188,7 @@ class ECGModel(LoadedModel):
             records = [records]
             patient_ids = [patient_ids] if isinstance(patient_ids, (str, int)) else patient_ids
         patient_ids = listed_ids(patient_ids)
-        found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
+        found = list(self._each(records, fs, leads, lead_names, ("embedding",), batch_size))
         rows = [done.embedding for done in found]
         self.gallery = enrolled(rows, patient_ids, [done.record_id for done in found], self.fingerprint)
         return self.gallery
@@ -203,43 +211,10 @@ class ECGModel(LoadedModel):
             patient_ids: whom each is said to be of.
         """
         gallery = self._require_gallery(self.gallery if gallery is None else gallery)
-        found = list(self._each(records, fs, leads, lead_names, "embedding", batch_size))
+        found = list(self._each(records, fs, leads, lead_names, ("embedding",), batch_size))
         claimed, names = [patient_ids] if is_one(records) else patient_ids, [done.record_id for done in found]
         verified = gallery.verify([done.embedding for done in found], claimed, names)
         return verified[0] if is_one(records) else verified
-
-    def stream(
-        self,
-        records: Any,
-        fs: float | None = None,
-        leads: Any = None,
-        *,
-        reading: ReadOptions = DEFAULTS,
-        outputs: Sequence[str] = ("embedding",),
-        layer: int | str | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> Iterator[Encoded | FairseqSignalsError]:
-        """Any number of recordings, one by one and in their order, as they are computed.
-
-        Args:
-            records: as for `embed`; an iterator is read as the results are asked for.
-            fs, leads, layer, batch_size: as for `embed`.
-            reading: how files are read.
-            outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
-                `Encoded.probabilities` makes probabilities; of a regression `Encoded.logit` is standardised.
-
-        Yields:
-            An `Encoded`; for a recording that cannot be used, the error.
-        """
-        if not outputs or not set(outputs) <= set(STREAMED):
-            raise ConfigError(
-                f"outputs must be of {', '.join(STREAMED)}, but are {', '.join(outputs) or 'none'}"
-            )
-        if "logit" in outputs and self.targets is None:
-            self._require_classes()
-        network = Outputs(self.network, outputs, layer)
-        read = read_each(records, Opener(fs, leads, reading))
-        yield from run(network, read, self.form, batch_size, self.device, self.exclusive)
 
     def frame_times(self, n_samples: int, fs: float | None = None) -> np.ndarray:
         """When each frame of `embed(..., frames=True)` begins, (F,) seconds.
@@ -266,7 +241,7 @@ class ECGModel(LoadedModel):
         from fairseq_signals.inference.saving import config_of, model_card
 
         config = config_of(self)
-        write_saved_model(Path(folder), self.network.state_dict(), config, model_card(config), overwrite)
+        write_saved_model(Path(folder), self.state(), config, model_card(config), overwrite)
 
     def export(self, path: str | Path, format: str | None = None, **options: Any) -> None:
         """Write the network as a program that runs without this package; see `inference/export.py`."""
@@ -277,22 +252,3 @@ class ECGModel(LoadedModel):
     def __sklearn_clone__(self) -> ECGModel:
         """Itself: scikit-learn copies what estimators are made with, and use does not change a model."""
         return self
-
-    def _each(
-        self,
-        records: Any,
-        fs: float | None,
-        leads: Any,
-        lead_names: Any,
-        output: str,
-        batch_size: int,
-        layer: int | str | None = None,
-    ) -> Iterator[Encoded]:
-        """As `stream`, but an error is raised."""
-        reading = read_options(lead_names)
-        for done in self.stream(
-            records, fs, leads, reading=reading, outputs=(output,), layer=layer, batch_size=batch_size
-        ):
-            if isinstance(done, FairseqSignalsError):
-                raise done
-            yield done

@@ -5,6 +5,7 @@ A batch holds segments of several recordings, all of one length, so that nothing
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections import deque
@@ -24,6 +25,7 @@ from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.modules.middle import note_middle
 
 MIX = "mix"  #: in place of a layer's number: all layers as the model has learnt to weigh them
 
@@ -32,7 +34,8 @@ class Outputs(nn.Module):
     """A network's named outputs for a batch of segments (B, leads, samples), the encoder run once.
 
     `embedding` (B, D): the global representation, of an identification model L2-normalised; `frames`
-    (B, F, D): the local ones; `logit` (B, C): of a classifier.
+    (B, F, D): the local ones; `logit` (B, C): of a classifier; `middle` (B, D): the global representation
+    of the middle layer, in the same pass, see `modules/middle.py`.
 
     Args:
         layer: representations of this layer, see `layer_number`.
@@ -42,16 +45,20 @@ class Outputs(nn.Module):
         super().__init__()
         self.network, self.names = network, tuple(names)
         self.layer = layer_number(network, layer)
-        if self.layer is not None and "logit" in names:
-            raise ConfigError("a classifier's head takes what the whole encoder gives: leave layer out")
+        if self.layer is not None and {"logit", "middle"} & set(names):
+            raise ConfigError("heads and outlier scores are of the whole encoder: leave layer out")
 
     def forward(self, source: Tensor, lead_present: Tensor | None = None) -> dict[str, Tensor]:
-        x = self.network.encoder(source, layer=self.layer, lead_present=lead_present).x  # (B, F, D)
+        noted: list[Tensor] = []
+        with note_middle(self.network, noted) if "middle" in self.names else contextlib.nullcontext():
+            x = self.network.encoder(source, layer=self.layer, lead_present=lead_present).x  # (B, F, D)
         pooled = self.network.pool(x)
         found = {}
         for name in self.names:
             if name == "frames":
                 found[name] = x
+            elif name == "middle":
+                found[name] = self.network.pool(noted[0])
             elif name == "logit":
                 assert isinstance(self.network, ECGClassifier)
                 found[name] = self.network.proj(pooled)

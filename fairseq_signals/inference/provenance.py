@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from fairseq_signals import __version__
 from fairseq_signals.checkpoints.input_format import InputFormat
@@ -74,15 +75,15 @@ def shareable(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def fingerprint(network: nn.Module, form: InputFormat) -> str:
-    """32 hexadecimal digits that tell a network's parameters and its segments apart from all others."""
+def fingerprint(state: Mapping[str, Tensor], form: InputFormat) -> str:
+    """32 hexadecimal digits that tell a model's tensors and its segments apart from all others."""
     given = (float(form.fs), tuple(form.leads), form.segment_samples, _normalizes(form))
     told = repr(given)
     plain = InputFormat(form.fs, form.leads, form.normalize, form.max_samples, form.segment_s)
     if form != plain:  # what came later: of a model without it, the digits are as they were
         told += repr(form)
     digest = hashlib.blake2b(told.encode(), digest_size=16)
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(state.items()):
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.cpu().contiguous().numpy().data)
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 
 from fairseq_signals.inference.classes import Classes
 from fairseq_signals.manifest.targets import TargetTable
+from fairseq_signals.metrics.outlier import Outlier
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +22,13 @@ class Prediction(Mapping[str, float]):
         record_id: the recording.
         classes: the classes, in the order of `probabilities`.
         probabilities: (C,) float64.
+        outlier: how unlike the training data the recording is, if the model has a score for it.
     """
 
     record_id: str
     classes: Classes = field(repr=False)
     probabilities: np.ndarray = field(repr=False)
+    outlier: Outlier | None = field(default=None, repr=False)
 
     def __getitem__(self, label: str) -> float:
         try:
@@ -66,11 +69,13 @@ class Estimate(Mapping[str, float]):
         record_id: the recording.
         targets: what the numbers are, in the order of `numbers`.
         numbers: (K,) float64.
+        outlier: as of `Prediction`.
     """
 
     record_id: str
     targets: TargetTable = field(repr=False)
     numbers: np.ndarray = field(repr=False)
+    outlier: Outlier | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> float:
         try:

@@ -171,6 +171,7 @@ def _origin(provenance: dict[str, Any]) -> list[str]:
         "Updates": progress.get("num_updates"),
         "Epoch": progress.get("epoch"),
         "Calibration": _calibration(provenance.get("calibration") or {}),
+        "Outlier score": _outlier(provenance.get("outlier") or {}),
         "Software": ", ".join(f"{k} {v}" for k, v in (provenance.get("saved_with") or {}).items()) or None,
     }
     return [f"- {name}: {value}" for name, value in facts.items() if value is not None] + [
@@ -187,6 +188,17 @@ def _calibration(told: dict[str, Any]) -> str | None:
         return None
     where = f"{told['records']:,} records of {_cell(told['split'])}, leads {', '.join(told['lead_sets'])}"
     return f"temperature {told['temperature']:.4g}, in the weights; found on {where}"
+
+
+def _outlier(told: dict[str, Any]) -> str | None:
+    if not told:
+        return None
+    first, second = (f"{n:,} of {_cell(split)}" for n, split in zip(told["records"], told["splits"]))
+    return (
+        f"Mahalanobis distance, in the middle layer, from {first} records, leads "
+        f"{', '.join(told['lead_sets'])}; {second} are usual, and unlike them is what is beyond "
+        f"{told['radius']:.4g}"
+    )
 
 
 def _file(name: str | None, sha256: str | None) -> str | None:

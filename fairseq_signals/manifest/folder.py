@@ -21,7 +21,10 @@ REGRESSION = "regression"
 LABELS_FILE, WEIGHTS_FILE, TARGETS_FILE = "labels.csv", "weights.csv", "targets.csv"
 FILES = {
     PRETRAIN: ("train.tsv", "valid.tsv"),
-    CLASSIFICATION: ("train.tsv", "valid.tsv", "test.tsv", LABELS_FILE, WEIGHTS_FILE),
+    CLASSIFICATION: (
+        *("train.tsv", "valid.tsv", "test.tsv", "valid_unseen.tsv", "test_unseen.tsv"),
+        *(LABELS_FILE, WEIGHTS_FILE),
+    ),
     REGRESSION: ("train.tsv", "valid.tsv", "test.tsv", TARGETS_FILE),
     IDENTIFICATION: (
         "train.tsv",
@@ -59,6 +62,11 @@ class ManifestSet:
 def split_of(name: str) -> str:
     """The split that a manifest belongs to: `valid_gallery` and `valid_probe` are parts of `valid`."""
     return name.split("_")[0]
+
+
+def unseen_of(split: str) -> str:
+    """The manifest of the records of a split that are of classes which training leaves out."""
+    return f"{split}_unseen"
 
 
 def read_set(folder: str | os.PathLike[str], kind: str | None = None) -> ManifestSet:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_signals.errors import LabelError, ManifestError
+from fairseq_signals.errors import LabelError, ManifestError, did_you_mean
 from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.store.csv_table import read_lines
 
@@ -86,6 +86,25 @@ class LabelTable:
         parts = _BETWEEN_CODES.split(code)
         is_several = code not in self._class_of and all(part in self._class_of for part in parts)
         return parts if is_several else [code]
+
+    def divide(self, names: Sequence[str]) -> tuple[LabelTable, LabelTable]:
+        """The table without the classes of these abbreviations or names, and the table of these alone.
+
+        Raises:
+            LabelError: there is no such class, or no other one.
+        """
+        known = (*self.abbreviations, *self.names)
+        for name in names:
+            if name not in known:
+                guess = did_you_mean(name, known)
+                raise LabelError(f"there is no class {name!r} among {', '.join(self.abbreviations)}{guess}")
+        rows = list(zip(self.names, self.abbreviations, self.codes))
+        taken = [row for row in rows if {row[0], row[1]} & set(names)]
+        left = [row for row in rows if row not in taken]
+        if not left:
+            raise LabelError(f"no class is left of {', '.join(self.abbreviations)}")
+        kept, others = (LabelTable(*map(tuple, zip(*each))) for each in (left, taken))
+        return kept, others
 
     def index_of_code(self, code: str) -> int:
         """The class that a code belongs to.

@@ -77,7 +77,7 @@ def intervals(
         n_resamples: how many times patients are drawn; the same seed draws the same.
         seed: of the draws.
     """
-    return intervals_from(statistics, resampled(statistics, n_resamples, seed))
+    return intervals_from(statistics, resampled(statistics, n_resamples, seed)) if statistics else {}
 
 
 def intervals_from(statistics: Sequence[Statistic], draws: Sequence[np.ndarray]) -> dict[str, Bounds]:

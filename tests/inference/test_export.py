@@ -67,7 +67,7 @@ def test_exporting_leaves_the_model_as_it_was(classifier, tmp_path):
     before, fingerprint = classifier.embed(source, fs=500), classifier.fingerprint
     classifier.export(tmp_path / "m", format="torch", check=False)
     np.testing.assert_array_equal(classifier.embed(source, fs=500), before)
-    assert provenance.fingerprint(classifier.network, classifier.form) == fingerprint
+    assert provenance.fingerprint(classifier.state(), classifier.form) == fingerprint
 
 
 @pytest.mark.filterwarnings("ignore:.*constant leads are taken as absent")

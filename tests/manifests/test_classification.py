@@ -217,3 +217,40 @@ def test_a_name_of_two_corpora_needs_its_source(make_store, succeed, tmp_path, f
 
 def _classify(call, store, folder, *more):
     return call("classification", store, "--labels", "cinc2021", "--split-table", folder / "table.csv", *more)
+
+
+def test_a_class_left_out_of_training_is_listed_as_unseen_in_the_other_splits(
+    make_store, succeed, read, tmp_path, manifest_json
+):
+    both = [(f"b{i}", {"patient_id": f"q{i}", "codes": (AF, NSR, LBBB)}) for i in range(20)]
+    store = make_store("s", [*RECORDS, *both])
+    options = ("--labels", "cinc2021", "--split", "1:1:1")
+    succeed("classification", store, *options)
+    before = {name: set(manifest.record_ids) for name, manifest in read().items()}
+    out = succeed("classification", store, *options, "--leave-class-out", "NSR", "CLBBB|LBBB")
+    found = read()
+    labels = read_labels(tmp_path / "m" / "labels.csv")
+    assert len(labels) == 24
+    assert not {"NSR", "CLBBB|LBBB"} & set(labels.abbreviations)
+    assert not (tmp_path / "m" / "weights.csv").exists()
+    unseen = {f"a/b{i}" for i in range(20)} | {f"a/r{i:02d}" for i in range(0, 40, 4)}
+    for split in ("valid", "test"):
+        assert set(found[split].record_ids) == before[split] - unseen
+        assert set(found[f"{split}_unseen"].record_ids) == before[split] & unseen
+    assert set(found["train"].record_ids) == before["train"] - unseen
+    assert f"{len(before['train'] & unseen)} of NSR, CLBBB|LBBB, left out of training" in out
+    of_both = [row.target for row in found["test_unseen"].rows() if row.record_id.startswith("a/b")]
+    assert set(of_both) == {str(labels.abbreviations.index("AF"))}
+    assert set(manifest_json()["class_records"]) == {"train", "valid", "test"}
+    succeed("check", tmp_path / "m")
+    succeed("classification", store, *options)
+    assert set(read()) == {"train", "valid", "test"}
+
+
+def test_classes_that_are_not_there_or_all_cannot_be_left_out(make_store, fails):
+    store = make_store("s", RECORDS)
+    err = fails("classification", store, "--labels", "ptbxl_superclass", "--leave-class-out", "NROM")
+    assert "there is no class 'NROM' among NORM, MI, STTC, CD, HYP; did you mean NORM?" in err
+    every = ("NORM", "MI", "STTC", "CD", "HYP")
+    err = fails("classification", store, "--labels", "ptbxl_superclass", "--leave-class-out", *every)
+    assert "no class is left of NORM, MI, STTC, CD, HYP" in err
