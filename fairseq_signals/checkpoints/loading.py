@@ -14,7 +14,7 @@ from fairseq_signals.checkpoints.adapters import without_adapters
 from fairseq_signals.checkpoints.configuration import encoder_options, is_of_authors, origin_of, sections
 from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
 from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS
-from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names
+from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names, with_encoder_of_teacher
 from fairseq_signals.checkpoints.outlier import take_outlier
 from fairseq_signals.checkpoints.presets import recognised
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
@@ -80,7 +80,7 @@ class Checkpoint:
         return (self.cfg.get("criterion") or {}).get("_name") == SOFTMAX_CRITERION
 
 
-def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
+def load_checkpoint(path: Any, origin: Any = None, teacher: bool = False) -> Checkpoint:
     """Read a checkpoint of ours or of the authors' code, or a saved model's folder; key names mapped to ours.
 
     The encoder's options come from the saved configuration and are checked against the parameters' shapes.
@@ -90,14 +90,18 @@ def load_checkpoint(path: Any, origin: Any = None) -> Checkpoint:
     Args:
         path: the file, or a folder that `ECGModel.save` wrote.
         origin: where the pre-trained checkpoint is, if neither where the file says nor beside it.
+        teacher: take the encoder of the teacher in place of its student's.
 
     Raises:
-        CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's.
+        CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's; or there is
+            no teacher.
     """
     path = Path(path)
-    if path.is_dir():
-        return _of_saved_model(path)
-    checkpoint, certain = _as_it_says(path)
+    checkpoint, certain = (_of_saved_model(path), True) if path.is_dir() else _as_it_says(path)
+    if teacher:
+        checkpoint.state = with_encoder_of_teacher(checkpoint.state, path)
+    if checkpoint.saved is not None:
+        return checkpoint
     config, state, hint = checkpoint.config, checkpoint.state, ""
     origin = origin or origin_of(checkpoint.model_cfg)
     if origin and (not certain or shape_problems(config, state)):

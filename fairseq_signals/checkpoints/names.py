@@ -21,6 +21,7 @@ PRETRAINING_ONLY = (
     "centre.",
     "teacher.",
 )
+_TEACHERS = "teacher.encoder."
 _FIRST = "feature_extractor.conv_layers.0.0.weight"
 #: What else was called otherwise: the position convolution was part of the Transformer, and PyTorch keeps
 #: the two factors of its normed weight elsewhere.
@@ -61,3 +62,12 @@ def _ours(key: str, prefix: str) -> str:
             inner = re.sub(old, new, inner)
         return inner
     return inner if key.startswith(prefix) else key.removeprefix(prefix[: prefix.rfind(".", 0, -1) + 1])
+
+
+def with_encoder_of_teacher(state: StateDict, path: Path) -> StateDict:
+    """Parameters whose encoder is the teacher's; CheckpointError where there is no teacher."""
+    found = {key.removeprefix("teacher."): value for key, value in state.items() if key.startswith(_TEACHERS)}
+    if not found:
+        raise CheckpointError(f"{path}: has no encoder of a teacher; set model.pretrained_part to student")
+    others = {key: value for key, value in state.items() if not key.startswith(("encoder.", _TEACHERS))}
+    return {**others, **found}

@@ -22,6 +22,7 @@ from fairseq_signals.modules.lora import LORA_RULES, add_adapters
 from fairseq_signals.safety.rules import broken
 
 logger = logging.getLogger(__name__)
+STUDENT, TEACHER = "student", "teacher"
 #: Parameters of an encoder that a pre-trained one need not have.
 TRAINED_LATER = ("mask_emb", "encoder.layer_mix")
 
@@ -38,6 +39,10 @@ class FinetuningConfig(ECGTransformerConfig):
     )
     no_pretrained_weights: bool = field(
         default=False, metadata={"help": "take the checkpoint's architecture but not its weights"}
+    )
+    pretrained_part: str = field(
+        default=STUDENT,
+        metadata={"help": "of a checkpoint with a teacher: the encoder of the 'student' or the 'teacher'"},
     )
     freeze_finetune_updates: int = field(
         default=0, metadata={"help": "updates for which only the head trains"}
@@ -115,6 +120,10 @@ def check_finetuning_config(cfg: FinetuningConfig) -> None:
         )
     if not 0 <= cfg.final_dropout < 1:
         raise ConfigError(f"model.final_dropout must be in [0, 1), but is {cfg.final_dropout} instead")
+    if cfg.pretrained_part not in (STUDENT, TEACHER):
+        raise ConfigError(
+            f"model.pretrained_part must be student or teacher, but is {cfg.pretrained_part!r} instead"
+        )
     if cfg.freeze_finetune_updates < 0:
         raise ConfigError(
             f"model.freeze_finetune_updates must be >= 0, but is {cfg.freeze_finetune_updates} instead"
@@ -147,7 +156,7 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
             path,
         )
         return encoder
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, teacher=cfg.pretrained_part == TEACHER)
     state = checkpoint.encoder_state
     try:
         result = encoder.load_state_dict(state, strict=False)

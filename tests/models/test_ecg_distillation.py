@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairseq_signals.errors import ConfigError
+from fairseq_signals import ECGModel
+from fairseq_signals.checkpoints.loading import load_checkpoint
+from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.ecg_distillation import ECGDistillationConfig, ECGDistillationModel
+from fairseq_signals.models.finetuning import FinetuningConfig, build_encoder
 
 HEADS = {"distill_dim": 8, "distill_hidden": 16, "prototypes": 7}
 ROWS = torch.arange(6) % 3 == 0
@@ -72,3 +75,36 @@ def test_the_teacher_is_exact_beside_a_student_in_half_precision(tiny, ecg_batch
     assert out.student.dtype == torch.bfloat16
     assert out.teacher.dtype == torch.float32
     out.student.float().sum().backward()
+
+
+@pytest.fixture
+def checkpoint(tiny, tmp_path):
+    """A checkpoint in which teacher and student differ, as fairseq writes it, and its model."""
+    model = model_of(tiny)
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.add_(1.0)
+    cfg = {"model": {"_name": "ecg_distillation", **tiny, **HEADS}, "task": {"data": "x"}}
+    torch.save({"model": model.state_dict(), "cfg": cfg}, tmp_path / "distilled.pt")
+    return tmp_path / "distilled.pt", model
+
+
+@pytest.mark.parametrize("part", ["student", "teacher"])
+def test_fine_tuning_takes_the_encoder_of_either(part, checkpoint, tiny):
+    path, model = checkpoint
+    options = {**tiny, "num_labels": 3, "model_path": str(path)}
+    found = build_encoder(FinetuningConfig(**options, pretrained_part=part)).state_dict()
+    encoder = model.encoder if part == "student" else model.teacher.encoder
+    assert all(torch.equal(value, found[key]) for key, value in encoder.state_dict().items())
+
+
+def test_a_part_that_is_not_there_is_refused(tiny, checkpoint, tmp_path):
+    path, _ = checkpoint
+    options = {**tiny, "num_labels": 3, "model_path": str(path)}
+    with pytest.raises(
+        ConfigError, match=r"model\.pretrained_part must be student or teacher, but is 'both'"
+    ):
+        build_encoder(FinetuningConfig(**options, pretrained_part="both"))
+    ECGModel.load(path).save(tmp_path / "saved")
+    with pytest.raises(CheckpointError, match=r"saved: has no encoder of a teacher"):
+        load_checkpoint(tmp_path / "saved", teacher=True)
