@@ -139,10 +139,10 @@ def test_spread_is_zero_for_equal_vectors_and_one_for_opposite_ones():
     assert of(torch.eye(4)) == pytest.approx(0.75)
 
 
-def losses(model: ECGDistillationModel, sample: dict, matched: bool, updates: int = 100) -> list:
+def losses(model: ECGDistillationModel, sample: dict, matched: bool, updates: int = 60) -> list:
     """Losses per segment; without `matched`, students have another patient's signal, a new one each time."""
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
-    source, criterion, found = sample["net_input"]["source"], build(), []
+    source, criterion, found = sample["net_input"]["source"], build(teacher_temp=0.01), []
     for update in range(updates):
         model.train().set_num_updates(update)
         rows = source.clone()
@@ -159,11 +159,13 @@ def losses(model: ECGDistillationModel, sample: dict, matched: bool, updates: in
 @pytest.mark.parametrize("matched", [True, False])
 def test_what_students_learn_is_of_their_own_patient(matched, make_student, batch):
     sample = batch(1, patients=tuple(range(16)), n_segments=1)
-    source = sample["net_input"]["source"] = torch.randn(16, 12, 160).repeat_interleave(2, dim=0)
+    source = sample["net_input"]["source"] = torch.randn(16, 12, 96).repeat_interleave(2, dim=0)
     source[1::2, 2:] = 0.0  # students have leads I and II
-    found = losses(make_student(distill_loss="dino"), sample, matched)
+    # the teacher stays as it is: what students learn then is nothing but its shares
+    model = make_student(distill_loss="dino", encoder_layers=1, ema_momentum=1.0)
+    found = losses(model, sample, matched)
     mean = sum(found[-10:]) / 10 / math.log(K)
-    assert mean < 0.9 if matched else mean > 0.93, mean  # 0.87 and 0.97 were measured
+    assert mean < 0.75 if matched else mean > 0.85, mean  # 0.56 and 0.88 were measured
 
 
 @pytest.mark.parametrize(

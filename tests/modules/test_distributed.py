@@ -14,6 +14,7 @@ import sys
 import torch
 import torch.distributed as dist
 from fairseq_signals.modules.distributed import gather_rows, mean_over_workers, pad_to_longest, world_size
+from fairseq_signals.modules.mlp_head import WorkerBatchNorm
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -36,11 +37,22 @@ assert torch.allclose(mean_over_workers(x.mean(dim=0), len(x), rank == 0), every
 frames = pad_to_longest(x[:, : 2 + rank])  # two frames here, three there
 assert frames.shape == (len(x), 3)
 assert torch.equal(frames[:, : 2 + rank], x[:, : 2 + rank]) and not frames[:, 2 + rank :].any()
+# batch normalisation: three and five rows are as eight
+rows = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)) * 3 + 1
+own = slice(0, 3) if rank == 0 else slice(3, 8)
+norm, alone = WorkerBatchNorm(4), torch.nn.BatchNorm1d(4)
+part, whole = rows[own].clone().requires_grad_(), rows.clone().requires_grad_()
+y, expected = norm(part), alone(whole)
+y.pow(3).sum().backward()
+expected.pow(3).sum().backward()
+assert torch.allclose(y, expected[own], atol=1e-5)
+assert torch.allclose(part.grad, whole.grad[own], atol=1e-3)
+assert torch.allclose(norm.running_var, alone.running_var)
 print("done")
 """
 
 
-def test_two_workers_gather_uneven_rows_with_their_gradients(tmp_path):
+def test_two_workers_gather_and_normalise_uneven_rows_with_their_gradients(tmp_path):
     command = [sys.executable, "-c", WORKER]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     workers = [subprocess.Popen([*command, str(rank), str(tmp_path / "store")], **pipes) for rank in (0, 1)]
