@@ -104,5 +104,5 @@ def _draw_histogram(
     eer, threshold = equal_error_rate(rates)
     axes.axvline(threshold, color="black", linewidth=1, linestyle="--",
                  label=f"equal error {eer:.3f} at {threshold:.3f}")  # fmt: skip
-    label(axes, f"similarities, {name}", "cosine similarity", "share of pairs")
+    label(axes, f"similarities, {name}", "similarity", "share of pairs")
     axes.legend(fontsize=7.5, loc="upper left", frameon=False)
