@@ -1,4 +1,4 @@
-"""Synthetic records of three rhythms, one of them left out of a small training: it looks unlike the others."""
+"""Synthetic records of three rhythms, one left out of a small training: that one looks unlike the others."""
 
 import numpy as np
 import pytest
