@@ -15,8 +15,12 @@ from fairseq.tasks import setup_task
 from omegaconf import OmegaConf
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-# the workflow's files in `paper/` are Snakemake's
-FILES = sorted(path for path in EXAMPLES.rglob("*.yaml") if EXAMPLES / "paper" not in path.parents)
+# the workflow's files in `paper/` are Snakemake's, and `experiment.yaml` is a list of methods
+FILES = sorted(
+    path
+    for path in EXAMPLES.rglob("*.yaml")
+    if EXAMPLES / "paper" not in path.parents and path.stem != "experiment"
+)
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {
     "ecg_pretraining": "pretrain",
