@@ -33,7 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "criterions",
     },
     "inference": {"ecg", "formats", "store", "manifest", "batches", "modules", "metrics", "checkpoints"},
-    "evaluation": {"ecg", "store", "manifest", "batches", "modules", "metrics", "checkpoints"},
+    "evaluation": {
+        *("ecg", "store", "manifest", "transforms", "batches", "modules", "metrics", "checkpoints"),
+    },
     "plots": {"ecg", "transforms", "metrics"},
     "report": {"ecg", "checkpoints", "inference", "evaluation", "plots"},
 }

@@ -23,12 +23,13 @@ import torch
 from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
+from fairseq_signals.commands.lead_set_arguments import add_lead_sets, lead_sets_of
 from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, LeadError, ManifestError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.intervals import add_intervals
-from fairseq_signals.evaluation.lead_sets import DEFAULT_LEAD_SETS, LEAD_SETS_HELP, parse_lead_sets
+from fairseq_signals.evaluation.lead_sets import parse_lead_sets
 from fairseq_signals.evaluation.predict import predict
 from fairseq_signals.evaluation.results import (
     Evaluation,
@@ -197,12 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="layer that is probed, from 0, the Transformer's input, to its last; or mix: all of them, with "
         "weights that the attentive head learns (default: what the model itself uses)",
     )
-    parser.add_argument(
-        "--leads",
-        action="append",
-        metavar="SETS",
-        help=f"{LEAD_SETS_HELP} (default: {DEFAULT_LEAD_SETS})",
-    )
+    add_lead_sets(parser)
     parser.add_argument(
         "--train-leads",
         default="same",
@@ -235,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
         model = random_like(model, args.seed) if args.random_init else model
         frozen = Frozen(model, args.batch_size, args.layer, args.pooling)
-        lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS], model.form.leads)
+        lead_sets = lead_sets_of(args).of_model(model.form)
         seen = None if args.train_leads == "same" else one_lead_set(args.train_leads)
         name = args.method or args.checkpoint.stem + ("_random" if args.random_init else "")
         outcomes: dict[str, Evaluation] = {}

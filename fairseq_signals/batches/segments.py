@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,17 @@ class SegmentReader:
         return signal
 
     def read_scaled(
-        self, index: int, scaling: Scaling, start: int = 0, n_samples: int | None = None
+        self,
+        index: int,
+        scaling: Scaling,
+        start: int = 0,
+        n_samples: int | None = None,
+        change: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ) -> np.ndarray:
         """Segment `index`, or `n_samples` of it from `start`, as a model wants it: (12, n_samples) float32.
+
+        Args:
+            change: what is done to it in mV; the moments of a whole record stay those of the recording.
 
         Raises:
             StoreError, SignalError: as `read`; or the moments of the whole record are wanted of `.mat` files,
@@ -77,9 +86,9 @@ class SegmentReader:
         """
         stretch = slice(start, None if n_samples is None else start + n_samples)
         if scaling.normalize == RECORD:
-            return scaling.apply(self.read(index, np.float64)[:, stretch], self.moments(index))
+            return scaling.apply(change(self.read(index, np.float64)[:, stretch]), self.moments(index))
         dtype = np.float32 if scaling.scale == 1 else np.float64  # rounded once
-        return scaling.apply(self.read(index, dtype)[:, stretch])
+        return scaling.apply(change(self.read(index, dtype)[:, stretch]))
 
     def moments(self, index: int) -> Moments:
         """Mean and deviation of each lead over the whole record that segment `index` is of; (12, 1) each."""

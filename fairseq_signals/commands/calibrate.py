@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     if model.classes is None:
         raise CheckpointError(f"{args.checkpoint}: a {model.kind} model has no probabilities to calibrate")
-    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)], model.form.leads)
+    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)], model.form)
 
     def predict_all(manifest: Manifest) -> np.ndarray:
         return predict(model.network, manifest, lead_sets, args.batch_size, args.device, model.form)

@@ -16,8 +16,8 @@ from fairseq_signals.commands.arguments import (
     require_out,
     some_path,
 )
+from fairseq_signals.commands.lead_set_arguments import add_lead_sets, lead_sets_of
 from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
-from fairseq_signals.evaluation.lead_sets import DEFAULT_LEAD_SETS, LEAD_SETS_HELP, parse_lead_sets
 from fairseq_signals.evaluation.results import (
     format_table,
     group_cells,
@@ -47,12 +47,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="manifest folder: SPLIT.tsv and labels.csv (or targets.csv), or SPLIT_gallery.tsv and "
         "SPLIT_probe.tsv",
     )
-    parser.add_argument(
-        "--leads",
-        action="append",
-        metavar="SETS",
-        help=f"{LEAD_SETS_HELP}; may be repeated (default: {DEFAULT_LEAD_SETS})",
-    )
+    add_lead_sets(parser)
     parser.add_argument("--split", default="test", help="which manifest (default: %(default)s)")
     parser.add_argument(
         "--per",
@@ -128,7 +123,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         parser.error("--append needs --json FILE")
     for out in ("json", "predictions", "save"):
         require_out(parser, getattr(args, out), option=f"--{out}")
-    lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
+    lead_sets = lead_sets_of(args)
     from fairseq_signals.evaluation.evaluate import evaluate
     from fairseq_signals.evaluation.groups import read_groups
     from fairseq_signals.evaluation.intervals import add_intervals, group_by

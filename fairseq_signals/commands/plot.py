@@ -12,6 +12,8 @@ from fairseq_signals.commands.arguments import read_arguments, require_out
 from fairseq_signals.commands.model_arguments import input_arguments
 from fairseq_signals.commands.plot_arguments import build_parser
 from fairseq_signals.ecg.leads import parse_leads
+from fairseq_signals.evaluation.results import read_results
+from fairseq_signals.evaluation.robustness import lines_of_rows
 from fairseq_signals.evaluation.saved_results import read_evaluation
 from fairseq_signals.inference.recording import Recording, from_record
 from fairseq_signals.inference.sources import Opener
@@ -21,6 +23,7 @@ from fairseq_signals.report.figures import (
     record_figure,
     require_kind,
     require_matplotlib,
+    robustness_figure,
     saliency_figure,
     save,
     training_figure,
@@ -38,8 +41,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     parser = build_parser(prog)
     args = parser.parse_args(argv)
     require_matplotlib()
-    source: Path = next(vars(args)[name] for name in ("record", "evaluation", "run") if name in args)
-    name = source.stem if source.suffix in (".hea", ".npz", ".log") else source.absolute().name
+    source = next(vars(args)[name] for name in ("record", "evaluation", "results", "run") if name in args)
+    source = source[0] if isinstance(source, list) else source
+    name = source.stem if source.suffix in (".hea", ".npz", ".json", ".log") else source.absolute().name
     out = args.out or Path(
         f"{name}.png" if args.picture == "classification" else f"{name}_{args.picture}.png"
     )
@@ -60,6 +64,9 @@ def _figures(args: argparse.Namespace) -> dict[str, Figure]:
     """The pictures that were asked for, by what their file's name has at its end."""
     if args.picture == "training":
         return {"": training_figure(read_training_log(args.run), args.run.name)}
+    if args.picture == "robustness":
+        rows = [row for path in args.results for row in read_results(path)]
+        return {"": robustness_figure(lines_of_rows(rows), args.metric)}
     if args.picture == "identification":
         return {"": identification_figure(read_evaluation(args.evaluation, args.picture), args.leads)}
     if args.picture == "classification":

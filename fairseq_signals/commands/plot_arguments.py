@@ -30,6 +30,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     _add_saliency(pictures)
     _add_classification(pictures)
     _add_identification(pictures)
+    _add_robustness(pictures)
     _add_training(pictures)
     return parser
 
@@ -162,6 +163,25 @@ def _add_identification(pictures: argparse._SubParsersAction) -> None:
         "--leads",
         metavar="SET",
         help="lead set of the matrix and histogram (default: the first that was evaluated)",
+    )
+
+
+def _add_robustness(pictures: argparse._SubParsersAction) -> None:
+    parser = pictures.add_parser(
+        "robustness",
+        help="a metric over the number of leads, the sampling rate and the amount of noise",
+        description="Draw what `fairseq-signals evaluate ... --robustness leads,rate,noise --json RESULTS` "
+        "wrote, with 95 %% intervals as bands; several methods in one picture, from one file (--append) or "
+        "several.",
+    )
+    parser.add_argument(
+        "results", type=some_path, nargs="+", metavar="RESULTS", help="file of `evaluate --json`"
+    )
+    add_out(parser, "the name of the first of RESULTS with _robustness.png")
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="as the files have it (default: macro_auroc, accuracy, or the first metric)",
     )
 
 

@@ -19,8 +19,8 @@ from fairseq_signals.commands.arguments import (
     some_path,
     some_place,
 )
+from fairseq_signals.commands.lead_set_arguments import add_lead_sets, lead_sets_of
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.evaluation.lead_sets import DEFAULT_LEAD_SETS, parse_lead_sets
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.inference.sources import read_recording
 from fairseq_signals.modules.device import check_device
@@ -73,13 +73,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="show these test results, of `fairseq-signals evaluate --save`, in place of testing",
     )
     parser.add_argument("--split", default="test", help="which manifest (default: %(default)s)")
-    parser.add_argument(
-        "--leads",
-        action="append",
-        metavar="SETS",
-        help=f"lead sets to test, as of `evaluate` (default: {DEFAULT_LEAD_SETS}); the first is that of the "
-        "pictures and what the model is given of a RECORD; may be repeated",
-    )
+    add_lead_sets(parser, "; the first is that of the pictures and what the model is given of a RECORD")
     parser.add_argument(
         "--record",
         action="append",
@@ -101,11 +95,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parser.parse_args(argv)
     require_out(parser, args.out)
     out = args.out or args.run / "report.html"
-    lead_sets = parse_lead_sets(args.leads or [DEFAULT_LEAD_SETS])
+    lead_sets = lead_sets_of(args)
     check_device(args.device)
     run = open_run(args.run, args.log, args.labels, args.device)
     if run.model is not None:
-        lead_sets = lead_sets.of_model(run.model.form.leads)
+        lead_sets = lead_sets.of_model(run.model.form)
     first = next(iter(lead_sets))
     records = [read_recording(record) for record in args.record]
     saved, why = None, missing_results(run)

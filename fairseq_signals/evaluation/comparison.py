@@ -10,6 +10,7 @@ import numpy as np
 from fairseq_signals.evaluation.intervals import ITEMS, mean_statistics, values_of
 from fairseq_signals.evaluation.results import METRIC_TITLES, ResultsError, format_interval, format_value
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
+from fairseq_signals.evaluation.summaries import is_drawn
 from fairseq_signals.metrics.bootstrap import METHOD, Bounds, differences
 from fairseq_signals.metrics.weighted import Statistic
 
@@ -50,7 +51,8 @@ def compare(
     """
     require_same(one, other)
     alike = [family for family in one.families if one.families[family] == other.families.get(family)]
-    chosen = list(lead_sets) or [*(leads for leads in one.leads if leads in other.leads), *alike]
+    shared = [leads for leads in one.leads if leads in other.leads and not is_drawn(leads)]
+    chosen = list(lead_sets) or [*shared, *alike]
     if not chosen:
         raise ResultsError(
             f"no lead set is in both: {one.method} has {', '.join(one.leads)}, {other.method} "

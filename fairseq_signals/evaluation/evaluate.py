@@ -67,7 +67,7 @@ def evaluate(
     form = input_format(info, known).changed(fields)
     told = [said.get("segment_s") for said in (given, {} if known is None else known.input, info.task_cfg)]
     model.skip_zero_frames = form.zero_frames == SKIP
-    sets = lead_sets.of_model(form.leads) if isinstance(lead_sets, LeadSets) else lead_sets
+    sets = lead_sets.of_model(form) if isinstance(lead_sets, LeadSets) else lead_sets
 
     if info.kind != "identification" and (features != "embedding" or as_norm_top):
         option = "--as-norm" if as_norm_top else f"--features {features}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -16,6 +17,7 @@ from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.checkpoints.input_format import MAX, InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, LeadError, ManifestError
+from fairseq_signals.evaluation.degradation import Degradation, degradation_of
 from fairseq_signals.manifest.folder import CLASSIFICATION, IDENTIFICATION
 from fairseq_signals.manifest.info import read_info
 from fairseq_signals.manifest.table import Manifest, read_manifest
@@ -55,6 +57,8 @@ def predict(
     """The model's output for every segment under each lead set, (S, N, K) float32.
 
     A batch holds segments of one length, so that nothing is padded and no result depends on its neighbours.
+    It is read once for all lead sets, and once more for each degradation (`degradation.py`) that lead sets
+    name, after an `@`.
 
     Args:
         model: takes `source` (B, leads, samples), `padding_mask`, None here, and `lead_present` (B, leads),
@@ -70,6 +74,10 @@ def predict(
 
     form = form or InputFormat()
     _require_leads(lead_sets, form)
+    places = [(degradation_of(name, form.fs), frozenset(leads)) for name, leads in lead_sets.items()]
+    inputs: dict[Degradation | None, dict[frozenset[int], str]] = {}  # which may have several names
+    for (degradation, leads), name in zip(places, lead_sets):
+        inputs.setdefault(degradation, {}).setdefault(leads, name)
     if not len(manifest):
         raise ManifestError(f"{manifest.path}: the manifest lists no segment")
     reader = SegmentReader(manifest, form.fs)
@@ -80,29 +88,22 @@ def predict(
     outputs: list[np.ndarray] = []
     with torch.inference_mode():
         for batch in tqdm(batches, desc=manifest.path.name, unit="batch", disable=None, leave=False):
-            n_samples, scaling = int(lengths[batch[0]]), form.scaling
-            segments = np.stack([reader.read_scaled(i, scaling, 0, n_samples) for i in batch.tolist()])
-            source = torch.from_numpy(segments).to(device)  # (B, 12, T)
-            recorded = torch.from_numpy(np.stack([reader.present(i) for i in batch.tolist()])).to(device)
-            per_set = []
-            for label, leads in lead_sets.items():
-                kept, present = torch.zeros_like(source), torch.zeros_like(recorded)
-                kept[:, list(leads)] = source[:, list(leads)]
-                present[:, list(leads)] = recorded[:, list(leads)]
-                try:
-                    output = model(
-                        kept[:, list(form.leads)],
-                        padding_mask=None,
-                        lead_present=present[:, list(form.leads)],
-                    )  # (B, K)
-                except LeadError as error:
-                    without = manifest.record_ids[batch[int(present.any(dim=1).int().argmin())]]
-                    raise LeadError(
-                        f"{manifest.path}: record {without} has none of the leads of {label}: choose other "
-                        "lead sets, or leave it out of the manifest"
-                    ) from error
-                per_set.append(output.float().cpu().numpy())
-            outputs.append(np.stack(per_set))  # (S, B, K)
+            n_samples, rows = int(lengths[batch[0]]), batch.tolist()
+            recorded = torch.from_numpy(np.stack([reader.present(i) for i in rows])).to(device)
+            found: dict[Any, np.ndarray] = {}
+            for degradation, names in inputs.items():
+                segments = np.stack([_read(reader, i, n_samples, form, degradation) for i in rows])
+                source = torch.from_numpy(segments).to(device)  # (B, 12, T)
+                for leads, name in names.items():
+                    try:
+                        found[degradation, leads] = _output(model, source, recorded, sorted(leads), form)
+                    except LeadError as error:
+                        without = int(recorded[:, sorted(leads)].any(dim=1).int().argmin())
+                        raise LeadError(
+                            f"{manifest.path}: record {manifest.record_ids[rows[without]]} has none of the "
+                            f"leads of {name}: choose other lead sets, or leave it out of the manifest"
+                        ) from error
+            outputs.append(np.stack([found[place] for place in places]))  # (S, B, K)
     result = np.take(np.concatenate(outputs, axis=1), np.argsort(np.concatenate(batches)), axis=1)
     finite = np.isfinite(result).all(axis=(0, 2))
     if not finite.all():
@@ -111,6 +112,34 @@ def predict(
             f"of record {manifest.record_ids[finite.argmin()]}; check the training log for overflow"
         )
     return result
+
+
+def _read(
+    reader: SegmentReader, index: int, n_samples: int, form: InputFormat, how: Degradation | None
+) -> np.ndarray:
+    """The beginning of a segment as the model wants it, (12, n_samples), degraded before it is scaled."""
+    if how is None:
+        return reader.read_scaled(index, form.scaling, 0, n_samples)
+    manifest = reader.manifest
+    record, segment = manifest.record_ids[index], int(manifest.segments[index])
+    change = partial(how, fs=form.fs, record_id=record, segment=segment)
+    return reader.read_scaled(index, form.scaling, 0, n_samples, change)
+
+
+def _output(
+    model: Callable[..., torch.Tensor],
+    source: torch.Tensor,
+    recorded: torch.Tensor,
+    leads: list[int],
+    form: InputFormat,
+) -> np.ndarray:
+    """What a model makes of segments (B, 12, T) on a lead set, (B, K): other leads are zeros and absent."""
+    import torch
+
+    kept, present = torch.zeros_like(source), torch.zeros_like(recorded)
+    kept[:, leads], present[:, leads] = source[:, leads], recorded[:, leads]
+    taken = list(form.leads)
+    return model(kept[:, taken], padding_mask=None, lead_present=present[:, taken]).float().cpu().numpy()
 
 
 def warn_of_other_lengths(manifest: Manifest, form: InputFormat) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from fairseq_signals.errors import FairseqSignalsError
-from fairseq_signals.evaluation.summaries import Families, lines_of, not_in_families
+from fairseq_signals.evaluation.summaries import Families, alone, is_drawn, lines_of
 from fairseq_signals.files import write_text
 from fairseq_signals.manifest.people import unknown_patients
 from fairseq_signals.metrics.bootstrap import METHOD, Bounds
@@ -185,14 +185,14 @@ def table_cells(
 ) -> tuple[list[str], list[list[str]]]:
     """The header and the lines of a table of metrics by lead set, for `format_table`.
 
-    One line a lead set, one column a metric, then the summaries of families, and the mean over the lead sets
-    that are of none where there are several.
+    One line a lead set that is not drawn, one column a metric, then the summaries of families, and the mean
+    over the lead sets that stand for themselves where there are several.
     """
     metrics = metric_names(measured)
     cells = lead_set_cells(measured, intervals, families)
-    alone = [measured[leads] for leads in not_in_families(measured, families)]
-    if len(alone) > 1:
-        means = [float(np.mean([values[name] for values in alone])) for name in metrics]
+    counted = [measured[leads] for leads in alone(measured, families)]
+    if len(counted) > 1:
+        means = [float(np.mean([values[name] for values in counted])) for name in metrics]
         cells.append(["mean", *(format_value(mean, 3 if intervals else 4) for mean in means)])
     return ["leads", *(METRIC_TITLES.get(name, name) for name in metrics)], cells
 
@@ -222,9 +222,14 @@ def metric_names(measured: Values) -> list[str]:
 def lead_set_cells(
     measured: Values, intervals: Intervals | None = None, families: Families = MappingProxyType({})
 ) -> list[list[str]]:
-    """The lines of lead sets and of summaries of families, with the ends of intervals if there are any."""
-    cells = []
+    """The lines of lead sets and of summaries of families, with the ends of intervals if there are any.
+
+    Of random lead sets there are the summaries alone.
+    """
+    cells: list[list[str]] = []
     for line in lines_of(measured, intervals or {}, families):
+        if line.leads in measured and is_drawn(line.leads):
+            continue
         cells.append([line.leads])
         for name, value in line.values.items():
             shown = format_interval(value, line.bounds.get(name)) if intervals else format_value(value)

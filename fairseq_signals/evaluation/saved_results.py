@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.evaluation.results import Evaluation, Intervals, ResultsError, Values, metric_names
-from fairseq_signals.evaluation.summaries import Families, mean_of, not_in_families
+from fairseq_signals.evaluation.summaries import Families, alone, mean_of
 from fairseq_signals.files import whole_file
 from fairseq_signals.metrics.bootstrap import Bounds
 from fairseq_signals.metrics.decisions import predicted_classes
@@ -132,8 +132,8 @@ class SavedEvaluation:
 
     @property
     def alone(self) -> list[str]:
-        """The lead sets that are of no family."""
-        return not_in_families(self.leads, self.families)
+        """The lead sets that stand for themselves: of no family, and not degraded."""
+        return alone(self.leads, self.families)
 
     def places(self, leads: str) -> list[int]:
         """The places of the lead sets of a family, or that of a lead set.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fairseq_signals.evaluation.degradation import AT
 from fairseq_signals.metrics.bootstrap import Bounds
 
 #: Of a family, by name: its lead sets.
@@ -20,8 +21,8 @@ class Line(NamedTuple):
 
     leads: str
     """The lead set, or "each mean", "each worst", "each sd"."""
-    values: Mapping[str, float]
-    bounds: Mapping[str, Bounds]
+    values: dict[str, float]
+    bounds: dict[str, Bounds]
     of: Mapping[str, str]
     """Of the worst: of each metric, the lead set that it is."""
 
@@ -31,10 +32,15 @@ def mean_of(family: str) -> str:
     return f"{family} mean"
 
 
-def not_in_families(lead_sets: Iterable[str], families: Families) -> list[str]:
-    """The lead sets that stand for themselves alone."""
+def is_drawn(leads: str) -> bool:
+    """Whether a lead set is one of `random:K`: "random:4 I+II+V2+V5"."""
+    return leads.startswith("random:")
+
+
+def alone(lead_sets: Iterable[str], families: Families) -> list[str]:
+    """The lead sets that stand for themselves: of no family, and not degraded."""
     members = set().union(*families.values())
-    return [leads for leads in lead_sets if leads not in members]
+    return [leads for leads in lead_sets if leads not in members and AT not in leads]
 
 
 def lines_of(
@@ -50,12 +56,12 @@ def lines_of(
         families: their lead sets.
     """
     for leads, found in values.items():
-        yield Line(leads, found, intervals.get(leads, {}), {})
+        yield Line(leads, dict(found), dict(intervals.get(leads, {})), {})
     for family, members in families.items():
         metrics = list(values[members[0]])
         columns = {metric: [values[leads][metric] for leads in members] for metric in metrics}
         mean = {metric: float(np.mean(column)) for metric, column in columns.items()}
-        yield Line(mean_of(family), mean, intervals.get(mean_of(family), {}), {})
+        yield Line(mean_of(family), mean, dict(intervals.get(mean_of(family), {})), {})
         worst = {metric: members[_worst(metric, column)] for metric, column in columns.items()}
         found = {metric: values[leads][metric] for metric, leads in worst.items()}
         bounds = {
@@ -63,7 +69,8 @@ def lines_of(
             for metric, leads in worst.items()
             if metric in intervals.get(leads, {})
         }
-        yield Line(f"{family} worst", found, bounds, worst)
+        of = {metric: leads.rpartition(" ")[2] for metric, leads in worst.items()}
+        yield Line(f"{family} worst", found, bounds, of)
         if len(members) > 1:
             spread = {metric: float(np.std(column, ddof=1)) for metric, column in columns.items()}
             yield Line(f"{family} sd", spread, {}, {})

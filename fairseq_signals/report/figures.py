@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.ecg.resample import resampled_length
 from fairseq_signals.errors import ConfigError, LeadError, SignalError, optional_library
-from fairseq_signals.evaluation.results import ResultsError
+from fairseq_signals.evaluation.results import METRIC_TITLES, ResultsError
+from fairseq_signals.evaluation.robustness import curves_of
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
+from fairseq_signals.evaluation.summaries import Line
 from fairseq_signals.files import whole_file
 from fairseq_signals.inference.model_input import ModelInput
 from fairseq_signals.report.training_log import INNER, TRAIN, Series
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 SHOWN_LEADS = ("I", "II", "V2")
 DPI = 200
+ROBUST_METRICS = ("macro_auroc", "accuracy")
 
 
 def require_matplotlib() -> None:
@@ -196,6 +200,33 @@ def identification_figure(saved: SavedEvaluation, leads: str | None = None) -> F
         return draw_identification(similarity, *ids, f"{saved.method}: {len(ids[1])} {saved.counted}")
     except ValueError as error:
         raise ResultsError(f"{saved.method}: {error}") from None
+
+
+def robustness_figure(lines: Mapping[str, Iterable[Line]], metric: str | None = None) -> Figure:
+    """The picture of robustness curves.
+
+    Args:
+        lines: by method, its results on lead sets.
+        metric: what is drawn; by default the first of `ROBUST_METRICS` that there is, or the first of all.
+
+    Raises:
+        ResultsError: no method has a curve of it.
+    """
+    from fairseq_signals.plots.robustness import draw_robustness
+
+    known = {method: list(of) for method, of in lines.items()}
+    names = list(dict.fromkeys(name for of in known.values() for line in of for name in line.values))
+    metric = metric or next((name for name in (*ROBUST_METRICS, *names) if name in names), "")
+    curves = {method: curves_of(of, metric) for method, of in known.items()}
+    curves = {method: of for method, of in curves.items() if of}
+    if not curves:
+        raise ResultsError(
+            f"no robustness curve of {metric or 'any metric'}: make one with `fairseq-signals evaluate ... "
+            "--robustness leads,rate,noise --json FILE`"
+            + (f"; of metrics there are {', '.join(names)}" if names else "")
+        )
+    title = next(iter(curves)) if len(curves) == 1 else f"{len(curves)} methods"
+    return draw_robustness(curves, METRIC_TITLES.get(metric, metric), f"{title}: robustness")
 
 
 def training_figure(series: dict[str, Series], title: str) -> Figure:

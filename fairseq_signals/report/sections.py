@@ -13,7 +13,9 @@ from fairseq_signals import __version__
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import FairseqSignalsError, LeadError
 from fairseq_signals.evaluation.results import table_cells
+from fairseq_signals.evaluation.robustness import curves_of
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
+from fairseq_signals.evaluation.summaries import lines_of
 from fairseq_signals.files import write_text
 from fairseq_signals.inference.description import facts, headline, options
 from fairseq_signals.inference.results import Estimate
@@ -22,6 +24,7 @@ from fairseq_signals.report.figures import (
     identification_figure,
     record_figure,
     require_matplotlib,
+    robustness_figure,
     saliency_figure,
     training_figure,
 )
@@ -43,6 +46,7 @@ SHOWN = {
     "confusion": "Confusion matrix as the CinC 2021 score counts it, and what each cell earns where classes "
     "are weighted",
 }
+ROBUSTNESS = "Robustness: a metric over the number of leads, the sampling rate and the amount of noise"
 SALIENCY = (
     "Orange: how much the output changes with each sample. Blue: which moments it attends to. Neither is a "
     "diagnosis, nor proof of what the model uses."
@@ -123,6 +127,9 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
         section.leave_out("The file of results has no table of metrics: save it again with evaluate --save.")
     for note in saved.notes:
         section.text(f"Note: {note}.")
+    lines = list(lines_of(saved.values, saved.intervals, saved.families))
+    if curves_of(lines, next(iter(lines[0].values), "") if lines else ""):
+        _draw(section, lambda: robustness_figure({saved.method: lines}), ROBUSTNESS, f"{ROBUSTNESS}.")
     shown = saved.leads[0] if leads is None else leads
     if saved.task == "identification":
         alt = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairseq_signals.commands import main as cli
-from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.evaluation.results import Evaluation, write_results
 from fairseq_signals.evaluation.saved_results import write_evaluation
 from fairseq_signals.report import figures
 from fairseq_signals.report.training_log import read_training_log
@@ -94,6 +94,18 @@ def test_an_identification_gives_one(identification, classification, capsys, tmp
     assert "is of classification" in capsys.readouterr().err
 
 
+def test_robustness_is_drawn_from_several_results(tmp_path, capsys):
+    about = {"task": "regression", "metric": "mae", "n": 9}
+    for method in ("a", "b"):
+        rows = [{"method": method, "leads": name, "value": 5, **about} for name in ("12@100Hz", "12@50Hz")]
+        write_results(tmp_path / f"{method}.json", rows)
+    assert run("robustness", "a.json", "b.json") == 0
+    assert capsys.readouterr().out == "wrote a_robustness.png\n"
+    assert (tmp_path / "a_robustness.png").read_bytes().startswith(PNG)
+    assert run("robustness", "a.json", "--metric=rmse") == 1
+    assert "no robustness curve of rmse: make one with" in capsys.readouterr().err
+
+
 def test_a_training_is_drawn_from_what_has_most_entries(tmp_path, capsys):
     lines = [f"[t][train_inner][INFO] - epoch 001:  {u:5d} / 99 loss=1, num_updates={u}\n" for u in (1, 2, 3)]
     (tmp_path / "run").mkdir()
@@ -116,7 +128,8 @@ def test_a_training_without_losses_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "picture", ["record", "transforms", "saliency", "classification", "identification", "training"]
+    "picture",
+    ["record", "transforms", "saliency", "classification", "identification", "robustness", "training"],
 )
 def test_every_picture_explains_itself(picture, capsys):
     with pytest.raises(SystemExit) as stopped:

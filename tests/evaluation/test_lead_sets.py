@@ -4,6 +4,7 @@ from itertools import combinations
 
 import pytest
 
+from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import LeadError
 from fairseq_signals.evaluation.lead_sets import parse_lead_sets
@@ -46,13 +47,20 @@ def test_each_is_every_lead_alone_beside_other_sets():
     assert sets.families == {"each": LEADS}
 
 
+def test_a_degradation_stands_behind_lead_sets_and_families():
+    sets = parse_lead_sets(["2@100Hz,V1@emg6dB,each@62.50Hz"])
+    assert list(sets)[:3] == ["2@100Hz", "V1@emg6dB", "I@62.5Hz"]
+    assert sets["2@100Hz"] == (0, 1)
+    assert sets.families == {"each@62.5Hz": tuple(f"{lead}@62.5Hz" for lead in LEADS)}
+
+
 def test_families_are_of_the_leads_that_a_model_takes():
-    sets = parse_lead_sets(["2,each,random:2"]).of_model((7, 1, 0))
+    form = InputFormat(leads=(7, 1, 0))
+    sets = parse_lead_sets(["2,each,random:2"]).of_model(form)
     assert sets.families["each"] == ("I", "II", "V2")
-    assert sorted(sets.families["random:2"]) == ["I+II", "I+V2", "II+V2"]
-    assert sets.of_model((0, 1, 7)) is sets
+    assert sorted(sets.families["random:2"]) == ["random:2 I+II", "random:2 I+V2", "random:2 II+V2"]
     with pytest.raises(LeadError, match="random:4: K must be 1 to 3"):
-        parse_lead_sets(["random:4"]).of_model((0, 1, 7))
+        parse_lead_sets(["random:4"]).of_model(form)
 
 
 def test_random_sets_are_different_sets_of_different_leads_the_same_each_time():
@@ -60,10 +68,11 @@ def test_random_sets_are_different_sets_of_different_leads_the_same_each_time():
     assert len(sets) == len({frozenset(leads) for leads in sets.values()}) == 20
     assert all(len(set(leads)) == 4 and leads == tuple(sorted(leads)) for leads in sets.values())
     assert parse_lead_sets(["random:4:20"]) == sets
-    assert list(parse_lead_sets(["random:4"])) == list(sets)[:10]  # fewer draws are the first of many
+    fewer = list(parse_lead_sets(["random:4"]).values())
+    assert fewer == list(sets.values())[:10]  # the first of many
     assert len({lead for leads in sets.values() for lead in leads}) == 12
 
 
 def test_there_are_no_more_random_sets_than_sets():
-    assert parse_lead_sets(["random:12"]) == {"12": tuple(range(12))}
+    assert list(parse_lead_sets(["random:12"]).values()) == [tuple(range(12))]
     assert sorted(parse_lead_sets(["random:11:99"]).values()) == sorted(combinations(range(12), 11))

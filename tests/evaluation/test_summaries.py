@@ -95,6 +95,14 @@ def test_the_mean_over_copies_of_a_lead_set_has_its_interval():
     assert found["random:2 mean"]["accuracy"] == pytest.approx(found["12"]["accuracy"])
 
 
+def test_tables_have_no_line_on_each_random_set():
+    outcome = identification()
+    outcome.values["random:1 I"] = outcome.values.pop("I")
+    _, cells = table_cells(outcome.values, None, {"random:1": ("random:1 I",)})
+    assert [line[0] for line in cells] == ["12", "II", "V1", "random:1 mean", "random:1 worst", "mean"]
+    assert cells[-2][1].endswith(" (I)")
+
+
 def test_tables_have_the_summaries_and_a_mean_of_the_other_lead_sets():
     outcome = identification()
     outcome.values["2"] = dict(outcome.values["12"])

@@ -119,12 +119,14 @@ def test_a_head_is_fitted_once_for_all_lead_sets_that_it_is_tested_on(
         return SimpleNamespace(logits=lambda features: np.repeat(features[:, :1], labels.shape[1], axis=1))
 
     monkeypatch.setitem(scripts["probe"].HEADS, "logistic", fit)
-    how = ["--heads=logistic", "--leads=1,each,random:1", "--pooling=mean_std", "--intervals=5"]
+    how = ["--heads=logistic", "--leads=1,each,random:1", "--pooling=mean_std", "--intervals=5",
+           "--robustness=rate"]  # fmt: skip
     files = ["--manifest", str(corpus.classification), "--json", str(tmp_path / "r.json")]
     assert scripts["probe"].main([str(checkpoint), *how, *files, f"--train-leads={train_leads}"]) == 0
-    assert len(fitted) == n_heads  # "1" is lead I
+    assert len(fitted) == n_heads  # "1" is lead I; worse recordings are tested by heads trained on good ones
     rows = {row["leads"]: row for row in json.loads((tmp_path / "r.json").read_text())}
-    assert rows["1"]["value"] == rows["I"]["value"]
+    assert rows["1"]["value"] == rows["I"]["value"] == rows["1@500Hz"]["value"]
+    assert "1@62.5Hz" in rows
     assert {"low", "high"} <= set(rows["each mean"])
     assert "of" in rows["random:1 worst"]
 

@@ -106,13 +106,16 @@ def test_a_pretraining_says_what_it_cannot_have(make_run, manifests, records, ca
 def test_an_identification_is_drawn_from_saved_results(make_run, manifests, tmp_path, capsys):
     run = make_run("identification")
     results = tmp_path / "id.npz"
-    call = ["evaluate", run / "checkpoint_best.pt", "--manifest", manifests / "id", "--leads=12,1"]
+    call = ["evaluate", run / "checkpoint_best.pt", "--manifest", manifests / "id", "--leads=12,1",
+            "--robustness=rate"]  # fmt: skip
     assert cli.main([*map(str, call), "--save", str(results)]) == 0
     printed = capsys.readouterr().out
     assert run_report(run, "--results", results, "--leads=1") == 0
     page = Elements((run / "report.html").read_text())
-    assert "Identification: rank-k" in page.found["img"][1]["alt"]
-    assert "lead set 1" in page.found["img"][1]["alt"]
+    robustness, pictures = (image["alt"] for image in page.found["img"][1:])
+    assert robustness.startswith("Robustness: a metric over the number of leads, the sampling rate")
+    assert "Identification: rank-k" in pictures
+    assert "lead set 1" in pictures
     accuracies = [line.split()[1] for line in printed.splitlines() if line.startswith(("12 ", "1 ", "mean "))]
     assert len(accuracies) == 3
     assert all(accuracy in page.text for accuracy in accuracies)
