@@ -10,36 +10,50 @@ from fairseq_signals.modules.lead_mixer import MIXERS
 from fairseq_signals.modules.present_leads import PresentLeads
 
 
-class SegmentNorm(Fp32GroupNorm):
-    """Norm of each channel over all frames and present leads of a segment: (N, C, T) -> (N, C, T).
-
-    So amplitudes stay comparable between the leads of a segment, as where one convolution takes all of them.
-    """
-
-    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:  # type: ignore[override]
-        wide = x.float()
-        centred = wide - leads.mean(leads.grouped(wide.mean(dim=-1)))[leads.segment][..., None]
-        variance = leads.mean(leads.grouped(centred.square().mean(dim=-1)))[leads.segment][..., None]
-        y = centred * torch.rsqrt(variance + self.eps)
-        return (y * self.weight.float()[:, None] + self.bias.float()[:, None]).type_as(x)
-
-
 class LeadFeatureExtractor(ConvFeatureExtractor):
-    """The convolutions of the front end on one lead at a time: (N, 1, samples) -> (N, C, F)."""
+    """The convolutions of the front end on one lead at a time: (N, 1, samples) -> (N, C, F).
+
+    With `mode="default"` the norm of the first block is of each channel over all frames and present leads of
+    a segment, so that amplitudes stay comparable between its leads, as where one convolution takes them all.
+    """
 
     def __init__(self, layers: Any, mode: str, bias: bool):
         super().__init__(1, layers, mode, bias)
-        first: Any = self.conv_layers[0]
-        if mode == "default":
-            first[2] = SegmentNorm(layers[0][0], layers[0][0])
+        self.norm_of_segment = mode == "default"
+        if self.norm_of_segment:
+            first: Any = self.conv_layers[0]
+            first[0].bias = None  # the norm takes it away again
 
     def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:  # type: ignore[override]
         first: Any = self.conv_layers[0]
-        for module in first:
-            x = module(x, leads) if isinstance(module, SegmentNorm) else module(x)
+        if self.norm_of_segment:
+            conv, _, norm, activation = first
+            x = activation(_normed_convolution(x[:, 0], conv, norm, leads))
+        else:
+            x = first(x)
         for block in self.conv_layers[1:]:
             x = block(x)
         return x
+
+
+def _normed_convolution(x: Tensor, conv: nn.Conv1d, norm: Fp32GroupNorm, leads: PresentLeads) -> Tensor:
+    """Convolution of one lead, and norm over the leads of a segment: (N, samples) -> (N, C, T).
+
+    Mean and variance of a channel follow from those of the K samples that its kernel w takes at a time: they
+    are w mu and w S w'. So the norm is part of the weights, which each segment has of its own, and no array
+    of (N, C, T) is made for it.
+    """
+    patches = x.unfold(1, conv.kernel_size[0], conv.stride[0]).transpose(1, 2)  # (N, K, T)
+    # smooth signals: w S w' is the small difference of large numbers
+    wide = patches.to(torch.float32 if x.device.type == "mps" else torch.float64)
+    mean = leads.mean(leads.grouped(wide.mean(dim=2)))  # (B, K)
+    centred = wide - mean[leads.segment][..., None]
+    spread = leads.mean(leads.grouped(centred @ centred.transpose(1, 2) / centred.shape[2]))  # (B, K, K)
+    weight = conv.weight[:, 0].to(spread.dtype)
+    variance = ((weight @ spread) * weight).sum(dim=2).clamp(min=0)  # (B, C)
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    kernels = (weight * scale[..., None]).to(x.dtype)[leads.segment]  # (N, C, K)
+    return torch.baddbmm(norm.bias.to(x.dtype)[:, None], kernels, centred.to(x.dtype))
 
 
 class LeadNames(nn.Module):

@@ -4,8 +4,9 @@ A mixer takes the frames of the N present leads of a batch, (N, F, C), and gives
 (B, F, C).
 """
 
-from typing import Any
+import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,18 +32,12 @@ class AttentionMixer(nn.Module):
 
     def __init__(self, dim: int, rounds: int, dropout: float):
         super().__init__()
-        heads = next(n for n in (8, 4, 2, 1) if dim % n == 0)
-        self.layers = nn.ModuleList(_AttentionRound(dim, heads, dropout) for _ in range(rounds))
+        self.layers = nn.ModuleList(_AttentionRound(dim, dropout) for _ in range(rounds))
 
     def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
-        x = leads.grouped(x)
-        b, m, f, c = x.shape
-        # (B, M, F, C) -> (B F, M, C)
-        x = x.transpose(1, 2).reshape(b * f, m, c)
-        keep = leads.valid.repeat_interleave(f, dim=0)[:, None, None, :]
         for layer in self.layers:
-            x = layer(x, keep)
-        return leads.mean(x.view(b, f, m, c).transpose(1, 2))
+            x = layer(x, leads)
+        return leads.mean(leads.grouped(x))
 
 
 class MessageMixer(nn.Module):
@@ -59,10 +54,9 @@ class MessageMixer(nn.Module):
         self.readout = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout), nn.ReLU(), nn.Linear(dim, dim))
 
     def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
-        h = leads.grouped(x)
         for layer in self.layers:
-            h = layer(h, leads)
-        return self.readout(leads.mean(h))
+            x = layer(x, leads)
+        return self.readout(leads.mean(leads.grouped(x)))
 
 
 class _FeedForward(nn.Sequential):
@@ -78,14 +72,33 @@ class _FeedForward(nn.Sequential):
         )
 
 
+class _LeadAttention(SelfAttention):
+    """Among the leads of a frame: arrays of (N, F, C), but for the attention itself."""
+
+    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:  # type: ignore[override]
+        b, m = leads.valid.shape
+        _, f, c = x.shape
+        # (N, F, C) -> (B, F, heads, M, C / heads)
+        q, k, v = (
+            leads.grouped(proj(x)).view(b, m, f, self.heads, c // self.heads).permute(0, 2, 3, 1, 4)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        # the fused kernels take no more than 65,535 frames at a time
+        weights = (q * (c // self.heads) ** -0.5) @ k.transpose(3, 4)
+        weights = weights.masked_fill(~leads.valid[:, None, None, None, :], -math.inf).softmax(dim=-1)
+        y = F.dropout(weights, self.dropout, self.training) @ v
+        return self.out_proj(leads.packed(y.permute(0, 3, 1, 2, 4).reshape(b, m, f, c)))
+
+
 class _AttentionRound(nn.Module):
-    def __init__(self, dim: int, heads: int, dropout: float):
+    def __init__(self, dim: int, dropout: float):
         super().__init__()
-        self.norm, self.attention = nn.LayerNorm(dim), SelfAttention(dim, heads, dropout)
+        heads = next(n for n in (8, 4, 2, 1) if dim % n == 0)
+        self.norm, self.attention = nn.LayerNorm(dim), _LeadAttention(dim, heads, dropout)
         self.feed_forward = _FeedForward(dim, dropout)
 
-    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
-        x = x + self.attention(self.norm(x), keep)
+    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
+        x = x + self.attention(self.norm(x), leads)
         return x + self.feed_forward(x)
 
 
@@ -98,21 +111,18 @@ class _MessageRound(nn.Module):
         self.dropout = dropout
 
     def forward(self, h: Tensor, leads: PresentLeads) -> Tensor:
-        valid = leads.valid[..., None, None].to(h.dtype)  # (B, M, 1, 1)
         sent, received = self.sender(h), self.receiver(h)
-        messages: Any = 0
-        for i in range(h.shape[1]):  # over senders, so that no array holds all pairs at once
-            message = F.relu(F.dropout(sent[:, i : i + 1] + received, self.dropout, self.training))
-            others = valid * valid[:, i : i + 1] * _all_but(i, h)
-            messages = messages + message * others
-        return h + messages / (valid.sum(dim=1, keepdim=True) - 1).clamp(min=1)
-
-
-def _all_but(i: int, h: Tensor) -> Tensor:
-    """(M, 1, 1) ones, but for place i of `h` (B, M, F, C)."""
-    ones = h.new_ones(h.shape[1], 1, 1)
-    ones[i] = 0
-    return ones
+        p = self.dropout if self.training else 0.0
+        total = 0 * (sent + received)  # so that all weights have a gradient where each segment has one lead
+        for shift in range(1, leads.valid.shape[1]):
+            sender, is_other = leads.next(shift)
+            message = sent.index_select(0, sender) + received
+            # ReLU and dropout at once: the gradient takes a byte of each number, not three copies of it
+            passes = (message > 0) & is_other[:, None, None]
+            if p > 0:
+                passes = passes & (torch.rand_like(message) >= p)
+            total = total + message.masked_fill(~passes, 0.0)
+        return h + total / ((leads.counts() - 1).clamp(min=1) * (1 - p))[:, None, None].to(h.dtype)
 
 
 MIXERS = {"mean": MeanMixer, "attention": AttentionMixer, "message": MessageMixer}

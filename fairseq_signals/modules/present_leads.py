@@ -1,7 +1,7 @@
 """Which leads of a batch are there, and arrays with one row for each of them."""
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -79,6 +79,31 @@ class PresentLeads:
             return rows.reshape(b, m, *rows.shape[1:])
         out = rows.new_zeros(b, m, *rows.shape[1:])
         return out.index_put((self.segment, self.place), rows)
+
+    def packed(self, grouped: Tensor) -> Tensor:
+        """What `grouped` undoes: (B, M, ...) -> (N, ...)."""
+        if self.segment.shape[0] == grouped.shape[0] * grouped.shape[1]:
+            return grouped.flatten(0, 1)
+        return grouped[self.segment, self.place]
+
+    def counts(self) -> Tensor:
+        """(N,) how many leads are present in the segment of each."""
+        return self.valid.sum(dim=1)[self.segment]
+
+    def next(self, shift: int) -> Tuple[Tensor, Tensor]:
+        """The lead `shift` places on from each, round in its segment; `shift` from 1 to M - 1.
+
+        Returns:
+            Its row, (N,), and (N,) bool, True where it is another lead that is present; each pair of leads
+            is met at one shift.
+        """
+        m = self.valid.shape[1]
+        n_places = m if is_traced() else self.counts()
+        row = torch.arange(len(self.place), device=self.place.device) - self.place
+        row = row + (self.place + shift) % n_places
+        if is_traced():
+            return row, self.valid.flatten()[row]
+        return row, shift < n_places
 
     def mean(self, grouped: Tensor) -> Tensor:
         """Mean over the leads of each segment: (B, M, ...) -> (B, ...)."""
