@@ -97,13 +97,12 @@ class PresentLeads:
             Its row, (N,), and (N,) bool, True where it is another lead that is present; each pair of leads
             is met at one shift.
         """
-        m = self.valid.shape[1]
-        n_places = m if is_traced() else self.counts()
-        row = torch.arange(len(self.place), device=self.place.device) - self.place
-        row = row + (self.place + shift) % n_places
+        first = torch.arange(len(self.place), device=self.place.device) - self.place
         if is_traced():
+            row = first + (self.place + shift) % self.valid.shape[1]
             return row, self.valid.flatten()[row]
-        return row, shift < n_places
+        counts = self.counts()
+        return first + (self.place + shift) % counts, counts > shift
 
     def mean(self, grouped: Tensor) -> Tensor:
         """Mean over the leads of each segment: (B, M, ...) -> (B, ...)."""
