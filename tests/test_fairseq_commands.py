@@ -21,6 +21,10 @@ TRAININGS = {
     "clocs": "pretraining --arch=ecg_contrastive --mode=cmlc --view-leads=single",
     "simclr": "pretraining --arch=ecg_contrastive --views=2 --segment-pairs=false",
     "3kg": "pretraining --arch=ecg_contrastive --views=2",
+    "ts2vec": "pretraining --arch=ecg_contrastive --views=2 --segment-pairs=false",
+    "cocoa": "pretraining --arch=ecg_contrastive --views=2 --segment-pairs=false",
+    "dino": "pretraining --arch=ecg_distillation --student-views=1 --segment-pairs=false --distill-dim=8 "
+    "--distill-hidden=16",
     "binary_cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
     "cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
     "regression": "regression --arch=ecg_transformer_classifier --best-checkpoint-metric=mae --loss=huber",

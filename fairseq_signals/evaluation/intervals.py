@@ -13,8 +13,8 @@ from fairseq_signals.evaluation.summaries import mean_of
 from fairseq_signals.metrics.bootstrap import METHOD, SEED, Bounds, intervals, intervals_from, resampled
 from fairseq_signals.metrics.cinc2021 import score_terms
 from fairseq_signals.metrics.decisions import predicted_classes
-from fairseq_signals.metrics.outlier import OutlierArea, TakenForSeen
 from fairseq_signals.metrics.regression import metrics_of_moments, moments
+from fairseq_signals.metrics.unseen import OutlierArea, TakenForSeen
 from fairseq_signals.metrics.weighted import Areas, MeanOf, OfSums, Statistic, share
 
 #: Of each task: whose each of the items that are counted is, and which record.

@@ -16,12 +16,14 @@ MODULES = ("data", "frozen", "jobs", "run", "scores", "settings", "tables", "hea
 def scripts(repo_dir):
     """The files of the experiment as modules."""
     folder = str(repo_dir / "examples" / "lead_agnostic")
-    before = list(sys.path)
+    before, path = {name: sys.modules.pop(name, None) for name in MODULES}, list(sys.path)
     sys.path.insert(0, folder)
     yield {name: importlib.import_module(name) for name in MODULES}
-    sys.path[:] = before
-    for name in MODULES:
+    sys.path[:] = path
+    for name, module in before.items():  # other examples have files of the same names
         del sys.modules[name]
+        if module is not None:
+            sys.modules[name] = module
 
 
 SETS = ("12", "6", "3", "2", "1", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")

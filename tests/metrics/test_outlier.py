@@ -9,7 +9,8 @@ from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
 from fairseq_signals.metrics.bootstrap import intervals
-from fairseq_signals.metrics.outlier import OutlierArea, OutlierScore, TakenForSeen, radius
+from fairseq_signals.metrics.outlier import OutlierScore, radius
+from fairseq_signals.metrics.unseen import OutlierArea, TakenForSeen
 
 RNG = np.random.default_rng(0)
 TRAIN, USUAL = RNG.normal(size=(2, 60, 4)) * [1, 2, 5, 0.1] + 3

@@ -140,7 +140,7 @@ def test_an_epoch_forgets_the_one_before(task, build_criterion, validate):
     task.begin_valid_epoch(2, model)
     assert not task.validation
     other = nn.Sequential(FirstSamples(), nn.Linear(C, C))
-    other.forward = lambda source, padding_mask=None: -source[:, 0, :C]
+    other.forward = lambda source, padding_mask=None, lead_present=None: -source[:, 0, :C]
     turned = validate(task, criterion, other.eval())
     assert turned["auroc"] == pytest.approx(1 - first["auroc"])
 
@@ -262,7 +262,7 @@ def test_a_class_that_the_table_lacks_is_named_with_its_line(setup, data, tmp_pa
 
 def test_a_model_of_other_classes_is_refused(task, build_criterion):
     model = nn.Sequential()
-    model.forward = lambda source, padding_mask=None: source[:, 0, : C + 1]
+    model.forward = lambda source, padding_mask=None, lead_present=None: source[:, 0, : C + 1]
     dataset = task.dataset("valid")
     with pytest.raises(ConfigError, match=f"the model has {C + 1} classes, but the manifest has {C}"):
         build_criterion(task, BCE)(model.eval(), dataset.collater([0]))
