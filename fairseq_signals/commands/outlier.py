@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             f"{args.checkpoint}: a {model.kind} model predicts nothing of a recording that could be doubted; "
             "fine-tune it for classes or numbers"
         )
-    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)])
+    lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)], model.form)
 
     def embed_all(manifest: Manifest) -> np.ndarray:
         compute = partial(middle_pooled, model.network)

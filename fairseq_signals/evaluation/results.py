@@ -224,7 +224,7 @@ def lead_set_cells(
 ) -> list[list[str]]:
     """The lines of lead sets and of summaries of families, with the ends of intervals if there are any.
 
-    Of random lead sets there are the summaries alone.
+    Of random lead sets there are the summaries alone; the worst is named where it has at most four leads.
     """
     cells: list[list[str]] = []
     for line in lines_of(measured, intervals or {}, families):
@@ -233,7 +233,8 @@ def lead_set_cells(
         cells.append([line.leads])
         for name, value in line.values.items():
             shown = format_interval(value, line.bounds.get(name)) if intervals else format_value(value)
-            cells[-1].append(f"{shown} ({line.of[name]})" if name in line.of else shown)
+            of = line.of.get(name, "")
+            cells[-1].append(f"{shown} ({of})" if of and of.count("+") < 4 else shown)
     return cells
 
 

@@ -50,6 +50,8 @@ def lines_of(
 ) -> Iterator[Line]:
     """A line for each lead set; then mean, worst and standard deviation (divisor n - 1) of each family.
 
+    Of a family of one lead set there is the mean alone.
+
     Args:
         values: the metrics by name of each lead set. Where one of them is NaN, so is what is made of it.
         intervals: of each lead set, and of each mean (`mean_of`); the worst has that of its lead set.
@@ -62,6 +64,8 @@ def lines_of(
         columns = {metric: [values[leads][metric] for leads in members] for metric in metrics}
         mean = {metric: float(np.mean(column)) for metric, column in columns.items()}
         yield Line(mean_of(family), mean, dict(intervals.get(mean_of(family), {})), {})
+        if len(members) == 1:
+            continue
         worst = {metric: members[_worst(metric, column)] for metric, column in columns.items()}
         found = {metric: values[leads][metric] for metric, leads in worst.items()}
         bounds = {
@@ -71,9 +75,8 @@ def lines_of(
         }
         of = {metric: leads.rpartition(" ")[2] for metric, leads in worst.items()}
         yield Line(f"{family} worst", found, bounds, of)
-        if len(members) > 1:
-            spread = {metric: float(np.std(column, ddof=1)) for metric, column in columns.items()}
-            yield Line(f"{family} sd", spread, {}, {})
+        spread = {metric: float(np.std(column, ddof=1)) for metric, column in columns.items()}
+        yield Line(f"{family} sd", spread, {}, {})
 
 
 def _worst(metric: str, column: Sequence[float]) -> int:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from fairseq_signals import __version__
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import FairseqSignalsError, LeadError
+from fairseq_signals.evaluation.degradation import AT
 from fairseq_signals.evaluation.results import table_cells
 from fairseq_signals.evaluation.robustness import curves_of
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
-from fairseq_signals.evaluation.summaries import lines_of
+from fairseq_signals.evaluation.summaries import is_drawn, lines_of
 from fairseq_signals.files import write_text
 from fairseq_signals.inference.description import facts, headline, options
 from fairseq_signals.inference.results import Estimate
@@ -122,7 +123,12 @@ def results_section(saved: SavedEvaluation | None, why: str, leads: str | None =
     n = len(saved.arrays["probe_ids" if saved.task == "identification" else "record_ids"])
     section.text(f"{saved.method}: {saved.task} of {n} {saved.counted}. Leads outside a lead set are zeros.")
     if saved.values:
-        section.table(*table_cells(saved.values, saved.intervals, saved.families))
+        header, cells = table_cells(saved.values, saved.intervals, saved.families)
+        many = [line for line in cells if is_drawn(line[0]) or AT in line[0]]
+        few = [line for line in cells if line not in many]
+        section.table(header, few or cells)
+        if few and many:
+            section.table(header, many, folded="Numbers of random lead sets and degraded recordings")
     else:
         section.leave_out("The file of results has no table of metrics: save it again with evaluate --save.")
     for note in saved.notes:
