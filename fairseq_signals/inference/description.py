@@ -12,6 +12,7 @@ from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM
 TOLD = (
     "conv_feature_layers",
     "extractor_mode",
+    "lead_encoding",
     "encoder_layers",
     "encoder_embed_dim",
     "encoder_ffn_embed_dim",
@@ -94,11 +95,20 @@ def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     tables: dict[str, dict[str, Any]] = {
         "public weights": origin.get("preset") or {},
         "fine-tuned from": origin.get(FINE_TUNED_FROM) or {},
-        "architecture": {key: found["encoder"].get(key) for key in TOLD},
+        "architecture": _architecture(found["encoder"]),
         "progress and metrics": progress,
         **{f"training: {part}": training.get(part) or {} for part in ("task", "criterion", "optimization")},
     }
     return {title: {k: v for k, v in values.items() if v is not None} for title, values in tables.items()}
+
+
+def _architecture(encoder: dict[str, Any]) -> dict[str, Any]:
+    told = {key: encoder.get(key) for key in TOLD}
+    if told["lead_encoding"] == "tokens":
+        told["lead_encoding"] = (
+            f"tokens, mixed by {encoder['lead_mixer']}, {encoder['lead_mixer_rounds']} rounds"
+        )
+    return told
 
 
 def _largest_counts(found: dict[str, Any], label: str) -> bool:

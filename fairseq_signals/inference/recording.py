@@ -66,7 +66,8 @@ class Recording:
 def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str = "array") -> Recording:
     """A recording from an array in mV.
 
-    Rows that are constant but not zero are leads that were not connected: they become zeros, with a warning.
+    Rows that are constant but not zero are leads that were not connected: they are left out, with a warning.
+    Rows of zeros are leads, flat ones.
 
     Args:
         signal: (L, T) numbers, or (T,) of one lead; numpy array, torch tensor or nested lists.
@@ -94,7 +95,8 @@ def from_array(signal: Any, fs: float | None, leads: Any = None, record_id: str 
         raise SignalError(f"record {record_id}: the array has no samples", kind="too short")
     if any(sign < 0 for _, sign in rows):
         array = array * np.array([sign for _, sign in rows], array.dtype)[:, None]
-    return Recording(_checked(array, named, record_id), rate, named, record_id)
+    samples, named = _connected(array, named, record_id)
+    return Recording(samples, rate, named, record_id)
 
 
 def from_record(record: Record, leads: Any = None) -> Recording:
@@ -241,8 +243,10 @@ def _wrong_shape(
     )
 
 
-def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.ndarray:
-    """The signal (L, T), of which constant leads are zeros.
+def _connected(
+    signal: np.ndarray, leads: tuple[str, ...], record_id: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The signal (L, T) and its leads, less those that are constant but not zero.
 
     Raises:
         SignalError: samples that are not finite, or no lead that is not constant.
@@ -267,11 +271,11 @@ def _checked(signal: np.ndarray, leads: tuple[str, ...], record_id: str) -> np.n
     if unconnected.any():
         listed = ", ".join(f"{leads[i]} ({low[i]:g} mV)" for i in np.flatnonzero(unconnected))
         _warn(f"record {record_id}: constant leads are taken as absent: {listed}")
-        signal = np.where(unconnected[:, None], signal.dtype.type(0), signal)
+        signal, leads = signal[~unconnected], tuple(np.array(leads)[~unconnected].tolist())
     odd = odd_amplitude(signal, leads=leads)
     if odd is not None:
         _warn(f"record {record_id}: {odd}")
-    return signal
+    return signal, leads
 
 
 def _warn(message: str) -> None:

@@ -262,9 +262,11 @@ def count_weights(cfg: Any) -> int:
     """How many numbers the weight matrices of an encoder hold, without making it."""
     layers, dim = parse_conv_layers(cfg.conv_feature_layers), cfg.encoder_embed_dim
     inputs = [cfg.in_d, *(width for width, _, _ in layers)]
+    mixer = 0
     if cfg.lead_encoding == "tokens":
         inputs[0] = 1
+        mixer = 2 * cfg.lead_mixer_rounds * inputs[-1] ** 2  # of messages; the others have two and four times
     front_end = sum(n * width * kernel for n, (width, kernel, _) in zip(inputs, layers))
     positions = dim * (dim // cfg.conv_pos_groups) * cfg.conv_pos
     layer = 4 * dim**2 + 2 * dim * cfg.encoder_ffn_embed_dim
-    return front_end + positions + cfg.encoder_layers * layer
+    return front_end + mixer + positions + cfg.encoder_layers * layer

@@ -120,6 +120,8 @@ def test_pretrained_checkpoint_is_no_model_for_a_task(checkpoints):
         ("extractor_mode", "layer_norm", "conv_layers"),
         ("encoder_attention_heads", 3, r"encoder_embed_dim \(16\) must be a multiple"),  # no encoder at all
         ("encoder_layers", 512, "its options are of 1,[0-9,]+ weights or more, but it holds [0-9],[0-9]+"),
+        ("lead_encoding", "tokens", r"feature_extractor\.conv_layers\.0\.0\.weight is \(8, 12, 2\) in"),
+        ("lead_encoding", "flags", r"lead_flags\.weight is absent in the file"),
     ],
 )
 def test_another_architecture_than_the_options_say_is_refused(checkpoints, name, value, problem):
@@ -127,6 +129,13 @@ def test_another_architecture_than_the_options_say_is_refused(checkpoints, name,
     path = checkpoints.write("other.pt", model.state_dict(), {**checkpoints.options, name: value})
     with pytest.raises(CheckpointError, match=rf"does not describe its parameters \(.*{problem}"):
         load_checkpoint(path)
+
+
+def test_a_mixer_far_larger_than_the_file_is_not_made(checkpoints):
+    options = {**checkpoints.options, "lead_encoding": "tokens", "conv_feature_layers": "[(65536, 1, 1)]"}
+    model = torch.nn.ModuleDict({"encoder": checkpoints.encoder})
+    with pytest.raises(CheckpointError, match=r"its options are of 17,[0-9,]+ weights or more"):
+        load_checkpoint(checkpoints.write("other.pt", model.state_dict(), options))
 
 
 def test_head_that_does_not_fit_the_encoder_is_refused(checkpoints, heads):
