@@ -97,7 +97,8 @@ class PresentLeads:
             Its row, (N,), and (N,) bool, True where it is another lead that is present; each pair of leads
             is met at one shift.
         """
-        first = torch.arange(len(self.place), device=self.place.device) - self.place
+        n = self.place.shape[0]  # not `len`, see `grouped`
+        first = torch.arange(n, device=self.place.device) - self.place
         if is_traced():
             row = first + (self.place + shift) % self.valid.shape[1]
             return row, self.valid.flatten()[row]
