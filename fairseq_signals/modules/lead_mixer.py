@@ -83,9 +83,10 @@ class _LeadAttention(SelfAttention):
             leads.grouped(proj(x)).view(b, m, f, self.heads, c // self.heads).permute(0, 2, 3, 1, 4)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
+        absent = torch.zeros_like(leads.valid, dtype=q.dtype).masked_fill(~leads.valid, -math.inf)
         # the fused kernels take no more than 65,535 frames at a time
         weights = (q * (c // self.heads) ** -0.5) @ k.transpose(3, 4)
-        weights = weights.masked_fill(~leads.valid[:, None, None, None, :], -math.inf).softmax(dim=-1)
+        weights = (weights + absent[:, None, None, None, :]).softmax(dim=-1)
         y = F.dropout(weights, self.dropout, self.training) @ v
         return self.out_proj(leads.packed(y.permute(0, 3, 1, 2, 4).reshape(b, m, f, c)))
 
@@ -121,7 +122,7 @@ class _MessageRound(nn.Module):
             passes = (message > 0) & is_other[:, None, None]
             if p > 0:
                 passes = passes & (torch.rand_like(message) >= p)
-            total = total + message.masked_fill(~passes, 0.0)
+            total = total + message * passes
         return h + total / ((leads.counts() - 1).clamp(min=1) * (1 - p))[:, None, None].to(h.dtype)
 
 
