@@ -10,7 +10,7 @@ import fairseq  # noqa: F401  # first: it registers our components
 import pytest
 import torch
 
-from fairseq_signals.criterions.dino import DinoCriterion, DinoCriterionConfig
+from fairseq_signals.criterions.dino import DinoCriterion, DistillationTermConfig
 from fairseq_signals.models.ecg_distillation import ECGDistillationConfig, ECGDistillationModel
 from tests.sizes import TINY
 
@@ -83,7 +83,7 @@ def workers(forked, repo_dir, tmp_path_factory):
 def one_process(name: str, rows: slice) -> dict:
     """What a single process computes of a batch."""
     model = model_of(name).train()
-    loss, n, _ = DinoCriterion(DinoCriterionConfig(**KINDS[name][1]), None)(model, rows_of(rows))
+    loss, n, _ = DinoCriterion(DistillationTermConfig(**KINDS[name][1]), None)(model, rows_of(rows))
     loss.backward()
     grads = {f"grad.{n}": p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     buffers = {f"own.{n}": buffer for n, buffer in model.named_buffers()}

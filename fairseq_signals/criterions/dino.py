@@ -114,18 +114,13 @@ def spread(distilled: Distilled, student_temp: float) -> Tensor:
     return 1 - x.mean(dim=0).pow(2).sum()
 
 
-@dataclass
-class DinoCriterionConfig(DistillationTermConfig):
-    """The options of the term."""
-
-
-@register_criterion("dino", dataclass=DinoCriterionConfig)
+@register_criterion("dino", dataclass=DistillationTermConfig)
 class DinoCriterion(ECGCriterion):
     """The term alone, on a model with a teacher."""
 
     logged = ("loss", "spread")
 
-    def __init__(self, cfg: DinoCriterionConfig, task: Any):
+    def __init__(self, cfg: DistillationTermConfig, task: Any):
         super().__init__(cfg, task)
         check_term(cfg, task)
 

@@ -55,7 +55,7 @@ class Degradation:
             raise ConfigError(
                 f"{self}: the model takes {fs:g} Hz, so a lower rate is one from {LOWEST_HZ:g} Hz to that"
             )
-        if self.kind == POWERLINE and fs <= 2 * PowerlineNoise.frequency_hz:
+        if not shows(self.kind, fs):
             raise ConfigError(
                 f"{self}: the hum has {PowerlineNoise.frequency_hz:g} Hz, which recordings of {fs:g} Hz "
                 f"do not show; choose {EMG} or {WANDER}"
@@ -84,6 +84,11 @@ class Degradation:
         power = np.square(noise).mean(axis=1)
         gain = np.sqrt(np.divide(wanted, power, out=np.zeros_like(wanted), where=power > 0))
         return signal_mv + gain[:, None] * noise
+
+
+def shows(noise: str, fs: float) -> bool:
+    """Whether recordings of a rate show a noise of `NOISES`: hum is above the bandwidth of slow ones."""
+    return noise != POWERLINE or fs > 2 * PowerlineNoise.frequency_hz
 
 
 def parse_degradation(text: str) -> Degradation:

@@ -120,7 +120,7 @@ def _is_more(item: str) -> bool:
 
 
 def _is_family(item: str) -> bool:
-    return item.startswith((EACH, RANDOM))
+    return item == EACH or item.startswith(RANDOM)
 
 
 def _label(leads: tuple[int, ...]) -> str:

@@ -16,10 +16,10 @@ from fairseq_signals.evaluation.degradation import (
     AT,
     LOWEST_HZ,
     NOISES,
-    POWERLINE,
     RATE,
     Degradation,
     parse_degradation,
+    shows,
 )
 from fairseq_signals.evaluation.summaries import Line, mean_of
 from fairseq_signals.metrics.bootstrap import Bounds
@@ -63,9 +63,7 @@ def curve_specs(curves: str, lead_sets: Sequence[str], n_leads: int, fs: float) 
     if RATE in names:
         wanted += [Degradation(RATE, hz) for hz in (fs, *RATES_HZ) if LOWEST_HZ <= hz <= fs]
     if NOISE_CURVE in names:
-        wanted += [
-            Degradation(noise, db) for noise in NOISES if noise != POWERLINE or fs > 100 for db in RATIOS_DB
-        ]
+        wanted += [Degradation(noise, db) for noise in NOISES if shows(noise, fs) for db in RATIOS_DB]
     return specs + [f"{leads}{AT}{each}" for leads in lead_sets for each in dict.fromkeys(wanted)]
 
 

@@ -133,7 +133,7 @@ class Gallery:
         claimed = np.asarray(listed_ids(patient_ids)) if len(record_ids) else self.patient_ids[:0]
         if claimed.shape != (len(record_ids),):
             raise ConfigError(
-                f"{len(record_ids)} recordings take a patient each, but there are {claimed.shape}"
+                f"{len(record_ids)} recordings take a patient each, but there are {claimed.size} patients"
             )
         if (claimed.dtype.kind == "U") != (self.patient_ids.dtype.kind == "U"):
             raise ConfigError(

@@ -41,10 +41,10 @@ class Float32(nn.Module):
 class EMATeacher(Float32):
     """Copies of parts of a student, whose parameters are moving averages of the student's.
 
-    Every parameter is averaged, t <- m t + (1 - m) s, and buffers are copied. In float16 or bfloat16 steps of
-    a large m would vanish, so that the teacher is in float32 whatever the student is in. It has no gradient,
-    and is in evaluation mode always, but for `WorkerBatchNorm`, which takes the batch's statistics in
-    training (BYOL, MoCo v3).
+    Every parameter is averaged, t <- m t + (1 - m) s. In float16 or bfloat16 steps of a large m would vanish,
+    so that the teacher is in float32 whatever the student is in. It has no gradient, and is in evaluation
+    mode always, but for `WorkerBatchNorm`: that takes the batch's statistics in training (BYOL, MoCo v3), and
+    its running ones are of what the teacher was given, not the student.
 
     Args:
         student: what it follows; is not kept.
@@ -92,8 +92,6 @@ class EMATeacher(Float32):
             followed = getattr(student, name)
             for own, other in zip(part.parameters(), followed.parameters()):
                 own.lerp_(other.to(own.dtype), new)
-            for buffer, other in zip(part.buffers(), followed.buffers()):
-                buffer.copy_(other)
         return True
 
     def train(self, mode: bool = True) -> Any:

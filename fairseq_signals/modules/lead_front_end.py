@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_signals.modules.conv_features import ConvFeatureExtractor, Fp32GroupNorm, parse_conv_layers
-from fairseq_signals.modules.lead_mixer import MIXERS
+from fairseq_signals.modules.lead_mixer import LeadMixer
 from fairseq_signals.modules.present_leads import PresentLeads
 
 
@@ -67,7 +67,7 @@ class LeadNames(nn.Module):
         super().__init__()
         dim = parse_conv_layers(cfg.conv_feature_layers)[-1][0]
         self.vectors = nn.Parameter(torch.empty(cfg.in_d, dim).normal_(std=0.1))
-        self.mixer = MIXERS[cfg.lead_mixer](dim, cfg.lead_mixer_rounds, cfg.lead_mixer_dropout)
+        self.mixer = LeadMixer(cfg.lead_mixer, dim, cfg.lead_mixer_rounds, cfg.lead_mixer_dropout)
 
     def forward(self, frames: Tensor, leads: PresentLeads) -> Tensor:
         return self.mixer(frames + self.vectors.to(frames.dtype)[leads.lead][:, None], leads)

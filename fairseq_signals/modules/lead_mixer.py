@@ -1,8 +1,4 @@
-"""From the frames of each present lead to those of a segment, whatever leads there are and in any order.
-
-A mixer takes the frames of the N present leads of a batch, (N, F, C), and gives those of its segments,
-(B, F, C).
-"""
+"""From the frames of each present lead to those of a segment, whatever leads there are and in any order."""
 
 import math
 
@@ -14,44 +10,26 @@ from fairseq_signals.modules.present_leads import PresentLeads
 from fairseq_signals.modules.transformer import SelfAttention
 
 
-class MeanMixer(nn.Module):
-    """A network of each lead by itself, which makes its name and its frames one, and the mean over leads."""
+class LeadMixer(nn.Module):
+    """Rounds among the leads of a frame, and the mean over them: (N, F, C) of N present leads to (B, F, C).
 
-    def __init__(self, dim: int, rounds: int, dropout: float):
-        super().__init__()
-        self.layers = nn.ModuleList(_FeedForward(dim, dropout) for _ in range(rounds))
-
-    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
-        for layer in self.layers:
-            x = x + layer(x)
-        return leads.mean(leads.grouped(x))
-
-
-class AttentionMixer(nn.Module):
-    """Self-attention among the leads of a frame, as in a pre-norm Transformer, and the mean over leads."""
-
-    def __init__(self, dim: int, rounds: int, dropout: float):
-        super().__init__()
-        self.layers = nn.ModuleList(_AttentionRound(dim, dropout) for _ in range(rounds))
-
-    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
-        for layer in self.layers:
-            x = layer(x, leads)
-        return leads.mean(leads.grouped(x))
-
-
-class MessageMixer(nn.Module):
-    """Messages between the leads of a frame (contrastive random lead coding, arXiv:2410.19842).
-
-    In each round m_ij = ReLU(dropout(W [h_i; h_j] + b)) / (C - 1) goes from lead i to lead j of C, and h_j
-    becomes h_j + sum_i m_ij. The readout is a network of the mean over leads: the authors' published code
-    gives it the sum, which grows with the number of leads.
+    Args:
+        kind: "mean": each lead by itself goes through a network, which makes its name and its frames one.
+            "attention": self-attention among the leads, as in a pre-norm Transformer. "message": messages
+            between them (contrastive random lead coding, arXiv:2410.19842), and a network of the mean; the
+            authors' published code gives that the sum, which grows with the number of leads.
+        dim: C.
+        rounds: how many.
+        dropout: in each of them.
     """
 
-    def __init__(self, dim: int, rounds: int, dropout: float):
+    def __init__(self, kind: str, dim: int, rounds: int, dropout: float):
         super().__init__()
-        self.layers = nn.ModuleList(_MessageRound(dim, dropout) for _ in range(rounds))
-        self.readout = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout), nn.ReLU(), nn.Linear(dim, dim))
+        self.layers = nn.ModuleList(ROUNDS[kind](dim, dropout) for _ in range(rounds))
+        self.readout: nn.Module = nn.Identity()
+        if kind == "message":
+            layers = nn.Linear(dim, dim), nn.Dropout(dropout), nn.ReLU(), nn.Linear(dim, dim)
+            self.readout = nn.Sequential(*layers)
 
     def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
         for layer in self.layers:
@@ -60,7 +38,7 @@ class MessageMixer(nn.Module):
 
 
 class _FeedForward(nn.Sequential):
-    """The feed-forward part of a pre-norm layer."""
+    """The feed-forward part of a pre-norm layer, with what it is added to."""
 
     def __init__(self, dim: int, dropout: float):
         super().__init__(
@@ -70,6 +48,9 @@ class _FeedForward(nn.Sequential):
             nn.Linear(2 * dim, dim),
             nn.Dropout(dropout),
         )
+
+    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:  # type: ignore[override]
+        return x + super().forward(x)
 
 
 class _LeadAttention(SelfAttention):
@@ -99,12 +80,14 @@ class _AttentionRound(nn.Module):
         self.feed_forward = _FeedForward(dim, dropout)
 
     def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:
-        x = x + self.attention(self.norm(x), leads)
-        return x + self.feed_forward(x)
+        return self.feed_forward(x + self.attention(self.norm(x), leads), leads)
 
 
 class _MessageRound(nn.Module):
-    """W [h_i; h_j] is V h_i + W h_j, so that both products are made once a lead and not once a pair."""
+    """h_j + sum_i m_ij, with messages m_ij = ReLU(dropout(W [h_i; h_j] + b)) / (M - 1) from each other lead.
+
+    W [h_i; h_j] is a product of h_i and one of h_j, so that both are made once a lead and not once a pair.
+    """
 
     def __init__(self, dim: int, dropout: float):
         super().__init__()
@@ -126,4 +109,4 @@ class _MessageRound(nn.Module):
         return h + total / ((leads.counts() - 1).clamp(min=1) * (1 - p))[:, None, None].to(h.dtype)
 
 
-MIXERS = {"mean": MeanMixer, "attention": AttentionMixer, "message": MessageMixer}
+ROUNDS = {"mean": _FeedForward, "attention": _AttentionRound, "message": _MessageRound}

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from fairseq_signals.criterions.dino import (
     DinoCriterion,
-    DinoCriterionConfig,
+    DistillationTermConfig,
     compared_rows,
     distillation_term,
     spread,
@@ -51,7 +51,7 @@ def batch(views):
 
 
 def build(task: object = None, **options: object) -> DinoCriterion:
-    return DinoCriterion(DinoCriterionConfig(**options), task)
+    return DinoCriterion(DistillationTermConfig(**options), task)
 
 
 @each_kind

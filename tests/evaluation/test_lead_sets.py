@@ -30,6 +30,7 @@ def test_names_alone_are_one_set_and_the_option_may_be_repeated():
         (["I+I"], "more than once"),
         ([" , "], "no lead set is given"),
         (["random"], r"random:K, K leads drawn 10 times, or random:K:R"),
+        (["each2"], "each2"),
         (["random:13"], "random:13: K must be 1 to 12, the leads that the model takes"),
         (["random:0"], "K must be 1 to 12"),
         (["random:4:0"], "R above 0"),

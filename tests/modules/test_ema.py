@@ -77,18 +77,20 @@ def test_it_is_in_evaluation_mode_but_for_batch_normalisation():
     assert not any(module.training for module in teacher.modules())
 
 
-def test_buffers_are_copied_and_a_momentum_of_zero_is_the_student_itself():
+def test_a_momentum_of_zero_is_the_student_itself_but_for_the_statistics_of_what_each_was_given():
     student = Student().train()
-    teacher = teacher_of(student, momentum=0.0)
+    teacher = teacher_of(student, momentum=0.0).train()
     student.head(torch.randn(5, 4))
+    teacher("head", torch.randn(5, 4) + 7)
+    given = teacher.head[1].running_mean.clone()
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.add_(torch.randn_like(parameter))
     teacher.follow(student, 1)
-    own = student.state_dict()
-    followed = {key: value for key, value in teacher.state_dict().items() if key != "last_update"}
-    assert "head.1.running_var" in followed
-    assert all(torch.equal(value, own[key]) for key, value in followed.items())
+    own = dict(student.named_parameters())
+    assert all(torch.equal(value, own[name]) for name, value in teacher.named_parameters())
+    assert torch.equal(teacher.head[1].running_mean, given)
+    assert not torch.equal(student.head[1].running_mean, given)
 
 
 def test_it_steps_once_an_update_however_often_it_is_told_and_after_a_restart_too():

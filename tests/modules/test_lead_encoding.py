@@ -8,14 +8,14 @@ import torch
 
 from fairseq_signals.errors import ConfigError, LeadError
 from fairseq_signals.modules.encoder import ECGEncoder
-from fairseq_signals.modules.encoder_config import EncoderConfig
-from fairseq_signals.modules.lead_mixer import MIXERS, MessageMixer
+from fairseq_signals.modules.encoder_config import LEAD_MIXERS, EncoderConfig
+from fairseq_signals.modules.lead_mixer import LeadMixer
 from fairseq_signals.modules.present_leads import PresentLeads
 from tests.sizes import TINY
 
 FORMS = [
     {"lead_encoding": "flags"},
-    *({"lead_encoding": "tokens", "lead_mixer": mixer} for mixer in MIXERS),
+    *({"lead_encoding": "tokens", "lead_mixer": mixer} for mixer in LEAD_MIXERS),
     {"lead_encoding": "tokens", "extractor_mode": "layer_norm", "conv_bias": True},
 ]
 TOKENS = FORMS[1:]
@@ -134,7 +134,7 @@ def test_encoding_in_chunks_and_all_layers_see_the_same_leads(form):
 def test_messages_are_those_of_every_pair_of_leads():
     """The slow twin: W [h_i; h_j] made for each pair, of segments with one, three and four leads."""
     torch.manual_seed(4)
-    mixer = MessageMixer(6, 2, 0.1).eval()
+    mixer = LeadMixer("message", 6, 2, 0.1).eval()
     present = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 1], [1, 1, 1, 1]], dtype=torch.bool)
     leads = PresentLeads.of(present)
     rows = torch.randn(8, 5, 6)
