@@ -13,7 +13,8 @@ from fairseq_signals import ECGModel
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.evaluation.evaluate import evaluate
-from fairseq_signals.evaluation.predict import parse_lead_sets, predict
+from fairseq_signals.evaluation.lead_sets import parse_lead_sets
+from fairseq_signals.evaluation.predict import predict
 from fairseq_signals.inference.description import lines
 from fairseq_signals.manifest.table import read_manifest
 
