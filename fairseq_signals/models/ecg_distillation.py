@@ -19,6 +19,7 @@ from fairseq_signals.models.distilling import (
     divided,
 )
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.pretrained import load_pretrained
 
 
 @dataclass
@@ -27,6 +28,10 @@ class ECGDistillationConfig(DistillationConfig, ECGTransformerConfig):
 
     distill_level: str = field(
         default=SEGMENT, metadata={"help": "what is compared: 'segment' (mean over frames) or 'frames'"}
+    )
+    model_path: Optional[str] = field(
+        default=None,
+        metadata={"help": "pre-trained checkpoint that student and teacher begin with; null: random weights"},
     )
 
 
@@ -40,6 +45,8 @@ class ECGDistillationModel(Distilling):
             raise ConfigError("model.distill_level must be segment or frames, but is none instead")
         self.cfg = cfg
         self.encoder = ECGTransformerModel(cfg)
+        if cfg.model_path:
+            load_pretrained(self.encoder, cfg.model_path)
         self.add_teacher(cfg)
 
     def forward(

@@ -16,6 +16,7 @@ from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.models.param_groups import check_groups, name_groups
+from fairseq_signals.models.pretrained import load_pretrained
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
 from fairseq_signals.modules.lora import LORA_RULES, add_adapters
@@ -23,8 +24,6 @@ from fairseq_signals.safety.rules import broken
 
 logger = logging.getLogger(__name__)
 STUDENT, TEACHER = "student", "teacher"
-#: Parameters of an encoder that a pre-trained one need not have.
-TRAINED_LATER = ("mask_emb", "encoder.layer_mix")
 
 
 @dataclass
@@ -149,32 +148,7 @@ def build_encoder(cfg: FinetuningConfig) -> ECGTransformerModel:
     if not cfg.model_path or cfg.no_pretrained_weights:
         logger.info("encoder: random initialisation")
         return encoder
-    path = given_path(cfg.model_path)
-    if not path.exists():
-        logger.warning(
-            "encoder: %s is gone; random initialisation, until a checkpoint of this model is loaded",
-            path,
-        )
-        return encoder
-    checkpoint = load_checkpoint(path, teacher=cfg.pretrained_part == TEACHER)
-    state = checkpoint.encoder_state
-    try:
-        result = encoder.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: another architecture than the model's: {error}") from error
-    loaded = [key for key in state if key not in result.unexpected_keys]
-    unused = sorted(set(checkpoint.state) - {f"encoder.{key}" for key in loaded})
-    logger.info(
-        "encoder: loaded %d parameters from %s%s; missing: %s; unused: %s",
-        len(loaded),
-        path,
-        " (authors' key names)" if checkpoint.from_authors else "",
-        ", ".join(result.missing_keys) or "none",
-        ", ".join(unused) or "none",
-    )
-    missing = [key for key in result.missing_keys if key not in TRAINED_LATER]
-    if missing:
-        raise CheckpointError(f"{path}: lacks parameters of the encoder: {', '.join(missing[:5])}")
+    load_pretrained(encoder, cfg.model_path, teacher=cfg.pretrained_part == TEACHER)
     return encoder
 
 

@@ -98,6 +98,16 @@ def test_fine_tuning_takes_the_encoder_of_either(part, checkpoint, tiny):
     assert all(torch.equal(value, found[key]) for key, value in encoder.state_dict().items())
 
 
+def test_student_and_teacher_begin_with_a_pretrained_encoder(tiny, checkpoint):
+    path, pretrained = checkpoint
+    model = model_of({**tiny, "model_path": str(path)})
+    for encoder in (model.encoder, model.teacher.encoder):
+        found = encoder.state_dict()
+        assert all(torch.equal(value, found[key]) for key, value in pretrained.encoder.state_dict().items())
+    with pytest.raises(CheckpointError, match="another architecture"):
+        model_of({**tiny, "model_path": str(path), "encoder_embed_dim": 32})
+
+
 def test_a_part_that_is_not_there_is_refused(tiny, checkpoint, tmp_path):
     path, _ = checkpoint
     options = {**tiny, "num_labels": 3, "model_path": str(path)}
