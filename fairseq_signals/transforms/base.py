@@ -30,7 +30,7 @@ def lead_masking(transform: Transform) -> LeadMasking | None:
 
 
 def mask_leads(signal_mv: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
-    """(leads, samples) with zeros where `lead_mask` (leads,) is True; the rest, and the input, stay."""
+    """(leads, samples) with zeros where `lead_mask` (leads,) is True; the rest and the input stay."""
     if not lead_mask.any():
         return signal_mv
     masked = signal_mv.copy()
