@@ -29,7 +29,9 @@ def cpu_seconds(experiment: Experiment, method: Method, updates: int) -> float:
     """User and system time of a training."""
     with tempfile.TemporaryDirectory() as folder:
         place = Experiment(
-            replace(experiment.settings, budget_s=updates * method.seconds), Path(folder), "valid"
+            replace(experiment.settings, budget_s=updates * method.seconds / method.share),
+            Path(folder),
+            "valid",
         )
         command = place.pretrain(method, 1).command
         command[command.index("--data") + 1] = str(experiment.out / "manifests" / method.data)

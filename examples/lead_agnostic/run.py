@@ -67,7 +67,12 @@ class Experiment:
         command += ["--out", str(self.model(method, seed)), "--seed", str(seed), "--checkpoint", "last"]
         schedule = [f"optimization.max_update={updates}", f"lr_scheduler.total_num_update={updates}"]
         command += [f"task.sample_rate={FS}", *schedule, *method.overrides]
-        return Job(f"pretrain-{name}", command, ["manifests-check"])
+        after = ["manifests-check"]
+        if method.start:
+            start = self.settings.methods[method.start]
+            command += [f"model.model_path={self.model(start, seed)}"]
+            after += [f"pretrain-{start.name}-{seed}"]
+        return Job(f"pretrain-{name}", command, after)
 
     def probe(self, method: Method, seed: int, noise: bool = False) -> Job:
         """Probes and identification with the frozen encoder."""
@@ -110,8 +115,9 @@ class Experiment:
     def jobs(self, methods: Sequence[str], seeds: Sequence[int], tuned: bool) -> Iterator[Job]:
         """All steps after the data's, seed by seed, so that a run that is stopped has whole seeds."""
         chosen = [self.settings.methods[name] for name in methods]
+        starts = dict.fromkeys(self.settings.methods[m.start] for m in chosen if m.start)
         for seed in seeds:
-            yield from (self.pretrain(m, seed) for m in chosen if not m.random)
+            yield from (self.pretrain(m, seed) for m in (*starts, *chosen) if not m.random)
             yield from (self.probe(m, seed) for m in chosen)
             if self.settings.noise in methods:
                 yield self.probe(self.settings.methods[self.settings.noise], seed, noise=True)
@@ -136,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", type=Path, help="default: OUT/fold9.md or OUT/fold10.md")
     args = parser.parse_args(argv)
     settings, out = Settings.read(), args.out.resolve()
-    methods = args.methods or list(settings.methods)
+    methods = args.methods or [name for name, method in settings.methods.items() if method.row]
     if unknown := set(methods) - set(settings.methods):
         sys.exit(f"unknown methods {', '.join(sorted(unknown))}; there are {', '.join(settings.methods)}")
     methods = methods if settings.baseline in methods else [settings.baseline, *methods]

@@ -23,6 +23,9 @@ class Method:
         overrides: of it, `group.key=value`.
         data: the manifests of its pre-training.
         random: the encoder is that of the baseline with random weights.
+        share: of the budget, that this training is given.
+        start: the method whose encoder it begins with, which has the rest of the budget.
+        row: whether it is a row of the tables.
     """
 
     name: str
@@ -32,6 +35,9 @@ class Method:
     overrides: tuple[str, ...] = ()
     data: str = "pretrain"
     random: bool = False
+    share: float = 1.0
+    start: str = ""
+    row: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,4 +64,4 @@ class Settings:
 
     def updates(self, method: Method) -> int:
         """How many updates of a method the budget pays."""
-        return round(self.budget_s / method.seconds)
+        return round(method.share * self.budget_s / method.seconds)

@@ -90,7 +90,11 @@ class Page:
         for name in self.methods:
             method = self.settings.methods[name]
             if not method.random:
-                cells = [method.title, f"{method.seconds:.3f}", f"{self.settings.updates(method):,}"]
+                updates = f"{self.settings.updates(method):,}"
+                if method.start:
+                    start = self.settings.methods[method.start]
+                    updates = f"{self.settings.updates(start):,} of {start.title}, then {updates}"
+                cells = [method.title, f"{method.seconds:.3f}", updates]
                 lines.append([*cells, ", ".join(f"`{text}`" for text in method.overrides)])
         return _table(lines)
 

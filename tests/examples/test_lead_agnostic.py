@@ -91,8 +91,12 @@ def test_updates_are_the_budget_by_the_cost_of_one(scripts):
     settings = scripts["settings"].Settings.read()
     for method in settings.methods.values():
         if not method.random:
-            updates = settings.updates(method)
-            assert updates * method.seconds == pytest.approx(settings.budget_s, abs=method.seconds)
+            spent = settings.updates(method) * method.seconds
+            if method.start:
+                start = settings.methods[method.start]
+                spent += settings.updates(start) * start.seconds
+            budget = settings.budget_s if method.row else method.share * settings.budget_s
+            assert spent == pytest.approx(budget, abs=2 * method.seconds)
     assert {settings.baseline, settings.noise} <= set(settings.methods)
 
 
