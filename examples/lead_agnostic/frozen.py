@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +79,12 @@ def classify(features: Features, folder: Path, sets: Sequence[str], split: str) 
         manifest = read_manifest(folder / f"{name}.tsv")
         x[name] = features.of(manifest, sets)
         items, _, y[name] = labelled_items(manifest, n_classes, "record", False)
-    fitted = [fit_logistic(*part) for part in _parts(x, y)]
+    given = zip(x["train"], x["valid"])
+    fitted = [fit_logistic(train, y["train"], valid, y["valid"]) for train, valid in given]
     anew = np.stack([head.logits(each) for head, each in zip(fitted, x[split])])
     once = np.stack([fitted[0].logits(each) for each in x[split]])
     patients = np.array([item[1] for item in items])
     return {"anew": anew, "once": once, "labels": y[split], "patients": patients, "sets": np.array(sets)}
-
-
-def _parts(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
-    return [(train, y["train"], valid, y["valid"]) for train, valid in zip(x["train"], x["valid"])]
 
 
 def identify(features: Features, folder: Path, sets: Sequence[str], split: str) -> dict[str, np.ndarray]:

@@ -44,6 +44,11 @@ class DistillationTermConfig(OpenConfig):
 
 def check_term(cfg: DistillationTermConfig, task: Any) -> None:
     """Raise ConfigError for options that cannot be, or that the task has no data for; names the key."""
+    if not getattr(task, "student_views", True):
+        raise ConfigError(
+            "criterion dino compares students with their teacher, but task.student_views is 0: set it to 1 "
+            "or more, and choose a model with a teacher, such as ecg_distillation"
+        )
     for name in ("student_temp", "teacher_temp"):
         if not getattr(cfg, name) > 0:
             raise ConfigError(f"criterion.{name} must be > 0, but is {getattr(cfg, name)} instead")

@@ -83,6 +83,7 @@ class _InUnits(nn.Module):
 
 
 def head_of(model: LoadedModel) -> nn.Module:
+    """What makes probabilities, or values in their units, of a model's logits."""
     if model.targets is not None:
         return _InUnits(model.targets)
     return nn.Softmax(dim=-1) if model.exclusive else nn.Sigmoid()

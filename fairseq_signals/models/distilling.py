@@ -26,8 +26,8 @@ class DistillationConfig(OpenConfig):
     distill_level: str = field(
         default=NO_TEACHER,
         metadata={
-            "help": "what the teacher's is compared of: 'segment' (mean over frames) or 'frames', each with "
-            "the teacher's at the same time; 'none': there is no teacher"
+            "help": "what is compared with the teacher's: 'segment', the mean over frames, or 'frames', each "
+            "with that at the same time; 'none': there is no teacher"
         },
     )
     distill_loss: str = field(

@@ -182,6 +182,11 @@ def test_options_that_cannot_be_are_refused_by_name(options, pairs, message):
         build(SimpleNamespace(pairs=pairs), **options)
 
 
+def test_a_task_without_students_is_refused():
+    with pytest.raises(ConfigError, match=r"task\.student_views is 0: set it to 1 or more"):
+        build(SimpleNamespace(student_views=0))
+
+
 def test_frames_of_segments_that_do_not_coincide_are_not_compared(make_student, batch):
     with pytest.raises(ConfigError, match=r"teacher_segments=both .* model\.distill_level is frames"):
         build(teacher_segments="both")(make_student(distill_level="frames"), batch())
