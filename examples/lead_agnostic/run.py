@@ -115,9 +115,9 @@ class Experiment:
     def jobs(self, methods: Sequence[str], seeds: Sequence[int], tuned: bool) -> Iterator[Job]:
         """All steps after the data's, seed by seed, so that a run that is stopped has whole seeds."""
         chosen = [self.settings.methods[name] for name in methods]
-        starts = dict.fromkeys(self.settings.methods[m.start] for m in chosen if m.start)
+        trained = dict.fromkeys((*(self.settings.methods[m.start] for m in chosen if m.start), *chosen))
         for seed in seeds:
-            yield from (self.pretrain(m, seed) for m in (*starts, *chosen) if not m.random)
+            yield from (self.pretrain(m, seed) for m in trained if not m.random)
             yield from (self.probe(m, seed) for m in chosen)
             if self.settings.noise in methods:
                 yield self.probe(self.settings.methods[self.settings.noise], seed, noise=True)

@@ -95,7 +95,8 @@ class Page:
                     start = self.settings.methods[method.start]
                     updates = f"{self.settings.updates(start):,} of {start.title}, then {updates}"
                 cells = [method.title, f"{method.seconds:.3f}", updates]
-                lines.append([*cells, ", ".join(f"`{text}`" for text in method.overrides)])
+                file = [] if method.config == "pretrain" else [f"config/{method.config}.yaml"]
+                lines.append([*cells, ", ".join(f"`{text}`" for text in (*file, *method.overrides))])
         return _table(lines)
 
     def sizes(self) -> str:
