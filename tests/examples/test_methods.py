@@ -37,7 +37,7 @@ ALLOWED = {
     "model": {"_name", "projection", "final_dim", "num_negatives", "logit_temp"}
     | {"quantize_targets", "latent_vars", "latent_groups", "latent_temp", "dropout_features"}
     | {"apply_mask", "mask_length", "mask_prob"}
-    | {"lead_encoding", "lead_mixer"}
+    | {"lead_encoding", "lead_mixer", "lead_mixer_rounds", "lead_mixer_dropout"}
     | DISTILLATION,
     "dataset": {"batch_size"},
 }
