@@ -8,9 +8,11 @@ from fairseq.tasks import register_task
 
 from fairseq_signals.batches.student_views import StudentViews
 from fairseq_signals.batches.views import Views
-from fairseq_signals.errors import ConfigError
+from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.config import ECGTaskConfig
+from fairseq_signals.tasks.resume import own_checkpoint
 
 
 @dataclass
@@ -97,6 +99,13 @@ class ECGPretrainingTask(ECGTask):
                 )
             )
         return model
+
+    def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
+        """Refuse a pre-trained encoder that is not there, but for a run that goes on from its checkpoint."""
+        path, own = getattr(cfg, "model_path", None), own_checkpoint(cfg)
+        goes_on = from_checkpoint or (own is not None and own.exists())
+        if path and not goes_on and not given_path(path).exists():
+            raise CheckpointError(f"model.model_path: {missing_path(path)}")
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
         """Load `<split>.tsv`."""

@@ -6,7 +6,7 @@ import scipy.io
 import torch
 from omegaconf import OmegaConf
 
-from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.errors import CheckpointError, ConfigError, ManifestError
 from tests.sizes import TINY
 
 
@@ -162,6 +162,12 @@ def test_a_criterion_refuses_a_task_whose_batches_have_no_positive_pair(
 def test_views_of_students_beside_other_views_are_refused(options, message, setup, tmp_path):
     with pytest.raises(ConfigError, match=message):
         setup("ecg_pretraining", tmp_path, student_views=2, **options)
+
+
+def test_a_pretrained_encoder_that_is_not_there_is_refused(setup, tmp_path):
+    model = OmegaConf.create({"_name": "ecg_distillation", **TINY, "model_path": str(tmp_path / "gone.pt")})
+    with pytest.raises(CheckpointError, match=r"model\.model_path: there is no .*gone\.pt"):
+        setup("ecg_pretraining", tmp_path, student_views=1).build_model(model)
 
 
 @pytest.mark.parametrize(
