@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     if model.classes is None and model.targets is None:
         raise CheckpointError(
-            f"{args.checkpoint}: a {model.kind} model predicts nothing of a recording that could be doubted; "
+            f"{args.checkpoint}: a model of {model.kind} predicts nothing that could be doubted; "
             "fine-tune it for classes or numbers"
         )
     lead_sets = parse_lead_sets(args.leads or ["+".join(model.leads)], model.form)

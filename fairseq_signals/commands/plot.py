@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairseq_signals.commands.arguments import read_arguments, require_out
 from fairseq_signals.commands.model_arguments import input_arguments
 from fairseq_signals.commands.plot_arguments import build_parser
 from fairseq_signals.ecg.leads import parse_leads
-from fairseq_signals.evaluation.results import read_results
+from fairseq_signals.evaluation.results import identity, read_results
 from fairseq_signals.evaluation.robustness import lines_of_rows
 from fairseq_signals.evaluation.saved_results import read_evaluation
 from fairseq_signals.inference.recording import Recording, from_record
@@ -60,13 +61,23 @@ def _record(args: argparse.Namespace) -> Recording:
     return from_record(Opener(options=read_arguments(args)).record(args.record))
 
 
+def _rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Rows of results files; methods of one name with results for the same are named by their files, too."""
+    found = {path: read_results(path) for path in paths}
+    times = Counter(identity(row) for rows in found.values() for row in rows)
+    ambiguous = {method for (method, *_), n in times.items() if n > 1}
+    for path, rows in found.items():
+        for row in rows:
+            method = row["method"]
+            yield {**row, "method": f"{method}, {path}" if method in ambiguous else method}
+
+
 def _figures(args: argparse.Namespace) -> dict[str, Figure]:
     """The pictures that were asked for, by what their file's name has at its end."""
     if args.picture == "training":
         return {"": training_figure(read_training_log(args.run), args.run.name)}
     if args.picture == "robustness":
-        rows = [row for path in args.results for row in read_results(path)]
-        return {"": robustness_figure(lines_of_rows(rows), args.metric)}
+        return {"": robustness_figure(lines_of_rows(_rows(args.results)), args.metric)}
     if args.picture == "identification":
         return {"": identification_figure(read_evaluation(args.evaluation, args.picture), args.leads)}
     if args.picture == "classification":

@@ -30,14 +30,15 @@ def read_claims(table: Path, probes: Sequence[ListedRecording], patients: Sequen
         patients: who is enrolled; others may be claimed, too, but not all of them.
 
     Raises:
-        ConfigError: naming file and line, a column that is not there, an empty cell, a recording that is
-            named twice or is none of the probes; or not one claim of somebody who is enrolled.
+        ConfigError: naming file and line, a column that is not there, a cell that is empty or too many, a
+            recording that is named twice or is none of the probes; or not one claim of somebody who is
+            enrolled.
     """
     names = [probe.name for probe in probes]
     claims: dict[str, str] = {}
     known, seen = set(names), dict[str, str]()
     advice = "Save a table with both as CSV UTF-8."
-    for row in read_table(table, ("record", "patient"), ConfigError, advice)[1]:
+    for row in read_table(table, ("record", "patient"), ConfigError, advice, exact=True)[1]:
         record, patient = visible(row.text("record")), visible(row.patient("patient") or "")
         if not patient:
             raise ConfigError(f"{row.where}: {record} has no patient; say whom it is claimed to be of")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fairseq_signals.commands import main as cli
+from fairseq_signals.commands import plot
 from fairseq_signals.evaluation.results import Evaluation, write_results
 from fairseq_signals.evaluation.saved_results import write_evaluation
 from fairseq_signals.report import figures
@@ -104,6 +105,22 @@ def test_robustness_is_drawn_from_several_results(tmp_path, capsys):
     assert (tmp_path / "a_robustness.png").read_bytes().startswith(PNG)
     assert run("robustness", "a.json", "--metric=rmse") == 1
     assert "no robustness curve of rmse: make one with" in capsys.readouterr().err
+
+
+def test_models_of_one_name_are_told_apart_by_their_files(tmp_path, monkeypatch):
+    about = {"method": "checkpoint_best", "task": "regression", "metric": "mae", "n": 9}
+    for i, file in enumerate(("a.json", "b.json")):
+        rows = [{"leads": name, "value": i, **about} for name in ("12@100Hz", "12@50Hz")]
+        write_results(tmp_path / file, rows)
+    drawn, draw = {}, plot.robustness_figure
+    monkeypatch.setattr(
+        plot, "robustness_figure", lambda lines, metric: drawn.update(lines) or draw(lines, metric)
+    )
+    assert run("robustness", "a.json", "b.json", "a.json") == 0
+    assert {method: [line.values["mae"] for line in lines] for method, lines in drawn.items()} == {
+        "checkpoint_best, a.json": [0, 0],
+        "checkpoint_best, b.json": [1, 1],
+    }
 
 
 def test_a_training_is_drawn_from_what_has_most_entries(tmp_path, capsys):
