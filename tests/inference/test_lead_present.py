@@ -53,7 +53,7 @@ def test_a_batch_of_recordings_with_other_leads_is_what_each_is_alone(model, rec
         np.testing.assert_allclose(one, model.embed(signal[:n], 500, LEADS[:n]), atol=1e-5)
 
 
-@pytest.mark.parametrize(("form", "suffix"), [(0, ".pt2"), (2, ".onnx"), (3, ".pt2")])
+@pytest.mark.parametrize(("form", "suffix"), [(0, ".pt2"), (2, ".onnx"), (3, ".pt2"), (3, ".onnx")])
 def test_a_program_takes_which_leads_are_present(save_checkpoint, recording, tmp_path, form, suffix):
     if suffix == ".onnx":
         pytest.importorskip("onnxscript")
