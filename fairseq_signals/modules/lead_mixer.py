@@ -100,12 +100,13 @@ class _MessageRound(nn.Module):
         total = 0 * (sent + received)  # so that all weights have a gradient where each segment has one lead
         for shift in range(1, leads.valid.shape[1]):
             sender, is_other = leads.next(shift)
-            message = sent.index_select(0, sender) + received
+            message = sent.index_select(0, sender).add_(received)
             # ReLU and dropout at once: the gradient takes a byte of each number, not three copies of it
-            passes = (message > 0) & is_other[:, None, None]
+            passes = message > 0
+            passes &= is_other[:, None, None]
             if p > 0:
-                passes = passes & (torch.rand_like(message) >= p)
-            total = total + message * passes
+                passes &= torch.rand_like(message) >= p
+            total += message.mul_(passes)
         return h + total / ((leads.counts() - 1).clamp(min=1) * (1 - p))[:, None, None].to(h.dtype)
 
 
