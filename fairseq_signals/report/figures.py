@@ -210,7 +210,7 @@ def robustness_figure(lines: Mapping[str, Iterable[Line]], metric: str | None = 
         metric: what is drawn; by default the first of `ROBUST_METRICS` that there is, or the first of all.
 
     Raises:
-        ResultsError: no method has a curve of it.
+        ResultsError: a method has no curve of it.
     """
     from fairseq_signals.plots.robustness import draw_robustness
 
@@ -218,11 +218,12 @@ def robustness_figure(lines: Mapping[str, Iterable[Line]], metric: str | None = 
     names = list(dict.fromkeys(name for of in known.values() for line in of for name in line.values))
     metric = metric or next((name for name in (*ROBUST_METRICS, *names) if name in names), "")
     curves = {method: curves_of(of, metric) for method, of in known.items()}
-    curves = {method: of for method, of in curves.items() if of}
-    if not curves:
+    without = [method for method, of in curves.items() if not of]
+    if without or not curves:
+        whose = f" of {', '.join(without)}" if len(without) < len(curves) else ""
         raise ResultsError(
-            f"no robustness curve of {metric or 'any metric'}: make one with `fairseq-signals evaluate ... "
-            "--robustness leads,rate,noise --json FILE`"
+            f"no robustness curve of {metric or 'any metric'}{whose}: make one with "
+            "`fairseq-signals evaluate ... --robustness leads,rate,noise --json FILE`"
             + (f"; of metrics there are {', '.join(names)}" if names else "")
         )
     title = next(iter(curves)) if len(curves) == 1 else f"{len(curves)} methods"

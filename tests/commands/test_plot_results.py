@@ -105,6 +105,10 @@ def test_robustness_is_drawn_from_several_results(tmp_path, capsys):
     assert (tmp_path / "a_robustness.png").read_bytes().startswith(PNG)
     assert run("robustness", "a.json", "--metric=rmse") == 1
     assert "no robustness curve of rmse: make one with" in capsys.readouterr().err
+    rows = [{**about, "method": "c", "metric": "r2", "leads": "12@100Hz", "value": 0.5}]
+    write_results(tmp_path / "c.json", rows)
+    assert run("robustness", "a.json", "c.json") == 1
+    assert "no robustness curve of mae of c: make one with" in capsys.readouterr().err
 
 
 def test_models_of_one_name_are_told_apart_by_their_files(tmp_path, monkeypatch):
