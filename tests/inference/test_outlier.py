@@ -173,7 +173,7 @@ def test_models_that_predict_nothing_and_data_that_do_not_differ_are_refused(
 ):
     argv = ["--manifest", str(manifests), "--out", str(tmp_path / "m")]
     assert main(["outlier", str(checkpoints["pretraining"]), *argv]) == 1
-    assert "a pretraining model predicts nothing" in capsys.readouterr().err
+    assert "a model of pretraining predicts nothing" in capsys.readouterr().err
     one = (manifests / "train.tsv").read_text().splitlines()[:2]
     (tmp_path / "one.tsv").write_text("\n".join([*one, ""]))
     argv = ["--manifest", str(tmp_path), "--split", "one", "--usual", "one", "--out", str(tmp_path / "m")]
