@@ -37,7 +37,7 @@ SAMPLES = 2500
 class Step:
     """A model with its criterion, optimiser and one batch."""
 
-    def __init__(self, size: str, form: str):
+    def __init__(self, size: str, form: str = "ours", **options: Any):
         from fairseq.optim.adam import Adam
 
         from fairseq_signals.criterions.wav2vec2_with_cmsc import (
@@ -54,7 +54,7 @@ class Step:
         shape = {key: value for key, value in SIZES[size].items() if key != "pairs"}
         self.cfg = Wav2Vec2CMSCConfig(
             apply_mask=True, quantize_targets=True, final_dim=256, dropout_input=0.1, dropout_features=0.1,
-            feature_grad_mult=0.1, **shape,
+            feature_grad_mult=0.1, **shape, **options,
         )  # fmt: skip
         self.model = Model(self.cfg).train()
         self.criterion = Wav2Vec2WithCMSCCriterion(Wav2Vec2WithCMSCCriterionConfig(), None)
@@ -69,6 +69,12 @@ class Step:
             "patient_id": pair,
             "segment": torch.arange(len(pair)) % 2,
         }
+
+    def fill_memory(self) -> None:
+        """Let gradients and the optimiser's state be there before memory is measured."""
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.step()
 
     def loss(self) -> Tensor:
         loss, size, _ = self.criterion(self.model, self.sample)
@@ -145,9 +151,7 @@ def run(size: str, form: str, repeats: int, threads: int) -> Dict[str, Any]:
     torch.set_num_threads(threads)
     step = Step(size, form)
     result: Dict[str, Any] = {"flops": step.flops()}
-    for parameter in step.model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    step.optimizer.step()  # its state is there before memory is measured
+    step.fill_memory()
     peaks = [peak_flops()]
     result.update(measure.timed(step.update, repeats))
     peaks.append(peak_flops())
