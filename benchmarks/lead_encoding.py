@@ -29,16 +29,7 @@ FORMS: Dict[str, Dict[str, Any]] = {
 # the ratios need no large batches
 train_step.SIZES["paper"]["pairs"] = 4
 train_step.SIZES["small"]["pairs"] = 8
-train_step.SIZES["demo"] = {
-    "pairs": 16,
-    "encoder_layers": 2,
-    "encoder_embed_dim": 96,
-    "encoder_ffn_embed_dim": 192,
-    "encoder_attention_heads": 4,
-    "conv_feature_layers": "[(32, 2, 2)] * 2 + [(64, 2, 2)] * 2",
-    "conv_pos": 32,
-    "conv_pos_groups": 8,
-}
+train_step.SIZES["demo"] = {"pairs": 16, **train_step.DEMO}
 
 
 def front_end(mixer: str, n_leads: int, repeats: int, threads: int) -> Dict[str, float]:

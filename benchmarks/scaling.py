@@ -80,16 +80,7 @@ def run_identification(gallery: int, probes: int, repeats: int, threads: int) ->
 def run_many(steps: int, threads: int) -> Dict[str, Any]:
     """Memory and time of each fifth of many steps of a tiny model."""
     torch.set_num_threads(threads)
-    train_step.SIZES["tiny"] = {
-        "pairs": 8,
-        "encoder_layers": 2,
-        "encoder_embed_dim": 96,
-        "encoder_ffn_embed_dim": 192,
-        "encoder_attention_heads": 4,
-        "conv_feature_layers": "[(32, 2, 2)] * 2 + [(64, 2, 2)] * 2",
-        "conv_pos": 32,
-        "conv_pos_groups": 8,
-    }
+    train_step.SIZES["tiny"] = {"pairs": 8, **train_step.DEMO}
     step = train_step.Step("tiny", "ours")
     memory: List[float] = []
     seconds: List[float] = []

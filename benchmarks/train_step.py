@@ -31,6 +31,16 @@ SIZES: Dict[str, Dict[str, Any]] = {
         "encoder_attention_heads": 4,
     },
 }
+#: An encoder of the size of the demo.
+DEMO: Dict[str, Any] = {
+    "encoder_layers": 2,
+    "encoder_embed_dim": 96,
+    "encoder_ffn_embed_dim": 192,
+    "encoder_attention_heads": 4,
+    "conv_feature_layers": "[(32, 2, 2)] * 2 + [(64, 2, 2)] * 2",
+    "conv_pos": 32,
+    "conv_pos_groups": 8,
+}
 SAMPLES = 2500
 
 

@@ -24,7 +24,7 @@ from fairseq_signals.inference.model_input import ModelInput
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.conv_features import conv_output_length
-from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.modules.heads import ECGIdentifier, PooledEncoder
 from fairseq_signals.modules.middle import note_middle
 
 MIX = "mix"  #: in place of a layer's number: all layers as the model has learnt to weigh them
@@ -59,11 +59,8 @@ class Outputs(nn.Module):
                 found[name] = x
             elif name == "middle":
                 found[name] = self.network.pool(noted[0])
-            elif name == "logit":
-                assert isinstance(self.network, ECGClassifier)
-                found[name] = self.network.proj(pooled)
-            elif isinstance(self.network, ECGIdentifier):
-                found[name] = nn.functional.normalize(pooled.float(), dim=-1)
+            elif name == "logit" or isinstance(self.network, ECGIdentifier):
+                found[name] = self.network.head(pooled)
             else:
                 found[name] = pooled
         return found

@@ -187,13 +187,8 @@ class FreezeAtFirst:
             self.encoder.eval()
         return self
 
-    def pooled(
-        self,
-        source: Tensor,
-        padding_mask: Optional[Tensor] = None,
-        lead_present: Optional[Tensor] = None,
-    ) -> Tensor:
-        """The global representation (B, D), without gradient while the encoder is frozen at first."""
+    def pooled(self, *inputs: Any, **named: Any) -> Tensor:
+        """As `PooledEncoder.pooled`, without gradient while the encoder is frozen at first."""
         frozen = self.num_updates < self.freeze_finetune_updates
         with torch.no_grad() if frozen else contextlib.nullcontext():
-            return super().pooled(source, padding_mask, lead_present)  # type: ignore[misc]
+            return super().pooled(*inputs, **named)  # type: ignore[misc]

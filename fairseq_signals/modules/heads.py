@@ -35,6 +35,19 @@ class PooledEncoder(nn.Module):
         out = self.encoder(source, padding_mask, mask=mask, lead_present=lead_present)
         return self.pool(out.x, out.padding_mask)
 
+    def forward(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        lead_present: Optional[Tensor] = None,
+    ) -> Tensor:
+        """What the head makes of the global representation: (B, leads, samples) -> (B, K)."""
+        return self.head(self.final_dropout(self.pooled(source, padding_mask, lead_present)))
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """(B, D) -> (B, K); without a head the representation itself."""
+        return pooled
+
     def pool(self, frames: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
         """Mean over frames: (B, F, D) -> (B, D)."""
         return mean_over_frames(frames, padding_mask, self.skip_zero_frames)
@@ -49,13 +62,8 @@ class ECGClassifier(PooledEncoder):
         nn.init.xavier_uniform_(self.proj.weight)
         nn.init.zeros_(self.proj.bias)
 
-    def forward(
-        self,
-        source: Tensor,
-        padding_mask: Optional[Tensor] = None,
-        lead_present: Optional[Tensor] = None,
-    ) -> Tensor:
-        return self.proj(self.final_dropout(self.pooled(source, padding_mask, lead_present)))
+    def head(self, pooled: Tensor) -> Tensor:
+        return self.proj(pooled)
 
 
 class ECGIdentifier(PooledEncoder):
@@ -70,13 +78,7 @@ class ECGIdentifier(PooledEncoder):
         self.kernel = nn.Parameter(torch.empty(num_labels, encoder.dim))
         nn.init.xavier_uniform_(self.kernel)
 
-    def forward(
-        self,
-        source: Tensor,
-        padding_mask: Optional[Tensor] = None,
-        lead_present: Optional[Tensor] = None,
-    ) -> Tensor:
-        pooled = self.final_dropout(self.pooled(source, padding_mask, lead_present))
+    def head(self, pooled: Tensor) -> Tensor:
         return F.normalize(pooled.float(), dim=-1)
 
     def cosine_logits(self, embedding: Tensor) -> Tensor:
