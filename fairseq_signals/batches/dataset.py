@@ -195,7 +195,7 @@ class ECGDataset(torch.utils.data.Dataset):
         length = int(lengths.max() if self.options.pad else lengths.min())
         source, place = self.memory.take((len(segments) * n_views, self.n_leads, length))
         places = source.numpy().reshape(len(segments), n_views, self.n_leads, length)
-        present = np.empty((len(segments), n_views, N_LEADS), dtype=bool)
+        present = np.repeat(self.reader.present(segments)[:, None], n_views, axis=1)
         rngs = generators(self.seed, self.epoch, keys)
         columns = (segments.tolist(), lengths.tolist(), keys.tolist())
         for out, leads, row, n, (item, part), rng in zip(places, present, *columns, rngs):
@@ -215,26 +215,24 @@ class ECGDataset(torch.utils.data.Dataset):
     def _read_views(
         self, out: np.ndarray, present: np.ndarray, row: int, item: int, part: int, rng: np.random.Generator
     ) -> None:
-        """Fill `out`, (views, leads, samples), and `present`, (views, 12), with a segment's views.
+        """Fill `out`, (views, leads, samples), with a segment's views.
 
         Args:
+            present: (views, 12), the leads that the record has; then those that each view has.
             rng: that of item and part.
         """
         # one stream for each view, and the next to deal out their leads
         streams, keep = (self.seed, self.epoch, item, part), self.options.keep_a_lead
-        present[:] = self.reader.present(row)
         kept_leads = self.fixed_views or self._deal(present[0], row, generator(*streams, len(self.views)))
         for view, kept in enumerate(kept_leads):
             if len(kept) < N_LEADS:
                 present[view] &= np.isin(np.arange(N_LEADS), kept)
         if self.masking is not None and out.shape[2] == self.n_samples[row]:
-            for view, kept in enumerate(kept_leads):
+            for view in range(len(kept_leads)):
                 rng = generator(*streams, view) if view else rng
-                omit = draw_mask(cast(LeadMasking, self.transforms[view]), present[view], rng, keep)
-                if len(kept) < N_LEADS:
-                    omit |= ~np.isin(np.arange(N_LEADS), kept)
-                self.reader.read_into(out[view], row, omit)
-                present[view] &= ~omit
+                masking = cast(LeadMasking, self.transforms[view])
+                present[view] &= ~draw_mask(masking, present[view], rng, keep)
+                self.reader.read_into(out[view], row, ~present[view])
             return
         room, start = int(self.n_samples[row] - self.lengths[row]), 0
         if room and self.shuffle:

@@ -111,16 +111,22 @@ class SegmentReader:
             self.known_moments[shard, row] = moments(read, store.n_samples(name, row))
         return self.known_moments[shard, row]
 
-    def present(self, index: int) -> np.ndarray:
-        """(12,) bool, True where the record of segment `index` has the lead, though it may be flat.
+    def present(self, indices: np.ndarray) -> np.ndarray:
+        """(S, 12) bool, True where the record of a segment has the lead, though it may be flat.
 
         The authors' `.mat` files do not say which leads a record has: there all count as present.
+
+        Args:
+            indices: (S,) of segments.
         """
-        if self.manifest.layout != STORE:
-            return np.ones(N_LEADS, dtype=bool)
-        shard, row, _ = self.places[index].tolist()
-        store, name = self.shards[shard]
-        return store.present(name, row)
+        present = np.ones((len(indices), N_LEADS), dtype=bool)
+        if self.manifest.layout == STORE:
+            shards, rows = self.places[indices, 0], self.places[indices, 1]
+            for shard in np.unique(shards).tolist():
+                store, name = self.shards[shard]
+                of_shard = shards == shard
+                present[of_shard] = store.present(name, rows[of_shard])
+        return present
 
     def read_into(self, out: np.ndarray, index: int, omit: np.ndarray | None = None) -> None:
         """Fill `out`, (12, n_samples), with what `read` gives of segment `index` of a store.

@@ -89,7 +89,7 @@ def predict(
     with torch.inference_mode():
         for batch in tqdm(batches, desc=manifest.path.name, unit="batch", disable=None, leave=False):
             n_samples, rows = int(lengths[batch[0]]), batch.tolist()
-            recorded = torch.from_numpy(np.stack([reader.present(i) for i in rows])).to(device)
+            recorded = torch.from_numpy(reader.present(batch)).to(device)
             found: dict[Any, np.ndarray] = {}
             for degradation, names in inputs.items():
                 segments = np.stack([_read(reader, i, n_samples, form, degradation) for i in rows])

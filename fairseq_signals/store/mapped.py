@@ -31,6 +31,11 @@ class Shard:
         self.begins: list[int] = np.cumsum([0, *(len(batch.n_samples) for batch in self.batches)]).tolist()
         self.n_rows = self.begins.pop()
 
+    @cached_property
+    def present(self) -> np.ndarray:
+        """(rows, 12) bool, True where a record has the lead."""
+        return np.concatenate([batch.present for batch in self.batches])
+
     def find(
         self, row: int, step: str = ". Rebuild the manifest from this store."
     ) -> tuple[RecordBatch, int]:
@@ -70,7 +75,7 @@ class RecordBatch:
         offsets = None if place < 0 else batch.column(place)
         self._offsets = None if offsets is None or offsets.null_count == len(batch) else offsets
 
-    @cached_property
+    @property
     def present(self) -> np.ndarray:
         """(rows, 12) bool, True where a record has the lead."""
         present = np.zeros((len(self.n_samples), N_LEADS), dtype=bool)

@@ -104,10 +104,11 @@ class RecordStore:
         present[leads] = True
         return signal, present
 
-    def present(self, shard: str, row: int) -> np.ndarray:
-        """(12,) bool, True where a record has the lead, though it may be flat."""
-        batch, i = self.open(shard).find(row)
-        return batch.present[i]
+    def present(self, shard: str, rows: np.ndarray) -> np.ndarray:
+        """(R, 12) bool, True where a record of (R,) rows has the lead, though it may be flat."""
+        known = self.open(shard)
+        known.find(int(rows.max()))  # raises where there is no such row
+        return known.present[rows]
 
     def read_into(
         self, out: np.ndarray, shard: str, row: int, start: int = 0, omit: np.ndarray | None = None

@@ -122,7 +122,7 @@ def test_disjoint_views_deal_out_the_leads_that_there_are(reader):
 
 def test_mat_files_say_of_no_lead_that_it_is_absent(reader):
     reader.manifest = replace(reader.manifest, layout="mat")
-    assert reader.present(2).all()
+    assert reader.present(np.array([2, 3])).all()
 
 
 def test_a_record_without_any_loaded_lead_is_named_where_a_model_needs_one(reader):
