@@ -7,7 +7,7 @@ from typing import ClassVar, Tuple
 
 import numpy as np
 
-from fairseq_signals.transforms.noise import absent_leads, draw_leads
+from fairseq_signals.transforms.noise import draw_leads, leads_of_zeros
 from fairseq_signals.transforms.params import check_between, check_choice, check_range, check_types
 
 AMPLITUDES = ("common", "each_lead")
@@ -25,7 +25,7 @@ def shift_baseline(signal_mv: np.ndarray, shift_mv: np.ndarray, start: int, leng
 class BaselineShift:
     """Adds s a to each lead on one span of the segment, the same for all leads: s is -1 or 1 for each lead.
 
-    (The authors' code has s - a.) An absent lead stays zeros. The defaults of `amplitudes` and `span` are the
+    (The authors' code has s - a.) A lead of zeros stays so. The defaults of `amplitudes` and `span` are the
     authors' code. The paper's shift, from U(-0.5, 0.5) on a span between two random times, is "each_lead" up
     to 0.5 mV and "uniform", as in the Physio files of `examples/`; whether leads share it is left open.
 
@@ -82,5 +82,5 @@ class BaselineShift:
 
     def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shift_mv, start, length = self.draw(signal_mv.shape[1], rng)
-        shift_mv[absent_leads(signal_mv)] = 0.0
+        shift_mv[leads_of_zeros(signal_mv)] = 0.0
         return shift_baseline(signal_mv, shift_mv, start, length)

@@ -24,15 +24,15 @@ def draw_leads(draw: Callable[[int], np.ndarray], keep_dependency: bool) -> np.n
     return complete_leads(draw(len(INDEPENDENT_LEADS))) if keep_dependency else draw(N_LEADS)
 
 
-def absent_leads(signal_mv: np.ndarray) -> np.ndarray:
-    """Which leads of (12, T) are zeros throughout: (12,) bool."""
-    absent = signal_mv[:, 0] == 0  # most leads show by their first sample that they are not
-    absent[absent] = ~signal_mv[absent].any(axis=1)
-    return absent
+def leads_of_zeros(signal_mv: np.ndarray) -> np.ndarray:
+    """Which leads of (12, T) are zeros throughout, be they absent or flat: (12,) bool."""
+    zeros = signal_mv[:, 0] == 0  # most leads show by their first sample that they are not
+    zeros[zeros] = ~signal_mv[zeros].any(axis=1)
+    return zeros
 
 
 class AddedNoise:
-    """Base of transforms that add noise to the leads that are present; an absent lead stays zeros."""
+    """Base of transforms that add noise; a lead of zeros, absent or flat, stays so."""
 
     def noise_mv(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Noise of the twelve leads, (12, T) in mV."""
@@ -41,5 +41,5 @@ class AddedNoise:
     def __call__(self, signal_mv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise_mv = self.noise_mv(signal_mv.shape[1], rng).astype(signal_mv.dtype, copy=False)
         noisy = signal_mv + noise_mv
-        noisy[absent_leads(signal_mv)] = 0.0
+        noisy[leads_of_zeros(signal_mv)] = 0.0
         return noisy

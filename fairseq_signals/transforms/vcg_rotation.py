@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from fairseq_signals.ecg.vcg import DOWER_12, inverse_dower_12, rotation_matrix
-from fairseq_signals.transforms.noise import absent_leads
+from fairseq_signals.transforms.noise import leads_of_zeros
 from fairseq_signals.transforms.params import check_between, check_range, check_types
 
 
@@ -21,17 +21,17 @@ def change_vcg(signal_mv: np.ndarray, matrix: np.ndarray, keep_residual: bool = 
 
     With D the Dower matrix and X = D^-1 x the dipole that fits the independent leads best: x + D (M - 1) X
     where `keep_residual`, else D M X. The derived limb leads change by what follows from I and II. The dipole
-    is estimated from the leads that are present; an absent lead stays zeros.
+    is estimated from the leads that have a signal; one of zeros stays so.
 
     Args:
         signal_mv: the leads x.
         matrix: M.
         keep_residual: keep what no dipole explains, so that M = 1 changes nothing.
     """
-    absent = absent_leads(signal_mv)
-    dipole = inverse_dower_12(tuple((~absent).tolist())).astype(signal_mv.dtype) @ signal_mv
+    zeros = leads_of_zeros(signal_mv)
+    dipole = inverse_dower_12(tuple((~zeros).tolist())).astype(signal_mv.dtype) @ signal_mv
     effect = DOWER_12 @ (matrix - np.eye(3) if keep_residual else matrix)  # (12, 3)
-    effect[absent] = 0.0
+    effect[zeros] = 0.0
     changed = effect.astype(signal_mv.dtype) @ dipole
     return changed + signal_mv if keep_residual else changed
 
