@@ -35,7 +35,7 @@ from fairseq_signals.metrics.identification import rank1_accuracy
 ALL = "12"
 #: Each lead alone; I is the set "1".
 EACH = ("1", *LEADS[1:])
-BATCH = 64
+BATCH = 32
 #: Lead sets of each task.
 SETS = {DX: (*LEAD_SETS, *EACH[1:]), AF: ("1",), IDENTITY: ("1",), IDENTITY_PTBXL: tuple(LEAD_SETS)}
 
