@@ -112,11 +112,18 @@ class Page:
         lines += [[title, *map(str, counts[task])] for title, task in zip(titles, counts)]
         return _table(lines) + f"\n\nPre-training: {manifest['pairs']:,} pairs of segments."
 
+    def findings(self) -> str:
+        """What the tables of the tested patients say, which somebody wrote who read them."""
+        if self.experiment.split == "valid":
+            return "(Trials: choices are made on these patients.)"
+        return (CONFIG / "findings.md").read_text(encoding="utf-8").rstrip()
+
     def write(self, path: Path) -> None:
         """Fill the page."""
         parts = {
             "sizes": self.sizes,
             "costs": self.costs,
+            "findings": self.findings,
             "other": self.other_tasks,
             **{how: lambda how=how: self.values(how) for how in (ANEW, ONCE, TUNED)},
             **{f"{how}_differences": lambda how=how: self.differences(how) for how in (ANEW, ONCE, TUNED)},
