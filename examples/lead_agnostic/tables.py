@@ -95,7 +95,7 @@ class Page:
                     start = self.settings.methods[method.start]
                     updates = f"{self.settings.updates(start):,} of {start.title}, then {updates}"
                 cells = [method.title, f"{method.seconds:.3f}", updates]
-                file = [] if method.config == "pretrain" else [f"config/{method.config}.yaml"]
+                file = [] if method.config == "pretrain" else [f"examples/lead_agnostic/config/{method.config}.yaml"]
                 lines.append([*cells, ", ".join(f"`{text}`" for text in (*file, *method.overrides))])
         return _table(lines)
 
