@@ -95,8 +95,9 @@ class Page:
                     start = self.settings.methods[method.start]
                     updates = f"{self.settings.updates(start):,} of {start.title}, then {updates}"
                 cells = [method.title, f"{method.seconds:.3f}", updates]
-                file = [] if method.config == "pretrain" else [f"examples/lead_agnostic/config/{method.config}.yaml"]
-                lines.append([*cells, ", ".join(f"`{text}`" for text in (*file, *method.overrides))])
+                path = f"examples/lead_agnostic/config/{method.config}.yaml"
+                changes = method.overrides if method.config == "pretrain" else (path, *method.overrides)
+                lines.append([*cells, ", ".join(f"`{text}`" for text in changes)])
         return _table(lines)
 
     def sizes(self) -> str:
