@@ -132,7 +132,7 @@ def test_trials_never_read_the_test_part_but_through_fold_10(scripts, tmp_path):
 def test_every_placeholder_of_the_page_is_filled(scripts):
     page = scripts["tables"]
     text = (page.CONFIG / "page.md").read_text(encoding="utf-8")
-    names = {"sizes", "costs", "other", "fold"} | {
+    names = {"sizes", "costs", "findings", "other", "fold"} | {
         f"{how}{suffix}" for how in ("anew", "once", "tuned") for suffix in ("", "_differences")
     }
     assert {part.split("}")[0] for part in text.split("{")[1:]} == names
