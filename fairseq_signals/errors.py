@@ -154,6 +154,10 @@ class CheckpointError(FairseqSignalsError):
     """A file that is not a checkpoint we can load."""
 
 
+class TrainingError(FairseqSignalsError):
+    """A training that cannot come to anything as it goes on."""
+
+
 class ConfigError(FairseqSignalsError):
     """A configuration key or value that is not valid."""
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, Dict, List, Optional, Tuple, Union, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_signals.batches.items import adjacent_pairs, pairs_of_patients
+from fairseq_signals.batches.local_views import LocalViews, read_crop
 from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
 from fairseq_signals.batches.randomness import generator, generators
+from fairseq_signals.batches.segment_options import DEFAULTS, SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.batches.student_views import StudentViews
 from fairseq_signals.batches.views import Views, keep_leads
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
-from fairseq_signals.ecg.normalize import AS_IT_IS, Scaling
 from fairseq_signals.errors import LeadError, ManifestError
 from fairseq_signals.manifest.table import STORE
 from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, draw_mask, lead_masking
@@ -25,32 +26,10 @@ from fairseq_signals.transforms.base import Compose, LeadMasking, Transform, dra
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SegmentOptions:
-    """How segments are loaded.
-
-    Args:
-        leads: indices of the leads to load.
-        pad_leads: leads that are not loaded are zeros on an axis of 12; else only `leads`, in their order.
-        scaling: what is done to the amplitude.
-        pad: bring the segments of a batch to the longest with zeros; else cut them to the shortest.
-        min_sample_size: leave out shorter segments (counted in the log), in samples.
-        max_sample_size: cut longer ones: at random in training (`shuffle`), else at their beginning.
-        keep_a_lead: masks and disjoint views leave each view a lead of those that its record has; else one
-            may be without any, and all zeros.
-    """
-
-    leads: Tuple[int, ...] = tuple(range(N_LEADS))
-    pad_leads: bool = True
-    scaling: Scaling = AS_IT_IS
-    pad: bool = True
-    min_sample_size: Optional[int] = None
-    max_sample_size: Optional[int] = None
-    keep_a_lead: bool = False
-
-
 class ECGDataset(torch.utils.data.Dataset):
-    """One item is a segment, or with `pairs` two adjacent segments of one record, in one or several views.
+    """One item is a segment, or a pair: two adjacent segments of one record, or one each of two of a patient.
+
+    They come in one or several views.
 
     What a loader fetches is the items' numbers; `collater` reads their segments, each to its place in the
     batch, which a worker process makes in shared memory, so that nothing is copied on the way.
@@ -64,6 +43,8 @@ class ECGDataset(torch.utils.data.Dataset):
         options: how they are loaded.
         views: of each segment; one by default.
         pairs: items are the pairs (2k, 2k + 1) of each record.
+        of_patients: items are pairs of segments of two records of a patient, drawn anew each epoch where
+            `shuffle`; in them the first is segment 0, the second 1.
         transform: applied to every view of a segment, or None.
         targets: of the segments: (N, C) float32 multi-hot, (N, K) float64 numbers or (N,) long classes; or
             None.
@@ -76,9 +57,10 @@ class ECGDataset(torch.utils.data.Dataset):
     def __init__(
         self,
         reader: SegmentReader,
-        options: SegmentOptions = SegmentOptions(),
+        options: SegmentOptions = DEFAULTS,
         views: Union[Views, StudentViews, None] = None,
         pairs: bool = False,
+        of_patients: bool = False,
         transform: Optional[Transform] = None,
         targets: Optional[Tensor] = None,
         is_probe: Optional[np.ndarray] = None,
@@ -111,30 +93,23 @@ class ECGDataset(torch.utils.data.Dataset):
         if len(kept) < len(manifest):
             logger.info("%s: left out %d segments shorter than task.min_sample_size = %d samples",
                         manifest.path, len(manifest) - len(kept), options.min_sample_size)  # fmt: skip
-        self.items = self._pair_up(kept) if pairs else kept[:, None]
-        if len(self.items) == 0:
-            raise ManifestError(
-                f"{manifest.path}: has no {'pair of segments' if pairs else 'segment'} to use"
-            )
         self.lengths = self.n_samples
         if options.max_sample_size:
             self.lengths = np.minimum(self.n_samples, options.max_sample_size)
-        self.sizes = self.lengths[self.items[:, 0]]  # of items
+        self.kept, self.of_patients = kept, of_patients
+        self.items = kept[:, None]
+        if pairs:
+            self.items = adjacent_pairs(kept, self.record_index, self.segment)
+            if alone := len(kept) - self.items.size:
+                logger.info("%s: %d of %d segments have no partner and are not used in pairs",
+                            manifest.path, alone, len(kept))  # fmt: skip
+        self.sizes = self.lengths[self.items[:, 0]]
+        self.set_epoch(1)
+        if len(self.items) == 0:
+            what = "patient with two records" if of_patients else "pair of segments" if pairs else "segment"
+            raise ManifestError(f"{manifest.path}: has no {what} to use")
         self.memory = BatchMemory()
-        self.epoch = 1
-
-    def _pair_up(self, kept: np.ndarray) -> np.ndarray:
-        """(N, 2) segments 2k and 2k + 1 of each record, in the manifest's order."""
-        key = self.record_index[kept] * (self.segment.max(initial=0) + 2) + self.segment[kept]
-        order = np.argsort(key, kind="stable")
-        key, index = key[order], kept[order]
-        first = np.flatnonzero((self.segment[index[:-1]] % 2 == 0) & (np.diff(key) == 1))
-        pairs = np.stack([index[first], index[first + 1]], axis=1)
-        alone = len(kept) - pairs.size
-        if alone:
-            logger.info("%s: %d of %d segments have no partner and are not used in pairs",
-                        self.reader.manifest.path, alone, len(kept))  # fmt: skip
-        return pairs[np.argsort(pairs[:, 0], kind="stable")]
+        self.local_views = LocalViews(reader, options, self.transform, shuffle)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -166,7 +141,7 @@ class ECGDataset(torch.utils.data.Dataset):
             "id": np.repeat(index, items.shape[1] * n_views),
             "patient_id": self.patient_index[rows],
             "record_id": self.record_index[rows],
-            "segment": self.segment[rows],
+            "segment": np.repeat(parts, n_views) if self.of_patients else self.segment[rows],
             "segment_row": rows,
             "view": np.tile(np.arange(n_views), len(segments)),
         }
@@ -176,6 +151,9 @@ class ECGDataset(torch.utils.data.Dataset):
         if lengths.min() < source.shape[2]:
             padding_mask = torch.from_numpy(np.arange(source.shape[2]) >= lengths)
         inputs = {"source": source, "padding_mask": padding_mask, "lead_present": present}
+        if self.options.local_views:
+            drawn = self._local_streams(keys)
+            inputs["local_source"], inputs["local_present"] = self.local_views.read(segments, drawn)
         if self.views.n_teacher:
             inputs["is_teacher"] = torch.from_numpy(columns["view"] < self.views.n_teacher)
         batch = ReadyBatch(net_input=inputs, subset=self.subset)
@@ -234,15 +212,22 @@ class ECGDataset(torch.utils.data.Dataset):
                 present[view] &= ~draw_mask(masking, present[view], rng, keep)
                 self.reader.read_into(out[view], row, ~present[view])
             return
-        room, start = int(self.n_samples[row] - self.lengths[row]), 0
-        if room and self.shuffle:
-            start = int(rng.integers(room + 1))
-        signal = self.reader.read_scaled(row, self.options.scaling, start, int(self.lengths[row]))
+        own, length = self.options.own_crops, int(self.lengths[row])
+        signal = read_crop(self.reader, row, length, self.options.scaling, rng if self.shuffle else None)
         for view, kept in enumerate(kept_leads):
             rng = generator(*streams, view) if view else rng
+            if view and own:
+                crop_rng = rng if self.shuffle else None
+                signal = read_crop(self.reader, row, length, self.options.scaling, crop_rng)
             changed, present[view] = self.transforms[view].change(signal, present[view], rng, keep)
             changed = keep_leads(changed, kept)
             out[view] = changed if self.options.pad_leads else changed[self.leads]
+
+    def _local_streams(self, keys: np.ndarray) -> Iterator[np.random.Generator]:
+        """Of each short view of each segment, in their order; views of their own come before."""
+        first, n = len(self.views) + 1, self.options.local_views
+        for item, part in keys.tolist():
+            yield from (generator(self.seed, self.epoch, item, part, first + v) for v in range(n))
 
     def _require_a_lead(self, present: np.ndarray, segments: np.ndarray) -> None:
         """Raise LeadError where a view, of S segments (S, views, 12), has no lead; names the record."""
@@ -269,7 +254,12 @@ class ECGDataset(torch.utils.data.Dataset):
             ) from None
 
     def set_epoch(self, epoch: int) -> None:
+        """Draw anew what an epoch draws; a resumed run has the same."""
         self.epoch = epoch
+        if self.of_patients:
+            rng = np.random.default_rng([self.seed, epoch if self.shuffle else 0, 1])
+            self.items = pairs_of_patients(self.kept, self.record_index, self.patient_index, rng)
+            self.sizes = self.lengths[self.items].max(axis=1)
 
     def ordered_indices(self) -> np.ndarray:
         if not self.shuffle:

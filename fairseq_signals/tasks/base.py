@@ -15,7 +15,8 @@ from fairseq.tasks import FairseqTask
 from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_signals.batches.dataset import ECGDataset, SegmentOptions
+from fairseq_signals.batches.dataset import ECGDataset
+from fairseq_signals.batches.segment_options import SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
 from fairseq_signals.ecg.normalize import Scaling

@@ -1,8 +1,8 @@
 """`ecg_pretraining`: unlabelled segments, or pairs of them (Oh et al., Sec. 3), in one or several views."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Union
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional, Union
 
 from fairseq.tasks import register_task
 
@@ -14,6 +14,8 @@ from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.resume import own_checkpoint
 
+PATIENT = "patient"
+
 
 @dataclass
 class ECGPretrainingConfig(ECGTaskConfig):
@@ -23,6 +25,13 @@ class ECGPretrainingConfig(ECGTaskConfig):
         default=True,
         metadata={
             "help": "an item is a pair of adjacent segments (global losses need pairs); false: one segment"
+        },
+    )
+    item: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "'patient': an item is a pair of segments of two records of a patient, in place of "
+            "segment_pairs (PCLR)"
         },
     )
     views: int = field(
@@ -36,6 +45,17 @@ class ECGPretrainingConfig(ECGTaskConfig):
         },
     )
     min_view_leads: int = field(default=1, metadata={"help": "'disjoint': leads that each view has at least"})
+    view_crops: str = field(
+        default="shared",
+        metadata={
+            "help": "where segments are cut to task.max_sample_size: 'shared', all views of one alike, or "
+            "each has its 'own' cut"
+        },
+    )
+    local_views: int = field(
+        default=0, metadata={"help": "further, short views of each segment, for models that take them"}
+    )
+    local_samples: int = field(default=0, metadata={"help": "their length, samples"})
     student_views: int = field(
         default=0,
         metadata={
@@ -83,13 +103,31 @@ class ECGPretrainingTask(ECGTask):
         self.pairs = {"true": True, "false": False}.get(str(given).lower())
         if self.pairs is None:
             raise ConfigError(f"task.segment_pairs must be true or false, but is {given!r} instead")
+        if cfg.item not in (None, PATIENT):
+            raise ConfigError(f"task.item must be {PATIENT} or null, but is {cfg.item!r} instead")
+        if cfg.view_crops not in ("shared", "own"):
+            raise ConfigError(f"task.view_crops must be shared or own, but is {cfg.view_crops!r} instead")
+        if cfg.local_views < 0 or (cfg.local_views > 0) != (cfg.local_samples > 0):
+            raise ConfigError(
+                f"task.local_views={cfg.local_views} and task.local_samples={cfg.local_samples} must both be "
+                "above 0, or both 0"
+            )
+        self.segment_options = replace(
+            self.segment_options,
+            own_crops=cfg.view_crops == "own",
+            local_views=cfg.local_views,
+            local_samples=cfg.local_samples,
+        )
+        self.of_patients = cfg.item == PATIENT
+        self.pairs = self.pairs or self.of_patients
         self.views = configured_views(cfg, self.leads)
         self.n_views, self.student_views = len(self.views), cfg.student_views
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model, after which it is known whether it has a teacher: the data must be for one."""
         model = super().build_model(cfg, from_checkpoint)
-        if (getattr(model, "teacher", None) is None) == (self.cfg.student_views > 0):
+        wanted = getattr(model, "views_for_teacher", getattr(model, "teacher", None) is not None)
+        if wanted not in (None, self.cfg.student_views > 0):
             raise ConfigError(
                 f"task.student_views is {self.cfg.student_views}, but model {cfg._name} has "
                 + (
@@ -112,7 +150,8 @@ class ECGPretrainingTask(ECGTask):
         self.datasets[split] = self.dataset_of(
             self.manifest(split),
             split,
-            pairs=self.pairs,
+            pairs=self.pairs and not self.of_patients,
+            of_patients=self.of_patients,
             transform=self.transforms,
             views=self.views,
         )

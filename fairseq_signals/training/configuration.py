@@ -25,7 +25,7 @@ from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
 from fairseq_signals.commands.main import find_folder
 from fairseq_signals.errors import ConfigError, did_you_mean
 from fairseq_signals.manifest.table import read_manifest
-from fairseq_signals.modules.encoder import ARCHITECTURE
+from fairseq_signals.modules.encoder_config import ARCHITECTURE
 from fairseq_signals.safety.rules import check
 from fairseq_signals.training.targets import CLASSIFICATION, PRETRAINING, REGRESSION, Targets
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals.batches.dataset import ECGDataset, SegmentOptions
+from fairseq_signals.batches.dataset import ECGDataset
+from fairseq_signals.batches.segment_options import SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.batches.views import Views
 from fairseq_signals.ecg.leads import LEADS
