@@ -39,7 +39,7 @@ def joint_batch(model: Wav2Vec2CMSCModel) -> dict:
     source = torch.randn(b, 12, n_samples, generator=generator)
     padding_mask = torch.zeros(b, n_samples, dtype=torch.bool)
     padding_mask[[1, 10], 240:] = True
-    frames = model.encoder.frame_padding_mask(padding_mask, n_samples // 16)
+    frames = model.encoder.token_padding_mask(padding_mask, source)
     spans = (torch.rand(b, n_samples // 16, generator=generator) < 0.5) & ~frames
     spans[:, :3] = True
     count = spans.sum(dim=1)

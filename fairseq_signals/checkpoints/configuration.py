@@ -6,8 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from fairseq_signals.checkpoints.input_format import TASK_RULES
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.modules.encoder import ARCHITECTURE
-from fairseq_signals.modules.encoder_config import ENCODER_RULES
+from fairseq_signals.modules.encoder_config import ARCHITECTURE, ENCODER_RULES
 from fairseq_signals.safety.rules import check, text
 
 Section = Dict[str, Any]

@@ -22,8 +22,8 @@ from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_
 from fairseq_signals.checkpoints.weights import trained
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
-from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import ARCHITECTURE, EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
 from fairseq_signals.safety.text import visible
 

@@ -20,9 +20,11 @@ PRETRAINING_ONLY = (
     "predictor.",
     "centre.",
     "teacher.",
+    "label_encoder.",
 )
 _TEACHERS = "teacher.encoder."
-_FIRST = "feature_extractor.conv_layers.0.0.weight"
+#: What every front end is called.
+_FRONT_END = "feature_extractor."
 #: What else was called otherwise: the position convolution was part of the Transformer, and PyTorch keeps
 #: the two factors of its normed weight elsewhere.
 _RENAMED = (
@@ -39,17 +41,17 @@ def our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:
     none, and a fine-tuned one's "encoder." or, at first, "w2v_encoder.w2v_model.", with the head beside it.
     """
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    prefixes = [
-        key[: -len(_FIRST)]
+    prefixes = {
+        key[: key.index(_FRONT_END)]
         for key in tensors
-        if (key == _FIRST or key.endswith(f".{_FIRST}")) and not key.startswith(PRETRAINING_ONLY)
-    ]
+        if f".{_FRONT_END}" in f".{key}" and not key.startswith(PRETRAINING_ONLY)
+    }
     if len(prefixes) != 1:
         raise CheckpointError(
             f"{path}: not an ECG encoder of this project or of the authors' code (parameters such as "
             f"{next(iter(tensors), 'none')})"
         )
-    prefix = prefixes[0]
+    prefix = prefixes.pop()
     return {_ours(key, prefix): value for key, value in tensors.items()}, prefix != "encoder."
 
 

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.encoder import ECGEncoder, check_encoder_config, count_weights
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_checks import check_encoder_config, count_weights
 from fairseq_signals.modules.encoder_config import EncoderConfig
 
 StateDict = Dict[str, Tensor]

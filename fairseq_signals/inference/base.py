@@ -28,7 +28,6 @@ from fairseq_signals.inference.gallery import Gallery
 from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_share
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.metrics.outlier import OutlierScore
-from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.device import check_device
 from fairseq_signals.modules.heads import PooledEncoder
 
@@ -120,7 +119,7 @@ class LoadedModel:
             }
         )
         network = build_model(checkpoint, device)
-        if conv_output_length(form.segment_samples, network.encoder.conv_layer_sizes) < 1:
+        if network.encoder.n_frames(form.segment_samples) < 1:
             raise ConfigError(
                 f"{checkpoint.path}: segments of {form.segment_samples} samples at {form.fs:g} Hz are less "
                 "than one frame of the model; pass a larger segment_s"

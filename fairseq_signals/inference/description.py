@@ -10,8 +10,11 @@ from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM
 
 #: The options of an encoder that are told; `modules.encoder.ARCHITECTURE` has all that decide its shape.
 TOLD = (
+    "frontend",
     "conv_feature_layers",
     "extractor_mode",
+    "patch_samples",
+    "input_norm",
     "lead_encoding",
     "encoder_layers",
     "encoder_embed_dim",
@@ -19,11 +22,17 @@ TOLD = (
     "encoder_attention_heads",
     "layer_norm_first",
     "layer_mix",
+    "position",
     "conv_pos",
     "conv_pos_groups",
 )
 
 
+#: Options that say something with this value of another only.
+_OF = (
+    ("frontend", "conv", ("conv_feature_layers", "extractor_mode")),
+    ("position", "conv", ("conv_pos", "conv_pos_groups")),
+)
 #: What is done to the amplitude, by `normalize`.
 SCALED = {
     "none": "mV times {:g}",
@@ -104,6 +113,11 @@ def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _architecture(encoder: dict[str, Any]) -> dict[str, Any]:
     told = {key: encoder.get(key) for key in TOLD}
+    for option, value, details in _OF:
+        if told[option] != value:
+            told.update(dict.fromkeys(details))
+    if told["frontend"] == "conv":
+        told["patch_samples"] = None
     if told["lead_encoding"] == "tokens":
         told["lead_encoding"] = (
             f"tokens, mixed by {encoder['lead_mixer']}, {encoder['lead_mixer_rounds']} rounds"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from fairseq_signals.inference.sources import is_one
 from fairseq_signals.inference.streaming import BATCH_SIZE, Streaming
 from fairseq_signals.inference.windows import cut, frame_starts
 from fairseq_signals.metrics.outlier import Outlier
-from fairseq_signals.modules.conv_features import conv_output_length
 
 
 class ECGModel(Streaming):
@@ -225,9 +223,9 @@ class ECGModel(Streaming):
         """
         n_resampled = resampled_length(n_samples, fs or self.fs, self.fs, self.form.resampler)
         windows = cut(n_resampled, self.form.segment_samples, self.form.last_segment)
-        layers = self.network.encoder.conv_layer_sizes
-        counts = [conv_output_length(window.stop - window.start, layers) for window in windows]
-        return frame_starts(windows, counts, math.prod(step for _, _, step in layers)) / self.fs
+        encoder = self.network.encoder
+        counts = [encoder.n_frames(window.stop - window.start) for window in windows]
+        return frame_starts(windows, counts, encoder.stride) / self.fs
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the model for others: `model.safetensors`, `config.json` and a card, `README.md`.

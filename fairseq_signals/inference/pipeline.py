@@ -6,7 +6,6 @@ A batch holds segments of several recordings, all of one length, so that nothing
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +22,6 @@ from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.model_input import ModelInput
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
-from fairseq_signals.modules.conv_features import conv_output_length
 from fairseq_signals.modules.heads import ECGIdentifier, PooledEncoder
 from fairseq_signals.modules.middle import note_middle
 
@@ -50,15 +48,18 @@ class Outputs(nn.Module):
 
     def forward(self, source: Tensor, lead_present: Tensor | None = None) -> dict[str, Tensor]:
         noted: list[Tensor] = []
+        encoder = self.network.encoder
         with note_middle(self.network, noted) if "middle" in self.names else contextlib.nullcontext():
-            x = self.network.encoder(source, layer=self.layer, lead_present=lead_present).x  # (B, F, D)
+            tokens = encoder(source, layer=self.layer, lead_present=lead_present).x
+        x = encoder.in_time(tokens, source, lead_present)  # (B, F, D)
         pooled = self.network.pool(x)
         found = {}
         for name in self.names:
             if name == "frames":
                 found[name] = x
             elif name == "middle":
-                found[name] = self.network.pool(noted[0])
+                middle = noted[0][:, -tokens.shape[1] :]  # behind extra tokens
+                found[name] = self.network.pool(encoder.in_time(middle, source, lead_present))
             elif name == "logit" or isinstance(self.network, ECGIdentifier):
                 found[name] = self.network.head(pooled)
             else:
@@ -143,10 +144,9 @@ def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tu
         SignalError: it is shorter than a frame, or flat in the leads that the model takes.
         LeadError: the model takes none of its leads.
     """
-    layers = network.encoder.conv_layer_sizes
     signal = ModelInput(recording, form)
     n_samples = signal.n_samples
-    if conv_output_length(n_samples, layers) < 1:
+    if network.encoder.n_frames(n_samples) < 1:
         raise SignalError(
             f"record {recording.record_id}: {n_samples} samples at {form.fs:g} Hz are less than one frame",
             kind="too short",
@@ -165,9 +165,8 @@ def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tu
             stacklevel=2,
         )
     windows = cut(n_samples, form.segment_samples, form.last_segment)
-    stride = math.prod(step for _, _, step in layers)
     unit_length = isinstance(network, ECGIdentifier)
-    return Encoded(recording.record_id, n_samples, windows, stride, unit_length), signal
+    return Encoded(recording.record_id, n_samples, windows, network.encoder.stride, unit_length), signal
 
 
 def _forward(outputs: Outputs, batch: list[_Waiting], device: str | torch.device) -> None:

@@ -93,8 +93,9 @@ def for_tracing(network: PooledEncoder) -> PooledEncoder:
     """A copy on the CPU whose weights are as they are used, and without options that only training has."""
     traced = copy.deepcopy(network).cpu().eval()
     traced.encoder.cfg = replace(traced.encoder.cfg, encoder_chunk=0, checkpoint_activations=False)
-    positions = traced.encoder.conv_pos.pos_conv
-    positions[0] = _without_weight_norm(positions[0])
+    if traced.encoder.conv_pos is not None:
+        positions = traced.encoder.conv_pos.pos_conv
+        positions[0] = _without_weight_norm(positions[0])
     for parameter in traced.parameters():
         parameter.requires_grad_(False)
     return traced

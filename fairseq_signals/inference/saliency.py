@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fairseq_signals.checkpoints.input_format import MAX
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
@@ -17,6 +18,7 @@ from fairseq_signals.inference.pipeline import begin
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import weighted_mean
 from fairseq_signals.modules.attention_maps import attention_maps, rollout
+from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.heads import ECGClassifier
 
 ATTENTIONS = ("rollout", "last")
@@ -98,7 +100,8 @@ def saliency(
         (slope,) = torch.autograd.grad(logit, source)
         maps = attention_maps(network.encoder, source.detach(), present)
         last = maps[-1].mean(dim=1)
-        weights = (rollout(maps) if attention == "rollout" else last)[0].mean(dim=0)  # (F,)
+        weights = (rollout(maps) if attention == "rollout" else last)[0].mean(dim=0)
+        weights = frame_weights(network.encoder, weights, source, present)
         new = slice(window.stop - window.new - begin_at, window.stop - begin_at)
         kept = slice(window.stop - window.start - window.new, None)
         gradient[list(form.leads), new] = slope[0].abs().double().cpu().numpy()[:, kept]
@@ -112,6 +115,13 @@ def saliency(
     probability = max(probabilities) if largest else weighted_mean(np.array(probabilities), windows).item()
     label, threshold = classes.labels[index], classes.thresholds[index]
     return Saliency(label, probability, threshold, gradient, attended, starts, begin_at / form.fs)
+
+
+def frame_weights(encoder: ECGEncoder, weights: Tensor, source: Tensor, present: Tensor) -> Tensor:
+    """The attention to each frame in time, (F,), of that to each token, extra ones among them; sums to 1."""
+    n_tokens = encoder.n_frames(source.shape[2]) * (int(present.sum()) if encoder.per_lead else 1)
+    frames = encoder.in_time(weights[None, -n_tokens:, None], source, present)[0, :, 0]
+    return frames / frames.sum()
 
 
 def per_sample(weights: np.ndarray, stride: int, n_samples: int) -> np.ndarray:

@@ -34,7 +34,8 @@ class ECGTransformerModel(ECGEncoder, ConfiguredModel):
                 layer.forward = again  # type: ignore[assignment]
         if cfg.compile:
             for module in (self.feature_extractor, self.conv_pos, self.encoder):
-                compile_in_place(module)
+                if module is not None:
+                    compile_in_place(module)
 
     def latent_frames(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Tensor:
         factor = self.cfg.feature_grad_mult

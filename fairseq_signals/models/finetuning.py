@@ -18,7 +18,8 @@ from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.models.param_groups import check_groups, name_groups
 from fairseq_signals.models.pretrained import load_pretrained
 from fairseq_signals.modules.conv_features import parse_conv_layers
-from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import ARCHITECTURE
 from fairseq_signals.modules.lora import LORA_RULES, add_adapters
 from fairseq_signals.safety.rules import broken
 

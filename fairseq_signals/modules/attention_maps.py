@@ -8,7 +8,9 @@ from typing import Any, List, Optional
 import torch
 from torch import Tensor
 
+from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import TRANSFORMER
 from fairseq_signals.modules.transformer import SelfAttention
 
 
@@ -21,7 +23,12 @@ def attention_maps(
         encoder: in evaluation mode.
         source: (B, leads, samples) in mV, without padding.
         lead_present: (B, leads) bool, True where a lead is present, or None: all are.
+
+    Raises:
+        ConfigError: the encoder has none.
     """
+    if encoder.cfg.context != TRANSFORMER:
+        raise ConfigError(f"the model has no attention: its model.context is {encoder.cfg.context}")
     found: List[Tensor] = []
 
     def note(module: SelfAttention, arguments: Any) -> None:

@@ -1,6 +1,7 @@
 """Convolutional front end f: X -> Z, from samples to latent frames (wav2vec 2.0, Sec. 2)."""
 
 import ast
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, List, Tuple
@@ -108,6 +109,8 @@ class ConvFeatureExtractor(nn.Module):
         bias: bool = False,
     ):
         super().__init__()
+        self.sizes, self.dim = list(layers), layers[-1][0]
+        self.stride = math.prod(stride for _, _, stride in layers)
         if mode not in EXTRACTOR_MODES:
             raise ConfigError(
                 f"model.extractor_mode must be one of {', '.join(EXTRACTOR_MODES)}, but is {mode!r} instead"
@@ -126,7 +129,11 @@ class ConvFeatureExtractor(nn.Module):
             self.conv_layers.append(nn.Sequential(*block))
             in_channels = dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def n_frames(self, n_samples: Any) -> Any:
+        """As `conv_output_length`, of its layers."""
+        return conv_output_length(n_samples, self.sizes)
+
+    def forward(self, x: Tensor, leads: Any = None) -> Tensor:
         for block in self.conv_layers:
             x = block(x)
         return x

@@ -9,47 +9,35 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.conv_features import (
-    ConvFeatureExtractor,
-    conv_output_length,
-    parse_conv_layers,
-)
-from fairseq_signals.modules.encoder_config import ENCODER_RULES
-from fairseq_signals.modules.lead_front_end import LeadFeatureExtractor, LeadNames
-from fairseq_signals.modules.present_leads import PresentLeads, all_present, require_a_lead
-from fairseq_signals.modules.span_mask import span_mask
+from fairseq_signals.modules.configured_masks import draw_spans, mask_channels
+from fairseq_signals.modules.cross_pattern import cross_pattern
+from fairseq_signals.modules.encoder_checks import check_encoder_config
+from fairseq_signals.modules.encoder_config import FULL, TRANSFORMER
+from fairseq_signals.modules.extra_tokens import ExtraTokens, Sequence
+from fairseq_signals.modules.front_end import find_front_end
+from fairseq_signals.modules.input_norm import NONE, InputNorm
+from fairseq_signals.modules.lead_front_end import LeadNames, MixedLeads
+from fairseq_signals.modules.positions import TablePositions
+from fairseq_signals.modules.present_leads import PresentLeads, all_present, is_traced, require_a_lead
+from fairseq_signals.modules.tokens import take, taken
 from fairseq_signals.modules.transformer import ConvPositionalEncoding, TransformerEncoder
-from fairseq_signals.safety.rules import broken
-
-# the options that decide the encoder's shape: a checkpoint must agree with a model in all of them
-ARCHITECTURE = (
-    "encoder_layers",
-    "encoder_embed_dim",
-    "encoder_ffn_embed_dim",
-    "encoder_attention_heads",
-    "layer_norm_first",
-    "extractor_mode",
-    "conv_feature_layers",
-    "in_d",
-    "lead_encoding",
-    "lead_mixer",
-    "lead_mixer_rounds",
-    "conv_bias",
-    "conv_pos",
-    "conv_pos_groups",
-)
 
 
 @dataclass
 class EncoderOutput:
-    """What the encoder makes of a batch of B segments, F frames each.
+    """What the encoder makes of a batch of B segments, N tokens each.
+
+    Tokens are frames in time, N = F; where the front end makes some of each lead, N = M F of the M present
+    leads, those of one after those of another.
 
     Attributes:
-        x: (B, F, D) contextual frames C: what the last layer gives, or the mix of all (`layer_mix`).
-        padding_mask: (B, F) bool, True on padding, or None where nothing is padded.
-        latents: (B, F, C) layer-normed latent frames Z, before projection and masking.
-        span_mask: (B, F) bool, True where a frame was masked, or None.
+        x: (B, N, D) contextual frames C: what the last layer gives, or the mix of all (`layer_mix`); of the
+            tokens that were kept.
+        padding_mask: (B, N) bool, True on padding and absent leads, or None where there are none.
+        latents: (B, N, C) layer-normed latent frames Z, before projection and masking; of all tokens.
+        span_mask: (B, N) bool, True where a frame was masked, or None.
         feature_penalty: mean of the squared latent frames before the norm (the penalty of wav2vec 2.0).
+        extra: (B, E, D) registers and separators; E may be 0.
     """
 
     x: Tensor
@@ -57,6 +45,7 @@ class EncoderOutput:
     latents: Tensor
     span_mask: Optional[Tensor]
     feature_penalty: Tensor
+    extra: Tensor
 
 
 class ECGEncoder(nn.Module):
@@ -68,35 +57,47 @@ class ECGEncoder(nn.Module):
 
     def __init__(self, cfg: Any):
         super().__init__()
-        layers = parse_conv_layers(cfg.conv_feature_layers)
         check_encoder_config(cfg)
-        self.cfg = cfg
-        self.conv_layer_sizes = layers
-        self.latent_dim = layers[-1][0]
-        self.dim = cfg.encoder_embed_dim
-        self.feature_extractor: nn.Module
-        if cfg.lead_encoding == "tokens":
-            self.feature_extractor = LeadFeatureExtractor(layers, cfg.extractor_mode, cfg.conv_bias)
-            self.lead_names = LeadNames(cfg)
-        else:
-            self.feature_extractor = ConvFeatureExtractor(cfg.in_d, layers, cfg.extractor_mode, cfg.conv_bias)
-        self.layer_norm = nn.LayerNorm(self.latent_dim)
+        front_end, by_lead = find_front_end(cfg.frontend), cfg.lead_encoding == "tokens"
+        self.cfg, self.dim, self.per_lead = cfg, cfg.encoder_embed_dim, front_end.per_lead
+        self.input_norm = None if cfg.input_norm == NONE else InputNorm(cfg.input_norm, cfg.input_deviations)
+        self.latent_dim: int = front_end.width(cfg)
+        self.feature_extractor: Any = front_end.build(cfg, 1 if by_lead else cfg.in_d)
+        if by_lead:
+            self.lead_names = (
+                LeadNames(cfg.in_d, self.dim, std=0.02) if self.per_lead else MixedLeads(cfg, self.latent_dim)
+            )
+        self.layer_norm = nn.LayerNorm(self.latent_dim) if front_end.normed(cfg) else nn.Identity()
         self.post_extract_proj = nn.Linear(self.latent_dim, self.dim) if self.latent_dim != self.dim else None
         self.lead_flags = nn.Linear(cfg.in_d, self.dim, bias=False) if cfg.lead_encoding == "flags" else None
         self.dropout_input = nn.Dropout(cfg.dropout_input)
         if cfg.apply_mask:
             self.mask_emb = nn.Parameter(torch.empty(self.dim).uniform_())
-        self.conv_pos = ConvPositionalEncoding(self.dim, cfg.conv_pos, cfg.conv_pos_groups)
+        self.conv_pos = self.table_pos = None
+        if cfg.position == "conv":
+            self.conv_pos = ConvPositionalEncoding(self.dim, cfg.conv_pos, cfg.conv_pos_groups)
+        elif cfg.position != "none":
+            self.table_pos = TablePositions(cfg)
         self.encoder = TransformerEncoder(cfg)
+        self.extra_tokens = ExtraTokens(cfg.registers, cfg.separators, self.dim)
+
+    def n_frames(self, n_samples: Any) -> Any:
+        """Frames in time of a number of samples (an int, or an integer tensor of any shape)."""
+        return self.feature_extractor.n_frames(n_samples)
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame in time to the next."""
+        return self.feature_extractor.stride
 
     def latent_frames(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Tensor:
-        """Front end f: (B, leads, samples) in mV -> (B, F, C); `lead_present` as of `forward`."""
+        """Front end f: (B, leads, samples) in mV -> (B, N, C); `lead_present` as of `forward`."""
         if source.dim() != 3 or source.shape[1] != self.cfg.in_d:
             raise ValueError(
                 f"source must be (B, {self.cfg.in_d}, samples), but is {tuple(source.shape)} instead; "
                 "leads that a record lacks are zeros"
             )
-        if conv_output_length(source.shape[2], self.conv_layer_sizes) < 1:
+        if self.n_frames(source.shape[2]) < 1:
             raise ValueError(f"a segment of {source.shape[2]} samples is too short for one frame")
         if self.cfg.lead_encoding == "zeros":
             return self.feature_extractor(source).transpose(1, 2)
@@ -105,69 +106,48 @@ class ECGEncoder(nn.Module):
         if self.cfg.lead_encoding == "flags":
             return self.feature_extractor(source.masked_fill(~lead_present[..., None], 0.0)).transpose(1, 2)
         leads = PresentLeads.of(lead_present)
-        frames = self.feature_extractor(source[leads.segment, leads.lead][:, None], leads)
-        return self.lead_names(frames.transpose(1, 2), leads)
+        frames = self.feature_extractor(source[leads.segment, leads.lead][:, None], leads).transpose(1, 2)
+        return leads.grouped(frames).flatten(1, 2) if self.per_lead else self.lead_names(frames, leads)
 
-    def frame_padding_mask(self, padding_mask: Optional[Tensor], n_frames: int) -> Optional[Tensor]:
-        """Padding over frames, (B, F), or None without any: a frame counts if all its samples do.
+    def token_padding_mask(
+        self, padding_mask: Optional[Tensor], source: Tensor, lead_present: Optional[Tensor] = None
+    ) -> Optional[Tensor]:
+        """Padding and absent leads over tokens, (B, N), or None without any.
 
-        Padding is at the end of a row; its mask is (B, samples) bool, True on padding.
+        A frame counts if all its samples do. Padding is at the end of a row; its mask is (B, samples) bool,
+        True on padding.
         """
-        if padding_mask is None or not padding_mask.any():
+        n_frames, mask = max(self.n_frames(source.shape[2]), 0), None
+        if padding_mask is not None and padding_mask.any():
+            n_valid = self.n_frames((~padding_mask).sum(dim=1))
+            mask = torch.arange(n_frames, device=padding_mask.device) >= n_valid[:, None]
+        if not self.per_lead:
+            return mask
+        absent = ~PresentLeads.of(all_present(source, lead_present)).valid
+        if mask is None and not is_traced() and not absent.any():
             return None
-        n_valid = conv_output_length((~padding_mask).sum(dim=1), self.conv_layer_sizes)
-        return torch.arange(n_frames, device=padding_mask.device) >= n_valid[:, None]
+        time = absent.new_zeros(absent.shape[0], n_frames) if mask is None else mask
+        return (absent[:, :, None] | time[:, None]).flatten(1)
 
     def project(self, latents: Tensor) -> Tensor:
-        """Layer-normed latent frames (B, F, C) to the Transformer's width (B, F, D)."""
+        """Layer-normed latent frames (B, N, C) to the Transformer's width (B, N, D)."""
         x = latents if self.post_extract_proj is None else self.post_extract_proj(latents)
         return self.dropout_input(x)
 
-    def draw_span_mask(
-        self, shape: Tuple[int, int], padding_mask: Optional[Tensor], device: torch.device
-    ) -> Optional[Tensor]:
-        """A random span mask over frames by the configuration, (B, F) bool."""
-        cfg = self.cfg
-        if cfg.mask_prob <= 0:
-            return None
-        return span_mask(
-            shape,
-            cfg.mask_prob,
-            cfg.mask_length,
-            padding_mask,
-            cfg.mask_selection,
-            cfg.mask_other,
-            no_overlap=cfg.no_mask_overlap,
-            min_space=cfg.mask_min_space,
-            equal_rows=cfg.mask_equal_rows,
-            device=device,
-        )
-
-    def mask_channels(self, x: Tensor) -> Tensor:
-        """Zero random spans of channels of (B, F, D), each over all frames of its segment."""
-        cfg = self.cfg
-        if cfg.mask_channel_prob <= 0:
-            return x
-        mask = span_mask(
-            (x.shape[0], x.shape[2]),
-            cfg.mask_channel_prob,
-            cfg.mask_channel_length,
-            None,
-            cfg.mask_channel_selection,
-            cfg.mask_channel_other,
-            min_masks=0,
-            no_overlap=cfg.no_mask_channel_overlap,
-            min_space=cfg.mask_channel_min_space,
-            device=x.device,
-        )
-        return x.masked_fill(mask[:, None, :], 0.0)
-
-    def positioned(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        """What the Transformer takes, (B, F, D): frames and their positions.
+    def positioned(self, x: Tensor, padding_mask: Optional[Tensor] = None, leads: Any = None) -> Tensor:
+        """Frames (B, N, D) and their positions; with `leads`, those of tokens of leads, their names too.
 
         Padded frames are zeroed only after the position convolution, like in the authors' code.
         """
-        x = x + self.conv_pos(x)
+        if self.conv_pos is not None:
+            x = x + self.conv_pos(x)
+        elif leads is None:
+            x = x if self.table_pos is None else x + self.table_pos(x.shape[1], x)
+        else:
+            x = x.unflatten(1, (leads.valid.shape[1], -1))  # (B, M, F, D)
+            if self.table_pos is not None:
+                x = x + self.table_pos(x.shape[2], x, leads.grouped(leads.lead))
+            x = (x + self.names_of(leads, x)[:, :, None]).flatten(1, 2)
         return x if padding_mask is None else x.masked_fill(padding_mask[..., None], 0.0)
 
     def with_flags(self, x: Tensor, source: Tensor, lead_present: Optional[Tensor]) -> Tensor:
@@ -176,11 +156,56 @@ class ECGEncoder(nn.Module):
             return x
         return x + self.lead_flags(all_present(source, lead_present).to(x.dtype))[:, None]
 
+    def in_time(self, x: Tensor, source: Tensor, lead_present: Optional[Tensor] = None) -> Tensor:
+        """Tokens (B, N, D) as frames in time (B, F, D): those of leads by their mean."""
+        if not self.per_lead:
+            return x
+        leads = PresentLeads.of(all_present(source, lead_present))
+        return leads.mean(x.unflatten(1, (leads.valid.shape[1], -1)))
+
+    def normed(
+        self, source: Tensor, lead_present: Optional[Tensor] = None, padding_mask: Optional[Tensor] = None
+    ) -> Tensor:
+        """The input, standardised where the configuration says so."""
+        if self.input_norm is None:
+            return source
+        return self.input_norm(source, all_present(source, lead_present), padding_mask)
+
     def each_layer(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Iterator[Tensor]:
-        """As `TransformerEncoder.each_layer`, of (B, leads, samples) without padding."""
-        latents = self.layer_norm(self.latent_frames(source, lead_present))
-        x = self.with_flags(self.project(latents), source, lead_present)
-        return self.encoder.each_layer(self.positioned(x))
+        """As `TransformerEncoder.each_layer`, of (B, leads, samples) without padding: frames in time."""
+        source = self.normed(source, lead_present)
+        x = self.project(self.layer_norm(self.latent_frames(source, lead_present)))
+        padding = self.token_padding_mask(None, source, lead_present)
+        given = self._sequence(x, padding, source, lead_present)
+        for y in self.encoder.each_layer(given.x, given.padding_mask, given.allowed):
+            yield self.in_time(y[:, given.n_extra :], source, lead_present)
+
+    def _sequence(
+        self,
+        x: Tensor,
+        padding_mask: Optional[Tensor],
+        source: Tensor,
+        lead_present: Optional[Tensor],
+        keep: Optional[Tensor] = None,
+    ) -> Sequence:
+        """What the layers over frames take of projected frames (B, N, D)."""
+        x = self.with_flags(x, source, lead_present)
+        leads = PresentLeads.of(all_present(source, lead_present)) if self.per_lead else None
+        x = self.positioned(x, padding_mask, leads)
+        n_tokens = x.shape[1]
+        if keep is not None:
+            x, padding_mask = take(x, keep), taken(padding_mask, keep)
+        if leads is None:
+            return self.extra_tokens.before(x, padding_mask)
+        given = self.extra_tokens.before(x, padding_mask, self.names_of(leads, x), leads.valid)
+        if self.cfg.attention == FULL:
+            return given
+        n_frames = n_tokens // leads.valid.shape[1]
+        return given._replace(allowed=cross_pattern(n_tokens, n_frames, keep, given.n_extra, x.device))
+
+    def names_of(self, leads: PresentLeads, like: Tensor) -> Tensor:
+        """The vectors of the present leads' names, (B, M, D)."""
+        return leads.grouped(self.lead_names.vectors.to(like.dtype)[leads.lead])
 
     def forward(
         self,
@@ -191,6 +216,7 @@ class ECGEncoder(nn.Module):
         to_input: Any = None,
         layer: Optional[int] = None,
         lead_present: Optional[Tensor] = None,
+        keep: Optional[Tensor] = None,
     ) -> EncoderOutput:
         """Encode a batch.
 
@@ -198,28 +224,40 @@ class ECGEncoder(nn.Module):
             source: (B, leads, samples) float, mV; absent leads are zeros.
             padding_mask: (B, samples) bool, True on padding, or None.
             mask: mask spans of frames (and channels) as configured.
-            spans: (B, F) bool span mask to use in place of a random one.
-            to_input: maps latent frames (B, F, C) to Transformer input (B, F, D) in place of `project`.
+            spans: (B, N) bool span mask to use in place of a random one.
+            to_input: maps latent frames (B, N, C) to Transformer input (B, N, D) in place of `project`.
             layer: which layer's frames to give, see `TransformerEncoder.forward`.
             lead_present: (B, leads) bool, True where a lead is present, a flat one too; None: all are. With
                 `lead_encoding=zeros` it says nothing that the zeros do not.
+            keep: (B, k) indices of the tokens that go through the Transformer; None: all do.
+
+        Raises:
+            ConfigError: tokens are left out, but positions are told by a convolution over all of them.
         """
-        n_frames = max(conv_output_length(source.shape[-1], self.conv_layer_sizes), 0)
-        padding = self.frame_padding_mask(padding_mask, n_frames)
+        if keep is not None and (self.conv_pos is not None or self.cfg.context != TRANSFORMER):
+            raise ConfigError(
+                "model.position=conv and model.context=s4 need all frames of a segment, but some are left "
+                "out: set others, such as sincos and transformer"
+            )
+        source = self.normed(source, lead_present, padding_mask)
+        padding = self.token_padding_mask(padding_mask, source, lead_present)
         if not mask:
             spans = None
         elif spans is None:
-            spans = self.draw_span_mask((len(source), n_frames), padding, source.device)
+            n_tokens = max(self.n_frames(source.shape[-1]), 0) if padding is None else padding.shape[1]
+            spans = draw_spans(self.cfg, (len(source), n_tokens), padding, source.device)
         encode = functools.partial(self._encode, mask=mask, to_input=to_input, layer=layer)
-        chunk = self.cfg.encoder_chunk
+        chunk, inputs = self.cfg.encoder_chunk, (source, padding, spans, lead_present, keep)
         if not chunk or len(source) <= chunk or not (self.training and torch.is_grad_enabled()):
-            x, latents, power = encode(source, padding, spans, lead_present)
+            x, latents, power, extra = encode(*inputs)
         else:
-            inputs = ((None,) * -(-len(source) // chunk) if t is None else t.split(chunk)
-                      for t in (source, padding, spans, lead_present))  # fmt: skip
-            parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*inputs)]
-            x, latents, power = (torch.cat(part) for part in zip(*parts))
-        return EncoderOutput(x, padding, latents, spans, power.mean())
+            n = -(-len(source) // chunk)
+            split = ((None,) * n if t is None else t.split(chunk) for t in inputs)
+            parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*split)]
+            x, latents, power, extra = (torch.cat(part) for part in zip(*parts))
+        if keep is not None:
+            padding = taken(padding, keep)
+        return EncoderOutput(x, padding, latents, spans, power.mean(), extra)
 
     def _encode(
         self,
@@ -227,11 +265,12 @@ class ECGEncoder(nn.Module):
         padding_mask: Optional[Tensor],
         spans: Optional[Tensor],
         lead_present: Optional[Tensor],
+        keep: Optional[Tensor],
         mask: bool,
         to_input: Any,
         layer: Optional[int],
-    ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Contextual frames (B, F, D), latent frames (B, F, C), and mean square latents (B,)."""
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Contextual frames, latent frames (B, N, C), mean square latents (B,), and extra tokens."""
         latents = self.latent_frames(source, lead_present)
         power = latents.float().pow(2).mean(dim=(1, 2))
         latents = self.layer_norm(latents)
@@ -239,34 +278,7 @@ class ECGEncoder(nn.Module):
         if spans is not None:
             x = torch.where(spans[..., None], self.mask_emb.to(x.dtype), x)
         if mask:
-            x = self.mask_channels(x)
-        x = self.with_flags(x, source, lead_present)
-        # no frame attends to padding
-        return self.encoder(self.positioned(x, padding_mask), padding_mask, layer), latents, power
-
-
-def check_encoder_config(cfg: Any) -> None:
-    """Raise ConfigError for values that cannot make an encoder; the message names the key."""
-    problems = broken({name: getattr(cfg, name) for name in ENCODER_RULES}, ENCODER_RULES, "model.")
-    for name in () if problems else ("encoder_attention_heads", "conv_pos_groups"):
-        if cfg.encoder_embed_dim % getattr(cfg, name):
-            problems.append(
-                f"model.encoder_embed_dim ({cfg.encoder_embed_dim}) must be a multiple of {name} "
-                f"({getattr(cfg, name)})"
-            )
-    if problems:
-        raise ConfigError("; ".join(problems))
-
-
-def count_weights(cfg: Any) -> int:
-    """How many numbers the weight matrices of an encoder hold, without making it."""
-    layers, dim = parse_conv_layers(cfg.conv_feature_layers), cfg.encoder_embed_dim
-    inputs = [cfg.in_d, *(width for width, _, _ in layers)]
-    mixer = 0
-    if cfg.lead_encoding == "tokens":
-        inputs[0] = 1
-        mixer = 2 * cfg.lead_mixer_rounds * inputs[-1] ** 2  # of messages; the others have two and four times
-    front_end = sum(n * width * kernel for n, (width, kernel, _) in zip(inputs, layers))
-    positions = dim * (dim // cfg.conv_pos_groups) * cfg.conv_pos
-    layer = 4 * dim**2 + 2 * dim * cfg.encoder_ffn_embed_dim
-    return front_end + mixer + positions + cfg.encoder_layers * layer
+            x = mask_channels(self.cfg, x)
+        given = self._sequence(x, padding_mask, source, lead_present, keep)
+        y = self.encoder(given.x, given.padding_mask, layer, given.allowed)  # no frame attends to padding
+        return y[:, given.n_extra :], latents, power, y[:, : given.n_extra]

@@ -1,11 +1,46 @@
 """Options of the encoder, shared by every model (names as in fairseq and the authors' YAML files)."""
 
 from dataclasses import dataclass, field
+from typing import List
 
 from fairseq_signals.modules.conv_features import CONV_LAYERS, EXTRACTOR_MODES
+from fairseq_signals.modules.input_norm import FIXED, JOINT, LEAD, NONE, PTB_XL
 from fairseq_signals.modules.span_mask import SELECTIONS
-from fairseq_signals.safety.rules import TRUTH, Rule, integer, number, one_of
+from fairseq_signals.safety.rules import TRUTH, Rule, integer, list_of, number, one_of, text
 
+# the options that decide the encoder's shape: a checkpoint must agree with a model in all of them
+ARCHITECTURE = (
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "layer_norm_first",
+    "attention",
+    "context",
+    "s4_state",
+    "s4_causal",
+    "frontend",
+    "extractor_mode",
+    "conv_feature_layers",
+    "patch_samples",
+    "patch_norm",
+    "in_d",
+    "input_norm",
+    "input_deviations",
+    "lead_encoding",
+    "lead_mixer",
+    "lead_mixer_rounds",
+    "conv_bias",
+    "position",
+    "conv_pos",
+    "conv_pos_groups",
+    "max_positions",
+    "registers",
+    "separators",
+)
+POSITIONS = ("conv", "sincos", "sincos_2d", "learned", "none")
+ATTENTIONS = FULL, CROSS_PATTERN = "full", "cross_pattern"
+CONTEXTS = TRANSFORMER, S4 = "transformer", "s4"
 LEAD_ENCODINGS = ("zeros", "flags", "tokens")
 LEAD_MIXERS = ("mean", "attention", "message")
 
@@ -19,9 +54,52 @@ class EncoderConfig:
     encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "width of its feed-forward layers"})
     encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads; divides D"})
     layer_norm_first: bool = field(default=False, metadata={"help": "norm before each sub-layer"})
+    attention: str = field(
+        default=FULL,
+        metadata={
+            "help": "which tokens a token attends to: 'full', all; 'cross_pattern', those of its lead and "
+            "those of its time (arXiv:2410.08559)"
+        },
+    )
+    context: str = field(
+        default=TRANSFORMER,
+        metadata={"help": "layers over frames: 'transformer', or state spaces, 's4'"},
+    )
+    s4_state: int = field(default=8, metadata={"help": "'s4': numbers N in the state of a channel"})
+    s4_causal: bool = field(default=False, metadata={"help": "'s4': no frame depends on later ones"})
     layer_mix: bool = field(
         default=False,
         metadata={"help": "give a mean of all layers and the first one's input, with learnt weights"},
+    )
+    drop_path: float = field(
+        default=0.0,
+        metadata={
+            "help": "probability that the last layer's branches are skipped for a segment in training; it "
+            "grows linearly with depth, from 0"
+        },
+    )
+    frontend: str = field(
+        default="conv",
+        metadata={
+            "help": "what a token is: a frame of 'conv', the convolutions; a 'patch' of all leads; a "
+            "'lead_patch' of one lead; a whole 'lead'; or a front end of your own"
+        },
+    )
+    patch_samples: int = field(
+        default=25, metadata={"help": "samples of a patch; they divide a segment's, and are all of a 'lead'"}
+    )
+    patch_norm: bool = field(
+        default=False, metadata={"help": "layer norm over a patch's samples of a lead, and over its token"}
+    )
+    input_norm: str = field(
+        default=NONE,
+        metadata={
+            "help": "standardise the input: 'joint' over all leads of a segment, each 'lead' by itself, or "
+            "by 'fixed' deviations, cut off at five; 'none': as it comes"
+        },
+    )
+    input_deviations: List[float] = field(
+        default_factory=lambda: list(PTB_XL), metadata={"help": "of 'fixed', one a lead, mV (PTB-XL's)"}
     )
     extractor_mode: str = field(
         default="default",
@@ -50,6 +128,20 @@ class EncoderConfig:
     lead_mixer_rounds: int = field(default=2, metadata={"help": "layers of the mixer"})
     lead_mixer_dropout: float = field(default=0.1, metadata={"help": "dropout in the mixer"})
     conv_bias: bool = field(default=False, metadata={"help": "bias in the front end's convolutions"})
+    position: str = field(
+        default="conv",
+        metadata={
+            "help": "how frames are told where they are: 'conv', a convolution over frames; 'sincos', sines "
+            "and cosines; 'sincos_2d', half of the channels of time and half of the lead; 'learned'; 'none'"
+        },
+    )
+    max_positions: int = field(default=512, metadata={"help": "frames that 'learned' positions tell apart"})
+    registers: int = field(
+        default=0, metadata={"help": "learnt tokens beside the frames, which pooling leaves out"}
+    )
+    separators: bool = field(
+        default=False, metadata={"help": "two tokens beside those of each lead (ST-MEM), as registers"}
+    )
     conv_pos: int = field(default=128, metadata={"help": "kernel of the position convolution, frames"})
     conv_pos_groups: int = field(default=16, metadata={"help": "its groups"})
 
@@ -108,7 +200,17 @@ ENCODER_RULES: dict[str, Rule] = {
     "encoder_ffn_embed_dim": integer(1, 1 << 18),
     "encoder_attention_heads": _WIDTH,
     "layer_norm_first": TRUTH,
+    "attention": one_of(*ATTENTIONS),
+    "context": one_of(*CONTEXTS),
+    "s4_state": integer(1, 64),
+    "s4_causal": TRUTH,
     "layer_mix": TRUTH,
+    "drop_path": _DROPOUT,
+    "frontend": text(64),
+    "patch_samples": _WIDTH,
+    "patch_norm": TRUTH,
+    "input_norm": one_of(NONE, JOINT, LEAD, FIXED),
+    "input_deviations": list_of(number(1e-6, 1e6), 1024),
     "extractor_mode": one_of(*EXTRACTOR_MODES),
     "conv_feature_layers": CONV_LAYERS,
     "in_d": integer(1, 1024),
@@ -117,6 +219,10 @@ ENCODER_RULES: dict[str, Rule] = {
     "lead_mixer_rounds": integer(1, 64),
     "lead_mixer_dropout": _DROPOUT,
     "conv_bias": TRUTH,
+    "position": one_of(*POSITIONS),
+    "max_positions": _WIDTH,
+    "registers": integer(0, 1024),
+    "separators": TRUTH,
     "conv_pos": _WIDTH,
     "conv_pos_groups": _WIDTH,
     "dropout": _DROPOUT,

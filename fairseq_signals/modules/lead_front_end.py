@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairseq_signals.modules.conv_features import ConvFeatureExtractor, Fp32GroupNorm, parse_conv_layers
+from fairseq_signals.modules.conv_features import ConvFeatureExtractor, Fp32GroupNorm
 from fairseq_signals.modules.lead_mixer import LeadMixer
 from fairseq_signals.modules.present_leads import PresentLeads
 
@@ -24,7 +24,7 @@ class LeadFeatureExtractor(ConvFeatureExtractor):
             first: Any = self.conv_layers[0]
             first[0].bias = None  # the norm takes it away again
 
-    def forward(self, x: Tensor, leads: PresentLeads) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, leads: Any = None) -> Tensor:
         first: Any = self.conv_layers[0]
         if self.norm_of_segment:
             conv, _, norm, activation = first
@@ -57,17 +57,33 @@ def _normed_convolution(x: Tensor, conv: nn.Conv1d, norm: Fp32GroupNorm, leads: 
 
 
 class LeadNames(nn.Module):
-    """A learnt vector of each lead's name, added to its frames, and a mixer: (N, F, C) -> (B, F, C).
+    """A learnt vector of each lead's name, added to its frames: (N, F, C) of N present leads -> the same.
+
+    Args:
+        n_leads: that there are.
+        dim: C.
+        std: deviation of the vectors at first.
+    """
+
+    def __init__(self, n_leads: int, dim: int, std: float):
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(n_leads, dim).normal_(std=std))
+
+    def forward(self, frames: Tensor, leads: PresentLeads) -> Tensor:
+        return frames + self.vectors.to(frames.dtype)[leads.lead][:, None]
+
+
+class MixedLeads(LeadNames):
+    """The same, and a mixer: (N, F, C) -> (B, F, C).
 
     Args:
         cfg: any object with the attributes of `EncoderConfig`.
+        dim: C.
     """
 
-    def __init__(self, cfg: Any):
-        super().__init__()
-        dim = parse_conv_layers(cfg.conv_feature_layers)[-1][0]
-        self.vectors = nn.Parameter(torch.empty(cfg.in_d, dim).normal_(std=0.1))
+    def __init__(self, cfg: Any, dim: int):
+        super().__init__(cfg.in_d, dim, std=0.1)
         self.mixer = LeadMixer(cfg.lead_mixer, dim, cfg.lead_mixer_rounds, cfg.lead_mixer_dropout)
 
     def forward(self, frames: Tensor, leads: PresentLeads) -> Tensor:
-        return self.mixer(frames + self.vectors.to(frames.dtype)[leads.lead][:, None], leads)
+        return self.mixer(super().forward(frames, leads), leads)

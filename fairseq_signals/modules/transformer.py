@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.encoder_config import TRANSFORMER, EncoderConfig
 from fairseq_signals.modules.fft_convolution import fft_convolution
+from fairseq_signals.modules.s4 import S4Layer
 
 #: From this kernel on, in float32 on a CPU, the position convolution goes through Fourier space.
 FFT_KERNEL = 32
@@ -51,7 +52,7 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
-        """Attend over frames; `keep` is (B, 1, 1, F) bool, True where a frame may be attended to."""
+        """Attend over frames; `keep` is (B, 1, 1 or F, F) bool, True where a frame may be attended to."""
         b, f, d = x.shape
         # (B, F, D) -> (B, heads, F, D / heads)
         q, k, v = (
@@ -69,11 +70,34 @@ class SelfAttention(nn.Module):
         return self.out_proj(y.transpose(1, 2).reshape(b, f, d))
 
 
-class TransformerLayer(nn.Module):
-    """One encoder layer, norm after (`layer_norm_first=False`) or before each sub-layer."""
+class DropPath(nn.Module):
+    """Leaves out a branch of some rows in training (stochastic depth, arXiv:1603.09382); others count more.
 
-    def __init__(self, cfg: EncoderConfig):
+    Args:
+        probability: q of a row; what stays is divided by 1 - q.
+    """
+
+    def __init__(self, probability: float):
         super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.probability == 0:
+            return x
+        stays = torch.rand(x.shape[0], *(1,) * (x.dim() - 1), device=x.device) >= self.probability
+        return x * stays.to(x.dtype) / (1 - self.probability)
+
+
+class TransformerLayer(nn.Module):
+    """One encoder layer, norm after (`layer_norm_first=False`) or before each sub-layer.
+
+    Args:
+        drop_path: probability that its branches are left out.
+    """
+
+    def __init__(self, cfg: EncoderConfig, drop_path: float = 0.0):
+        super().__init__()
+        self.drop_path = DropPath(drop_path)
         dim, ffn_dim = cfg.encoder_embed_dim, cfg.encoder_ffn_embed_dim
         self.layer_norm_first = cfg.layer_norm_first
         self.dropout, self.activation_dropout = nn.Dropout(cfg.dropout), nn.Dropout(cfg.activation_dropout)
@@ -85,16 +109,19 @@ class TransformerLayer(nn.Module):
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
 
+    def _branch(self, x: Tensor) -> Tensor:
+        return self.drop_path(self.dropout(x))
+
     def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
         if self.layer_norm_first:
-            x = x + self.dropout(self.self_attn(self.self_attn_layer_norm(x), keep))
-            return x + self.dropout(self._feed_forward(self.final_layer_norm(x)))
-        x = self.self_attn_layer_norm(x + self.dropout(self.self_attn(x, keep)))
-        return self.final_layer_norm(x + self.dropout(self._feed_forward(x)))
+            x = x + self._branch(self.self_attn(self.self_attn_layer_norm(x), keep))
+            return x + self._branch(self._feed_forward(self.final_layer_norm(x)))
+        x = self.self_attn_layer_norm(x + self._branch(self.self_attn(x, keep)))
+        return self.final_layer_norm(x + self._branch(self._feed_forward(x)))
 
 
 class TransformerEncoder(nn.Module):
-    """A stack of L layers with layer drop: (B, F, D) -> (B, F, D).
+    """A stack of L layers, Transformer's or state spaces, with layer drop: (B, F, D) -> (B, F, D).
 
     With `layer_mix` it gives the mean of what all layers give and of the first one's input, weighted by the
     softmax of L + 1 learnt numbers, zero at first (as in SUPERB, arXiv:2105.01051).
@@ -104,7 +131,8 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         self.layer_norm_first, self.layerdrop = cfg.layer_norm_first, cfg.encoder_layerdrop
         self.dropout = nn.Dropout(cfg.dropout)
-        self.layers = nn.ModuleList(TransformerLayer(cfg) for _ in range(cfg.encoder_layers))
+        rates = [cfg.drop_path * i / max(cfg.encoder_layers - 1, 1) for i in range(cfg.encoder_layers)]
+        self.layers = nn.ModuleList(self._layer(cfg, rate) for rate in rates)
         self.layer_norm = nn.LayerNorm(cfg.encoder_embed_dim)
         self.layer_mix = nn.Parameter(torch.zeros(len(self.layers) + 1)) if cfg.layer_mix else None
         for module in self.layers.modules():
@@ -112,8 +140,18 @@ class TransformerEncoder(nn.Module):
                 nn.init.normal_(module.weight, mean=0.0, std=0.02)
                 nn.init.zeros_(module.bias)
 
+    @staticmethod
+    def _layer(cfg: EncoderConfig, drop_path: float) -> nn.Module:
+        if cfg.context == TRANSFORMER:
+            return TransformerLayer(cfg, drop_path)
+        return S4Layer(cfg.encoder_embed_dim, cfg.s4_state, cfg.s4_causal, cfg.dropout)
+
     def forward(
-        self, x: Tensor, padding_mask: Optional[Tensor] = None, layer: Optional[int] = None
+        self,
+        x: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        layer: Optional[int] = None,
+        allowed: Optional[Tensor] = None,
     ) -> Tensor:
         """Encode frames.
 
@@ -121,8 +159,9 @@ class TransformerEncoder(nn.Module):
             padding_mask: (B, F) bool, True on padding, or None.
             layer: give what this layer gives, from 1 to L, or 0, the first one's input; by default the last
                 one, or the mix.
+            allowed: (B, F, F) bool, which frames a frame may attend to, padding apart; None: all.
         """
-        outputs = self.each_layer(x, padding_mask)
+        outputs = self.each_layer(x, padding_mask, allowed)
         if layer is None and self.layer_mix is not None:
             weights, mixed = self.layer_mix.float().softmax(dim=0), torch.zeros_like(x)
             for weight, y in zip(weights.to(x.dtype), outputs):
@@ -134,12 +173,15 @@ class TransformerEncoder(nn.Module):
                 return y
         raise ValueError(f"layer must be from 0 to {len(self.layers)}, but is {layer} instead")
 
-    def each_layer(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Iterator[Tensor]:
+    def each_layer(
+        self, x: Tensor, padding_mask: Optional[Tensor] = None, allowed: Optional[Tensor] = None
+    ) -> Iterator[Tensor]:
         """What the first layer takes and what each layer gives, the last one normed: L + 1 tensors."""
-        keep = None
+        keep = None if allowed is None else allowed[:, None]
         if padding_mask is not None:
             # a row of nothing but padding attends to itself: without any frame its softmax would be NaN
-            keep = (~padding_mask | padding_mask.all(dim=1, keepdim=True))[:, None, None, :]
+            frames = (~padding_mask | padding_mask.all(dim=1, keepdim=True))[:, None, None, :]
+            keep = frames if keep is None else keep & frames
         if not self.layer_norm_first:
             x = self.layer_norm(x)
         x = self.dropout(x)

@@ -11,7 +11,8 @@ from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.loading import load_checkpoint, load_model
 from fairseq_signals.checkpoints.weights import require_trained, trained
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.modules.encoder import ARCHITECTURE, ECGEncoder
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import ARCHITECTURE
 
 
 @pytest.mark.parametrize("authors", [False, True])

@@ -16,7 +16,7 @@ from fairseq_signals.models.finetuning import (
     architecture_source,
     build_encoder,
 )
-from fairseq_signals.modules.encoder import ARCHITECTURE
+from fairseq_signals.modules.encoder_config import ARCHITECTURE
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import torch
 
 from fairseq_signals.checkpoints.loading import Checkpoint, encoder_config, load_checkpoint
 from fairseq_signals.checkpoints.shapes import shape_problems
-from fairseq_signals.modules.encoder import ARCHITECTURE
+from fairseq_signals.modules.encoder_config import ARCHITECTURE
 
 ABSOLUTE = 1e-4
 RELATIVE = 1e-5  # of sums over frames, and of their gradients
