@@ -1,30 +1,86 @@
-"""`ecg_contrastive`: the shared encoder and one vector a segment, for global contrastive objectives alone."""
+"""`ecg_contrastive`: the shared encoder and one vector a segment, for global objectives alone.
 
+With a teacher, a predictor or prototypes it serves BYOL (arXiv:2006.07733), MoCo v3 (arXiv:2104.02057) and
+SwAV (arXiv:2006.09882).
+"""
+
+import functools
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
+import torch
+import torch.nn.functional as F
 from fairseq.models import register_model
+from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.dino import Prototypes
+from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
 from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
+from fairseq_signals.safety.rules import broken, integer, number, one_of
+
+PROJECTIONS = ("none", "linear", "mlp", "mlp_norm")
 
 
 @dataclass
 class ECGContrastiveConfig(ECGTransformerConfig):
-    """Options of the projection, in addition to the encoder's."""
+    """Options of the projection and what comes after it, in addition to the encoder's."""
 
     projection: str = field(
         default="none",
         metadata={
-            "help": "head between the mean over frames and the loss, not used downstream: 'none', 'linear' "
-            "or 'mlp' (linear, ReLU, linear; SimCLR)"
+            "help": "head between the mean over frames and the loss, not used downstream: 'none', 'linear', "
+            "'mlp' (linear, ReLU, linear; SimCLR), or 'mlp_norm', with batch normalisation before each ReLU"
         },
     )
     final_dim: int = field(default=256, metadata={"help": "width of the projection"})
+    projection_hidden: int = field(
+        default=0, metadata={"help": "width of its hidden layers; 0: that of the encoder"}
+    )
+    projection_layers: int = field(default=2, metadata={"help": "'mlp', 'mlp_norm': linear layers"})
+    projection_last_norm: bool = field(
+        default=False, metadata={"help": "'mlp_norm': batch normalisation after the last layer too (MoCo v3)"}
+    )
+    teacher: bool = field(
+        default=False,
+        metadata={"help": "a moving average of encoder and projection makes what is compared with"},
+    )
+    predictor_hidden: int = field(
+        default=0,
+        metadata={
+            "help": "of a teacher's student: width of two layers after the projection; 0: there are none"
+        },
+    )
+    ema_momentum: float = field(default=0.996, metadata={"help": "m of the teacher, at first"})
+    ema_schedule: str = field(
+        default="constant", metadata={"help": "of m: 'constant', or to 1 'linear' or 'cosine'"}
+    )
+    ema_updates: int = field(default=0, metadata={"help": "updates until m is 1, where it is not constant"})
+    prototypes: int = field(
+        default=0, metadata={"help": "directions that vectors are compared with; 0: none"}
+    )
+    freeze_prototypes_updates: int = field(
+        default=0, metadata={"help": "updates for which the prototypes stay as they are (SwAV)"}
+    )
+
+
+_WIDTH = integer(0, 1 << 20)
+_RULES = {
+    "projection": one_of(*PROJECTIONS),
+    "final_dim": integer(1, 1 << 20),
+    "projection_hidden": _WIDTH,
+    "projection_layers": integer(1, 16),
+    "predictor_hidden": _WIDTH,
+    "ema_momentum": number(0, 1),
+    "ema_schedule": one_of(*SCHEDULES),
+    "ema_updates": integer(0, 1 << 40),
+    "prototypes": _WIDTH,
+    "freeze_prototypes_updates": integer(0, 1 << 40),
+}
 
 
 @dataclass
@@ -32,27 +88,62 @@ class ContrastiveOutput:
     """What the criterions need, for B segments of F frames.
 
     Attributes:
-        g: (B, D) global representations, projected where the model has a projection.
+        g: (B, P) global representations, projected where the model has a projection.
         x: (B, F, D) contextual frames.
         padding_mask: (B, F) bool, True on padding, or None.
-        frames: (B, F, D) contextual frames, projected as `g` is; None where nobody asked for them.
+        frames: (B, F, P) contextual frames, projected as `g` is; None where nobody asked for them.
+        predicted: (B, P) `g` after the predictor, or `g`.
+        teacher: (B, P) the teacher's `g`, without gradient; None without a teacher.
+        scores: (B, K) cosine of `g` with each prototype; None without any.
+        local: (B', P) `g` of the short views, B' / S of each of S segments; None without any.
+        teacher_x: (B, F, D) the teacher's contextual frames, of the whole segment; None without a teacher.
+        span_mask: (B, F) bool, True on frames that the student was not given, or None.
     """
 
     g: Tensor
     x: Tensor
     padding_mask: Optional[Tensor]
     frames: Optional[Tensor] = None
+    predicted: Optional[Tensor] = None
+    teacher: Optional[Tensor] = None
+    scores: Optional[Tensor] = None
+    local: Optional[Tensor] = None
+    teacher_x: Optional[Tensor] = None
+    span_mask: Optional[Tensor] = None
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
 class ECGContrastiveModel(ConfiguredModel):
     """Mean over the frames of each segment, then a projection (SimCLR, arXiv:2002.05709, Sec. 2.1)."""
 
+    views_for_teacher = False  #: the teacher sees what its student sees
+    num_updates = 0
+
     def __init__(self, cfg: ECGContrastiveConfig):
         super().__init__()
+        check_contrastive_config(cfg)
         self.cfg = cfg
         self.encoder = ECGTransformerModel(cfg)
-        self.projection = projection_head(cfg.projection, self.encoder.dim, cfg.final_dim)
+        self.projection = projection_head(cfg, self.encoder.dim)
+        width = self.encoder.dim if cfg.projection == "none" else cfg.final_dim
+        self.predictor = self.prototypes = self.teacher = None
+        if cfg.predictor_hidden:
+            norm = cfg.projection_last_norm
+            self.predictor = MLPHead([width, cfg.predictor_hidden, width], norm=True, last_norm=norm)
+        if cfg.prototypes:
+            self.prototypes = Prototypes(width, cfg.prototypes)
+        if cfg.teacher:
+            momentum = functools.partial(
+                momentum_at, start=cfg.ema_momentum, schedule=cfg.ema_schedule, total=cfg.ema_updates
+            )
+            self.teacher = EMATeacher(self, ("encoder", "projection"), momentum)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Let the teacher follow (fairseq calls it before every micro-batch)."""
+        super().set_num_updates(num_updates)
+        self.num_updates = num_updates
+        if self.teacher is not None:
+            self.teacher.follow(self, num_updates)
 
     def forward(
         self,
@@ -60,7 +151,10 @@ class ECGContrastiveModel(ConfiguredModel):
         padding_mask: Optional[Tensor] = None,
         lead_present: Optional[Tensor] = None,
         *,
+        local_source: Optional[Tensor] = None,
+        local_present: Optional[Tensor] = None,
         project_frames: bool = False,
+        contribute: bool = True,
     ) -> ContrastiveOutput:
         """Represent each segment by one vector.
 
@@ -68,36 +162,71 @@ class ECGContrastiveModel(ConfiguredModel):
             source: (B, leads, samples) mV; absent leads are zeros.
             padding_mask: (B, samples) bool, True on padding, or None.
             lead_present: (B, leads) bool, True where a lead is present, or None: all are.
+            local_source: (B', leads, samples') short views of the segments, for the student alone; or None.
+            local_present: (B', leads) bool, as `lead_present`.
             project_frames: project each frame, and take the mean of that, in place of projecting the mean.
+            contribute: count this batch in statistics over all data-parallel workers.
         """
         out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, lead_present=lead_present)
         # projected here, not in the criterion: data-parallel wrappers look for parameters in `forward` only
         if project_frames:
             frames = self.projection(out.x)
-            return ContrastiveOutput(
-                mean_over_frames(frames, out.padding_mask), out.x, out.padding_mask, frames
-            )
-        g = self.projection(mean_over_frames(out.x, out.padding_mask))
-        return ContrastiveOutput(g, out.x, out.padding_mask)
+            g = mean_over_frames(frames, out.padding_mask)
+            return ContrastiveOutput(g, out.x, out.padding_mask, frames)
+        g = projected(self.projection, mean_over_frames(out.x, out.padding_mask), contribute)
+        found = ContrastiveOutput(g, out.x, out.padding_mask, span_mask=out.span_mask)
+        if local_source is not None:
+            seen = self.encoder(local_source, lead_present=local_present)
+            found.local = projected(self.projection, mean_over_frames(seen.x, None), contribute)
+        found.predicted = g if self.predictor is None else self.predictor(g, contribute)
+        if self.prototypes is not None:
+            frozen = self.num_updates < self.cfg.freeze_prototypes_updates
+            directions: Tensor = self.prototypes.weight
+            if frozen:
+                directions = GradMultiply.apply(directions, 0.0)
+            found.scores = F.linear(F.normalize(g, dim=-1), F.normalize(directions, dim=-1))
+        if self.teacher is not None:
+            dtype = next(self.teacher.parameters()).dtype
+            seen = self.teacher("encoder", source.to(dtype), padding_mask, lead_present=lead_present)
+            pooled = mean_over_frames(seen.x, seen.padding_mask)
+            with torch.no_grad():
+                found.teacher = projected(self.teacher.projection, pooled, contribute)
+            found.teacher_x = seen.x
+        return found
 
     @staticmethod
     def global_representation(output: ContrastiveOutput) -> Tensor:
-        """The vector of each segment that the loss compares, (B, D)."""
+        """The vector of each segment that the loss compares, (B, P)."""
         return output.g
 
 
-def projection_head(kind: str, dim: int, final_dim: int) -> nn.Module:
-    """The projection (..., dim) -> (..., final_dim); the identity for "none".
+def projected(head: Any, x: Tensor, contribute: bool) -> Tensor:
+    """What a head makes of (B, D), of whatever kind it is."""
+    return head(x, contribute) if isinstance(head, MLPHead) else head(x)
 
-    Raises:
-        ConfigError: there is no such projection; names the key.
-    """
-    if final_dim < 1:
-        raise ConfigError(f"model.final_dim must be at least 1, but is {final_dim} instead")
-    if kind == "none":
+
+def projection_head(cfg: Any, dim: int) -> nn.Module:
+    """The projection (..., dim) -> (..., `final_dim`); the identity for "none"."""
+    if cfg.projection == "none":
         return nn.Identity()
-    if kind == "linear":
-        return nn.Linear(dim, final_dim)
-    if kind == "mlp":
-        return MLPHead([dim, dim, final_dim])
-    raise ConfigError(f"model.projection must be one of none, linear, mlp, but is {kind!r} instead")
+    if cfg.projection == "linear":
+        return nn.Linear(dim, cfg.final_dim)
+    hidden = [getattr(cfg, "projection_hidden", 0) or dim] * (getattr(cfg, "projection_layers", 2) - 1)
+    norm = cfg.projection == "mlp_norm"
+    return MLPHead([dim, *hidden, cfg.final_dim], norm, norm and cfg.projection_last_norm)
+
+
+def check_contrastive_config(cfg: ECGContrastiveConfig) -> None:
+    """Raise ConfigError for values that contradict each other; the message names the key."""
+    problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
+    if not problems and cfg.predictor_hidden and not cfg.teacher:
+        problems.append(
+            "model.predictor_hidden is of a teacher's student, but model.teacher is false: set it to true"
+        )
+    if not problems and cfg.ema_schedule != "constant" and not cfg.ema_updates:
+        problems.append(
+            f"model.ema_schedule={cfg.ema_schedule} brings the momentum to 1 within model.ema_updates, which "
+            "is 0; set it to the number of updates of the training"
+        )
+    if problems:
+        raise ConfigError("; ".join(problems))

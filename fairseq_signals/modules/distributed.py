@@ -58,6 +58,15 @@ def gather_rows(x: Tensor, contribute: bool = True) -> Tensor:
     return _GatherRows.apply(x if contribute else x[:0])
 
 
+def own_rows(rows: Tensor, n: int) -> Tensor:
+    """Of rows that `gather_rows` gave, those of this worker, which contributed `n`."""
+    if world_size() == 1:
+        return rows
+    counts = gather_rows(torch.tensor([n], device=rows.device))
+    start = int(counts[: worker_rank()].sum())
+    return rows[start : start + n]
+
+
 def pad_to_longest(x: Tensor) -> Tensor:
     """Frames (N, F, ...) with zeros behind them, up to the largest F of all workers; for `gather_rows`."""
     longest = int(gather_rows(torch.tensor([x.shape[1]], device=x.device)).max())

@@ -14,17 +14,19 @@ SCHEDULES = ("constant", "linear", "cosine")
 _HALVES = (torch.float16, torch.bfloat16)
 
 
-def momentum_at(update: int, start: float, schedule: str = "constant", total: int = 0) -> float:
-    """The momentum m after `update` of `total` updates: `start` at 0, and 1 from `total` on.
+def momentum_at(
+    update: int, start: float, schedule: str = "constant", total: int = 0, end: float = 1.0
+) -> float:
+    """The momentum m after `update` of `total` updates: `start` at 0, and `end` from `total` on.
 
-    linear: start + (1 - start) t / T; cosine: 1 - (1 - start) (1 + cos(pi t / T)) / 2; constant: start.
+    linear: start + (end - start) t / T; cosine: end - (end - start) (1 + cos(pi t / T)) / 2; constant: start.
     """
     if schedule == "constant":
         return start
     share = min(update / total, 1.0)
     if schedule == "linear":
-        return start + (1 - start) * share
-    return 1 - (1 - start) * (1 + math.cos(math.pi * share)) / 2
+        return start + (end - start) * share
+    return end - (end - start) * (1 + math.cos(math.pi * share)) / 2
 
 
 class Float32(nn.Module):

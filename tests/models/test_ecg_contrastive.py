@@ -89,8 +89,14 @@ def test_spans_are_masked_where_that_is_asked_for(make_contrastive, ecg_batch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"projection": "deep"}, r"model\.projection must be one of none, linear, mlp, but is 'deep'"),
-        ({"projection": "mlp", "final_dim": 0}, r"model\.final_dim must be at least 1, but is 0"),
+        (
+            {"projection": "deep"},
+            r"model\.projection must be one of none, linear, mlp, mlp_norm, but is 'deep'",
+        ),
+        (
+            {"projection": "mlp", "final_dim": 0},
+            r"model\.final_dim must be an integer from 1 to 1,048,576, but is 0",
+        ),
         ({"encoder_attention_heads": 3}, r"model\.encoder_embed_dim"),
     ],
 )
