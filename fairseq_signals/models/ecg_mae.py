@@ -1,0 +1,237 @@
+"""`ecg_mae`: masked autoencoders, which redraw the samples of masked tokens.
+
+One model with options: MTAE, MLAE and ST-MEM (arXiv:2402.09450), MTECG (arXiv:2309.07136), after MaeFE
+(10.1109/TIM.2022.3228267) and Hu et al. (10.1016/j.bspc.2023.104772), and a form of our own, which redraws
+all leads from few.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, List, Optional
+
+import torch
+from fairseq.models import register_model
+from torch import Tensor, nn
+
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.config import ConfiguredModel
+from fairseq_signals.models.distilling import divided
+from fairseq_signals.models.ecg_contrastive import projection_head
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.front_end import patches_of
+from fairseq_signals.modules.pooling import mean_over_frames
+from fairseq_signals.modules.present_leads import PresentLeads, all_present
+from fairseq_signals.modules.reconstruction import GROUPS, TARGETS, target_of
+from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, options_of
+from fairseq_signals.modules.token_mask import UNITS, TokenMasking
+from fairseq_signals.modules.tokens import is_kept
+from fairseq_signals.safety.rules import broken, integer, number, one_of
+
+BOTH = "both"  #: of `mask_unit`: two passes, of masked frames and of masked leads
+JOINT, PER_LEAD = "joint", "per_lead"
+
+
+@dataclass
+class ECGMAEConfig(ECGTransformerConfig):
+    """Options of masks, decoder and targets, in addition to the encoder's."""
+
+    frontend: str = field(default="patch", metadata={"help": "what a token is, see the encoder's options"})
+    position: str = field(default="sincos", metadata={"help": "not conv, as masked tokens are left out"})
+    layer_norm_first: bool = field(default=True, metadata={"help": "norm before each sub-layer"})
+    mask_unit: str = field(
+        default="token",
+        metadata={
+            "help": "what is masked: any 'token'; 'token_of_lead', as many of each lead; all leads at a "
+            "'time'; a whole 'lead'; the 'union' of the latter two; or 'both', one pass of each"
+        },
+    )
+    mask_ratio: float = field(
+        default=0.75, metadata={"help": "share of tokens, times or leads that is masked"}
+    )
+    mask_lead_ratio: float = field(default=0.5, metadata={"help": "'union' and 'both': share of leads"})
+    decoder: str = field(
+        default=JOINT, metadata={"help": "'joint': of all tokens; 'per_lead': a lead at a time"}
+    )
+    decoder_dim: int = field(default=128, metadata={"help": "width of the decoder"})
+    decoder_layers: int = field(default=1, metadata={"help": "its layers"})
+    decoder_heads: int = field(default=0, metadata={"help": "its attention heads; 0: of 64 channels each"})
+    decoder_conv: int = field(
+        default=0, metadata={"help": "kernel of a position convolution in the decoder, frames; 0: none"}
+    )
+    decoder_head_conv: int = field(
+        default=0, metadata={"help": "kernel of a convolution before the decoder's output, odd; 0: none"}
+    )
+    target: str = field(
+        default="standardised",
+        metadata={"help": "'raw', 'standardised', 'demeaned' samples, or 'difference'"},
+    )
+    target_group: str = field(
+        default="token",
+        metadata={"help": "mean and variance are of a 'token', or of each lead, 'token_lead'"},
+    )
+    projection: str = field(
+        default="none", metadata={"help": "head of the global term: 'none', 'linear' or 'mlp'"}
+    )
+    final_dim: int = field(default=128, metadata={"help": "width of the projection"})
+
+
+_RULES = {
+    "mask_unit": one_of(*(unit for unit in UNITS if unit != "blocks"), BOTH),
+    "mask_ratio": number(0, 1, below=True),
+    "mask_lead_ratio": number(0, 1, below=True),
+    "decoder": one_of(JOINT, PER_LEAD),
+    "decoder_dim": integer(2, 1 << 16),
+    "decoder_layers": integer(1, 512),
+    "decoder_heads": integer(0, 1 << 16),
+    "decoder_conv": integer(0, 1 << 10),
+    "decoder_head_conv": integer(0, 1 << 10),
+    "projection": one_of("none", "linear", "mlp"),
+    "final_dim": integer(1, 1 << 20),
+    "target": one_of(*TARGETS),
+    "target_group": one_of(*GROUPS),
+}
+
+
+@dataclass
+class Reconstruction:
+    """One pass through encoder and decoder, of B segments with N tokens of L leads each, of all or of one.
+
+    Attributes:
+        prediction, target: (B, N, L, p).
+        masked: (B, N) bool, True on tokens that the encoder was not given.
+        valid: (B, N, L) bool, True where there is something to tell.
+        hidden: (B, N, L) bool, of the same those that the input lacked, a student's leads being fewer.
+        g: (B, D) mean of the contextual tokens, projected.
+    """
+
+    prediction: Tensor
+    target: Tensor
+    masked: Tensor
+    valid: Tensor
+    hidden: Tensor
+    g: Tensor
+
+
+@register_model("ecg_mae", dataclass=ECGMAEConfig)
+class ECGMAEModel(ConfiguredModel):
+    """The shared encoder on the tokens that are left, and a decoder for each way of masking."""
+
+    views_for_teacher = None  #: takes those of all leads as targets for students', where there are some
+
+    def __init__(self, cfg: ECGMAEConfig):
+        super().__init__()
+        check_mae_config(cfg)
+        self.cfg = cfg
+        self.encoder = ECGTransformerModel(cfg)
+        per_lead, leads = self.encoder.per_lead, cfg.in_d
+        self.token_leads = 1 if per_lead else leads
+        n_out = self.token_leads * (self.encoder.stride - (cfg.target == "difference"))
+        kind = LeadDecoder if cfg.decoder == PER_LEAD else TokenDecoder
+        units = ("time", "lead") if cfg.mask_unit == BOTH else (cfg.mask_unit,)
+        options = {"n_leads": leads if per_lead and cfg.decoder == JOINT else 0}
+        options["flags"] = leads if cfg.lead_encoding == "flags" else 0
+        self.decoders = nn.ModuleList(
+            kind(self.encoder.dim, n_out=n_out, **options, **options_of(cfg)) for _ in units
+        )
+        self.maskings = [
+            TokenMasking(unit, cfg.mask_lead_ratio if i else cfg.mask_ratio, cfg.mask_lead_ratio)
+            for i, unit in enumerate(units)
+        ]
+        self.projection = projection_head(cfg, self.encoder.dim)
+
+    def forward(
+        self,
+        source: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        lead_present: Optional[Tensor] = None,
+        is_teacher: Optional[Tensor] = None,
+        keep: Optional[Tensor] = None,
+    ) -> List[Reconstruction]:
+        """Redraw segments, a pass for each way of masking.
+
+        Args:
+            source: (B, leads, samples) mV; absent leads are zeros.
+            padding_mask: (B, samples) bool, True on padding, or None.
+            lead_present: (B, leads) bool, True where a lead is present, or None: all are.
+            is_teacher: (B,) bool, True on rows that are targets of the others, in their order; None: each
+                row is its own.
+            keep: (B, k) indices of the tokens that are kept; None: they are drawn.
+        """
+        inputs, whole = divided(
+            is_teacher, source=source, padding_mask=padding_mask, lead_present=lead_present
+        )
+        if whole:
+            if self.encoder.per_lead:
+                raise ConfigError(
+                    "task.student_views hides leads of a token, but those of "
+                    f"model.frontend={self.cfg.frontend} are of one lead: set it to 0, and mask leads with "
+                    "model.mask_unit"
+                )
+            times = len(inputs["source"]) // len(whole["source"])
+            whole = {name: value.repeat_interleave(times, dim=0) for name, value in whole.items()}
+        return [
+            self._pass(decoder, masking, inputs, whole or inputs, keep)
+            for decoder, masking in zip(self.decoders, self.maskings)
+        ]
+
+    def _pass(
+        self, decoder: Any, masking: TokenMasking, inputs: dict, whole: dict, keep: Optional[Tensor]
+    ) -> Reconstruction:
+        source, encoder = inputs["source"], self.encoder
+        present, told = (all_present(part["source"], part.get("lead_present")) for part in (inputs, whole))
+        leads = PresentLeads.of(present) if encoder.per_lead else None
+        n_frames, m = encoder.n_frames(source.shape[2]), 1 if leads is None else leads.valid.shape[1]
+        padding = encoder.token_padding_mask(inputs.get("padding_mask"), source, present)
+        if keep is None:
+            valid = None if padding is None else ~padding
+            keep = masking.draw(len(source), m, n_frames, valid).to(source.device)
+        out = encoder(**inputs, keep=keep)
+        if isinstance(decoder, LeadDecoder):
+            y = decoder.of_leads(out.x, keep, m, n_frames, out.extra[:, self.cfg.registers :])
+        else:
+            lead = None if leads is None else leads.grouped(leads.lead)
+            y = decoder(out.x, keep, m * n_frames, padding, lead, told)
+        samples = encoder.normed(whole["source"], told, whole.get("padding_mask"))
+        patches = patches_of(samples, encoder.stride)[:, :n_frames]  # (B, F, leads, p)
+        valid = told[:, None].expand(-1, n_frames, -1)
+        hidden = (told & ~present)[:, None].expand_as(valid)
+        if leads is not None:  # (B, F, leads, p) -> (B, M F, 1, p)
+            rows = patches.transpose(1, 2)[leads.segment, leads.lead]
+            patches = leads.grouped(rows).flatten(1, 2)[:, :, None]
+            valid = leads.valid[:, :, None].expand(-1, -1, n_frames).flatten(1)[..., None]
+            hidden = torch.zeros_like(valid)
+        masked = ~is_kept(keep, m * n_frames)
+        if padding is not None:
+            masked, valid = masked & ~padding, valid & ~padding[..., None]
+        target = target_of(patches, self.cfg.target, self.cfg.target_group, valid)
+        g = self.projection(mean_over_frames(out.x, out.padding_mask))
+        return Reconstruction(y.view_as(target), target, masked, valid, hidden & valid, g)
+
+    @staticmethod
+    def global_representation(output: List[Reconstruction]) -> Tensor:
+        """The vector of each segment for the global term, (B, D), of the first pass."""
+        return output[0].g
+
+
+def check_mae_config(cfg: ECGMAEConfig) -> None:
+    """Raise ConfigError for values that make no masked autoencoder; the message names the key."""
+    problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
+    if not problems and cfg.decoder_heads and cfg.decoder_dim % cfg.decoder_heads:
+        problems.append(
+            f"model.decoder_dim ({cfg.decoder_dim}) must be a multiple of decoder_heads ({cfg.decoder_heads})"
+        )
+    per_lead = cfg.frontend in ("lead_patch", "lead")
+    of_leads = cfg.mask_unit in ("token_of_lead", "lead", "union", BOTH)
+    if (of_leads or cfg.decoder == PER_LEAD) and not per_lead:
+        key, value = ("mask_unit", cfg.mask_unit) if of_leads else ("decoder", cfg.decoder)
+        problems.append(f"model.{key}={value} needs tokens of each lead: set model.frontend=lead_patch")
+    if cfg.decoder == PER_LEAD and cfg.mask_unit != "token_of_lead":
+        problems.append(
+            "model.decoder=per_lead needs tokens of every lead: set model.mask_unit=token_of_lead"
+        )
+    if cfg.decoder_conv and per_lead and cfg.decoder == JOINT:
+        problems.append(
+            "model.decoder_conv is over frames in time, but the tokens of the joint decoder are of leads "
+            "too: set it to 0"
+        )
+    if problems:
+        raise ConfigError("; ".join(problems))
