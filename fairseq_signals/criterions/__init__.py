@@ -10,6 +10,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     cross_entropy_with_logits,
     dino,
     ecg_wav2vec2,
+    latent_prediction,
     masked_reconstruction,
     moco_v3,
     regression,

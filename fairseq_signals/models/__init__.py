@@ -4,6 +4,7 @@ from fairseq_signals.models import (  # noqa: F401
     arcface,
     ecg_contrastive,
     ecg_distillation,
+    ecg_jepa,
     ecg_mae,
     ecg_transformer,
     ecg_transformer_classifier,
