@@ -7,6 +7,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     clocs,
     cmsc,
     cocoa,
+    cpc,
     cross_entropy_with_logits,
     dino,
     ecg_wav2vec2,

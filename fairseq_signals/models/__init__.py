@@ -3,6 +3,7 @@
 from fairseq_signals.models import (  # noqa: F401
     arcface,
     ecg_contrastive,
+    ecg_cpc,
     ecg_distillation,
     ecg_jepa,
     ecg_mae,
