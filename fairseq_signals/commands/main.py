@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "test a fine-tuned checkpoint on lead sets",
     "compare": "two evaluations of the same records: is one model better?",
     "calibrate": "make a classifier as sure as it is right: a temperature in its weights",
+    "clusters": "frames -> clusters, whose numbers model ecg_hubert learns to tell",
     "outlier": "let a model say how unlike its training data a recording is",
     "plot": "draw records, results and trainings: `plot PICTURE ...`, see `plot --help`",
     "report": "a training in one HTML file: model, losses, test results, recordings",

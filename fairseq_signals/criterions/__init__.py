@@ -12,6 +12,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     dino,
     ecg_wav2vec2,
     latent_prediction,
+    masked_cluster_prediction,
     masked_reconstruction,
     moco_v3,
     regression,

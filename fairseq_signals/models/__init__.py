@@ -5,6 +5,7 @@ from fairseq_signals.models import (  # noqa: F401
     ecg_contrastive,
     ecg_cpc,
     ecg_distillation,
+    ecg_hubert,
     ecg_jepa,
     ecg_mae,
     ecg_transformer,

@@ -1,0 +1,95 @@
+"""`fairseq-signals clusters`: clusters of frames, whose numbers a model learns to tell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fairseq_signals.commands.arguments import add_device, some_path
+from fairseq_signals.safety.text import counted, tell
+
+STRIDE, CLUSTERS, FRAMES = 16, 100, 500_000
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Cluster the frames of a manifest's segments by k-means, for model ecg_hubert "
+        "(model.clusters=FILE): of their samples, or, for the next iteration, of a layer of a model.",
+    )
+    parser.add_argument("manifest", type=some_path, metavar="MANIFEST", help="such as pretrain/train.tsv")
+    parser.add_argument(
+        "--out", type=some_path, required=True, metavar="FILE.npz", help="where the clusters go"
+    )
+    parser.add_argument("--clusters", type=int, default=CLUSTERS, metavar="K", help="default: %(default)s")
+    parser.add_argument(
+        "--stride", type=int, default=STRIDE, metavar="N", help="samples of a frame (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--model", type=some_path, metavar="CHECKPOINT", help="cluster its frames in their place"
+    )
+    parser.add_argument(
+        "--layer", type=int, default=0, help="which of its layers, from 0, the first one's input"
+    )
+    parser.add_argument(
+        "--fs", type=float, default=None, help="sampling rate, Hz (default: 500, or the model's)"
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=FRAMES,
+        metavar="N",
+        help="frames that are clustered (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    add_device(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Cluster, tell, write the file; the exit code is 0."""
+    args = build_parser(prog).parse_args(argv)
+    from dataclasses import replace
+
+    import numpy as np
+
+    from fairseq_signals.checkpoints.clusters import STATISTICS
+    from fairseq_signals.checkpoints.input_format import InputFormat
+    from fairseq_signals.evaluation.clusters import (
+        TOO_LARGE,
+        fit_clusters,
+        layer_of,
+        sampled_frames,
+        statistics_of,
+    )
+    from fairseq_signals.inference.model import ECGModel
+    from fairseq_signals.inference.pipeline import layer_number
+    from fairseq_signals.manifest.table import read_manifest
+
+    form, compute, stride, source = InputFormat(), statistics_of(args.stride), args.stride, STATISTICS
+    if args.model:
+        model = ECGModel.load(args.model, device=args.device)
+        layer_number(model.network, args.layer)
+        encoder = model.network.encoder
+        form, compute, stride = model.form, layer_of(encoder, args.layer), encoder.stride
+        source = str(args.model.resolve())
+    if args.fs:
+        form = replace(form, fs=args.fs)
+    frames = sampled_frames(read_manifest(args.manifest), form, compute, args.frames, args.seed, args.device)
+    found, counts = fit_clusters(
+        frames, args.clusters, args.seed, stride=stride, source=source, layer=args.layer
+    )
+    share = counts / counts.sum()
+    entropy = -(share[share > 0] * np.log(share[share > 0])).sum()
+    tell(
+        f"{counted(len(frames), 'frame')}, {counted(args.clusters, 'cluster')}; entropy {entropy:.3f} of at "
+        f"most {np.log(args.clusters):.3f} nats, which is what guessing costs",
+        sys.stdout,
+    )
+    if share.max() > TOO_LARGE:
+        tell(f"warning: one cluster has {share.max():.0%} of all frames; are most of them flat?")
+    found.write(args.out)
+    print(f"wrote {args.out}")
+    return 0

@@ -1,0 +1,86 @@
+"""Clusters of frames of a manifest's segments, by mini-batch k-means (HuBERT, arXiv:2106.07447, II-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from fairseq_signals.batches.segments import SegmentReader
+from fairseq_signals.checkpoints.clusters import ClusterFile
+from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.errors import ManifestError
+from fairseq_signals.manifest.table import Manifest
+from fairseq_signals.modules.clusters import frame_statistics
+
+BATCH = 32
+#: A cluster of more than this share of all frames says nothing of most of them.
+TOO_LARGE = 0.5
+Compute = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def statistics_of(stride: int) -> Compute:
+    """Features of the samples of frames `stride` samples long: (B, 12, T) -> (B, F, 36)."""
+    return lambda source, present: frame_statistics(source, stride, source.shape[2] // stride)
+
+
+def layer_of(encoder: Any, layer: int) -> Compute:
+    """Frames of an encoder's layer: (B, 12, T) -> (B, F, D)."""
+    return lambda source, present: encoder(source, lead_present=present, layer=layer).x
+
+
+def sampled_frames(
+    manifest: Manifest, form: InputFormat, compute: Compute, most: int, seed: int, device: str = "cpu"
+) -> np.ndarray:
+    """Frames (N, d) of segments in random order, until there are `most`.
+
+    Raises:
+        ManifestError: there is no segment.
+    """
+    if not len(manifest):
+        raise ManifestError(f"{manifest.path}: the manifest lists no segment")
+    reader, found, n = SegmentReader(manifest, form.fs), [], 0
+    for source, present in _batches(reader, form, seed):
+        with torch.inference_mode():
+            frames = compute(source.to(device), present.to(device)).float().cpu().numpy()
+        found.append(frames.reshape(-1, frames.shape[2]))
+        n += len(found[-1])
+        if n >= most:
+            break
+    return np.concatenate(found)[:most]
+
+
+def _batches(
+    reader: SegmentReader, form: InputFormat, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    lengths, order = reader.manifest.n_samples, np.random.default_rng(seed).permutation(len(reader))
+    taken = list(form.leads)
+    for length in np.unique(lengths):
+        rows = order[lengths[order] == length]
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            segments = np.stack([reader.read_scaled(int(i), form.scaling) for i in part])[:, taken]
+            yield torch.from_numpy(segments), torch.from_numpy(reader.present(part)[:, taken])
+
+
+def fit_clusters(frames: np.ndarray, n: int, seed: int, **about: Any) -> tuple[ClusterFile, np.ndarray]:
+    """Standardise frames (N, d) and cluster them; also how many are in each cluster.
+
+    Args:
+        about: where the frames are from, see `ClusterFile`.
+
+    Raises:
+        ManifestError: there are fewer frames than clusters.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+
+    if len(frames) < n:
+        raise ManifestError(f"{n:,} clusters of {len(frames):,} frames: ask for fewer, or give more segments")
+    mean, deviation = frames.mean(axis=0), np.maximum(frames.std(axis=0), 1e-6)
+    scaled = (frames - mean) / deviation
+    fitted = MiniBatchKMeans(n, random_state=seed, n_init=3, batch_size=4096).fit(scaled)
+    counts = np.bincount(fitted.predict(scaled), minlength=n)
+    arrays = (each.astype(np.float32) for each in (fitted.cluster_centers_, mean, deviation))
+    return ClusterFile(*arrays, **about), counts

@@ -1,0 +1,81 @@
+"""Clusters of frames, whose numbers are what a model is to tell (HuBERT, arXiv:2106.07447, Sec. II)."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_signals.modules.distributed import gather_rows, own_rows
+from fairseq_signals.modules.front_end import patches_of
+from fairseq_signals.modules.joint_embedding import sinkhorn
+
+
+def frame_statistics(source: Tensor, stride: int, n_frames: Any) -> Tensor:
+    """Mean, range, and last less first sample of each lead in each frame: (B, leads, T) -> (B, F, 3 leads).
+
+    Frame f is of the samples from f `stride` on, `stride` of them.
+    """
+    patches = patches_of(source, stride)[:, :n_frames]
+    spread = patches.amax(dim=3) - patches.amin(dim=3)
+    return torch.cat([patches.mean(dim=3), spread, patches[..., -1] - patches[..., 0]], dim=2)
+
+
+class Clusters(nn.Module):
+    """K centres of standardised features of d numbers: a frame is of the nearest.
+
+    Args:
+        n: K.
+        dim: d.
+    """
+
+    centres: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, n: int, dim: int):
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(n, dim))
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("deviation", torch.ones(dim))
+
+    @torch.no_grad()
+    def forward(self, features: Tensor) -> Tensor:
+        """The number of each frame's cluster: (B, F, d) -> (B, F)."""
+        x = (features.float() - self.mean) / self.deviation
+        distances = self.centres.square().sum(dim=1) - 2 * x @ self.centres.T
+        return distances.argmin(dim=-1)
+
+
+class OnlineClusters(nn.Module):
+    """K prototypes that follow the frames given, all used alike (after HuBERT++, arXiv:2605.12241).
+
+    Args:
+        n: K.
+        dim: D, of frames.
+        momentum: share of a prototype that stays.
+    """
+
+    prototypes: Tensor
+
+    def __init__(self, n: int, dim: int, momentum: float):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("prototypes", F.normalize(torch.randn(n, dim), dim=1))
+
+    @torch.no_grad()
+    def forward(self, frames: Tensor, contribute: bool = True) -> Tensor:
+        """Shares of the prototypes in each frame, (N, D) -> (N, K), and a step of the prototypes in training.
+
+        Args:
+            frames: (N, D).
+            contribute: as of `gather_rows`.
+        """
+        x = F.normalize(frames.float(), dim=1)
+        every = gather_rows(x, contribute)
+        shares = sinkhorn(every @ self.prototypes.T)
+        if self.training:
+            centre = shares.T @ every / shares.sum(dim=0)[:, None].clamp(min=1e-6)
+            self.prototypes.lerp_(F.normalize(centre, dim=1), 1 - self.momentum)
+            self.prototypes.copy_(F.normalize(self.prototypes, dim=1))
+        return own_rows(shares, len(x)) if contribute else sinkhorn(x @ self.prototypes.T)
