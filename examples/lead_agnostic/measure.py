@@ -1,4 +1,4 @@
-"""CPU seconds of one update of each method, measured once: they go into config/experiment.yaml.
+"""CPU seconds of one update of each method, measured once: they go into its file in config/.
 
     python examples/lead_agnostic/measure.py --out outputs/lead_agnostic [METHOD ...]
 
@@ -54,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("methods", nargs="*", help="default: all")
+    parser.add_argument("--experiment", default="experiment", help="a file of config/")
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "lead_agnostic")
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args(argv)
-    experiment = Experiment(Settings.read(), args.out.resolve(), "valid")
+    experiment = Experiment(Settings.read(args.experiment), args.out.resolve(), "valid")
     known = experiment.settings.methods
-    methods = [known[name] for name in args.methods or known if not known[name].random]
+    methods = [known[name] for name in args.methods or known if not known[name].random_of]
     found: dict[str, list[float]] = {method.name: [] for method in methods}
     for _ in range(args.rounds):
         for method in methods:

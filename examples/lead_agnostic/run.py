@@ -37,8 +37,8 @@ class Experiment:
         self.settings, self.out, self.split = settings, out, split
 
     def model(self, method: Method, seed: int) -> Path:
-        """The pre-trained model; that of the baseline where a method has none of its own."""
-        return self.out / "models" / f"{self.settings.baseline if method.random else method.name}-{seed}.pt"
+        """The pre-trained model; of random weights that of the method whose encoder they are of."""
+        return self.out / "models" / f"{method.random_of or method.name}-{seed}.pt"
 
     def scores(self, name: str, seed: int) -> Path:
         """What `frozen.py` writes."""
@@ -56,7 +56,7 @@ class Experiment:
             TRAIN,
             "pretrain",
             "--config",
-            f"lead_agnostic/config/{method.config}.yaml",
+            method.path,
         ]
         command += [
             "--data",
@@ -80,8 +80,9 @@ class Experiment:
         command = [sys.executable, str(HERE / "frozen.py"), str(self.model(method, seed))]
         command += ["--manifests", str(self.out / "manifests"), "--split", self.split]
         command += ["--features", *self.settings.features, "--out", str(self.scores(name, seed))]
-        command += ["--random-init", str(seed)] if method.random else []
+        command += ["--random-init", str(seed)] if method.random_of else []
         command += ["--noise"] if noise else []
+        command += self.settings.frozen
         return Job(f"frozen-{name}-{seed}-{self.split}", command, [self._pretraining(method, seed)])
 
     def finetune(self, method: Method, seed: int) -> Job:
@@ -97,7 +98,7 @@ class Experiment:
         command += ["--out", str(self.out / "tuned" / name), "--seed", str(seed), "--leads", "12"]
         command += ["--model", str(self.model(method, seed))]
         command += [f"task.sample_rate={FS}"]
-        command += ["model.no_pretrained_weights=true"] if method.random else []
+        command += ["model.no_pretrained_weights=true"] if method.random_of else []
         return Job(f"finetune-{name}", command, [self._pretraining(method, seed)])
 
     def evaluate(self, method: Method, seed: int) -> Job:
@@ -110,14 +111,14 @@ class Experiment:
         return Job(f"evaluate-{name}-{self.split}", command, [f"finetune-{name}"])
 
     def _pretraining(self, method: Method, seed: int) -> str:
-        return f"pretrain-{self.settings.baseline if method.random else method.name}-{seed}"
+        return f"pretrain-{method.random_of or method.name}-{seed}"
 
     def jobs(self, methods: Sequence[str], seeds: Sequence[int], tuned: bool) -> Iterator[Job]:
         """All steps after the data's, seed by seed, so that a run that is stopped has whole seeds."""
         chosen = [self.settings.methods[name] for name in methods]
         trained = dict.fromkeys((*(self.settings.methods[m.start] for m in chosen if m.start), *chosen))
         for seed in seeds:
-            yield from (self.pretrain(m, seed) for m in trained if not m.random)
+            yield from (self.pretrain(m, seed) for m in trained if not m.random_of)
             yield from (self.probe(m, seed) for m in chosen)
             if self.settings.noise in methods:
                 yield self.probe(self.settings.methods[self.settings.noise], seed, noise=True)
@@ -134,14 +135,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     shared = Path(os.environ.get("FAIRSEQ_SIGNALS_SHARED", ROOT.parent / "shared"))
     parser.add_argument("--shared", type=Path, default=shared, help="folder with real_ecg and more_ecg")
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "lead_agnostic")
+    parser.add_argument("--experiment", default="experiment", help="a file of config/ (default: experiment)")
     parser.add_argument("--fold", type=int, choices=SPLITS, default=9, help="default: 9, for trials")
     parser.add_argument("--jobs", type=int, default=2, help="commands at a time (default: 2)")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="default: all, with the baseline")
-    parser.add_argument("--seeds", type=int, nargs="+", help="default: those of experiment.yaml")
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: those of the experiment")
     parser.add_argument("--no-finetune", action="store_true", help="frozen encoders alone")
-    parser.add_argument("--table", type=Path, help="default: OUT/fold9.md or OUT/fold10.md")
+    parser.add_argument("--table", type=Path, help="default: OUT/PAGE-fold9.md or -fold10.md")
     args = parser.parse_args(argv)
-    settings, out = Settings.read(), args.out.resolve()
+    settings, out = Settings.read(args.experiment), args.out.resolve()
     methods = args.methods or [name for name, method in settings.methods.items() if method.row]
     if unknown := set(methods) - set(settings.methods):
         sys.exit(f"unknown methods {', '.join(sorted(unknown))}; there are {', '.join(settings.methods)}")
@@ -152,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Jobs(out / "logs", args.jobs).run(jobs)
     from tables import write_tables
 
-    write_tables(experiment, methods, seeds, args.table or out / f"fold{args.fold}.md")
+    write_tables(experiment, methods, seeds, args.table or out / f"{settings.page}-fold{args.fold}.md")
     return 0
 
 

@@ -14,9 +14,9 @@ from fairseq_signals.metrics.bootstrap import SEED, resampled
 from fairseq_signals.metrics.weighted import Areas, Statistic, share
 
 RESAMPLES = 2000
-FEW, ALONE = "3, 2, 1", "each"
+FEW, ALONE, FOUR = "3, 2, 1", "each", "12, 6, 2, 1"
 #: Columns that are means of several lead sets.
-MEANS = {FEW: ("3", "2", "1"), ALONE: EACH}
+MEANS = {FEW: ("3", "2", "1"), ALONE: EACH, FOUR: ("12", "6", "2", "1")}
 TUNED = "tuned"
 Arrays = Mapping[str, np.ndarray]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import AF, DX, IDENTITY, IDENTITY_PTBXL
-from scores import ALONE, FEW, TUNED, Measured, read_scores
-from settings import CONFIG
+from scores import ALONE, FEW, FOUR, TUNED, Measured, read_scores
+from settings import CONFIG, Method
 
 from fairseq_signals.files import write_text
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 ANEW, ONCE, NOISE = "anew", "once", "noise"
 COLUMNS = ("12", "6", "3", "2", "1", FEW, ALONE)
 OTHER = ((AF, "1"), (IDENTITY, "1"), *((IDENTITY_PTBXL, leads) for leads in ("12", "6", "3", "2", "1")))
+#: A loss, and that of who knows nothing, as trainings tell them.
+GUESSING = (
+    ("prediction_loss", "constant_loss"),
+    ("reconstruction_loss", "zero_loss"),
+    ("loss", "chance_loss"),
+)
 Row = Callable[[str, str, str], Measured]
 
 
@@ -84,18 +91,50 @@ class Page:
                 lines.append([self.title(method), *(_signed(*a.above(b)) for a, b in zip(found, base))])
         return _table(lines)
 
+    def gains(self) -> str:
+        """Each method beside its own encoder with random weights, and its loss beside that of guessing."""
+        columns = ("12", "6", "2", "1", FOUR)
+        above = ["above random weights, 12", f"above random weights, {FOUR}"]
+        lines = [["", "updates", "loss", "of guessing", *columns, *above]]
+        starts = {m.random_of: name for name, m in self.settings.methods.items() if m.random_of}
+        for name in self.methods:
+            if name in starts:
+                method, start = self.settings.methods[name], starts[name]
+                found = {column: self.measured(name, DX, ANEW, column) for column in columns}
+                before = {column: self.measured(start, DX, ANEW, column) for column in ("12", FOUR)}
+                cells = [f"{self.settings.updates(method):,}", *self.losses(method)]
+                cells += [f"{found[column].value:.3f}" for column in columns]
+                lines.append(
+                    [method.title, *cells, *(_signed(*found[c].above(b)) for c, b in before.items())]
+                )
+        return _table(lines)
+
+    def losses(self, method: Method) -> tuple[str, str]:
+        """The loss that a pre-training ended with, and what guessing costs; mean over seeds."""
+        told = [_last_told(self.experiment.out / "runs" / f"{method.name}-{seed}") for seed in self.seeds]
+        pairs = (
+            ("prediction_loss", "constant_loss"),
+            ("reconstruction_loss", "zero_loss"),
+            ("loss", "chance_loss"),
+        )
+        for names in pairs:
+            if all(name in values for name in names for values in told):
+                loss, guess = (sum(values[name] for values in told) / len(told) for name in names)
+                return f"{loss:.3f}", f"{guess:.3f}"
+        return f"{sum(values['loss'] for values in told) / len(told):.3f}", ""
+
     def costs(self) -> str:
         """What each method is, and how many updates it was given."""
         lines = [["", "CPU s an update", "updates", "changes to config/pretrain.yaml"]]
         for name in self.methods:
             method = self.settings.methods[name]
-            if not method.random:
+            if not method.random_of:
                 updates = f"{self.settings.updates(method):,}"
                 if method.start:
                     start = self.settings.methods[method.start]
                     updates = f"{self.settings.updates(start):,} of {start.title}, then {updates}"
                 cells = [method.title, f"{method.seconds:.3f}", updates]
-                path = f"examples/lead_agnostic/config/{method.config}.yaml"
+                path = f"examples/{method.path}"
                 changes = method.overrides if method.config == "pretrain" else (path, *method.overrides)
                 lines.append([*cells, ", ".join(f"`{text}`" for text in changes)])
         return _table(lines)
@@ -126,10 +165,11 @@ class Page:
             "costs": self.costs,
             "findings": self.findings,
             "other": self.other_tasks,
+            "gains": self.gains,
             **{how: lambda how=how: self.values(how) for how in (ANEW, ONCE, TUNED)},
             **{f"{how}_differences": lambda how=how: self.differences(how) for how in (ANEW, ONCE, TUNED)},
         }
-        text = (CONFIG / "page.md").read_text(encoding="utf-8")
+        text = (CONFIG / f"{self.settings.page}.md").read_text(encoding="utf-8")
         text = text.replace("{fold}", "9" if self.experiment.split == "valid" else "10")
         tuned = all(self.experiment.tuned_scores(m, s).exists() for m in self.methods for s in self.seeds)
         for name, make in parts.items():
@@ -143,6 +183,13 @@ def write_tables(experiment: Experiment, methods: Sequence[str], seeds: Sequence
     """Write the page and say where it is."""
     Page(experiment, methods, seeds).write(path)
     print(f"the tables are in {path}")
+
+
+def _last_told(run: Path) -> dict[str, float]:
+    """What a training told last of its losses."""
+    text = (run / "hydra_train.log").read_text(encoding="utf-8")
+    line = [line for line in text.splitlines() if "[train_inner]" in line][-1]
+    return {name: float(value) for name, value in re.findall(r"(\w+)=([-+.\de]+)(?=,|$)", line)}
 
 
 def _with_interval(found: Measured) -> str:

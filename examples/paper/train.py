@@ -67,7 +67,7 @@ def width_override(leads: str) -> list[str]:
 
 def shape_overrides(config: Path, changes: Sequence[str]) -> list[str]:
     """Overrides that give a model without checkpoint the encoder of a pre-training with these overrides."""
-    from fairseq_signals.modules.encoder import ARCHITECTURE
+    from fairseq_signals.modules.encoder_config import ARCHITECTURE
 
     model = with_overrides(yaml.safe_load(config.read_text(encoding="utf-8")), changes)["model"]
     shape = {key: model[key] for key in ARCHITECTURE if key in model}

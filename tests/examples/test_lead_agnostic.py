@@ -90,7 +90,7 @@ def test_patients_are_drawn_not_recordings(scripts, scored):
 def test_updates_are_the_budget_by_the_cost_of_one(scripts):
     settings = scripts["settings"].Settings.read()
     for method in settings.methods.values():
-        if not method.random:
+        if not method.random_of:
             spent = settings.updates(method) * method.seconds
             if method.start:
                 start = settings.methods[method.start]
@@ -129,10 +129,33 @@ def test_trials_never_read_the_test_part_but_through_fold_10(scripts, tmp_path):
     assert all(set(job.needs) <= places for job in jobs)
 
 
-def test_every_placeholder_of_the_page_is_filled(scripts):
-    page = scripts["tables"]
-    text = (page.CONFIG / "page.md").read_text(encoding="utf-8")
-    names = {"sizes", "costs", "findings", "other", "fold"} | {
+@pytest.mark.parametrize("experiment", ["experiment", "objectives"])
+def test_every_placeholder_of_a_page_is_filled(scripts, experiment):
+    page, settings = scripts["tables"], scripts["settings"].Settings.read(experiment)
+    text = (page.CONFIG / f"{settings.page}.md").read_text(encoding="utf-8")
+    names = {"sizes", "costs", "findings", "other", "gains", "fold"} | {
         f"{how}{suffix}" for how in ("anew", "once", "tuned") for suffix in ("", "_differences")
     }
-    assert {part.split("}")[0] for part in text.split("{")[1:]} == names
+    used = {part.split("}")[0] for part in text.split("{")[1:]}
+    assert used <= names
+    assert used >= {"gains"} if experiment == "objectives" else used == names - {"gains"}
+
+
+def test_a_method_is_compared_with_its_own_encoder_untrained(scripts, scored, tmp_path):
+    run, settings = scripts["run"], scripts["settings"].Settings.read("objectives")
+    assert {m.random_of for m in settings.methods.values()} - {""} == {
+        name for name, m in settings.methods.items() if not m.random_of
+    }
+    experiment = run.Experiment(settings, tmp_path, "valid")
+    for name, quality in {"mae": 3.0, "mae_start": 0.2}.items():
+        place = experiment.scores(name, 1)
+        place.parent.mkdir(exist_ok=True)
+        scored(name, quality).rename(place)
+    log = tmp_path / "runs" / "mae-1" / "hydra_train.log"
+    log.parent.mkdir(parents=True)
+    told = "[train_inner][INFO] - epoch 1: 50 / 74 loss={}, reconstruction_loss={}, zero_loss=0.99, lr=2e-05"
+    log.write_text("\n".join((told.format(1.0, 1.0), told.format(0.5, 0.25), "[train][INFO] - end")))
+    head, _, row = scripts["tables"].Page(experiment, ["mae"], [1]).gains().splitlines()
+    cells = dict(zip(head.split(" | "), row.split(" | ")))
+    assert (cells["updates"], cells["loss"], cells["of guessing"]) == ("857", "0.250", "0.990")
+    assert cells["above random weights, 12"].startswith("**+0.")
