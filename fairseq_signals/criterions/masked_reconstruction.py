@@ -76,6 +76,8 @@ class MaskedReconstructionCriterion(ECGCriterion):
         }
         loss = means["reconstruction"] + self.cfg.hidden_weight * means["hidden"]
         log.update({f"{name}_loss": value.detach() * n for name, value in means.items()})
+        if not self.cfg.hidden_weight:
+            del log["hidden_loss"]
         if self.cfg.cmsc_weight:
             term, told = global_term(self.cfg, model.global_representation(passes), rows_of_students(sample))
             loss = loss + self.cfg.cmsc_weight * term
