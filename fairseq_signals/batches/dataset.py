@@ -105,6 +105,10 @@ class ECGDataset(torch.utils.data.Dataset):
                             manifest.path, alone, len(kept))  # fmt: skip
         self.sizes = self.lengths[self.items[:, 0]]
         self.set_epoch(1)
+        n_patients = len(np.unique(self.patient_index[kept]))
+        if of_patients and len(self.items) < n_patients:
+            logger.info("%s: %d of %d patients have one record and are not used",
+                        manifest.path, n_patients - len(self.items), n_patients)  # fmt: skip
         if len(self.items) == 0:
             what = "patient with two records" if of_patients else "pair of segments" if pairs else "segment"
             raise ManifestError(f"{manifest.path}: has no {what} to use")
