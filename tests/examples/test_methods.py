@@ -8,22 +8,32 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-QUICKSTART = EXAMPLES / "quickstart" / "config" / "pretrain.yaml"
-FOLDERS = sorted(EXAMPLES.glob("*/config/pretraining"))
-FILES = [file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))]
-DEMO = [file for file in FILES if file.stem.endswith("_demo")]
-PAPER = [file for file in FILES if not file.stem.endswith(("_demo", "_small"))]
-REFERENCE = {**dict.fromkeys(PAPER, EXAMPLES / "w2v_cmsc/config/pretraining/w2v_cmsc_rlm.yaml"),
-             **dict.fromkeys(DEMO, QUICKSTART)}  # fmt: skip
+from tests.examples.methods import (
+    DATA_OPTIONS,
+    EXAMPLES,
+    FOLDERS,
+    MASKING,
+    QUICKSTART,
+    RECIPES,
+    TRANSFORMS,
+    VIEWS,
+    demos,
+    file_id,
+    files_of,
+    full_size_of,
+    full_sized,
+    load,
+    reference_of,
+    segments_per_update,
+    without,
+)
+
+#: Methods that share all but what they are; those with a recipe of their own are in `test_recipes.py`.
+FILES = files_of([folder for folder in FOLDERS if folder.parents[1].name not in RECIPES])
+DEMO, PAPER = demos(FILES), full_sized(FILES)
 
 #: What a method may choose; everything else (encoder, optimiser, number of updates) is common to all.
-MASKING = {"mask_leads_selection", "mask_leads_prob"}
-TRANSFORMS = {"perturbation_mode", "perturbation_params", "p"} | MASKING
-VIEWS = {"views", "view_leads", "min_view_leads"}
-STUDENTS = {"student_views", "student_leads", "student_min_leads", "student_max_leads"}
 DISTILLATION = {
     "distill_level",
     "distill_loss",
@@ -33,7 +43,7 @@ DISTILLATION = {
     "ema_momentum",
 }
 ALLOWED = {
-    "task": {"segment_pairs", "leads_to_load"} | VIEWS | STUDENTS | TRANSFORMS,
+    "task": DATA_OPTIONS,
     "model": {"_name", "projection", "final_dim", "num_negatives", "logit_temp"}
     | {"quantize_targets", "latent_vars", "latent_groups", "latent_temp", "dropout_features"}
     | {"apply_mask", "mask_length", "mask_prob"}
@@ -44,35 +54,8 @@ ALLOWED = {
 NOISES = ["powerline_noise", "emg_noise", "baseline_shift", "baseline_wander"]
 
 
-def file_id(path: Path) -> str:
-    return f"{path.parents[2].name}/{path.stem}"
-
-
-def load(path: Path) -> dict:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def without(config: dict, keys: dict[str, set[str]], groups: tuple[str, ...] = ()) -> dict:
-    """A configuration without some keys, and without whole groups."""
-    return {
-        group: {key: value for key, value in values.items() if key not in keys.get(group, ())}
-        for group, values in config.items()
-        if group not in groups
-    }
-
-
-def paper_sized(demo: Path) -> Path:
-    return demo.with_name(demo.name.replace("_demo", ""))
-
-
-def records_per_update(config: dict) -> float:
-    segments_per_item = 2 if config["task"]["segment_pairs"] else 1
-    items = config["dataset"]["batch_size"] * config["optimization"]["update_freq"][0]
-    return items * segments_per_item / 2  # two segments a record
-
-
 def test_there_are_methods():
-    assert len(FOLDERS) >= 7
+    assert len(FOLDERS) >= 12
     assert len(PAPER) >= 16
 
 
@@ -88,26 +71,26 @@ def test_a_method_has_both_sizes_and_a_page_that_names_its_files(folder):
 
 @pytest.mark.parametrize("path", [*PAPER, *DEMO], ids=file_id)
 def test_methods_differ_in_nothing_but_data_options_objective_and_batch(path):
-    config, reference = load(path), load(REFERENCE[path])
+    config, reference = load(path), load(reference_of(path))
     assert without(config, ALLOWED, ("criterion",)) == without(reference, ALLOWED, ("criterion",))
 
 
 @pytest.mark.parametrize("path", PAPER, ids=file_id)
 def test_paper_size_pretraining_updates_on_512_records(path):
     config = load(path)
-    assert records_per_update(config) == 512
+    assert segments_per_update(config) == 1024  # two segments a record
     epochs, rate, optimizer = (config["optimization"][k] for k in ("max_epoch", "lr", "update_freq"))
     assert (epochs, rate, optimizer) == (200, [5e-5], [8])
 
 
 @pytest.mark.parametrize("path", DEMO, ids=file_id)
 def test_demo_size_pretraining_updates_on_as_many_records_as_the_quickstart(path):
-    assert records_per_update(load(path)) == records_per_update(load(QUICKSTART))
+    assert segments_per_update(load(path)) == segments_per_update(load(QUICKSTART))
 
 
 @pytest.mark.parametrize("path", DEMO, ids=file_id)
 def test_the_demo_of_a_method_is_the_same_method(path):
-    small, full = load(path), load(paper_sized(path))
+    small, full = load(path), load(full_size_of(path))
     assert {"leads_to_load": None, **small["task"]} == full["task"]
     assert small["criterion"].items() <= full["criterion"].items()
     for key in ("_name", "projection", "distill_level", "distill_loss"):
