@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict
 
+import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
@@ -23,7 +24,10 @@ class SwAVConfig(OpenConfig):
 
 @register_criterion("swav", dataclass=SwAVConfig)
 class SwAVCriterion(ViewsCriterion):
-    """Cross entropy with the codes of the other view (Eq. 1 and 2)."""
+    """Cross entropy with the codes of the other view (Eq. 1 and 2).
+
+    Codes share out the prototypes among the rows of a batch and those of the model's queue.
+    """
 
     needs = ("scores",)
 
@@ -34,5 +38,6 @@ class SwAVCriterion(ViewsCriterion):
                 raise ConfigError(f"criterion.{name} must be > 0, but is {getattr(cfg, name)} instead")
 
     def pair(self, one: Dict[str, Tensor], other: Dict[str, Tensor]) -> Tensor:
-        codes = sinkhorn(other["scores"], self.cfg.epsilon, self.cfg.iterations)
+        scores = [other[name] for name in ("scores", "earlier_scores") if name in other]
+        codes = sinkhorn(torch.cat(scores), self.cfg.epsilon, self.cfg.iterations)[: len(scores[0])]
         return swav_costs(one["scores"], codes, self.cfg.temp).mean()

@@ -34,7 +34,10 @@ class ViewsCriterion(ECGCriterion):
         check_views(cfg._name, task)
 
     def pair(self, one: Dict[str, Tensor], other: Dict[str, Tensor]) -> Tensor:
-        """The loss of a view against another, a scalar; arrays (S, ...) by the names that it needs."""
+        """The loss of a view against another, a scalar; arrays (S, ...) by the names that it needs.
+
+        With them are the `earlier_scores` of the model's queue, where it has one.
+        """
         raise NotImplementedError
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
@@ -49,9 +52,9 @@ class ViewsCriterion(ECGCriterion):
             raise ConfigError(f"criterion {self.cfg._name} needs {keys}")
         place = [gather_rows(sample[key], own) for key in ("segment_row", "view")]
         rows = {name: by_view(gather_rows(getattr(found, name), own), *place) for name in self.needs}
-        views = [
-            {name: value[v] for name, value in rows.items()} for v in range(len(next(iter(rows.values()))))
-        ]
+        earlier = {} if found.earlier_scores is None else {"earlier_scores": found.earlier_scores}
+        n_views = len(next(iter(rows.values())))
+        views = [{**earlier, **{name: value[v] for name, value in rows.items()}} for v in range(n_views)]
         loss = torch.stack([self.pair(one, other) for one, other in itertools.permutations(views, 2)]).mean()
         n = max(int((sample["view"] == 0).sum()), 1)
         loss, z = loss * n, F.normalize(found.g.detach().float(), dim=-1)

@@ -21,6 +21,7 @@ from fairseq_signals.modules.dino import Prototypes
 from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
 from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
+from fairseq_signals.modules.queue import Queue
 from fairseq_signals.safety.rules import broken, integer, number, one_of
 
 PROJECTIONS = ("none", "linear", "mlp", "mlp_norm")
@@ -66,6 +67,11 @@ class ECGContrastiveConfig(ECGTransformerConfig):
     freeze_prototypes_updates: int = field(
         default=0, metadata={"help": "updates for which the prototypes stay as they are (SwAV)"}
     )
+    queue: int = field(
+        default=0,
+        metadata={"help": "embeddings of earlier batches that prototypes are shared out among too; 0: none"},
+    )
+    queue_after_updates: int = field(default=0, metadata={"help": "updates before they count"})
 
 
 _WIDTH = integer(0, 1 << 20)
@@ -80,6 +86,8 @@ _RULES = {
     "ema_updates": integer(0, 1 << 40),
     "prototypes": _WIDTH,
     "freeze_prototypes_updates": integer(0, 1 << 40),
+    "queue": _WIDTH,
+    "queue_after_updates": integer(0, 1 << 40),
 }
 
 
@@ -95,6 +103,7 @@ class ContrastiveOutput:
         predicted: (B, P) `g` after the predictor, or `g`.
         teacher: (B, P) the teacher's `g`, without gradient; None without a teacher.
         scores: (B, K) cosine of `g` with each prototype; None without any.
+        earlier_scores: (Q, K) the same of earlier batches' rows of all workers, without gradient; or None.
         local: (B', P) `g` of the short views, B' / S of each of S segments; None without any.
         teacher_x: (B, F, D) the teacher's contextual frames, of the whole segment; None without a teacher.
         span_mask: (B, F) bool, True on frames that the student was not given, or None.
@@ -107,6 +116,7 @@ class ContrastiveOutput:
     predicted: Optional[Tensor] = None
     teacher: Optional[Tensor] = None
     scores: Optional[Tensor] = None
+    earlier_scores: Optional[Tensor] = None
     local: Optional[Tensor] = None
     teacher_x: Optional[Tensor] = None
     span_mask: Optional[Tensor] = None
@@ -126,12 +136,14 @@ class ECGContrastiveModel(ConfiguredModel):
         self.encoder = ECGTransformerModel(cfg)
         self.projection = projection_head(cfg, self.encoder.dim)
         width = self.encoder.dim if cfg.projection == "none" else cfg.final_dim
-        self.predictor = self.prototypes = self.teacher = None
+        self.predictor = self.prototypes = self.teacher = self.queue = None
         if cfg.predictor_hidden:
             norm = cfg.projection_last_norm
             self.predictor = MLPHead([width, cfg.predictor_hidden, width], norm=True, last_norm=norm)
         if cfg.prototypes:
             self.prototypes = Prototypes(width, cfg.prototypes)
+        if cfg.queue:
+            self.queue = Queue(cfg.queue, width)
         if cfg.teacher:
             momentum = functools.partial(
                 momentum_at, start=cfg.ema_momentum, schedule=cfg.ema_schedule, total=cfg.ema_updates
@@ -180,11 +192,7 @@ class ECGContrastiveModel(ConfiguredModel):
             found.local = projected(self.projection, mean_over_frames(seen.x, None), contribute)
         found.predicted = g if self.predictor is None else self.predictor(g, contribute)
         if self.prototypes is not None:
-            frozen = self.num_updates < self.cfg.freeze_prototypes_updates
-            directions: Tensor = self.prototypes.weight
-            if frozen:
-                directions = GradMultiply.apply(directions, 0.0)
-            found.scores = F.linear(F.normalize(g, dim=-1), F.normalize(directions, dim=-1))
+            self._compare(found, contribute)
         if self.teacher is not None:
             dtype = next(self.teacher.parameters()).dtype
             seen = self.teacher("encoder", source.to(dtype), padding_mask, lead_present=lead_present)
@@ -193,6 +201,18 @@ class ECGContrastiveModel(ConfiguredModel):
                 found.teacher = projected(self.teacher.projection, pooled, contribute)
             found.teacher_x = seen.x
         return found
+
+    def _compare(self, found: ContrastiveOutput, contribute: bool) -> None:
+        """Note the scores of prototypes, and then the rows themselves for later batches."""
+        g, directions = F.normalize(found.g, dim=-1), F.normalize(self.prototypes.weight, dim=-1)
+        if self.num_updates < self.cfg.freeze_prototypes_updates:
+            directions = GradMultiply.apply(directions, 0.0)
+        found.scores = F.linear(g, directions)
+        if self.queue is None or not self.training:
+            return
+        if self.num_updates >= self.cfg.queue_after_updates:
+            found.earlier_scores = F.linear(self.queue.rows().to(g.dtype), directions).detach()
+        self.queue.add(g, contribute)
 
     @staticmethod
     def global_representation(output: ContrastiveOutput) -> Tensor:
@@ -222,6 +242,10 @@ def check_contrastive_config(cfg: ECGContrastiveConfig) -> None:
     if not problems and cfg.predictor_hidden and not cfg.teacher:
         problems.append(
             "model.predictor_hidden is of a teacher's student, but model.teacher is false: set it to true"
+        )
+    if not problems and cfg.queue and not cfg.prototypes:
+        problems.append(
+            "model.queue is of rows that prototypes are compared with: set model.prototypes, or it to 0"
         )
     if not problems and cfg.ema_schedule != "constant" and not cfg.ema_updates:
         problems.append(
