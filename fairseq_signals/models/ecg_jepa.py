@@ -150,7 +150,8 @@ class ECGJEPAModel(ConfiguredModel):
         heads = cfg.predictor_heads or decoder_heads(width)
         self.predictor: nn.Module
         if cfg.context == TRANSFORMER:
-            self.predictor = kind(dim, width, cfg.predictor_layers, heads, n_out=dim, n_leads=leads)
+            options = {"n_out": dim, "n_leads": leads, "every_layer": cfg.position_every_layer}
+            self.predictor = kind(dim, width, cfg.predictor_layers, heads, **options)
         else:
             self.predictor = FramePredictor(cfg)
         self.projection = projection_head(cfg, dim)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -64,8 +65,11 @@ class ECGEncoder(nn.Module):
         self.latent_dim: int = front_end.width(cfg)
         self.feature_extractor: Any = front_end.build(cfg, 1 if by_lead else cfg.in_d)
         if by_lead:
+            named = cfg.position != "sincos_2d"  # else positions tell the lead
             self.lead_names = (
-                LeadNames(cfg.in_d, self.dim, std=0.02) if self.per_lead else MixedLeads(cfg, self.latent_dim)
+                LeadNames(cfg.in_d, self.dim, 0.02, named)
+                if self.per_lead
+                else MixedLeads(cfg, self.latent_dim)
             )
         self.layer_norm = nn.LayerNorm(self.latent_dim) if front_end.normed(cfg) else nn.Identity()
         self.post_extract_proj = nn.Linear(self.latent_dim, self.dim) if self.latent_dim != self.dim else None
@@ -141,13 +145,11 @@ class ECGEncoder(nn.Module):
         """
         if self.conv_pos is not None:
             x = x + self.conv_pos(x)
-        elif leads is None:
-            x = x if self.table_pos is None else x + self.table_pos(x.shape[1], x)
-        else:
-            x = x.unflatten(1, (leads.valid.shape[1], -1))  # (B, M, F, D)
-            if self.table_pos is not None:
-                x = x + self.table_pos(x.shape[2], x, leads.grouped(leads.lead))
-            x = (x + self.names_of(leads, x)[:, :, None]).flatten(1, 2)
+        elif self.table_pos is not None:
+            x = x + self.table_pos.of_tokens(x, leads)
+        if leads is not None:
+            names = self.names_of(leads, x)
+            x = x + names.repeat_interleave(x.shape[1] // names.shape[1], dim=1)
         return x if padding_mask is None else x.masked_fill(padding_mask[..., None], 0.0)
 
     def with_flags(self, x: Tensor, source: Tensor, lead_present: Optional[Tensor]) -> Tensor:
@@ -177,7 +179,7 @@ class ECGEncoder(nn.Module):
         x = self.project(self.layer_norm(self.latent_frames(source, lead_present)))
         padding = self.token_padding_mask(None, source, lead_present)
         given = self._sequence(x, padding, source, lead_present)
-        for y in self.encoder.each_layer(given.x, given.padding_mask, given.allowed):
+        for y in self.encoder.each_layer(given.x, given.padding_mask, given.allowed, given.position):
             yield self.in_time(y[:, given.n_extra :], source, lead_present)
 
     def _sequence(
@@ -191,21 +193,29 @@ class ECGEncoder(nn.Module):
         """What the layers over frames take of projected frames (B, N, D)."""
         x = self.with_flags(x, source, lead_present)
         leads = PresentLeads.of(all_present(source, lead_present)) if self.per_lead else None
+        position = None
+        if self.cfg.position_every_layer and self.table_pos is not None:
+            position = self.table_pos.of_tokens(x, leads).expand_as(x)
         x = self.positioned(x, padding_mask, leads)
         n_tokens = x.shape[1]
         if keep is not None:
             x, padding_mask = take(x, keep), taken(padding_mask, keep)
-        if leads is None:
-            return self.extra_tokens.before(x, padding_mask)
-        given = self.extra_tokens.before(x, padding_mask, self.names_of(leads, x), leads.valid)
-        if self.cfg.attention == FULL:
+            position = None if position is None else take(position, keep)
+        names, valid = (None, None) if leads is None else (self.names_of(leads, x), leads.valid)
+        given = self.extra_tokens.before(x, padding_mask, names, valid)
+        if position is not None:
+            given = given._replace(position=F.pad(position, (0, 0, given.n_extra, 0)))
+        if leads is None or self.cfg.attention == FULL:
             return given
         n_frames = n_tokens // leads.valid.shape[1]
         return given._replace(allowed=cross_pattern(n_tokens, n_frames, keep, given.n_extra, x.device))
 
     def names_of(self, leads: PresentLeads, like: Tensor) -> Tensor:
-        """The vectors of the present leads' names, (B, M, D)."""
-        return leads.grouped(self.lead_names.vectors.to(like.dtype)[leads.lead])
+        """The vectors of the present leads' names, (B, M, D); zeros where positions tell the lead."""
+        vectors = self.lead_names.vectors
+        if vectors is None:
+            return like.new_zeros(*leads.valid.shape, self.dim)
+        return leads.grouped(vectors.to(like.dtype)[leads.lead])
 
     def forward(
         self,
@@ -280,5 +290,5 @@ class ECGEncoder(nn.Module):
         if mask:
             x = mask_channels(self.cfg, x)
         given = self._sequence(x, padding_mask, source, lead_present, keep)
-        y = self.encoder(given.x, given.padding_mask, layer, given.allowed)  # no frame attends to padding
+        y = self.encoder(given.x, given.padding_mask, layer, given.allowed, given.position)
         return y[:, given.n_extra :], latents, power, y[:, : given.n_extra]

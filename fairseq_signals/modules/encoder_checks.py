@@ -63,6 +63,11 @@ def _positions(cfg: Any) -> List[str]:
             f"model.position=conv is of frames in time, but those of model.frontend={cfg.frontend} are of "
             "leads too: set another, such as sincos"
         ]
+    if cfg.position_every_layer and cfg.position in ("conv", "none"):
+        return [
+            f"model.position_every_layer adds vectors, but model.position={cfg.position} has none: set "
+            "another, such as sincos"
+        ]
     if cfg.position == "sincos_2d" and not per_lead:
         return ["model.position=sincos_2d needs tokens of each lead: set model.frontend=lead_patch"]
     parts = {"sincos": 2, "sincos_2d": 4}.get(cfg.position, 1)

@@ -32,6 +32,7 @@ ARCHITECTURE = (
     "lead_mixer_rounds",
     "conv_bias",
     "position",
+    "position_every_layer",
     "conv_pos",
     "conv_pos_groups",
     "max_positions",
@@ -135,6 +136,10 @@ class EncoderConfig:
             "and cosines; 'sincos_2d', half of the channels of time and half of the lead; 'learned'; 'none'"
         },
     )
+    position_every_layer: bool = field(
+        default=False,
+        metadata={"help": "add positions to what each layer takes, not the first one alone (not 'conv')"},
+    )
     max_positions: int = field(default=512, metadata={"help": "frames that 'learned' positions tell apart"})
     registers: int = field(
         default=0, metadata={"help": "learnt tokens beside the frames, which pooling leaves out"}
@@ -220,6 +225,7 @@ ENCODER_RULES: dict[str, Rule] = {
     "lead_mixer_dropout": _DROPOUT,
     "conv_bias": TRUTH,
     "position": one_of(*POSITIONS),
+    "position_every_layer": TRUTH,
     "max_positions": _WIDTH,
     "registers": integer(0, 1024),
     "separators": TRUTH,

@@ -14,12 +14,14 @@ class Sequence(NamedTuple):
         padding_mask: (B, E + N) bool, True on padding and absent leads, or None.
         n_extra: E.
         allowed: (1 or B, E + N, E + N) bool, which tokens each may attend to; None: all.
+        position: (B, E + N, D) what later layers add to what they take; None: nothing.
     """
 
     x: Tensor
     padding_mask: Optional[Tensor]
     n_extra: int
     allowed: Optional[Tensor] = None
+    position: Optional[Tensor] = None
 
 
 class ExtraTokens(nn.Module):

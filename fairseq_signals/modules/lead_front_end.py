@@ -63,11 +63,12 @@ class LeadNames(nn.Module):
         n_leads: that there are.
         dim: C.
         std: deviation of the vectors at first.
+        named: without, there are no vectors, and the leads have to be told otherwise.
     """
 
-    def __init__(self, n_leads: int, dim: int, std: float):
+    def __init__(self, n_leads: int, dim: int, std: float, named: bool = True):
         super().__init__()
-        self.vectors = nn.Parameter(torch.empty(n_leads, dim).normal_(std=std))
+        self.vectors = nn.Parameter(torch.empty(n_leads, dim).normal_(std=std)) if named else None
 
     def forward(self, frames: Tensor, leads: PresentLeads) -> Tensor:
         return frames + self.vectors.to(frames.dtype)[leads.lead][:, None]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.modules.present_leads import PresentLeads
 
 BASE = 10_000.0
 
@@ -57,3 +58,11 @@ class TablePositions(nn.Module):
         of_time = sinusoids(frames, self.dim // 2).expand(*lead.shape, -1, -1)
         of_lead = sinusoids(lead, self.dim // 2)[:, :, None].expand_as(of_time)
         return torch.cat([of_time, of_lead], dim=-1).to(like.dtype)
+
+    def of_tokens(self, x: Tensor, leads: Optional[PresentLeads] = None) -> Tensor:
+        """Of tokens (B, N, D), of all leads or of each of those that are present: (N, D) or (B, N, D)."""
+        if leads is None:
+            return self(x.shape[1], x)
+        n_leads = leads.valid.shape[1]
+        found = self(x.shape[1] // n_leads, x, leads.grouped(leads.lead))
+        return found.repeat(n_leads, 1) if found.dim() == 2 else found.flatten(1, 2)

@@ -26,6 +26,7 @@ class TokenDecoder(nn.Module):
             the grid is whole here, nothing leaks. 0: none. It must be 0 where tokens are of leads.
         head_conv: kernel of a convolution over frames before the output; 0: none.
         flags: add a linear map of which leads are to be told.
+        every_layer: add positions to what each layer takes, not the first one alone.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class TokenDecoder(nn.Module):
         conv: int = 0,
         head_conv: int = 0,
         flags: int = 0,
+        every_layer: bool = False,
     ):
         super().__init__()
-        self.width = width
+        self.width, self.every_layer = width, every_layer
         self.embed = nn.Linear(dim, width)
         self.mask_token = nn.Parameter(torch.empty(width).normal_(std=0.02))
         self.lead_vectors = nn.Parameter(torch.empty(n_leads, width).normal_(std=0.02)) if n_leads else None
@@ -82,7 +84,8 @@ class TokenDecoder(nn.Module):
         y = restore(self.embed(x), keep, n_tokens, self.mask_token)
         n_frames = n_tokens if lead is None else n_tokens // lead.shape[1]
         position = sinusoids(torch.arange(n_frames, device=y.device), self.width).to(y.dtype)
-        y = y + (position if lead is None else position.repeat(lead.shape[1], 1))
+        position = position if lead is None else position.repeat(lead.shape[1], 1)
+        y = y + position
         if self.lead_vectors is not None and lead is not None:
             y = y + self.lead_vectors.to(y.dtype)[lead].repeat_interleave(n_frames, dim=1)
         if self.lead_flags is not None and flags is not None:
@@ -91,7 +94,8 @@ class TokenDecoder(nn.Module):
             y = y + self.conv_pos(y)
         if padding_mask is not None:
             y = y.masked_fill(padding_mask[..., None], 0.0)
-        return self.head(self._smoothed(self.encoder(y, padding_mask)))
+        y = self.encoder(y, padding_mask, position=position if self.every_layer else None)
+        return self.head(self._smoothed(y))
 
     def _smoothed(self, x: Tensor) -> Tensor:
         if self.head_conv is None:
@@ -117,14 +121,16 @@ class LeadDecoder(TokenDecoder):
         b = x.shape[0]
         kept = keep.view(b * n_leads, -1) % n_frames
         y = restore(self.embed(x).view(b * n_leads, kept.shape[1], -1), kept, n_frames, self.mask_token)
-        y = y + sinusoids(torch.arange(n_frames, device=y.device), self.width).to(y.dtype)
+        position = sinusoids(torch.arange(n_frames, device=y.device), self.width).to(y.dtype)
+        y = y + position
         if self.conv_pos is not None:
             y = y + self.conv_pos(y)
         n_before = 0
         if separators.shape[1]:
             ends = self.embed(separators).view(b, 2, n_leads, -1).transpose(1, 2).reshape(b * n_leads, 2, -1)
             y, n_before = torch.cat([ends[:, :1], y, ends[:, 1:]], dim=1), 1
-        y = self.encoder(y)[:, n_before : n_before + n_frames]
+        again = F.pad(position, (0, 0, n_before, n_before)) if self.every_layer else None
+        y = self.encoder(y, position=again)[:, n_before : n_before + n_frames]
         return self.head(self._smoothed(y)).view(b, n_leads * n_frames, -1)
 
 

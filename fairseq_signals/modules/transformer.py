@@ -152,6 +152,7 @@ class TransformerEncoder(nn.Module):
         padding_mask: Optional[Tensor] = None,
         layer: Optional[int] = None,
         allowed: Optional[Tensor] = None,
+        position: Optional[Tensor] = None,
     ) -> Tensor:
         """Encode frames.
 
@@ -160,8 +161,9 @@ class TransformerEncoder(nn.Module):
             layer: give what this layer gives, from 1 to L, or 0, the first one's input; by default the last
                 one, or the mix.
             allowed: (B, F, F) bool, which frames a frame may attend to, padding apart; None: all.
+            position: (B, F, D) or (F, D), added to what each layer but the first one takes; None: nothing is.
         """
-        outputs = self.each_layer(x, padding_mask, allowed)
+        outputs = self.each_layer(x, padding_mask, allowed, position)
         if layer is None and self.layer_mix is not None:
             weights, mixed = self.layer_mix.float().softmax(dim=0), torch.zeros_like(x)
             for weight, y in zip(weights.to(x.dtype), outputs):
@@ -174,7 +176,11 @@ class TransformerEncoder(nn.Module):
         raise ValueError(f"layer must be from 0 to {len(self.layers)}, but is {layer} instead")
 
     def each_layer(
-        self, x: Tensor, padding_mask: Optional[Tensor] = None, allowed: Optional[Tensor] = None
+        self,
+        x: Tensor,
+        padding_mask: Optional[Tensor] = None,
+        allowed: Optional[Tensor] = None,
+        position: Optional[Tensor] = None,
     ) -> Iterator[Tensor]:
         """What the first layer takes and what each layer gives, the last one normed: L + 1 tensors."""
         keep = None if allowed is None else allowed[:, None]
@@ -185,8 +191,10 @@ class TransformerEncoder(nn.Module):
         if not self.layer_norm_first:
             x = self.layer_norm(x)
         x = self.dropout(x)
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             yield x
+            if position is not None and i > 0:
+                x = x + position
             if not (self.training and self.layerdrop > 0 and torch.rand(()).item() < self.layerdrop):
                 x = layer(x, keep)
         yield self.layer_norm(x) if self.layer_norm_first else x
