@@ -7,6 +7,7 @@ from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder_config import CROSS_PATTERN, ENCODER_RULES, TRANSFORMER
 from fairseq_signals.modules.front_end import find_front_end
 from fairseq_signals.modules.input_norm import FIXED
+from fairseq_signals.modules.patch_stem import NO_STEM
 from fairseq_signals.safety.rules import broken
 
 
@@ -40,6 +41,8 @@ def _leads(cfg: Any) -> List[str]:
             f"model.frontend={cfg.frontend} makes tokens of each lead, so that model.lead_encoding must be "
             f"tokens, but is {cfg.lead_encoding} instead"
         )
+    if cfg.frontend == "conv" and cfg.patch_stem != NO_STEM:
+        problems.append("model.patch_stem is in patches: set it to none, or model.frontend=patch")
     if cfg.attention == CROSS_PATTERN and not per_lead:
         problems.append(
             "model.attention=cross_pattern needs tokens of each lead: set model.frontend=lead_patch"

@@ -5,6 +5,7 @@ from typing import List
 
 from fairseq_signals.modules.conv_features import CONV_LAYERS, EXTRACTOR_MODES
 from fairseq_signals.modules.input_norm import FIXED, JOINT, LEAD, NONE, PTB_XL
+from fairseq_signals.modules.patch_stem import NO_STEM, STEMS
 from fairseq_signals.modules.span_mask import SELECTIONS
 from fairseq_signals.safety.rules import TRUTH, Rule, integer, list_of, number, one_of, text
 
@@ -24,6 +25,7 @@ ARCHITECTURE = (
     "conv_feature_layers",
     "patch_samples",
     "patch_norm",
+    "patch_stem",
     "in_d",
     "input_norm",
     "input_deviations",
@@ -91,6 +93,13 @@ class EncoderConfig:
     )
     patch_norm: bool = field(
         default=False, metadata={"help": "layer norm over a patch's samples of a lead, and over its token"}
+    )
+    patch_stem: str = field(
+        default=NO_STEM,
+        metadata={
+            "help": "the convolutions of conv_feature_layers in each patch by itself, before its linear map: "
+            "'in_turn', or 'side_by_side' (several scales); 'none': there are none"
+        },
     )
     input_norm: str = field(
         default=NONE,
@@ -214,6 +223,7 @@ ENCODER_RULES: dict[str, Rule] = {
     "frontend": text(64),
     "patch_samples": _WIDTH,
     "patch_norm": TRUTH,
+    "patch_stem": one_of(*STEMS),
     "input_norm": one_of(NONE, JOINT, LEAD, FIXED),
     "input_deviations": list_of(number(1e-6, 1e6), 1024),
     "extractor_mode": one_of(*EXTRACTOR_MODES),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.conv_features import ConvFeatureExtractor, parse_conv_layers
 from fairseq_signals.modules.lead_front_end import LeadFeatureExtractor
+from fairseq_signals.modules.patch_stem import NO_STEM, PatchStem, channels_in, numbers
 from fairseq_signals.modules.present_leads import PresentLeads
 
 
@@ -74,13 +75,25 @@ class Patches(nn.Module):
         dim: D.
         norm: layer norm over the samples of each lead and patch before.
         whole: a patch is the whole segment, which must have `n_samples` samples.
+        stem: what is done to the samples of each patch by itself before, or None.
+        n_in: numbers that it makes of them.
     """
 
-    def __init__(self, n_leads: int, n_samples: int, dim: int, norm: bool = False, whole: bool = False):
+    def __init__(
+        self,
+        n_leads: int,
+        n_samples: int,
+        dim: int,
+        norm: bool = False,
+        whole: bool = False,
+        stem: Optional[nn.Module] = None,
+        n_in: int = 0,
+    ):
         super().__init__()
         self.stride, self.dim, self.whole = n_samples, dim, whole
         self.norm: nn.Module = nn.LayerNorm(n_samples) if norm else nn.Identity()
-        self.projection = nn.Linear(n_leads * n_samples, dim)
+        self.stem: nn.Module = nn.Identity() if stem is None else stem
+        self.projection = nn.Linear(n_in or n_leads * n_samples, dim)
         nn.init.xavier_uniform_(self.projection.weight)
         nn.init.zeros_(self.projection.bias)
 
@@ -98,7 +111,7 @@ class Patches(nn.Module):
                 if not self.whole
                 else f"model.patch_samples is {self.stride}, but a lead of a segment has {n_samples} samples"
             )
-        return self.projection(self.norm(patches_of(x, self.stride)).flatten(2)).transpose(1, 2)
+        return self.projection(self.stem(self.norm(patches_of(x, self.stride))).flatten(2)).transpose(1, 2)
 
 
 def patches_of(x: Tensor, n_samples: int) -> Tensor:
@@ -125,7 +138,12 @@ def _conv_width(cfg: Any) -> int:
 
 
 def _patch(cfg: Any, n_leads: int, whole: bool = False) -> nn.Module:
-    return Patches(n_leads, cfg.patch_samples, cfg.encoder_embed_dim, cfg.patch_norm, whole)
+    shape = (n_leads, cfg.patch_samples, cfg.encoder_embed_dim, cfg.patch_norm, whole)
+    if cfg.patch_stem == NO_STEM:
+        return Patches(*shape)
+    layers = parse_conv_layers(cfg.conv_feature_layers)
+    stem = PatchStem(n_leads, layers, cfg.patch_stem)
+    return Patches(*shape, stem, numbers(layers, cfg.patch_stem, cfg.patch_samples))
 
 
 def _lead(cfg: Any, n_leads: int) -> nn.Module:
@@ -133,7 +151,12 @@ def _lead(cfg: Any, n_leads: int) -> nn.Module:
 
 
 def _patch_weights(cfg: Any, n_leads: int) -> int:
-    return n_leads * cfg.patch_samples * cfg.encoder_embed_dim
+    if cfg.patch_stem == NO_STEM:
+        return n_leads * cfg.patch_samples * cfg.encoder_embed_dim
+    layers, how = parse_conv_layers(cfg.conv_feature_layers), cfg.patch_stem
+    inputs = channels_in(layers, how, n_leads)
+    of_stem = sum(n * width * kernel for n, (width, kernel, _) in zip(inputs, layers))
+    return of_stem + numbers(layers, how, cfg.patch_samples) * cfg.encoder_embed_dim
 
 
 def _patch_width(cfg: Any) -> int:
