@@ -12,6 +12,7 @@ import torch
 from fairseq.models import register_model
 from torch import Tensor, nn
 
+from fairseq_signals.ecg.leads import LIMB_LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.distilling import divided
@@ -48,6 +49,13 @@ class ECGMAEConfig(ECGTransformerConfig):
         default=0.75, metadata={"help": "share of tokens, times or leads that is masked"}
     )
     mask_lead_ratio: float = field(default=0.5, metadata={"help": "'union' and 'both': share of leads"})
+    independent_leads: bool = field(
+        default=False,
+        metadata={
+            "help": "'lead', 'union' and 'both': in half of the segments mask the limb leads first, which "
+            "follow from two of them"
+        },
+    )
     decoder: str = field(
         default=JOINT, metadata={"help": "'joint': of all tokens; 'per_lead': a lead at a time"}
     )
@@ -133,7 +141,12 @@ class ECGMAEModel(ConfiguredModel):
             kind(self.encoder.dim, n_out=n_out, **options, **options_of(cfg)) for _ in units
         )
         self.maskings = [
-            TokenMasking(unit, cfg.mask_lead_ratio if i else cfg.mask_ratio, cfg.mask_lead_ratio)
+            TokenMasking(
+                unit,
+                cfg.mask_lead_ratio if i else cfg.mask_ratio,
+                cfg.mask_lead_ratio,
+                limbs_together=cfg.independent_leads,
+            )
             for i, unit in enumerate(units)
         ]
         self.projection = projection_head(cfg, self.encoder.dim)
@@ -183,7 +196,8 @@ class ECGMAEModel(ConfiguredModel):
         padding = encoder.token_padding_mask(inputs.get("padding_mask"), source, present)
         if keep is None:
             valid = None if padding is None else ~padding
-            keep = masking.draw(len(source), m, n_frames, valid).to(source.device)
+            limb = None if leads is None else leads.grouped(leads.lead) < len(LIMB_LEADS)
+            keep = masking.draw(len(source), m, n_frames, valid, limb).to(source.device)
         out = encoder(**inputs, keep=keep)
         if isinstance(decoder, LeadDecoder):
             y = decoder.of_leads(out.x, keep, m, n_frames, out.extra[:, self.cfg.registers :])
@@ -227,6 +241,11 @@ def check_mae_config(cfg: ECGMAEConfig) -> None:
     if cfg.decoder == PER_LEAD and cfg.mask_unit != "token_of_lead":
         problems.append(
             "model.decoder=per_lead needs tokens of every lead: set model.mask_unit=token_of_lead"
+        )
+    if cfg.independent_leads and (cfg.mask_unit not in ("lead", "union", BOTH) or cfg.in_d != N_LEADS):
+        problems.append(
+            f"model.independent_leads is of masked leads on an axis of {N_LEADS}, but model.mask_unit is "
+            f"{cfg.mask_unit} and model.in_d {cfg.in_d}: set it to false"
         )
     if cfg.decoder_conv and per_lead and cfg.decoder == JOINT:
         problems.append(

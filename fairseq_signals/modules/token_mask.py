@@ -26,28 +26,42 @@ class TokenMasking:
         ratio: share that is masked, of "lead" the share of leads.
         lead_ratio: of "union", share of leads that are masked; `ratio` is that of frames.
         min_block: of "blocks", the shortest run, frames.
+        limbs_together: where leads are masked, in half of the rows those of the limbs go first, all of them
+            unless too few others would be left: each is a linear combination of any two of them.
     """
 
     unit: str
     ratio: float
     lead_ratio: float = 0.5
     min_block: int = 1
+    limbs_together: bool = False
 
-    def draw(self, b: int, n_leads: int, n_frames: int, valid: Optional[Tensor] = None) -> Tensor:
+    def draw(
+        self,
+        b: int,
+        n_leads: int,
+        n_frames: int,
+        valid: Optional[Tensor] = None,
+        limb: Optional[Tensor] = None,
+    ) -> Tensor:
         """Indices of the tokens that are kept, (B, k), lead after lead.
 
         Args:
             valid: (B, leads x frames) bool, False on padding and absent leads; None: all are.
+            limb: (B, leads) bool, which leads are of the limbs; with `limbs_together` only.
         """
         grid = None if valid is None else valid.view(b, n_leads, n_frames)
         leads = None if grid is None else grid.any(dim=2)
         frames = None if grid is None else grid.any(dim=1)
+        last = (torch.rand(b, 1) < 0.5) & limb.cpu() if self.limbs_together and limb is not None else None
         if self.unit == "token":
             return keep_random(b, n_leads * n_frames, self.ratio, valid)
         if self.unit == "token_of_lead":
             return keep_random_of_each(b, n_leads, n_frames, self.ratio)
         if self.unit == "lead":
-            return crossed(keep_random(b, n_leads, self.ratio, leads), torch.arange(n_frames), n_frames)
+            return crossed(
+                keep_random(b, n_leads, self.ratio, leads, last=last), torch.arange(n_frames), n_frames
+            )
         if self.unit == "blocks":
             kept = max(math.ceil(n_frames * (1 - self.ratio) - 1e-9), 1)
             columns = keep_outside_blocks(b, n_frames, kept, self.min_block)
@@ -55,7 +69,7 @@ class TokenMasking:
             columns = keep_random(b, n_frames, self.ratio, frames)
         rows = torch.arange(n_leads).expand(b, -1)
         if self.unit == "union":
-            rows = keep_random(b, n_leads, self.lead_ratio, leads)
+            rows = keep_random(b, n_leads, self.lead_ratio, leads, last=last)
         return crossed(rows, columns, n_frames)
 
 
@@ -66,16 +80,24 @@ def crossed(rows: Tensor, columns: Tensor, n_columns: int) -> Tensor:
 
 
 def keep_random(
-    b: int, n: int, ratio: float, valid: Optional[Tensor] = None, generator: Optional[torch.Generator] = None
+    b: int,
+    n: int,
+    ratio: float,
+    valid: Optional[Tensor] = None,
+    generator: Optional[torch.Generator] = None,
+    last: Optional[Tensor] = None,
 ) -> Tensor:
     """k = floor(n (1 - ratio)) of n tokens, at least 1, uniformly without replacement.
 
     Args:
         ratio: share that is masked.
         valid: (B, N) bool, True on tokens that can be kept; k then is by the row with fewest of them.
+        last: (B, N) bool, True on tokens that are kept only where there are too few others.
     """
     most = n if valid is None else int(valid.sum(dim=1).min())
     score = torch.rand(b, n, generator=generator)
+    if last is not None:
+        score = score + last
     if valid is not None:
         score = score.masked_fill(~valid.cpu(), 2.0)
     kept = score.argsort(dim=1)[:, : max(_kept(most, ratio), 1)].sort(dim=1).values

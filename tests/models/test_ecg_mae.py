@@ -144,6 +144,18 @@ def test_a_record_of_one_lead_adds_nothing_where_leads_are_masked(make, ecg_batc
     assert not found.masked.any()
 
 
+@torch.no_grad()
+def test_limb_leads_are_known_by_their_names_where_others_are_absent(make, ecg_batch):
+    model = make(**GRID, mask_unit="lead", mask_ratio=0.5, independent_leads=True)
+    present = torch.arange(12) >= 4  # aVL, aVF and the chest leads
+    source = ecg_batch(1).expand(200, -1, -1) * present[:, None]
+    (found,) = model(source, lead_present=present.expand(200, -1))
+    kept = ~found.masked.view(200, 8, 16).all(dim=2)
+    assert (kept.sum(dim=1) == 4).all()
+    # a half, and 15 of 70 of the other half
+    assert float((~kept[:, :2].any(dim=1)).float().mean()) == pytest.approx(0.5 + 0.5 * 15 / 70, abs=0.11)
+
+
 def test_both_ways_of_masking_weigh_alike(make, ecg_batch):
     model = make(**VARIANTS["both"])
     passes = model(ecg_batch(2))
@@ -206,6 +218,10 @@ def test_it_learns_a_batch_by_heart(make):
         ({"decoder": "per_lead"}, r"model\.decoder=per_lead needs tokens of each lead"),
         ({**GRID, "decoder": "per_lead"}, r"set model\.mask_unit=token_of_lead"),
         ({**GRID, "decoder_conv": 4}, r"model\.decoder_conv is over frames in time"),
+        (
+            {**GRID, "independent_leads": True},
+            r"model\.independent_leads is of masked leads on an axis of 12",
+        ),
         ({"mask_ratio": 1.0}, r"model\.mask_ratio must be"),
         ({"target": "spectrum"}, r"model\.target must be one of raw"),
         ({"decoder_heads": 5}, r"model\.decoder_dim \(16\) must be a multiple of decoder_heads \(5\)"),

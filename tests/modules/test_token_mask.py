@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -98,6 +100,38 @@ def test_absent_leads_are_not_kept():
     keep = TokenMasking("lead", 0.5).draw(2, 12, 25, valid.flatten(1))
     assert keep.shape == (2, 2 * 25)
     assert take(valid.flatten(1), keep).all()
+
+
+LIMB = torch.arange(12) < 6
+
+
+@pytest.mark.parametrize(
+    ("masking", "least"),
+    [
+        (TokenMasking("lead", 0.75, limbs_together=True), 0),
+        (TokenMasking("union", 0.5, 0.5, limbs_together=True), 0),
+        (TokenMasking("lead", 0.25, limbs_together=True), 3),
+    ],
+)
+def test_in_half_of_the_rows_limb_leads_are_masked_first(masking, least):
+    torch.manual_seed(0)
+    n = 4000
+    keep = masking.draw(n, 12, 4, limb=LIMB.expand(n, -1))
+    kept = is_kept(keep, 48).view(n, 12, 4).any(dim=2)
+    assert (kept.sum(dim=1) == kept[0].sum()).all()  # as many as otherwise
+    first = (kept & LIMB).sum(dim=1) == least
+    among_all = (
+        math.comb(6, int(kept[0].sum()) - least) * math.comb(6, least) / math.comb(12, int(kept[0].sum()))
+    )
+    share = 0.5 + 0.5 * among_all
+    assert float(first.float().mean()) == pytest.approx(share, abs=3 * (share * (1 - share) / n) ** 0.5)
+    assert (kept.float().mean(dim=0)[:6] < kept.float().mean(dim=0)[6:].min()).all()
+
+
+def test_limb_leads_are_kept_where_a_record_has_no_others():
+    valid = LIMB.repeat_interleave(4).expand(50, -1)
+    keep = TokenMasking("lead", 0.5, limbs_together=True).draw(50, 12, 4, valid, LIMB.expand(50, -1))
+    assert take(valid, keep).all()
 
 
 def test_tokens_come_back_to_their_places():
