@@ -37,6 +37,7 @@ PANELS: Dict[str, Tuple[str, ...]] = {
     "Baseline shift": ("baseline_shift",),
     "EMG noise": ("emg_noise",),
     "Baseline wander": ("baseline_wander",),
+    "Window noise": ("window_noise",),
 }
 #: Panels side by side: the first that does not make a page more than twice as high as wide.
 COLUMNS = (2, 4)

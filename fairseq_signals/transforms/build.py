@@ -18,6 +18,7 @@ from fairseq_signals.transforms.powerline_noise import PowerlineNoise
 from fairseq_signals.transforms.random_lead_mask import RandomLeadMask
 from fairseq_signals.transforms.time_mask import TimeMask
 from fairseq_signals.transforms.vcg_rotation import VCGRotation
+from fairseq_signals.transforms.window_noise import WindowNoise
 
 # Random lead masking's options are keys of the task, all with the names of the authors' YAML files.
 RANDOM_LEAD_MASKING = "random_leads_masking"
@@ -30,6 +31,7 @@ TRANSFORMS: Dict[str, Callable[..., Transform]] = {
     BaselineShift.name: BaselineShift,
     VCGRotation.name: VCGRotation,
     TimeMask.name: TimeMask,
+    WindowNoise.name: WindowNoise,
 }
 
 
