@@ -18,6 +18,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     regression,
     simclr,
     simdino,
+    smd,
     swav,
     three_kg,
     ts2vec,

@@ -29,10 +29,15 @@ class VICRegCriterion(ViewsCriterion):
     """The weighted sum of the three terms (Eq. 6)."""
 
     def pair(self, one: Dict[str, Tensor], other: Dict[str, Tensor]) -> Tensor:
-        cfg, terms = self.cfg, vicreg_terms(one["g"], other["g"])
-        weight = cfg.variance_weight / (2 if str(cfg.variance) == "mean" else 1)
-        return (
-            cfg.invariance_weight * terms.invariance
-            + weight * terms.variance
-            + cfg.covariance_weight * terms.covariance
-        )
+        return vicreg_loss(self.cfg, one["g"], other["g"])
+
+
+def vicreg_loss(cfg: VICRegConfig, a: Tensor, b: Tensor) -> Tensor:
+    """The weighted sum of the terms of two views (N, P), a scalar."""
+    terms = vicreg_terms(a, b)
+    weight = cfg.variance_weight / (2 if str(cfg.variance) == "mean" else 1)
+    return (
+        cfg.invariance_weight * terms.invariance
+        + weight * terms.variance
+        + cfg.covariance_weight * terms.covariance
+    )

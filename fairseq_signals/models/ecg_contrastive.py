@@ -22,6 +22,7 @@ from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
 from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.queue import Queue
+from fairseq_signals.modules.segment_sequences import SegmentSequences
 from fairseq_signals.safety.rules import broken, integer, number, one_of
 
 PROJECTIONS = ("none", "linear", "mlp", "mlp_norm")
@@ -72,6 +73,11 @@ class ECGContrastiveConfig(ECGTransformerConfig):
         metadata={"help": "embeddings of earlier batches that prototypes are shared out among too; 0: none"},
     )
     queue_after_updates: int = field(default=0, metadata={"help": "updates before they count"})
+    sequence_layers: int = field(
+        default=0,
+        metadata={"help": "recurrent layers over the segments of an item, for criterion smd; 0: none"},
+    )
+    sequence_dim: int = field(default=256, metadata={"help": "their width"})
 
 
 _WIDTH = integer(0, 1 << 20)
@@ -88,6 +94,8 @@ _RULES = {
     "freeze_prototypes_updates": integer(0, 1 << 40),
     "queue": _WIDTH,
     "queue_after_updates": integer(0, 1 << 40),
+    "sequence_layers": integer(0, 64),
+    "sequence_dim": integer(1, 1 << 16),
 }
 
 
@@ -107,6 +115,7 @@ class ContrastiveOutput:
         local: (B', P) `g` of the short views, B' / S of each of S segments; None without any.
         teacher_x: (B, F, D) the teacher's contextual frames, of the whole segment; None without a teacher.
         span_mask: (B, F) bool, True on frames that the student was not given, or None.
+        sequences: (S, P) of each of S sequences of segments, projected; None where nobody asked for them.
     """
 
     g: Tensor
@@ -120,6 +129,7 @@ class ContrastiveOutput:
     local: Optional[Tensor] = None
     teacher_x: Optional[Tensor] = None
     span_mask: Optional[Tensor] = None
+    sequences: Optional[Tensor] = None
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
@@ -144,6 +154,10 @@ class ECGContrastiveModel(ConfiguredModel):
             self.prototypes = Prototypes(width, cfg.prototypes)
         if cfg.queue:
             self.queue = Queue(cfg.queue, width)
+        self.sequences = self.sequence_projection = None
+        if cfg.sequence_layers:
+            self.sequences = SegmentSequences(self.encoder.dim, cfg.sequence_dim, cfg.sequence_layers)
+            self.sequence_projection = projection_head(cfg, cfg.sequence_dim)
         if cfg.teacher:
             momentum = functools.partial(
                 momentum_at, start=cfg.ema_momentum, schedule=cfg.ema_schedule, total=cfg.ema_updates
@@ -165,6 +179,7 @@ class ECGContrastiveModel(ConfiguredModel):
         *,
         local_source: Optional[Tensor] = None,
         local_present: Optional[Tensor] = None,
+        sequences: Optional[Tensor] = None,
         project_frames: bool = False,
         contribute: bool = True,
     ) -> ContrastiveOutput:
@@ -176,6 +191,7 @@ class ECGContrastiveModel(ConfiguredModel):
             lead_present: (B, leads) bool, True where a lead is present, or None: all are.
             local_source: (B', leads, samples') short views of the segments, for the student alone; or None.
             local_present: (B', leads) bool, as `lead_present`.
+            sequences: (S, T) which rows each sequence has, -1 behind its last one; None: there are none.
             project_frames: project each frame, and take the mean of that, in place of projecting the mean.
             contribute: count this batch in statistics over all data-parallel workers.
         """
@@ -185,8 +201,12 @@ class ECGContrastiveModel(ConfiguredModel):
             frames = self.projection(out.x)
             g = mean_over_frames(frames, out.padding_mask)
             return ContrastiveOutput(g, out.x, out.padding_mask, frames)
-        g = projected(self.projection, mean_over_frames(out.x, out.padding_mask), contribute)
+        pooled = mean_over_frames(out.x, out.padding_mask)
+        g = projected(self.projection, pooled, contribute)
         found = ContrastiveOutput(g, out.x, out.padding_mask, span_mask=out.span_mask)
+        if self.sequences is not None and sequences is not None:
+            summary = self.sequences(pooled, sequences)
+            found.sequences = projected(self.sequence_projection, summary, contribute)
         if local_source is not None:
             seen = self.encoder(local_source, lead_present=local_present)
             found.local = projected(self.projection, mean_over_frames(seen.x, None), contribute)
