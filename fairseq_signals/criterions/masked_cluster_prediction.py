@@ -13,6 +13,7 @@ from fairseq_signals.criterions.cmsc import CMSCCriterionConfig, check_cmsc_conf
 from fairseq_signals.criterions.dino import rows_of_students
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_hubert import ClusterPrediction
+from fairseq_signals.modules.distributed import mean_over_workers
 
 
 @dataclass
@@ -63,13 +64,15 @@ class MaskedClusterPredictionCriterion(ECGCriterion):
 
     def forward(self, model: Any, sample: Dict[str, Any], reduce: bool = True) -> Tuple[Tensor, int, Dict]:
         """The loss summed over masked frames, their number, and what to log."""
-        found: ClusterPrediction = model(**sample["net_input"], contribute=not sample.get("repeated", False))
+        own = not sample.get("repeated", False)
+        found: ClusterPrediction = model(**sample["net_input"], contribute=own)
         costs, n = cluster_costs(found.logits, found.labels), max(int(found.masked.sum()), 1)
         loss = self.cfg.masked_weight * (costs * found.masked).sum()
         log: Dict[str, Any] = {"cluster_loss": (costs.detach() * found.masked).sum()}
         if self.cfg.masked_weight < 1:
             others = found.valid & ~found.masked
-            mean = (costs * others).sum() / others.sum().clamp(min=1)
+            n_others = int(others.sum())
+            mean = mean_over_workers((costs * others).sum() / max(n_others, 1), n_others, own)
             loss = loss + (1 - self.cfg.masked_weight) * mean * n
         with torch.no_grad():
             labels = found.labels if found.labels.dim() == 2 else found.labels.argmax(dim=-1)

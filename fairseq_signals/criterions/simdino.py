@@ -17,7 +17,7 @@ from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig
 from fairseq_signals.models.ecg_contrastive import ContrastiveOutput
 from fairseq_signals.modules.dino import cosine_costs
-from fairseq_signals.modules.distributed import gather_rows
+from fairseq_signals.modules.distributed import gather_rows, mean_over_workers
 from fairseq_signals.modules.joint_embedding import by_view, coding_rate
 
 
@@ -75,7 +75,7 @@ class SimDINOCriterion(ECGCriterion):
         )
         distance = view_distances(student, self._local(found, sample, own), teacher)
         rate = torch.stack([coding_rate(z, self.cfg.eps) for z in student]).mean()
-        frames = self._frames(found)
+        frames = self._frames(found, own)
         loss = distance - self.cfg.rate_weight * rate + self.cfg.frames_weight * frames
         n = max(int((sample["view"] == 0).sum()), 1)
         log = {"distance_loss": distance, "coding_rate": rate, "frames_loss": frames, "loss": loss}
@@ -93,12 +93,13 @@ class SimDINOCriterion(ECGCriterion):
         view = torch.arange(n, device=rows.device).repeat(len(segments))
         return by_view(gather_rows(z, own), gather_rows(rows, own), gather_rows(view, own))
 
-    def _frames(self, found: ContrastiveOutput) -> Tensor:
-        """Mean of 1 - cosine of the masked frames with the teacher's."""
+    def _frames(self, found: ContrastiveOutput, own: bool) -> Tensor:
+        """Mean of 1 - cosine of the masked frames with the teacher's, over all workers."""
         if found.span_mask is None or found.teacher_x is None or not self.cfg.frames_weight:
             return found.g.new_zeros(())
         costs = cosine_costs(found.x, found.teacher_x)
-        return (costs * found.span_mask).sum() / found.span_mask.sum().clamp(min=1)
+        n = int(found.span_mask.sum())
+        return mean_over_workers((costs * found.span_mask).sum() / max(n, 1), n, own)
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:

@@ -180,6 +180,7 @@ class ECGContrastiveModel(ConfiguredModel):
         local_source: Optional[Tensor] = None,
         local_present: Optional[Tensor] = None,
         sequences: Optional[Tensor] = None,
+        spans: Optional[Tensor] = None,
         project_frames: bool = False,
         contribute: bool = True,
     ) -> ContrastiveOutput:
@@ -192,10 +193,13 @@ class ECGContrastiveModel(ConfiguredModel):
             local_source: (B', leads, samples') short views of the segments, for the student alone; or None.
             local_present: (B', leads) bool, as `lead_present`.
             sequences: (S, T) which rows each sequence has, -1 behind its last one; None: there are none.
+            spans: (B, F) bool span mask, or None to draw one.
             project_frames: project each frame, and take the mean of that, in place of projecting the mean.
             contribute: count this batch in statistics over all data-parallel workers.
         """
-        out = self.encoder(source, padding_mask, mask=self.cfg.apply_mask, lead_present=lead_present)
+        out = self.encoder(
+            source, padding_mask, mask=self.cfg.apply_mask, spans=spans, lead_present=lead_present
+        )
         # projected here, not in the criterion: data-parallel wrappers look for parameters in `forward` only
         if project_frames:
             frames = self.projection(out.x)

@@ -18,6 +18,7 @@ from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_contrastive import projection_head
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.distributed import mean_over_workers
 from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
 from fairseq_signals.modules.encoder import EncoderOutput
 from fairseq_signals.modules.encoder_config import TRANSFORMER, EncoderConfig
@@ -103,7 +104,7 @@ class LatentPrediction:
         prediction, target: (B, K, D); the target is without gradient.
         valid: (B, K) bool, False on padding and absent leads.
         target_std: the deviation of a channel over the masked tokens of the batch, mean over channels: near 0
-            where the teacher gives the same for all (collapse).
+            where the teacher gives the same for all (collapse). The workers' mean, so that they stop alike.
         first_std: the same of the first update.
         g: (B, D) mean of the contextual tokens, projected.
     """
@@ -209,7 +210,7 @@ class ECGJEPAModel(ConfiguredModel):
         absent = taken(padding, masked)
         valid = torch.ones_like(masked, dtype=torch.bool) if absent is None else ~absent
         g = self.projection(mean_over_frames(out.x, out.padding_mask))
-        std = target[valid].float().std(dim=0).mean()
+        std = mean_over_workers(target[valid].float().std(dim=0).mean(), int(valid.sum()))
         if self.training and self.first_std.isnan():
             self.first_std.copy_(std)
         return LatentPrediction(take(y, masked), target, valid, std, self.first_std, g)

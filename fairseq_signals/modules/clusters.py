@@ -78,4 +78,5 @@ class OnlineClusters(nn.Module):
             centre = shares.T @ every / shares.sum(dim=0)[:, None].clamp(min=1e-6)
             self.prototypes.lerp_(F.normalize(centre, dim=1), 1 - self.momentum)
             self.prototypes.copy_(F.normalize(self.prototypes, dim=1))
-        return own_rows(shares, len(x)) if contribute else sinkhorn(x @ self.prototypes.T)
+        own = own_rows(shares, len(x) if contribute else 0)  # every worker takes part
+        return own if contribute else sinkhorn(x @ self.prototypes.T)
