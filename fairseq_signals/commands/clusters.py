@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fairseq_signals.commands.arguments import add_device, some_path
+from fairseq_signals.commands.arguments import add_device, integer_from, number, some_path
 from fairseq_signals.safety.text import counted, tell
 
 STRIDE, CLUSTERS, FRAMES = 16, 100, 500_000
@@ -23,27 +23,36 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=some_path, required=True, metavar="FILE.npz", help="where the clusters go"
     )
-    parser.add_argument("--clusters", type=int, default=CLUSTERS, metavar="K", help="default: %(default)s")
     parser.add_argument(
-        "--stride", type=int, default=STRIDE, metavar="N", help="samples of a frame (default: %(default)s)"
+        "--clusters", type=integer_from(2), default=CLUSTERS, metavar="K", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--stride",
+        type=integer_from(1),
+        default=STRIDE,
+        metavar="N",
+        help="samples of a frame (default: %(default)s)",
     )
     parser.add_argument(
         "--model", type=some_path, metavar="CHECKPOINT", help="cluster its frames in their place"
     )
     parser.add_argument(
-        "--layer", type=int, default=0, help="which of its layers, from 0, the first one's input"
+        "--layer", type=integer_from(0), default=0, help="which of its layers, from 0, the first one's input"
     )
     parser.add_argument(
-        "--fs", type=float, default=None, help="sampling rate, Hz (default: 500, or the model's)"
+        "--fs",
+        type=number(0, low_included=False),
+        default=None,
+        help="sampling rate, Hz (default: 500, or the model's)",
     )
     parser.add_argument(
         "--frames",
-        type=int,
+        type=integer_from(1),
         default=FRAMES,
         metavar="N",
         help="frames that are clustered (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=integer_from(0), default=1)
     add_device(parser)
     return parser
 

@@ -57,10 +57,10 @@ def _batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     lengths, order = reader.manifest.n_samples, np.random.default_rng(seed).permutation(len(reader))
     taken = list(form.leads)
-    for length in np.unique(lengths):
-        rows = order[lengths[order] == length]
-        for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        for length in np.unique(lengths[rows]):
+            part = rows[lengths[rows] == length]
             segments = np.stack([reader.read_scaled(int(i), form.scaling) for i in part])[:, taken]
             yield torch.from_numpy(segments), torch.from_numpy(reader.present(part)[:, taken])
 

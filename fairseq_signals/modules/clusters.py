@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_signals.modules.distributed import gather_rows, own_rows
+from fairseq_signals.modules.ema import Float32
 from fairseq_signals.modules.front_end import patches_of
 from fairseq_signals.modules.joint_embedding import sinkhorn
 
@@ -21,7 +22,7 @@ def frame_statistics(source: Tensor, stride: int, n_frames: Any) -> Tensor:
     return torch.cat([patches.mean(dim=3), spread, patches[..., -1] - patches[..., 0]], dim=2)
 
 
-class Clusters(nn.Module):
+class Clusters(Float32):
     """K centres of standardised features of d numbers: a frame is of the nearest.
 
     Args:
@@ -47,7 +48,16 @@ class Clusters(nn.Module):
         return distances.argmin(dim=-1)
 
 
-class OnlineClusters(nn.Module):
+def followed(prototypes: Tensor, frames: Tensor, shares: Tensor, momentum: float) -> Tensor:
+    """Unit prototypes (K, D), a step nearer to the mean of unit frames (N, D) that each shares, (N, K).
+
+    One that shares none stays as it is.
+    """
+    means = F.normalize(shares.T @ frames, dim=1)
+    return F.normalize(prototypes.lerp(means, 1 - momentum), dim=1)
+
+
+class OnlineClusters(Float32):
     """K prototypes that follow the frames given, all used alike (after HuBERT++, arXiv:2605.12241).
 
     Args:
@@ -75,8 +85,6 @@ class OnlineClusters(nn.Module):
         every = gather_rows(x, contribute)
         shares = sinkhorn(every @ self.prototypes.T)
         if self.training:
-            centre = shares.T @ every / shares.sum(dim=0)[:, None].clamp(min=1e-6)
-            self.prototypes.lerp_(F.normalize(centre, dim=1), 1 - self.momentum)
-            self.prototypes.copy_(F.normalize(self.prototypes, dim=1))
+            self.prototypes.copy_(followed(self.prototypes, every, shares, self.momentum))
         own = own_rows(shares, len(x) if contribute else 0)  # every worker takes part
         return own if contribute else sinkhorn(x @ self.prototypes.T)
