@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Tuple
 from fairseq.criterions import FairseqCriterion
 from fairseq.logging import metrics
 
+from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import check_keys
 
 
@@ -12,9 +13,15 @@ class ECGCriterion(FairseqCriterion):
     """Base of the criterions; `logged` is what validation logs, beside what the task does."""
 
     logged: Tuple[str, ...] = ("loss",)
+    takes_local_views = False  #: whether it has a use for short views
 
     def __init__(self, cfg: Any, task: Any):
         super().__init__(task)
+        if getattr(task, "local_views", 0) and not self.takes_local_views:
+            raise ConfigError(
+                f"task.local_views is {task.local_views}, but criterion {cfg._name} has no use for short "
+                "views: set it to 0, or choose one that has, such as simdino"
+            )
         self.cfg = cfg
 
     @classmethod

@@ -52,6 +52,7 @@ class SimDINOCriterion(ECGCriterion):
     """Distances between views, less the coding rate, plus masked frames."""
 
     logged = ("loss", "distance_loss", "coding_rate", "frames_loss")
+    takes_local_views = True
 
     def __init__(self, cfg: SimDINOConfig, task: Any):
         super().__init__(cfg, task)

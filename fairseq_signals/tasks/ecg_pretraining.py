@@ -88,6 +88,12 @@ def configured_views(cfg: ECGPretrainingConfig, leads: Sequence[int]) -> Union[V
             f"task.student_views={cfg.student_views} makes the views of a segment, so that "
             f"task.views={cfg.views} and task.view_leads={cfg.view_leads} have no meaning; remove them"
         )
+    if cfg.view_crops != "shared":
+        raise ConfigError(
+            f"task.view_crops={cfg.view_crops} cuts each view elsewhere, but a student's "
+            f"(task.student_views={cfg.student_views}) is compared with its teacher's of the same stretch; "
+            "set it to shared"
+        )
     return StudentViews(
         leads, cfg.student_views, cfg.student_leads, cfg.student_min_leads, cfg.student_max_leads
     )
@@ -122,6 +128,7 @@ class ECGPretrainingTask(ECGTask):
         self.pairs = self.pairs or self.of_patients
         self.views = configured_views(cfg, self.leads)
         self.n_views, self.student_views = len(self.views), cfg.student_views
+        self.local_views = cfg.local_views
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model, after which it is known whether it has a teacher: the data must be for one."""

@@ -102,6 +102,10 @@ def test_views_are_those_of_the_configuration_in_training_and_validation(
         ({"views": 2, "view_leads": "disjoint", "leads_to_load": "1"}, r"task\.leads_to_load gives 1 leads"),
         ({"segment_pairs": "no"}, r"task\.segment_pairs must be true or false, but is 'no' instead"),
         ({"view_leads": "every"}, r"task\.view_leads must be one of all, disjoint, single"),
+        ({"item": "person"}, r"task\.item must be patient or null, but is 'person' instead"),
+        ({"view_crops": "free"}, r"task\.view_crops must be shared or own, but is 'free' instead"),
+        ({"local_views": 2}, r"task\.local_views=2 and task\.local_samples=0 must both be above 0, or both"),
+        ({"local_samples": 9}, r"task\.local_views=0 and task\.local_samples=9 must both"),
     ],
 )
 def test_pairs_and_views_that_cannot_be_are_refused_before_any_data_is_read(setup, options, message):
@@ -156,12 +160,26 @@ def test_a_criterion_refuses_a_task_whose_batches_have_no_positive_pair(
     [
         ({"views": 2}, r"task\.student_views=2 makes the views of a segment, so that task\.views=2"),
         ({"view_leads": "single"}, r"task\.view_leads=single have no meaning"),
+        ({"view_crops": "own"}, r"task\.view_crops=own cuts each view elsewhere"),
         ({"student_leads": "few"}, r"task\.student_leads must be one of all, random, sets"),
     ],
 )
 def test_views_of_students_beside_other_views_are_refused(options, message, setup, tmp_path):
     with pytest.raises(ConfigError, match=message):
         setup("ecg_pretraining", tmp_path, student_views=2, **options)
+
+
+def test_records_of_a_patient_are_pairs_whatever_is_said_of_segments(setup, tmp_path, build_criterion):
+    task = setup("ecg_pretraining", tmp_path, item="patient", segment_pairs=False)
+    assert task.pairs
+    assert build_criterion(task, "3kg")
+
+
+def test_a_criterion_without_use_for_short_views_is_refused(setup, tmp_path, build_criterion):
+    task = setup("ecg_pretraining", tmp_path, views=2, local_views=2, local_samples=625)
+    assert build_criterion(task, "simdino")
+    with pytest.raises(ConfigError, match=r"task\.local_views is 2, but criterion byol has no use"):
+        build_criterion(task, "byol")
 
 
 def test_a_pretrained_encoder_that_is_not_there_is_refused(setup, tmp_path):
