@@ -21,6 +21,7 @@ PRETRAINING_ONLY = (
     "centre.",
     "teacher.",
     "label_encoder.",
+    "adversary.",
 )
 _TEACHERS = "teacher.encoder."
 #: What every front end is called.

@@ -55,14 +55,14 @@ class TS2VecCriterion(ContrastCriterion):
             )
 
     def represent(self, model: Any, sample: Dict[str, Any]) -> Tuple[Tensor, Dict[str, Tensor]]:
-        output = model(**sample["net_input"], project_frames=True)
+        output, more = self.output(model, sample, project_frames=True)
         frames = output.frames.float()
         n_frames = torch.full((len(frames),), frames.shape[1], device=frames.device)
         if output.padding_mask is not None:
             n_frames = (~output.padding_mask).sum(dim=1)
         if self.cfg.all_gather:
             frames = pad_to_longest(frames)
-        return output.g.float(), {"frames": frames, "n_frames": n_frames}
+        return output.g.float(), {"frames": frames, "n_frames": n_frames, **more}
 
     def contrast(self, z: Tensor, rows: Dict[str, Tensor]) -> Contrast:
         key, view = rows["segment_row"], rows["view"]

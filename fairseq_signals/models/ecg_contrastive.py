@@ -1,7 +1,7 @@
 """`ecg_contrastive`: the shared encoder and one vector a segment, for global objectives alone.
 
 With a teacher, a predictor or prototypes it serves BYOL (arXiv:2006.07733), MoCo v3 (arXiv:2104.02057) and
-SwAV (arXiv:2006.09882).
+SwAV (arXiv:2006.09882); with a network that masks the signal against it, Bo et al. (arXiv:2211.07889).
 """
 
 import functools
@@ -15,6 +15,7 @@ from fairseq.modules import GradMultiply
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.models.adversary import Adversary, AdversaryConfig
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.modules.dino import Prototypes
@@ -29,7 +30,7 @@ PROJECTIONS = ("none", "linear", "mlp", "mlp_norm")
 
 
 @dataclass
-class ECGContrastiveConfig(ECGTransformerConfig):
+class ECGContrastiveConfig(ECGTransformerConfig, AdversaryConfig):
     """Options of the projection and what comes after it, in addition to the encoder's."""
 
     projection: str = field(
@@ -116,6 +117,7 @@ class ContrastiveOutput:
         teacher_x: (B, F, D) the teacher's contextual frames, of the whole segment; None without a teacher.
         span_mask: (B, F) bool, True on frames that the student was not given, or None.
         sequences: (S, P) of each of S sequences of segments, projected; None where nobody asked for them.
+        masked_shares: (B', N) of the adversary's N masks of B' segments; None without any.
     """
 
     g: Tensor
@@ -130,6 +132,7 @@ class ContrastiveOutput:
     teacher_x: Optional[Tensor] = None
     span_mask: Optional[Tensor] = None
     sequences: Optional[Tensor] = None
+    masked_shares: Optional[Tensor] = None
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
@@ -163,6 +166,9 @@ class ECGContrastiveModel(ConfiguredModel):
                 momentum_at, start=cfg.ema_momentum, schedule=cfg.ema_schedule, total=cfg.ema_updates
             )
             self.teacher = EMATeacher(self, ("encoder", "projection"), momentum)
+        self.adversary = None
+        if cfg.adversarial_mask:
+            self.adversary = Adversary(cfg)
 
     def set_num_updates(self, num_updates: int) -> None:
         """Let the teacher follow (fairseq calls it before every micro-batch)."""
@@ -180,6 +186,7 @@ class ECGContrastiveModel(ConfiguredModel):
         local_source: Optional[Tensor] = None,
         local_present: Optional[Tensor] = None,
         sequences: Optional[Tensor] = None,
+        masked_rows: Optional[Tensor] = None,
         spans: Optional[Tensor] = None,
         project_frames: bool = False,
         contribute: bool = True,
@@ -193,10 +200,14 @@ class ECGContrastiveModel(ConfiguredModel):
             local_source: (B', leads, samples') short views of the segments, for the student alone; or None.
             local_present: (B', leads) bool, as `lead_present`.
             sequences: (S, T) which rows each sequence has, -1 behind its last one; None: there are none.
+            masked_rows: (B,) bool, True on segments that the adversary masks; with one only.
             spans: (B, F) bool span mask, or None to draw one.
             project_frames: project each frame, and take the mean of that, in place of projecting the mean.
             contribute: count this batch in statistics over all data-parallel workers.
         """
+        shares = None
+        if self.adversary is not None:
+            source, shares = self.adversary.masked(source, masked_rows, padding_mask, lead_present)
         out = self.encoder(
             source, padding_mask, mask=self.cfg.apply_mask, spans=spans, lead_present=lead_present
         )
@@ -204,10 +215,10 @@ class ECGContrastiveModel(ConfiguredModel):
         if project_frames:
             frames = self.projection(out.x)
             g = mean_over_frames(frames, out.padding_mask)
-            return ContrastiveOutput(g, out.x, out.padding_mask, frames)
+            return ContrastiveOutput(g, out.x, out.padding_mask, frames, masked_shares=shares)
         pooled = mean_over_frames(out.x, out.padding_mask)
         g = projected(self.projection, pooled, contribute)
-        found = ContrastiveOutput(g, out.x, out.padding_mask, span_mask=out.span_mask)
+        found = ContrastiveOutput(g, out.x, out.padding_mask, span_mask=out.span_mask, masked_shares=shares)
         if self.sequences is not None and sequences is not None:
             summary = self.sequences(pooled, sequences)
             found.sequences = projected(self.sequence_projection, summary, contribute)
