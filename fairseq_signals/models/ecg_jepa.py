@@ -32,6 +32,7 @@ from fairseq_signals.safety.rules import broken, integer, number, one_of
 
 BLOCKS, MULTI_BLOCK, TIME, TARGETS = "blocks", "multi_block", "time", "targets"
 JOINT, PER_LEAD = "joint", "per_lead"
+TRIES = 100  #: of blocks that leave enough frames; after them too few have to do
 
 
 @dataclass
@@ -56,7 +57,9 @@ class ECGJEPAConfig(ECGTransformerConfig):
             "and 'targets' the length of a run that is masked"
         },
     )
-    mask_min_block: int = field(default=10, metadata={"help": "'blocks': shortest run, frames"})
+    mask_min_block: int = field(
+        default=10, metadata={"help": "frames: 'blocks': shortest run; 'targets': fewest that are kept"}
+    )
     mask_blocks: int = field(default=4, metadata={"help": "'multi_block', 'targets': their number"})
     mask_context: List[float] = field(
         default_factory=lambda: [0.85, 1.0], metadata={"help": "'targets': share of the run that is kept"}
@@ -235,11 +238,7 @@ class ECGJEPAModel(ConfiguredModel):
         cfg, (low, high) = self.cfg, self.cfg.mask_keep
         rows = torch.arange(n_leads).expand(b, -1)
         if cfg.mask_unit == TARGETS:
-            first, stop = random_run(n_frames, (cfg.mask_context[0], cfg.mask_context[1]))
-            covered = multi_block(n_frames, cfg.mask_blocks, (low, high))
-            kept = ~covered
-            kept[:first] = kept[stop:] = False
-            kept[first] |= not kept.any()
+            covered, kept = self._targets_and_context(n_frames)
             told = covered & ~kept
             kept, told = (crossed(rows, part.nonzero()[:, 0], n_frames) for part in (kept, told))
             return kept, told
@@ -251,6 +250,19 @@ class ECGJEPAModel(ConfiguredModel):
             masking = TokenMasking(cfg.mask_unit, 1 - uniform(low, high), min_block=cfg.mask_min_block)
             keep = masking.draw(b, n_leads, n_frames)
         return keep, others(keep, n_leads * n_frames)
+
+    def _targets_and_context(self, n_frames: int) -> Tuple[Tensor, Tensor]:
+        """Frames in the blocks that are told, and those of a long run that are outside of them, (F,) bool."""
+        cfg, (low, high) = self.cfg, self.cfg.mask_keep
+        for _ in range(TRIES):
+            first, stop = random_run(n_frames, (cfg.mask_context[0], cfg.mask_context[1]))
+            covered = multi_block(n_frames, cfg.mask_blocks, (low, high))
+            kept = ~covered
+            kept[:first] = kept[stop:] = False
+            if kept.sum() >= cfg.mask_min_block:
+                break
+        kept[first] |= not kept.any()
+        return covered, kept
 
     @staticmethod
     def global_representation(output: LatentPrediction) -> Tensor:

@@ -146,6 +146,13 @@ def test_frames_of_state_spaces_are_all_there_and_mask_tokens_among_them(make, e
     assert 15 <= told.shape[1] <= 80
 
 
+def test_blocks_are_drawn_again_where_they_leave_too_few_frames(make):
+    models = [make(**S4_JEPA, mask_min_block=n) for n in (1, 30, 101)]
+    least = [min(model.draw(1, 1, 100)[0].shape[1] for _ in range(40)) for model in models]
+    assert least[0] < 30 <= least[1]
+    assert least[2] >= 1  # there never are as many
+
+
 def test_known_losses():
     z1, z2 = sines(4, 3, offset=1.0), sines(4, 3, offset=0.5)
     expected = {"l1": (0.297165, 0.819512), "smooth_l1": (0.057963, 0.516810), "mse": (0.115927, None)}
