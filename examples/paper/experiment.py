@@ -125,7 +125,8 @@ class Experiment:
         """The arguments of `train.py pretrain`, but for files."""
         options = self["pretrain"]
         arguments = ["--config", self.pretraining_config(method), "--leads", pretrained_on, "--seed", seed]
-        arguments += ["--checkpoint", options.get("checkpoint", "best")]
+        moving = method in options.get("last", ())  # targets move: losses of two updates do not compare
+        arguments += ["--checkpoint", "last" if moving else options.get("checkpoint", "best")]
         arguments += ["--gpus", str(self.resources("pretrain").get("gpu", 0))]
         return shlex.join([*arguments, *options.get("overrides", []), *self.of_method("pretrain", method)])
 

@@ -89,9 +89,11 @@ def test_folders_are_relative_to_where_the_workflow_is_started(experiment, tmp_p
     assert made.store_arguments("ptbxl") == "ptbxl.py /abs/ptbxl"
 
 
-def test_preprocessing_scripts_and_yaml_files_exist(experiment, repo_dir):
+def test_preprocessing_scripts_and_yaml_files_exist(paper, experiment, repo_dir):
     for name in SCALES:
-        made = experiment(name, physionet2021="raw", ptbxl="raw", extra_methods=["cmlc", "cmsmlc", "crlc"])
+        made = experiment(
+            name, physionet2021="raw", ptbxl="raw", extra_methods=list(paper.published.EXTRA_METHODS.values())
+        )
         for store in made.stores():
             assert (repo_dir / "preprocess" / made.store_arguments(store).split()[0]).is_file()
         for table in "1234":
@@ -99,6 +101,20 @@ def test_preprocessing_scripts_and_yaml_files_exist(experiment, repo_dir):
                 if cell.method != "random_init":
                     config = made.pretraining_config(cell.method)
                     assert (repo_dir / "examples" / config).is_file()
+
+
+@pytest.mark.parametrize("folder", ["mae", "jepa", "cpc", "hubert", "joint_embedding"])
+def test_methods_with_recipes_of_their_own_can_be_rows(paper, repo_dir, folder):
+    files = (repo_dir / "examples" / folder / "config" / "pretraining").glob("*.yaml")
+    methods = {file.stem for file in files if not file.stem.endswith("_demo")} - {"hubert"}  # needs clusters
+    assert methods <= set(paper.published.EXTRA_METHODS.values())
+
+
+def test_the_last_checkpoint_counts_where_targets_move(experiment):
+    for name, chosen in (("paper", "best"), ("demo", "last")):
+        made = experiment(name)
+        assert "--checkpoint last" in made.pretrain_arguments("byol", "12", "1")
+        assert f"--checkpoint {chosen}" in made.pretrain_arguments("vicreg", "12", "1")
 
 
 def test_the_paper_trains_a_model_for_each_lead_set_in_a_job_of_its_own(experiment):
