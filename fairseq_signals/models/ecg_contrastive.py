@@ -227,7 +227,7 @@ class ECGContrastiveModel(ConfiguredModel):
             found.local = projected(self.projection, mean_over_frames(seen.x, None), contribute)
         found.predicted = g if self.predictor is None else self.predictor(g, contribute)
         if self.prototypes is not None:
-            self._compare(found, contribute)
+            self._compare(self.prototypes, found, contribute)
         if self.teacher is not None:
             dtype = next(self.teacher.parameters()).dtype
             seen = self.teacher("encoder", source.to(dtype), padding_mask, lead_present=lead_present)
@@ -237,9 +237,9 @@ class ECGContrastiveModel(ConfiguredModel):
             found.teacher_x = seen.x
         return found
 
-    def _compare(self, found: ContrastiveOutput, contribute: bool) -> None:
+    def _compare(self, prototypes: Prototypes, found: ContrastiveOutput, contribute: bool) -> None:
         """Note the scores of prototypes, and then the rows themselves for later batches."""
-        g, directions = F.normalize(found.g, dim=-1), F.normalize(self.prototypes.weight, dim=-1)
+        g, directions = F.normalize(found.g, dim=-1), F.normalize(prototypes.weight, dim=-1)
         if self.num_updates < self.cfg.freeze_prototypes_updates:
             directions = GradMultiply.apply(directions, 0.0)
         found.scores = F.linear(g, directions)

@@ -6,7 +6,7 @@ all leads from few.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 from fairseq.models import register_model
@@ -135,11 +135,10 @@ class ECGMAEModel(ConfiguredModel):
         n_out = self.token_leads * (self.encoder.stride - (cfg.target == "difference"))
         kind = LeadDecoder if cfg.decoder == PER_LEAD else TokenDecoder
         units = ("time", "lead") if cfg.mask_unit == BOTH else (cfg.mask_unit,)
-        options = {"n_leads": leads if per_lead and cfg.decoder == JOINT else 0}
+        options: Dict[str, Any] = {"n_out": n_out, **options_of(cfg)}
+        options["n_leads"] = leads if per_lead and cfg.decoder == JOINT else 0
         options["flags"] = leads if cfg.lead_encoding == "flags" else 0
-        self.decoders = nn.ModuleList(
-            kind(self.encoder.dim, n_out=n_out, **options, **options_of(cfg)) for _ in units
-        )
+        self.decoders = nn.ModuleList(kind(self.encoder.dim, **options) for _ in units)
         self.maskings = [
             TokenMasking(
                 unit,

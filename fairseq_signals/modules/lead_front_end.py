@@ -71,6 +71,8 @@ class LeadNames(nn.Module):
         self.vectors = nn.Parameter(torch.empty(n_leads, dim).normal_(std=std)) if named else None
 
     def forward(self, frames: Tensor, leads: PresentLeads) -> Tensor:
+        if self.vectors is None:
+            return frames
         return frames + self.vectors.to(frames.dtype)[leads.lead][:, None]
 
 
