@@ -5,6 +5,9 @@ overflows: hence the small `fp16_init_scale`. `common.amp` is CUDA's autocast, w
 """
 
 import pytest
+import torch
+
+from tests.objectives import SCENARIOS, batch_of, criterion_of, model_of
 
 PRECISIONS = {
     "float32": (),
@@ -47,3 +50,20 @@ def test_the_loss_is_that_of_float32_to_the_precision(config, precision, toleran
         pytest.skip(f"this torch does not compute in {precision} on CPU")
     assert losses[config, precision] == pytest.approx(losses[config, "float32"], rel=tolerance)
     assert (losses[config, precision] == losses[config, "float32"]) is (precision == "amp")
+
+
+def loss_in(dtype: torch.dtype, name: str) -> float:
+    """The loss of an objective, as fairseq casts model and batch; its gradients are finite."""
+    model, batch = model_of(name).to(dtype), batch_of(name, slice(None))
+    inputs = {key: x.to(dtype) if x.is_floating_point() else x for key, x in batch["net_input"].items()}
+    loss, n, _ = criterion_of(name)(model, {**batch, "net_input": inputs})
+    loss.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    return float(loss.detach()) / int(n)
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS))
+def test_objectives_in_half_precision_are_those_of_float32(name):
+    expected = loss_in(torch.float32, name)
+    assert loss_in(torch.bfloat16, name) == pytest.approx(expected, rel=0.02)
+    assert loss_in(torch.float16, name) == pytest.approx(expected, rel=0.005)
