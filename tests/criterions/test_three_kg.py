@@ -52,6 +52,17 @@ def test_with_one_recording_a_patient_it_is_simclr_on_views(criterion, make_cont
     assert criterion(model, sample)[0].item() != pytest.approx(other(model, sample)[0].item(), rel=1e-3)
 
 
+def test_on_two_records_of_each_patient_it_is_simclr_whose_views_they_are(criterion, make_contrastive, views):
+    from fairseq_signals.criterions.simclr import SimCLRCriterion, SimCLRCriterionConfig
+
+    sample, model = views(n_segments=2, n_views=1), make_contrastive()  # as task.item=patient gives them
+    as_views = {**sample, "segment_row": sample["patient_id"]}
+    other = SimCLRCriterion(SimCLRCriterionConfig(temp=0.2), None)
+    loss, n, _ = criterion(model, sample)
+    simclr, n_views, _ = other(model, as_views)
+    assert (loss / n).item() == (simclr / n_views).item()
+
+
 def test_pairs_of_segments_alone_are_positives(criterion, make_contrastive, views):
     _, n, log = criterion(make_contrastive(), views(n_segments=2, n_views=1))
     assert n == 6

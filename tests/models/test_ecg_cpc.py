@@ -86,6 +86,28 @@ def test_padding_is_neither_told_nor_compared_with(make, ecg_batch):
     assert torch.equal(other.logits[1, :35], found.logits[1, :35])
 
 
+def test_a_row_that_ends_before_what_is_to_be_told_adds_nothing(make, ecg_batch):
+    padding = torch.arange(320) >= torch.tensor([320, 20])[:, None]  # of five frames, and five is the step
+    found = make()(ecg_batch(2), padding)
+    assert found.valid.sum(dim=1).tolist() == [75, 0]
+    loss, n, _ = loss_of(make(), ecg_batch(2), padding_mask=padding)
+    assert loss.isfinite()
+    assert n == 75
+
+
+@pytest.mark.parametrize("n", [8, 128])
+def test_frames_of_the_same_phase_cannot_be_told_apart(make, n):
+    source = torch.sin(2 * torch.pi * torch.arange(320) / 40).expand(1, 12, -1)  # ten frames a period
+    model = make(num_negatives=n)
+    told = torch.arange(75) + 5
+    same_phase = torch.where(told[:, None] < 40, told[:, None] + 10, told[:, None] - 10).expand(1, -1, n)
+    with torch.no_grad():
+        found = model(source, negatives=same_phase)
+    assert torch.allclose(found.logits, found.logits[..., :1].expand_as(found.logits), atol=1e-4)
+    cost = infonce_loss(found.logits, found.valid) / 75
+    assert cost.item() == pytest.approx(math.log(1 + n), abs=1e-4)
+
+
 def test_every_few_frames_is_enough(make, ecg_batch):
     source = ecg_batch(4)
     means = []

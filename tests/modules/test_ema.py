@@ -54,6 +54,19 @@ def test_a_teacher_at_zero_comes_towards_a_student_at_one_by_its_closed_form():
         assert parameter.flatten()[0].item() == pytest.approx(0.011952, abs=1e-6)
 
 
+def test_each_step_has_the_momentum_of_its_update():
+    student, momenta = Student(), (0.9, 0.95, 1.0)
+    teacher = EMATeacher(student, ("encoder", "head"), lambda update: momenta[update])
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.zero_()
+        for parameter in student.parameters():
+            parameter.fill_(1.0)
+    for update in (1, 2, 3):
+        teacher.follow(student, update)
+    assert all(torch.allclose(p, torch.full_like(p, 0.145)) for p in teacher.parameters())
+
+
 def test_every_parameter_of_the_students_parts_is_one_of_the_teachers_without_gradient():
     student = Student()
     teacher = teacher_of(student)

@@ -35,6 +35,13 @@ def test_samples_of_a_patch_stand_lead_after_lead():
     assert torch.allclose(patches_of(x, 4)[0, 0].flatten(), torch.tensor(first), atol=1e-6)
 
 
+def test_numbers_of_a_token_of_all_leads_are_those_of_its_samples():
+    x = torch.randn(2, 12, 2500)
+    patches = patches_of(x, 25)
+    assert patches.flatten(2).shape == (2, 100, 300)
+    assert torch.equal(patches.flatten(2)[:, 7, 26], x[:, 1, 7 * 25 + 1])
+
+
 def test_patches_are_a_strided_convolution():
     torch.manual_seed(0)
     patches, x = Patches(12, 25, 16), torch.randn(3, 12, 250)
@@ -43,13 +50,16 @@ def test_patches_are_a_strided_convolution():
     assert torch.allclose(patches(x), expected, atol=1e-5)
 
 
-def test_a_pulse_changes_the_token_of_its_lead_and_time_alone(make):
+@pytest.mark.parametrize(
+    ("lead", "sample", "token"), [(3, 130, 3 * 20 + 1), (0, 2499, 19), (1, 0, 20), (11, 2499, 239)]
+)
+def test_a_pulse_changes_the_token_of_its_lead_and_time_alone(make, lead, sample, token):
     encoder = make(**{**LEAD_PATCH, "patch_samples": 125})
     source = torch.randn(1, 12, 2500, generator=torch.Generator().manual_seed(1))
     changed = source.clone()
-    changed[0, 3, 130] += 1
+    changed[0, lead, sample] += 1
     differs = (encoder(source).latents - encoder(changed).latents).abs().amax(dim=2)[0]
-    assert differs.nonzero().flatten().tolist() == [3 * 20 + 1]
+    assert differs.nonzero().flatten().tolist() == [token]
 
 
 @pytest.mark.parametrize(

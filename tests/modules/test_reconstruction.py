@@ -43,7 +43,7 @@ def test_known_losses(grid, kind, expected):
     assert errors[0, masked].mean().item() == pytest.approx(expected, abs=2e-6)
 
 
-@pytest.mark.parametrize("n", [4, 8, 75, 124])
+@pytest.mark.parametrize("n", [4, 8, 75, 124, 300, 900])
 def test_zeros_against_standardised_tokens(n):
     target = target_of(torch.randn(2, 3, 1, n, dtype=torch.float64), "standardised")
     errors = token_errors(torch.zeros_like(target), target, torch.ones(2, 3, 1, dtype=torch.bool))
@@ -57,6 +57,14 @@ def test_zeros_against_normal_numbers(loss, expected):
     assert token_errors(torch.zeros_like(target), target, valid, loss).item() == pytest.approx(
         expected, abs=3e-3
     )
+
+
+@pytest.mark.parametrize("kind", ["standardised", "demeaned", "difference"])
+def test_a_constant_of_a_whole_token_is_no_matter_unless_samples_are_told_as_they_are(kind):
+    patches = torch.randn(1, 3, 12, 5)
+    moved = patches + torch.tensor([1.0, -2.0, 0.0])[None, :, None, None]
+    assert torch.allclose(target_of(moved, kind), target_of(patches, kind), atol=1e-5)
+    assert torch.equal(target_of(moved, "raw"), moved)
 
 
 def test_a_constant_of_a_lead_is_no_matter_where_its_own_mean_is_taken_away():

@@ -34,6 +34,8 @@ def test_one_number_of_state():
     a, b = discrete(a, b[None], torch.tensor([0.1], dtype=torch.float64))
     assert a.item() == pytest.approx(0.904762, abs=1e-6)
     assert b.item() == pytest.approx(0.095238, abs=1e-6)
+    expected = [0.095238 * 0.904762**i for i in range(50)]
+    assert kernel(1, 50)[0].tolist() == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_convolution_is_the_recurrence():
