@@ -57,8 +57,8 @@ def test_masked_samples_are_redrawn(right):
     assert share < 0.3 if right else share > 0.98
 
 
-def jepa() -> ECGJEPAModel:
-    return ECGJEPAModel(ECGJEPAConfig(**SMALL, **JEPA))
+def jepa(**options: object) -> ECGJEPAModel:
+    return ECGJEPAModel(ECGJEPAConfig(**{**SMALL, **JEPA, **options}))
 
 
 def shuffled_targets(found):
@@ -74,6 +74,15 @@ def test_a_teachers_tokens_are_predicted(right):
     share = log["prediction_loss"] / log["constant_loss"]
     assert share < 0.95 if right else share > 0.99
     assert log["target_std"] > 0.5
+
+
+def test_a_teacher_that_stays_as_it_was_drawn_is_predicted_too():
+    """The loss alone does not say what an encoder is worth."""
+    model = jepa(ema_momentum=1.0)
+    before = {name: p.clone() for name, p in model.teacher.named_parameters()}
+    log = learn(model, LatentPredictionCriterion(LatentPredictionConfig(), TASK), segments_of(beats), 40)
+    assert log["prediction_loss"] < 0.97 * log["constant_loss"]
+    assert all(torch.equal(p, before[name]) for name, p in model.teacher.named_parameters())
 
 
 def test_a_student_that_is_its_own_teacher_collapses_and_that_is_told():
