@@ -100,7 +100,7 @@ def saliency(
         (slope,) = torch.autograd.grad(logit, source)
         maps = attention_maps(network.encoder, source.detach(), present)
         last = maps[-1].mean(dim=1)
-        weights = (rollout(maps) if attention == "rollout" else last)[0].mean(dim=0)
+        weights = (rollout(maps) if attention == "rollout" else last)[0]
         weights = frame_weights(network.encoder, weights, source, present)
         new = slice(window.stop - window.new - begin_at, window.stop - begin_at)
         kept = slice(window.stop - window.start - window.new, None)
@@ -118,9 +118,13 @@ def saliency(
 
 
 def frame_weights(encoder: ECGEncoder, weights: Tensor, source: Tensor, present: Tensor) -> Tensor:
-    """The attention to each frame in time, (F,), of that to each token, extra ones among them; sums to 1."""
+    """The attention to each frame in time, (F,), of that among all tokens, extra ones first; sums to 1.
+
+    Extra tokens are not in the pooled output: neither what they attend to counts, nor attention to them.
+    """
     n_tokens = encoder.n_frames(source.shape[2]) * (int(present.sum()) if encoder.per_lead else 1)
-    frames = encoder.in_time(weights[None, -n_tokens:, None], source, present)[0, :, 0]
+    paid = weights[-n_tokens:, -n_tokens:].mean(dim=0)
+    frames = encoder.in_time(paid[None, :, None], source, present)[0, :, 0]
     return frames / frames.sum()
 
 

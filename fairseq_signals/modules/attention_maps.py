@@ -19,6 +19,8 @@ def attention_maps(
 ) -> List[Tensor]:
     """The weights of each layer, (B, heads, F, F): row i is what frame i attends to, and sums to 1.
 
+    Frames are tokens: registers and separators first, then those of the signal.
+
     Args:
         encoder: in evaluation mode.
         source: (B, leads, samples) in mV, without padding.
@@ -32,7 +34,7 @@ def attention_maps(
     found: List[Tensor] = []
 
     def note(module: SelfAttention, arguments: Any) -> None:
-        found.append(attention_weights(module, arguments[0]))
+        found.append(attention_weights(module, *arguments))
 
     modules = [module for module in encoder.encoder.modules() if isinstance(module, SelfAttention)]
     hooks = [module.register_forward_pre_hook(note) for module in modules]
@@ -45,15 +47,16 @@ def attention_maps(
     return found
 
 
-def attention_weights(attention: SelfAttention, x: Tensor) -> Tensor:
-    """softmax(Q K^T / sqrt(D / heads)) of frames (B, F, D), without padding: (B, heads, F, F)."""
+def attention_weights(attention: SelfAttention, x: Tensor, keep: Optional[Tensor] = None) -> Tensor:
+    """softmax(Q K^T / sqrt(D / heads)) of frames (B, F, D): (B, heads, F, F); `keep` as of the layer."""
     b, f, d = x.shape
     # (B, F, D) -> (B, heads, F, D / heads)
     q, k = (
         proj(x).view(b, f, attention.heads, d // attention.heads).transpose(1, 2)
         for proj in (attention.q_proj, attention.k_proj)
     )
-    return torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(d // attention.heads), dim=-1)
+    scores = q @ k.transpose(-1, -2) / math.sqrt(d // attention.heads)
+    return torch.softmax(scores if keep is None else scores.masked_fill(~keep, -math.inf), dim=-1)
 
 
 def rollout(maps: List[Tensor]) -> Tensor:

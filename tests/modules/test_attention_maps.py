@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fairseq_signals.modules.attention_maps import attention_maps, attention_weights, rollout
+from fairseq_signals.modules.cross_pattern import cross_pattern
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.transformer import SelfAttention
@@ -30,6 +31,20 @@ def test_there_is_a_map_of_each_layer_and_the_encoder_is_left_as_it_was(tiny, ec
         torch.testing.assert_close(layer.sum(dim=-1), torch.ones(2, 2, 20))
     assert not any(module._forward_pre_hooks for module in encoder.modules())
     assert torch.equal(encoder(source).x, before)
+
+
+def test_what_a_token_may_not_attend_to_has_no_weight(tiny, ecg_batch):
+    torch.manual_seed(0)
+    options = {"frontend": "lead_patch", "patch_samples": 80, "lead_encoding": "tokens", "position": "sincos"}
+    cfg = EncoderConfig(**{**tiny, **options}, attention="cross_pattern", registers=1)
+    present = torch.zeros(2, 12, dtype=torch.bool)
+    present[0, :3] = present[1, :2] = True
+    maps = attention_maps(ECGEncoder(cfg).eval(), ecg_batch(2), present)
+    allowed = cross_pattern(12, 4, n_extra=1).repeat(2, 1, 1)
+    allowed[1, :, -4:] = False  # the third lead, which the second segment lacks
+    for layer in maps:
+        torch.testing.assert_close(layer.sum(dim=-1), torch.ones(2, 2, 13))
+        assert torch.equal(layer.amax(dim=1) > 0, allowed)
 
 
 def test_rollout_multiplies_layers_and_keeps_half_of_each_frame():
