@@ -19,7 +19,7 @@ from fairseq_signals.models.param_groups import check_groups, name_groups
 from fairseq_signals.models.pretrained import load_pretrained
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder import ECGEncoder
-from fairseq_signals.modules.encoder_config import ARCHITECTURE
+from fairseq_signals.modules.encoder_config import ARCHITECTURE, TRANSFORMER
 from fairseq_signals.modules.lora import LORA_RULES, add_adapters
 from fairseq_signals.safety.rules import broken
 
@@ -135,6 +135,11 @@ def check_finetuning_config(cfg: FinetuningConfig) -> None:
                 f"model.linear_probe trains the head alone, so that model.{name}={getattr(cfg, name)} has no "
                 "meaning; remove one of the two keys"
             )
+    if cfg.lora_rank and cfg.context != TRANSFORMER:
+        problems.append(
+            f"model.lora_rank={cfg.lora_rank} puts adapters beside attention projections, but model.context="
+            f"{cfg.context} has none: set it to 0, or train the head alone with model.linear_probe"
+        )
     if problems:
         raise ConfigError("; ".join(problems))
 

@@ -21,6 +21,14 @@ MODELS = {
     "identification": (ArcFaceModel, ArcFaceConfig, "kernel"),
 }
 LORA = {"lora_rank": 2, "lora_alpha": 8.0}
+LEAD_PATCH = {
+    "model_path": None,
+    "frontend": "lead_patch",
+    "lead_encoding": "tokens",
+    "position": "learned",
+    "registers": 1,
+    "separators": True,
+}
 
 
 @pytest.fixture
@@ -187,6 +195,10 @@ def test_a_checkpoint_knows_its_mix_of_layers(make, tiny, ecg_batch, tmp_path):
             {"linear_probe": True, "freeze_finetune_updates": 9},
             r"model\.freeze_finetune_updates=9 has no meaning",
         ),
+        (
+            {"lora_rank": 2, "context": "s4"},
+            r"lora_rank=2 puts adapters beside .* model\.context=s4 has none",
+        ),
     ],
 )
 def test_values_that_mean_nothing_or_contradict_are_refused_by_name(make, options, message):
@@ -201,6 +213,9 @@ def test_values_that_mean_nothing_or_contradict_are_refused_by_name(make, option
         ({"layer_norm_first": True, "model_path": None}, {"front_end", "layer_1", "layer_2", "head"}),
         (LORA, {"layer_1", "layer_2", "head"}),
         ({"linear_probe": True, "layer_mix": True}, {"head"}),
+        ({"context": "s4", "model_path": None}, {"front_end", "layer_1", "layer_2", "head"}),
+        (LEAD_PATCH, {"front_end", "layer_1", "layer_2", "head"}),
+        ({**LEAD_PATCH, **LORA}, {"layer_1", "layer_2", "head"}),
     ],
 )
 def test_every_parameter_is_in_the_group_of_its_depth(make, options, groups):
