@@ -26,6 +26,8 @@ PRETRAINING_ONLY = (
 _TEACHERS = "teacher.encoder."
 #: What every front end is called.
 _FRONT_END = "feature_extractor."
+#: What only our encoders' parameters are called.
+_OUR_LAYERS = "encoder.encoder.layers.0."
 #: What else was called otherwise: the position convolution was part of the Transformer, and PyTorch keeps
 #: the two factors of its normed weight elsewhere.
 _RENAMED = (
@@ -47,6 +49,8 @@ def our_names(state: Dict[str, Any], path: Path) -> Tuple[StateDict, bool]:
         for key in tensors
         if f".{_FRONT_END}" in f".{key}" and not key.startswith(PRETRAINING_ONLY)
     }
+    if not prefixes and any(key.startswith(_OUR_LAYERS) for key in tensors):
+        prefixes = {"encoder."}  # the front end has no parameters
     if len(prefixes) != 1:
         raise CheckpointError(
             f"{path}: not an ECG encoder of this project or of the authors' code (parameters such as "

@@ -19,7 +19,7 @@ from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
 from fairseq_signals.files import require_file, sha256_of, whole_files, whole_folder
-from fairseq_signals.modules.encoder_config import ENCODER_RULES
+from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
 from fairseq_signals.safety.rules import (
     TRUTH,
     Rule,
@@ -35,9 +35,11 @@ from fairseq_signals.safety.rules import (
 )
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT, FORMAT_VERSION = "fairseq_signals.model", 2
+FORMAT, FORMAT_VERSION = "fairseq_signals.model", 3
 #: Version 1 told of the input by `normalize`, true or false, alone.
-READABLE = (1, FORMAT_VERSION)
+READABLE = (1, 2, FORMAT_VERSION)
+#: Options of an encoder since version 3: software that reads version 2 alone would pass over them.
+_SINCE_3 = ("frontend", "input_norm", "context", "attention", "position", "registers", "separators")
 KINDS = ("pretraining", "classification", "regression", "identification")
 #: The key of `config.json` that holds the SHA-256 of the weights' file; of older models it is not there.
 DIGEST = "weights_sha256"
@@ -136,6 +138,12 @@ def write_saved_model(
             write(*(partial / name for name in names))
 
 
+def version_of(encoder: dict[str, Any]) -> int:
+    """The version of the format that these options of an encoder take, the oldest that can tell of them."""
+    default = EncoderConfig()
+    return FORMAT_VERSION if any(encoder[name] != getattr(default, name) for name in _SINCE_3) else 2
+
+
 def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `config.json` of a saved model's folder says, and the parameters; whether they fit is not checked.
 
@@ -176,7 +184,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if config.get("format_version") not in READABLE:
         raise CheckpointError(
             f"{path}: format version {config.get('format_version')!r}, but this software reads "
-            f"{' and '.join(map(str, READABLE))}; install a later one"
+            f"{' to '.join(map(str, (READABLE[0], READABLE[-1])))}; install a later one"
         )
     check(config, RULES, f"{path}: ", CheckpointError)
     check(config["encoder"], ENCODER_RULES, f"{path}: encoder.", CheckpointError)

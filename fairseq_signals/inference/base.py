@@ -29,6 +29,7 @@ from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.metrics.outlier import OutlierScore
 from fairseq_signals.modules.device import check_device
+from fairseq_signals.modules.encoder_checks import length_problem
 from fairseq_signals.modules.heads import PooledEncoder
 
 Model = TypeVar("Model", bound="LoadedModel")
@@ -100,7 +101,7 @@ class LoadedModel:
             CheckpointError: not a checkpoint that can be used; the message says why.
             LabelError: the labels do not fit.
             ConfigError: PyTorch cannot use the device, there is no such preset, a field cannot be so, or
-                segments are less than one frame.
+                segments are less than one frame, or of a length that the model does not take.
         """
         check_device(device)
         checkpoint = load_checkpoint(path, origin=pretrained)
@@ -119,6 +120,9 @@ class LoadedModel:
             }
         )
         network = build_model(checkpoint, device)
+        problem = length_problem(network.encoder, form.segment_samples)
+        if problem:
+            raise ConfigError(f"{checkpoint.path}: {problem}; pass another segment_s, or fs")
         if network.encoder.n_frames(form.segment_samples) < 1:
             raise ConfigError(
                 f"{checkpoint.path}: segments of {form.segment_samples} samples at {form.fs:g} Hz are less "

@@ -7,6 +7,9 @@ from typing import Any
 
 from fairseq_signals.checkpoints.input_format import MAX
 from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM
+from fairseq_signals.modules.encoder_config import S4, TRANSFORMER
+from fairseq_signals.modules.front_end import CONV, LEAD, LEAD_PATCH, PATCH, find_front_end
+from fairseq_signals.modules.patch_stem import NO_STEM
 
 #: The options of an encoder that are told; `modules.encoder.ARCHITECTURE` has all that decide its shape.
 TOLD = (
@@ -14,24 +17,42 @@ TOLD = (
     "conv_feature_layers",
     "extractor_mode",
     "patch_samples",
+    "patch_norm",
+    "patch_stem",
     "input_norm",
     "lead_encoding",
+    "context",
     "encoder_layers",
     "encoder_embed_dim",
     "encoder_ffn_embed_dim",
     "encoder_attention_heads",
+    "attention",
+    "s4_state",
+    "s4_causal",
     "layer_norm_first",
     "layer_mix",
     "position",
     "conv_pos",
     "conv_pos_groups",
+    "max_positions",
+    "position_every_layer",
+    "registers",
+    "separators",
 )
-
-
-#: Options that say something with this value of another only.
-_OF = (
-    ("frontend", "conv", ("conv_feature_layers", "extractor_mode")),
-    ("position", "conv", ("conv_pos", "conv_pos_groups")),
+_PATCHES = (PATCH, LEAD_PATCH, LEAD)
+#: Options that say nothing with these values of another; a front end of one's own may heed any.
+_SILENT = (
+    ("frontend", (CONV,), ("patch_samples", "patch_norm", "patch_stem")),
+    ("frontend", _PATCHES, ("extractor_mode",)),
+    ("context", (TRANSFORMER,), ("s4_state", "s4_causal")),
+    (
+        "context",
+        (S4,),
+        ("encoder_ffn_embed_dim", "encoder_attention_heads", "attention", "registers", "separators"),
+    ),
+    ("position", ("sincos", "sincos_2d", "learned", "none"), ("conv_pos", "conv_pos_groups")),
+    ("position", ("conv", "sincos", "sincos_2d", "none"), ("max_positions",)),
+    ("position", ("conv", "none"), ("position_every_layer",)),
 )
 #: What is done to the amplitude, by `normalize`.
 SCALED = {
@@ -113,12 +134,12 @@ def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _architecture(encoder: dict[str, Any]) -> dict[str, Any]:
     told = {key: encoder.get(key) for key in TOLD}
-    for option, value, details in _OF:
-        if told[option] != value:
+    for option, values, details in _SILENT:
+        if told[option] in values:
             told.update(dict.fromkeys(details))
-    if told["frontend"] == "conv":
-        told["patch_samples"] = None
-    if told["lead_encoding"] == "tokens":
+    if told["frontend"] in _PATCHES and told["patch_stem"] == NO_STEM:
+        told["conv_feature_layers"] = None
+    if told["lead_encoding"] == "tokens" and not find_front_end(encoder["frontend"]).per_lead:
         told["lead_encoding"] = (
             f"tokens, mixed by {encoder['lead_mixer']}, {encoder['lead_mixer_rounds']} rounds"
         )

@@ -40,6 +40,8 @@ from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.program import LeadProgram, Program, for_tracing, head_of, of_network
 from fairseq_signals.inference.saving import config_of
 from fairseq_signals.inference.sources import Opener, read_each
+from fairseq_signals.modules.encoder_checks import tells_leads
+from fairseq_signals.safety.rules import shown
 
 FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
 DESCRIPTION = "fairseq_signals"
@@ -62,7 +64,7 @@ def export_model(
         check: run the program on batches of 1 and 3 and compare it with the model.
 
     Raises:
-        ConfigError: another format.
+        ConfigError: another format; or the exporter cannot write what the model does.
         MissingLibraryError: ONNX needs libraries that are not installed.
         CheckpointError: the program does not compute what the model does.
     """
@@ -75,14 +77,15 @@ def export_model(
     names += ["probability"] if model.classes is not None else []
     names += ["value"] if model.targets is not None else []
     names += ["frames"] if frames else []
-    kind = LeadProgram if _tells_leads(model) else Program
-    program = kind(for_tracing(model.network), names, model.form.scaling, head_of(model)).eval()
+    kind = LeadProgram if tells_leads(model.network.encoder.cfg) else Program
+    network = for_tracing(model.network, model.form.segment_samples)
+    program = kind(network, names, model.form.scaling, head_of(model)).eval()
     example = _example(model, 2)
     description = json.dumps({**config_of(model), "outputs": names}, ensure_ascii=False)
     write = _write_torch if format == "torch" else _write_onnx
     load = _load_torch if format == "torch" else _load_onnx
     with whole_file(path, FORMATS[format]) as partial:
-        with torch.no_grad(), _silence():
+        with torch.no_grad(), _silence(), _refused(model, format):
             write(program, example, names, description, partial)
         if check:
             compare(load(partial), names, model, path)
@@ -121,6 +124,21 @@ def _of_recording(done: Encoded | FairseqSignalsError, name: str, model: LoadedM
 
 
 @contextlib.contextmanager
+def _refused(model: LoadedModel, format: str) -> Iterator[None]:
+    """What an exporter cannot write as ConfigError, which names the parts that users may have made."""
+    try:
+        yield
+    except (FairseqSignalsError, OSError):
+        raise
+    except Exception as error:  # exporters have many kinds, of which few are public
+        reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), type(error).__name__)
+        raise ConfigError(
+            f"the model, whose front end is {model.network.encoder.cfg.frontend}, cannot be written as "
+            f"{format}: the exporter says {shown(reason)}; try another format of {', '.join(FORMATS)}"
+        ) from error
+
+
+@contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Without what the exporters say of themselves and of libraries that are not installed."""
     logger = logging.getLogger("torch.onnx")
@@ -132,10 +150,6 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _tells_leads(model: LoadedModel) -> bool:
-    return model.network.encoder.cfg.lead_encoding != "zeros"
 
 
 def _arrays(given: dict[str, Tensor]) -> np.ndarray:
@@ -157,7 +171,7 @@ def _example(model: LoadedModel, batch: int) -> dict[str, Tensor]:
     source = 0.3 + noise * torch.linspace(0.2, 2, n_leads)[:, None]
     source[:, 1:2] = 0.0  # a lead that is absent
     inputs = {"source": source}
-    if _tells_leads(model):
+    if tells_leads(model.network.encoder.cfg):
         inputs["lead_present"] = (torch.arange(n_leads) != 1).expand(batch, -1).contiguous()
     if model.form.normalize != RECORD:
         return inputs

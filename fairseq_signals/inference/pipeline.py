@@ -22,6 +22,7 @@ from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.model_input import ModelInput
 from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
+from fairseq_signals.modules.encoder_checks import length_problem
 from fairseq_signals.modules.heads import ECGIdentifier, PooledEncoder
 from fairseq_signals.modules.middle import note_middle
 
@@ -141,11 +142,16 @@ def begin(recording: Recording, form: InputFormat, network: PooledEncoder) -> tu
     """A recording of which nothing is computed yet, and what the network takes of it.
 
     Raises:
-        SignalError: it is shorter than a frame, or flat in the leads that the model takes.
+        SignalError: it is shorter than a frame or than the model takes, or flat in the leads that it takes.
         LeadError: the model takes none of its leads.
     """
     signal = ModelInput(recording, form)
     n_samples = signal.n_samples
+    problem = length_problem(network.encoder, min(n_samples, form.segment_samples))
+    if problem:
+        raise SignalError(
+            f"record {recording.record_id} is shorter than the model takes: {problem}", kind="too short"
+        )
     if network.encoder.n_frames(n_samples) < 1:
         raise SignalError(
             f"record {recording.record_id}: {n_samples} samples at {form.fs:g} Hz are less than one frame",

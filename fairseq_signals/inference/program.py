@@ -13,6 +13,7 @@ from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.pipeline import Outputs
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.modules.heads import PooledEncoder
+from fairseq_signals.modules.s4 import S4
 
 
 class Program(nn.Module):
@@ -89,13 +90,19 @@ def head_of(model: LoadedModel) -> nn.Module:
     return nn.Softmax(dim=-1) if model.exclusive else nn.Sigmoid()
 
 
-def for_tracing(network: PooledEncoder) -> PooledEncoder:
-    """A copy on the CPU whose weights are as they are used, and without options that only training has."""
+def for_tracing(network: PooledEncoder, n_samples: int) -> PooledEncoder:
+    """A copy on the CPU, for segments of one length, whose weights are as they are used.
+
+    It is without options that only training has.
+    """
     traced = copy.deepcopy(network).cpu().eval()
     traced.encoder.cfg = replace(traced.encoder.cfg, encoder_chunk=0, checkpoint_activations=False)
     if traced.encoder.conv_pos is not None:
         positions = traced.encoder.conv_pos.pos_conv
         positions[0] = _without_weight_norm(positions[0])
+    for module in traced.modules():
+        if isinstance(module, S4):
+            module.fix(traced.encoder.n_frames(n_samples))
     for parameter in traced.parameters():
         parameter.requires_grad_(False)
     return traced

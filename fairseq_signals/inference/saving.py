@@ -6,10 +6,11 @@ from typing import Any
 
 from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM
 from fairseq_signals.checkpoints.presets import PRESETS
-from fairseq_signals.checkpoints.saved_model import FORMAT, FORMAT_VERSION
+from fairseq_signals.checkpoints.saved_model import FORMAT, version_of
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.description import SCALED
+from fairseq_signals.modules.encoder_config import S4, TRANSFORMER
 from fairseq_signals.safety.text import visible
 
 #: How recordings become the network's input, for whoever uses the weights without this package.
@@ -39,15 +40,17 @@ _TASKS = {
     "identification": "Its embeddings, of length 1, tell people apart: recordings of one person have a "
     "larger cosine similarity than recordings of different people.",
 }
+_ENCODERS = {TRANSFORMER: "A Transformer encoder", S4: "An encoder of state spaces (S4)"}
 _HOW_MANY = {False: "several can be present", True: "exactly one holds, and their probabilities sum to 1"}
 
 
 def config_of(model: LoadedModel) -> dict[str, Any]:
     """What `config.json` says of a model."""
+    told = model.describe()
     return {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        **model.describe(),
+        "format_version": version_of(told["encoder"]),
+        **told,
         "preprocessing": PREPROCESSING,
         "aggregation": AGGREGATION,
     }
@@ -68,8 +71,9 @@ def model_card(config: dict[str, Any]) -> str:
         "",
         f"# ECG model ({config['kind']})",
         "",
-        f"A Transformer encoder of electrocardiograms with {config['parameters'] / 1e6:.1f} million "
-        f"parameters ({encoder['encoder_layers']} layers, width {encoder['encoder_embed_dim']}). "
+        f"{_ENCODERS[encoder['context']]} of electrocardiograms with "
+        f"{config['parameters'] / 1e6:.1f} million parameters ({encoder['encoder_layers']} layers, width "
+        f"{encoder['encoder_embed_dim']}). "
         + _TASKS[config["kind"]].format(how_many=_HOW_MANY[config["exclusive"]]),
         "",
         "It is no medical device, and nothing here says how well it does on the patients of another "

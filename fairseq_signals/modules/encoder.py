@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.configured_masks import draw_spans, mask_channels
 from fairseq_signals.modules.cross_pattern import cross_pattern
-from fairseq_signals.modules.encoder_checks import check_encoder_config
+from fairseq_signals.modules.encoder_checks import check_encoder_config, length_problem
 from fairseq_signals.modules.encoder_config import FULL, TRANSFORMER
 from fairseq_signals.modules.extra_tokens import ExtraTokens, Sequence
 from fairseq_signals.modules.front_end import find_front_end
@@ -101,6 +101,9 @@ class ECGEncoder(nn.Module):
                 f"source must be (B, {self.cfg.in_d}, samples), but is {tuple(source.shape)} instead; "
                 "leads that a record lacks are zeros"
             )
+        problem = length_problem(self, source.shape[2])
+        if problem:
+            raise ConfigError(problem)
         if self.n_frames(source.shape[2]) < 1:
             raise ValueError(f"a segment of {source.shape[2]} samples is too short for one frame")
         if self.cfg.lead_encoding == "zeros":
@@ -237,8 +240,8 @@ class ECGEncoder(nn.Module):
             spans: (B, N) bool span mask to use in place of a random one.
             to_input: maps latent frames (B, N, C) to Transformer input (B, N, D) in place of `project`.
             layer: which layer's frames to give, see `TransformerEncoder.forward`.
-            lead_present: (B, leads) bool, True where a lead is present, a flat one too; None: all are. With
-                `lead_encoding=zeros` it says nothing that the zeros do not.
+            lead_present: (B, leads) bool, True where a lead is present, a flat one too; None: all are. It
+                says more than the zeros if the configuration `tells_leads`.
             keep: (B, k) indices of the tokens that go through the Transformer; None: all do.
 
         Raises:

@@ -5,8 +5,8 @@ from typing import Any, List
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.conv_features import parse_conv_layers
 from fairseq_signals.modules.encoder_config import CROSS_PATTERN, ENCODER_RULES, TRANSFORMER
-from fairseq_signals.modules.front_end import find_front_end
-from fairseq_signals.modules.input_norm import FIXED
+from fairseq_signals.modules.front_end import LEAD, LEAD_PATCH, PATCH, find_front_end
+from fairseq_signals.modules.input_norm import FIXED, JOINT
 from fairseq_signals.modules.patch_stem import NO_STEM
 from fairseq_signals.safety.rules import broken
 
@@ -97,6 +97,23 @@ def _context(cfg: Any) -> List[str]:
     if cfg.s4_causal and cfg.position == "conv":
         problems.append("model.s4_causal=true, but model.position=conv looks ahead: set it to none")
     return problems
+
+
+def tells_leads(cfg: Any) -> bool:
+    """Whether an encoder tells absent leads from flat ones: zeros do not say all of `lead_present`."""
+    return cfg.lead_encoding != "zeros" or cfg.input_norm == JOINT
+
+
+def length_problem(encoder: Any, n_samples: int) -> str:
+    """Why an encoder takes no segments of so many samples, where they make a frame; empty where it does."""
+    cfg, n_frames = encoder.cfg, encoder.n_frames(n_samples)
+    if cfg.frontend == LEAD and n_samples != cfg.patch_samples:
+        return f"model.patch_samples is {cfg.patch_samples}, but a lead of a segment has {n_samples} samples"
+    if encoder.training and cfg.frontend in (PATCH, LEAD_PATCH) and n_samples % cfg.patch_samples:
+        return f"model.patch_samples is {cfg.patch_samples}, which does not divide segments of {n_samples}"
+    if cfg.position == "learned" and n_frames > cfg.max_positions:
+        return f"model.max_positions is {cfg.max_positions}, but segments have {n_frames} frames"
+    return ""
 
 
 def count_weights(cfg: Any) -> int:

@@ -35,6 +35,7 @@ class FrontEnd:
     normed: Callable[[Any], bool] = lambda cfg: False
 
 
+CONV, PATCH, LEAD_PATCH, LEAD = "conv", "patch", "lead_patch", "lead"
 _FRONT_ENDS: Dict[str, FrontEnd] = {}
 
 
@@ -74,7 +75,6 @@ class Patches(nn.Module):
         n_samples: p, samples of a lead in a patch.
         dim: D.
         norm: layer norm over the samples of each lead and patch before.
-        whole: a patch is the whole segment, which must have `n_samples` samples.
         stem: what is done to the samples of each patch by itself before, or None.
         n_in: numbers that it makes of them.
     """
@@ -85,12 +85,11 @@ class Patches(nn.Module):
         n_samples: int,
         dim: int,
         norm: bool = False,
-        whole: bool = False,
         stem: Optional[nn.Module] = None,
         n_in: int = 0,
     ):
         super().__init__()
-        self.stride, self.dim, self.whole = n_samples, dim, whole
+        self.stride, self.dim = n_samples, dim
         self.norm: nn.Module = nn.LayerNorm(n_samples) if norm else nn.Identity()
         self.stem: nn.Module = nn.Identity() if stem is None else stem
         self.projection = nn.Linear(n_in or n_leads * n_samples, dim)
@@ -102,15 +101,6 @@ class Patches(nn.Module):
         return n_samples // self.stride
 
     def forward(self, x: Tensor, leads: Optional[PresentLeads] = None) -> Tensor:
-        n_samples = x.shape[2]
-        if (n_samples % self.stride and (self.training or self.whole)) or (
-            self.whole and n_samples != self.stride
-        ):
-            raise ConfigError(
-                f"model.patch_samples is {self.stride}, which does not divide segments of {n_samples} samples"
-                if not self.whole
-                else f"model.patch_samples is {self.stride}, but a lead of a segment has {n_samples} samples"
-            )
         return self.projection(self.stem(self.norm(patches_of(x, self.stride))).flatten(2)).transpose(1, 2)
 
 
@@ -137,17 +127,13 @@ def _conv_width(cfg: Any) -> int:
     return parse_conv_layers(cfg.conv_feature_layers)[-1][0]
 
 
-def _patch(cfg: Any, n_leads: int, whole: bool = False) -> nn.Module:
-    shape = (n_leads, cfg.patch_samples, cfg.encoder_embed_dim, cfg.patch_norm, whole)
+def _patch(cfg: Any, n_leads: int) -> nn.Module:
+    shape = (n_leads, cfg.patch_samples, cfg.encoder_embed_dim, cfg.patch_norm)
     if cfg.patch_stem == NO_STEM:
         return Patches(*shape)
     layers = parse_conv_layers(cfg.conv_feature_layers)
     stem = PatchStem(n_leads, layers, cfg.patch_stem)
     return Patches(*shape, stem, numbers(layers, cfg.patch_stem, cfg.patch_samples))
-
-
-def _lead(cfg: Any, n_leads: int) -> nn.Module:
-    return _patch(cfg, n_leads, whole=True)
 
 
 def _patch_weights(cfg: Any, n_leads: int) -> int:
@@ -167,10 +153,6 @@ def _patch_norm(cfg: Any) -> bool:
     return cfg.patch_norm
 
 
-register_front_end("conv", FrontEnd(_conv, _conv_weights, _conv_width, normed=lambda cfg: True))
-for _name, _build, _per_lead in (
-    ("patch", _patch, False),
-    ("lead_patch", _patch, True),
-    ("lead", _lead, True),
-):
-    register_front_end(_name, FrontEnd(_build, _patch_weights, _patch_width, _per_lead, _patch_norm))
+register_front_end(CONV, FrontEnd(_conv, _conv_weights, _conv_width, normed=lambda cfg: True))
+for _name in (PATCH, LEAD_PATCH, LEAD):  # a LEAD is a patch of all its samples
+    register_front_end(_name, FrontEnd(_patch, _patch_weights, _patch_width, _name != PATCH, _patch_norm))

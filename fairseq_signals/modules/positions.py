@@ -5,7 +5,6 @@ from typing import Any, Optional
 import torch
 from torch import Tensor, nn
 
-from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.present_leads import PresentLeads
 
 BASE = 10_000.0
@@ -39,18 +38,11 @@ class TablePositions(nn.Module):
         """Of frames 0 to F - 1: (F, D), or with leads (B, M, F, D).
 
         Args:
-            n_frames: F.
+            n_frames: F; of a table at most as many as it has.
             like: of the device and type that the vectors have.
             lead: (B, M) the lead of each token of a frame; with "sincos_2d" only.
-
-        Raises:
-            ConfigError: there are more than the table has.
         """
         if self.table is not None:
-            if n_frames > len(self.table):
-                raise ConfigError(
-                    f"model.max_positions is {len(self.table)}, but segments have {n_frames} frames: raise it"
-                )
             return self.table[:n_frames].to(like.dtype)
         frames = torch.arange(n_frames, device=like.device)
         if self.kind != "sincos_2d" or lead is None:

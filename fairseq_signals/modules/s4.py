@@ -7,7 +7,8 @@ kernel.
 """
 
 import math
-from typing import Optional, Tuple
+from contextlib import nullcontext
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,12 @@ def causal_convolution(u: Tensor, kernel: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum, n=n)[..., :length].to(u.dtype)
 
 
+def without_autocast(device: str) -> Any:
+    """A context in which PyTorch chooses no lower precision."""
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else nullcontext()
+
+
 class S4(nn.Module):
     """State spaces of H channels, each by itself: (B, F, H) -> (B, F, H).
 
@@ -62,11 +69,13 @@ class S4(nn.Module):
     """
 
     a: Tensor
+    fixed: Optional[Tensor]
 
     def __init__(self, dim: int, state: int, causal: bool):
         super().__init__()
         a, b = legs(state)
         self.register_buffer("a", a.float(), persistent=False)
+        self.register_buffer("fixed", None, persistent=False)
         low, high = map(math.log, STEPS)
         self.log_step = nn.Parameter(low + (high - low) * torch.rand(dim))
         self.b = nn.Parameter(b.float().repeat(dim, 1))
@@ -74,9 +83,16 @@ class S4(nn.Module):
         self.d = nn.Parameter(torch.randn(dim))
 
     def kernels(self, length: int) -> Tensor:
-        """Of L steps: (1, H, L), and (2, H, L) where the sequence is read both ways."""
-        a, b = discrete(self.a, self.b.float(), self.log_step.float().exp())
-        return torch.einsum("khn,hnl->khl", self.c.float(), powers(a, b, length))
+        """Of L steps: (1, H, L), and (2, H, L) where the sequence is read both ways; in float32."""
+        if self.fixed is not None:
+            return self.fixed
+        with without_autocast(self.b.device.type):
+            a, b = discrete(self.a.float(), self.b.float(), self.log_step.float().exp())
+            return torch.einsum("khn,hnl->khl", self.c.float(), powers(a, b, length))
+
+    def fix(self, length: int) -> None:
+        """Keep the kernels of L steps, for programs that have one length: what makes them is not in ONNX."""
+        self.fixed = self.kernels(length).detach()
 
     def forward(self, x: Tensor) -> Tensor:
         u = x.transpose(1, 2)

@@ -153,9 +153,7 @@ def test_options_that_contradict_each_other_are_refused(make, options, message):
 
 def test_segments_that_patches_do_not_divide_are_refused_in_training(make):
     encoder = make(**PATCH).train()
-    with pytest.raises(
-        ConfigError, match=r"patch_samples is 20, which does not divide segments of 330 samples"
-    ):
+    with pytest.raises(ConfigError, match=r"patch_samples is 20, which does not divide segments of 330"):
         encoder(torch.randn(1, 12, 330))
     assert encoder.eval()(torch.randn(1, 12, 330)).x.shape[1] == 16
     with pytest.raises(ConfigError, match=r"patch_samples is 320, but a lead of a segment has 330"):

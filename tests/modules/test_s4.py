@@ -82,3 +82,26 @@ def test_all_weights_have_a_gradient():
     s4 = S4(6, 4, causal=False)
     s4(torch.randn(2, 30, 6)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in s4.parameters())
+
+
+def test_kernels_have_their_precision_whatever_that_of_the_model():
+    torch.manual_seed(0)
+    s4 = S4(4, 8, causal=False)
+    expected = s4.kernels(64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(s4.kernels(64), expected)
+    x = torch.randn(2, 64, 4)
+    rounded, whole = S4(4, 8, causal=False).bfloat16(), S4(4, 8, causal=False)
+    whole.load_state_dict({key: value.float() for key, value in rounded.state_dict().items()})
+    y = rounded(x.bfloat16())
+    assert y.dtype == torch.bfloat16
+    assert torch.allclose(y.float(), whole(x.bfloat16().float()), rtol=0.05, atol=0.1)
+
+
+def test_fixed_kernels_are_those_of_their_length():
+    torch.manual_seed(0)
+    s4, x = S4(4, 8, causal=True), torch.randn(2, 30, 4)
+    expected = s4(x)
+    s4.fix(30)
+    assert torch.equal(s4(x), expected)
+    assert "fixed" not in s4.state_dict()
