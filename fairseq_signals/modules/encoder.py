@@ -257,7 +257,9 @@ class ECGEncoder(nn.Module):
         if not mask:
             spans = None
         elif spans is None:
-            n_tokens = max(self.n_frames(source.shape[-1]), 0) if padding is None else padding.shape[1]
+            n_tokens = max(self.n_frames(source.shape[-1]), 0)
+            if self.per_lead:
+                n_tokens *= PresentLeads.of(all_present(source, lead_present)).valid.shape[1]
             spans = draw_spans(self.cfg, (len(source), n_tokens), padding, source.device)
         encode = functools.partial(self._encode, mask=mask, to_input=to_input, layer=layer)
         chunk, inputs = self.cfg.encoder_chunk, (source, padding, spans, lead_present, keep)

@@ -91,6 +91,16 @@ def test_tokens_of_absent_leads_are_left_out_and_say_nothing(make, ecg_batch):
     assert torch.allclose(alone.x[0], out.x[0, :32], atol=1e-6)
 
 
+def test_spans_are_of_all_tokens_whether_leads_are_absent_or_not(make, ecg_batch):
+    encoder = make(**LEAD_PATCH, apply_mask=True, mask_prob=0.5, mask_length=3)
+    present = torch.arange(12) < torch.tensor([[12], [5]])
+    for leads in (None, present):
+        out = encoder(ecg_batch(2), mask=True, lead_present=leads)
+        assert out.span_mask.shape == out.x.shape[:2] == (2, 192)
+        assert out.span_mask.any(dim=1).all()
+        assert out.padding_mask is None or not (out.span_mask & out.padding_mask).any()
+
+
 def test_leads_in_another_order_with_their_names_are_the_same(make, ecg_batch):
     encoder, source, order = make(**LEAD_PATCH), ecg_batch(2), torch.randperm(12)
     pooled = encoder(source).x.mean(dim=1)
