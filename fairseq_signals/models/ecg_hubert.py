@@ -122,6 +122,14 @@ class ECGHuBERTModel(ConfiguredModel):
             encoder, self.layer = ECGEncoder(checkpoint.config), found.layer
             encoder.load_state_dict(checkpoint.encoder_state, strict=False)
             self.label_encoder = encoder.requires_grad_(False)
+        of_leads = self.label_encoder is not None and self.label_encoder.per_lead
+        if of_leads != self.encoder.per_lead:
+            kinds = ("frames of all leads", "tokens of a lead each")
+            raise ConfigError(
+                f"model.clusters: {path} has clusters of {kinds[of_leads]}, but those of "
+                f"model.frontend={self.cfg.frontend} are {kinds[not of_leads]}; take another front end, or "
+                "set clusters to null"
+            )
         return clusters
 
     def train(self, mode: bool = True) -> "ECGHuBERTModel":

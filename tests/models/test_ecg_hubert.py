@@ -197,6 +197,24 @@ def test_clusters_of_frames_of_another_length_are_refused(make, tmp_path):
         make(clusters=path)
 
 
+OF_LEADS = {
+    "frontend": "lead_patch",
+    "patch_samples": 16,
+    "lead_encoding": "tokens",
+    "position": "sincos",
+    "layer_norm_first": True,
+}
+
+
+def test_clusters_of_all_leads_are_not_those_of_one(make, ecg_batch):
+    with pytest.raises(
+        ConfigError, match=r"has clusters of frames of all leads, but those of model\.frontend=lead_patch"
+    ):
+        make(**OFFLINE, **OF_LEADS)
+    found = make(**SMALL, **OF_LEADS)(ecg_batch(2))  # those that follow a teacher are of its tokens
+    assert found.labels.shape == found.logits.shape == (2, 12 * 20, 6)
+
+
 def test_clusters_that_are_not_there_are_refused(make, tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.npz: no such file of clusters"):
         make(clusters=str(tmp_path / "none.npz"))
