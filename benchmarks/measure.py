@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 #: the checkout whose package is measured: this one, or the one that `--against` names
 CHECKOUT = Path(os.environ.get("BENCHMARK_CHECKOUT", Path(__file__).resolve().parents[1]))
@@ -49,9 +49,15 @@ def timed(work: Callable[[], Any], repeats: int, warm_up: int = 1) -> Dict[str, 
     return {"cpu_s": statistics.median(cpu), "wall_s": statistics.median(wall), "peak_mib": peak}
 
 
-def in_process(function: Callable[..., Any], **arguments: Any) -> Any:
-    """What a module's function returns, run in a fresh process."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+def in_process(function: Callable[..., Any], preload: Sequence[str] = (), **arguments: Any) -> Any:
+    """What a module's function returns, run in a process of its own.
+
+    It is a fresh one; with `preload`, modules, one that is forked from where nothing but these was loaded.
+    """
+    context: Any = multiprocessing.get_context("forkserver" if preload else "spawn")
+    if preload:
+        context.set_forkserver_preload(list(preload))
+    with ProcessPoolExecutor(1, context) as pool:
         try:
             return pool.submit(function, **arguments).result()
         except BrokenProcessPool as error:

@@ -1,23 +1,33 @@
 """A pre-training step (W2V+CMSC) by part, its share of the machine's peak, and the usual formulation's.
 
     python benchmarks/train_step.py --threads 2
+    python benchmarks/train_step.py --model all --equal-size jepa_weimann
+    python benchmarks/train_step.py --model mtae jepa_weimann
 
-For the paper's size (12 layers, d 768, 8 pairs) and a small one (4 layers, d 256, 32 pairs): CPU seconds of
-the whole step and of each part alone, forward and backward; for the small size also the reference formulation
-of `reference.py`. Model FLOPs are three times those that PyTorch's counter finds in the forward pass, where
-the position convolution counts as what it computes, products of spectra. The peak is the fastest of several
-float32 products, some of the model's own shapes, measured in the same process before and after the steps.
+Without --model, for the paper's size (12 layers, d 768, 8 pairs) and a small one (4 layers, d 256, 32 pairs):
+CPU seconds of the whole step and of each part alone, forward and backward; for the small size also the
+reference formulation of `reference.py`. Model FLOPs are three times those that PyTorch's counter finds in the
+forward pass, where the position convolution counts as what it computes, products of spectra. The peak is the
+fastest of several float32 products, some of the model's own shapes, measured in the same process before and
+after the steps.
 Keys of the last line, one JSON object, among others: `paper_step_mfu` = FLOPs / CPU seconds / (peak a CPU
 second); `small_step_speedup` and `small_step_memory_ratio` against the reference.
+
+With --model, a table in Markdown of other methods beside W2V+CMSC, see `methods.py` and `README.md`; the last
+line has `methods`, of each its figures and their ratios.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 import measure
+import methods
 import torch
 from torch import Tensor
 
@@ -185,10 +195,43 @@ def show(name: str, figures: Dict[str, Any]) -> None:
         print(f"    {part:21s} {seconds:8.3f} CPU s  {100 * seconds / figures['cpu_s']:5.1f} %", flush=True)
 
 
+def of_methods(args: argparse.Namespace) -> int:
+    """The table of methods."""
+    names = methods.every_method() if methods.ALL in args.model else args.model
+    names = [*names, *(f"{name}{methods.EQUAL}" for name in args.equal_size)]
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"segments": args.segments, "repeats": args.repeats, "threads": args.threads}
+        found = methods.measured(names, Path(folder), **options)
+    bars = {name: figures["cpu_s_ratio"] for name, figures in found.items()}
+    measure.bar_chart(args.plot, "A pre-training step", "CPU time a segment / that of W2V+CMSC", bars)
+    measure.report({"machine": measure.machine(args.threads), "methods": found})
+    return 0
+
+
 def main() -> int:
     parser = measure.parser_of(__doc__ or "")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        type=methods.known_or_all,
+        metavar="NAME",
+        help=f"measure these pre-trainings, examples/*/config/pretraining/NAME.yaml, or {methods.ALL!r}",
+    )
+    parser.add_argument(
+        "--equal-size",
+        nargs="+",
+        type=methods.known,
+        default=[],
+        metavar="NAME",
+        help="with --model: of these also one in the width and depth of W2V+CMSC",
+    )
+    parser.add_argument(
+        "--segments", type=int, default=4, help="with --model: in a batch (default: %(default)s)"
+    )
     args = parser.parse_args()
+    if args.model:
+        return of_methods(args)
     if args.against:
         keys = [f"{size}_step_{key}" for size in args.sizes for key in ("cpu_s", "peak_mib", "mfu")]
         return measure.compare_checkouts(args.against, keys)
