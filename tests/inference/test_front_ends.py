@@ -24,9 +24,10 @@ N = 560  #: samples of a segment
 PATCH = {"frontend": "patch", "patch_samples": 20, "position": "sincos"}
 LEAD_PATCH = {**PATCH, "frontend": "lead_patch", "lead_encoding": "tokens"}
 MODELS = {
-    "patch": {**PATCH, "input_norm": "joint", "registers": 2, "layer_mix": True},
+    "patch": {**PATCH, "input_norm": "joint", "registers": 2, "layer_mix": True, "patch_stem": "side_by_side",
+              "conv_feature_layers": "[(4, 3, 2), (4, 9, 2)]"},
     "lead_patch": {**LEAD_PATCH, "position": "sincos_2d", "attention": "cross_pattern", "separators": True,
-                   "registers": 1, "input_norm": "lead", "patch_norm": True},
+                   "registers": 1, "input_norm": "lead", "patch_norm": True, "position_every_layer": True},
     "lead": {**LEAD_PATCH, "frontend": "lead", "patch_samples": N, "position": "none", "input_norm": "fixed"},
     "s4": {**PATCH, "context": "s4", "position": "none"},
     "s4_causal": {"context": "s4", "s4_causal": True, "position": "none"},
