@@ -7,6 +7,7 @@ the CPU, so that every device draws the same.
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
@@ -57,7 +58,7 @@ class TokenMasking:
         if self.unit == "token":
             return keep_random(b, n_leads * n_frames, self.ratio, valid)
         if self.unit == "token_of_lead":
-            return keep_random_of_each(b, n_leads, n_frames, self.ratio)
+            return keep_random_of_each(b, n_leads, n_frames, self.ratio, valid)
         if self.unit == "lead":
             return crossed(
                 keep_random(b, n_leads, self.ratio, leads, last=last), torch.arange(n_frames), n_frames
@@ -105,10 +106,21 @@ def keep_random(
 
 
 def keep_random_of_each(
-    b: int, groups: int, n: int, ratio: float, generator: Optional[torch.Generator] = None
+    b: int,
+    groups: int,
+    n: int,
+    ratio: float,
+    valid: Optional[Tensor] = None,
+    generator: Optional[torch.Generator] = None,
 ) -> Tensor:
-    """As `keep_random` within each of `groups` runs of n tokens, such as those of a lead: (B, groups k)."""
-    kept = keep_random(b * groups, n, ratio, generator=generator).view(b, groups, -1)
+    """As `keep_random` within each of `groups` runs of n tokens, such as those of a lead: (B, groups k).
+
+    Where a run has no valid token, as of an absent lead, any are kept.
+    """
+    if valid is not None:
+        valid = valid.view(b * groups, n).cpu()
+        valid = valid | ~valid.any(dim=1, keepdim=True)
+    kept = keep_random(b * groups, n, ratio, valid, generator).view(b, groups, -1)
     return (kept + n * torch.arange(groups)[None, :, None]).flatten(1)
 
 
@@ -124,25 +136,28 @@ def keep_outside_blocks(
     A masked run is `min_block` tokens long or longer, where so many are masked at all (K. Weimann, T. O. F.
     Conrad, arXiv:2410.13867, as its published code has it).
     """
-    rows = [_outside_blocks(n, kept, min_block, generator) for _ in range(b)]
+    # Python's numbers, of PyTorch's seed: a hundred draws of single numbers take PyTorch milliseconds
+    numbers = random.Random(int(torch.randint(1 << 62, (), generator=generator)))
+    rows = [_outside_blocks(n, kept, min_block, numbers) for _ in range(b)]
     return torch.tensor(rows, dtype=torch.long).view(b, kept)
 
 
-def _outside_blocks(n: int, kept: int, min_block: int, generator: Optional[torch.Generator]) -> List[int]:
+def _outside_blocks(n: int, kept: int, min_block: int, numbers: random.Random) -> List[int]:
     intervals: List[Tuple[int, int]] = [(0, n)]  # of what is kept
     missing = n - kept
     while missing > 0:
-        lengths = torch.tensor([stop - start for start, stop in intervals], dtype=torch.float64)
-        start, stop = intervals.pop(int(torch.multinomial(lengths, 1, generator=generator)))
-        block = missing if missing < min_block else _integer(min_block, missing, generator)
+        lengths = [stop - start for start, stop in intervals]
+        (chosen,) = numbers.choices(range(len(intervals)), lengths)
+        start, stop = intervals.pop(chosen)
+        block = missing if missing < min_block else numbers.randint(min_block, missing)
         if stop - start <= block:
             missing -= stop - start
             continue
-        if missing >= min_block:
-            first = _integer(start, stop - block, generator)
+        ends = [first for first, free in ((start, start > 0), (stop - block, stop < n)) if free]
+        if missing >= min_block or not ends:
+            first = numbers.randint(start, stop - block)
         else:  # too short a block to stand alone: it goes on from a masked one
-            ends = [first for first, free in ((start, start > 0), (stop - block, stop < n)) if free]
-            first = ends[_integer(0, len(ends) - 1, generator)]
+            first = numbers.choice(ends)
         intervals += [part for part in ((start, first), (first + block, stop)) if part[0] < part[1]]
         missing -= block
     return sorted(i for start, stop in intervals for i in range(start, stop))

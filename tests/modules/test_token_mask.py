@@ -140,3 +140,30 @@ def test_tokens_come_back_to_their_places():
     whole = restore(x, keep, 5, torch.full((4,), 9.0))
     assert torch.equal(take(whole, keep), x)
     assert (take(whole, others(keep, 5)) == 9).all()
+
+
+def test_too_few_tokens_for_a_block_are_masked_in_one_run():
+    keep = keep_outside_blocks(200, 8, 2, min_block=10)
+    masked = ~is_kept(keep, 8)
+    assert (masked.sum(dim=1) == 6).all()
+    assert (masked.long().diff(dim=1).abs().sum(dim=1) <= 2).all()
+    assert {int(row.long().argmax()) for row in masked} == {0, 1, 2}
+
+
+def test_blocks_follow_the_generator():
+    def draw(seed: int) -> torch.Tensor:
+        return keep_outside_blocks(5, 100, 20, 10, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+def test_padding_is_not_kept_of_any_lead():
+    valid = torch.ones(2, 3, 8, dtype=torch.bool)
+    valid[1, :, 4:] = False
+    valid[1, 2] = False  # an absent lead
+    keep = TokenMasking("token_of_lead", 0.5).draw(2, 3, 8, valid.flatten(1))
+    assert keep.shape == (2, 3 * 2)
+    kept = is_kept(keep, 24).view(2, 3, 8)
+    assert (kept.sum(dim=2) == 2).all()
+    assert not (kept & ~valid)[1, :2].any()
