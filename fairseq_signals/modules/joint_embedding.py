@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_signals.errors import ConfigError
+
 
 class VICReg(NamedTuple):
     """The three terms of two views, each a scalar; see `vicreg_terms`."""
@@ -28,7 +30,15 @@ def vicreg_terms(a: Tensor, b: Tensor, least: float = 1.0, eps: float = 1e-4) ->
         a, b: row by row views of one segment.
         least: deviation that each column shall have.
         eps: added to variances.
+
+    Raises:
+        ConfigError: there is but one row.
     """
+    if len(a) < 2:
+        raise ConfigError(
+            f"variances are of two segments or more, but a batch has {len(a)}: raise dataset.batch_size, or "
+            "choose it so that no single segment is left at the end of an epoch"
+        )
     a, b = a.float(), b.float()
     hinges = sum(F.relu(least - (z.var(dim=0) + eps).sqrt()).mean() for z in (a, b))
     return VICReg(F.mse_loss(a, b), torch.as_tensor(hinges), covariance_term(a) + covariance_term(b))

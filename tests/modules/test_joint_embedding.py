@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.joint_embedding import (
     by_view,
     byol_costs,
@@ -83,3 +84,8 @@ def test_rows_are_sorted_by_view():
     assert found.tolist() == [[1, 5, 0], [3, 4, 2]]
     with pytest.raises(ValueError, match=r"as many views each, but rows of views are \[3, 2\]"):
         by_view(z[:5], torch.tensor([7, 3, 7, 3, 5]), torch.tensor([0, 0, 1, 1, 0]))
+
+
+def test_one_segment_has_no_variance():
+    with pytest.raises(ConfigError, match=r"a batch has 1: raise dataset\.batch_size"):
+        vicreg_terms(Z1[:1], Z2[:1])
