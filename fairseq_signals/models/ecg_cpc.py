@@ -4,6 +4,7 @@ T. Mehari, N. Strodthoff, Comput. Biol. Med. 2022, arXiv:2103.12676; M. A. Al-Ma
 as their published code has it: one step ahead, so many frames, not all steps up to it.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.modules.conv_features import parse_conv_layers, receptive_field
 from fairseq_signals.modules.encoder_config import S4
 from fairseq_signals.safety.rules import broken, integer
 
@@ -132,5 +134,13 @@ def check_cpc_config(cfg: ECGCPCConfig) -> None:
         )
     if cfg.frontend == "conv" and cfg.extractor_mode == "default":
         problems.append("model.extractor_mode must be layer_norm: the norm of default is over all frames")
+    if cfg.frontend == "conv":
+        layers = parse_conv_layers(cfg.conv_feature_layers)
+        samples, stride = receptive_field(layers), math.prod(stride for _, _, stride in layers)
+        if samples > cfg.step * stride:
+            problems.append(
+                f"model.step={cfg.step} frames of {stride} samples are fewer than the {samples} of which "
+                f"a frame is made, so that it holds what is ahead: set it to {-(-samples // stride)} or more"
+            )
     if problems:
         raise ConfigError("; ".join(problems))

@@ -22,6 +22,7 @@ from fairseq_signals.models.pretrained import load_pretrained
 from fairseq_signals.modules.clusters import Clusters, OnlineClusters, frame_statistics
 from fairseq_signals.modules.ema import EMATeacher, momentum_at
 from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.front_end import find_front_end
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.safety.rules import broken, integer, number
 
@@ -85,6 +86,11 @@ class ECGHuBERTModel(ConfiguredModel):
     def __init__(self, cfg: ECGHuBERTConfig):
         super().__init__()
         problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
+        if find_front_end(cfg.frontend).per_lead:
+            problems.append(
+                f"model.frontend={cfg.frontend} makes tokens of each lead, but clusters are of frames in "
+                "time: set it to another, such as conv or patch"
+            )
         if problems:
             raise ConfigError("; ".join(problems))
         self.cfg = cfg
@@ -129,6 +135,12 @@ class ECGHuBERTModel(ConfiguredModel):
                 f"model.clusters: {path} has clusters of {kinds[of_leads]}, but those of "
                 f"model.frontend={self.cfg.frontend} are {kinds[not of_leads]}; take another front end, or "
                 "set clusters to null"
+            )
+        wanted = 3 * self.encoder.cfg.in_d if self.label_encoder is None else self.label_encoder.dim
+        if found.centres.shape[1] != wanted:
+            raise ConfigError(
+                f"model.clusters: {path} has clusters of {found.centres.shape[1]} numbers a frame, but "
+                f"{found.source} has {wanted} with model.in_d={self.encoder.cfg.in_d}"
             )
         return clusters
 

@@ -21,10 +21,12 @@ from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTran
 from fairseq_signals.modules.distributed import mean_over_workers
 from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
 from fairseq_signals.modules.encoder import EncoderOutput
+from fairseq_signals.modules.encoder_checks import dropping_problems
 from fairseq_signals.modules.encoder_config import TRANSFORMER, EncoderConfig
+from fairseq_signals.modules.front_end import find_front_end
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.present_leads import PresentLeads, all_present
-from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, decoder_heads
+from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, decoder_heads, width_problems
 from fairseq_signals.modules.token_mask import TokenMasking, crossed, multi_block, random_run, uniform
 from fairseq_signals.modules.tokens import is_kept, others, take, taken
 from fairseq_signals.modules.transformer import TransformerEncoder
@@ -198,6 +200,11 @@ class ECGJEPAModel(ConfiguredModel):
         if keep is None:
             keep, masked = (part.to(source.device) for part in self.draw(len(source), m, n_frames))
         masked = others(keep, m * n_frames) if masked is None else masked
+        if masked.shape[1] == 0:
+            raise ConfigError(
+                f"model.mask_unit={self.cfg.mask_unit} and model.mask_keep={list(self.cfg.mask_keep)} mask "
+                f"none of the {n_frames} frames of a segment: use shorter patches or longer segments"
+            )
         hidden = None if self.cfg.context == TRANSFORMER else ~is_kept(keep, m * n_frames)
         if hidden is not None:
             out = encoder(source, padding_mask, mask=True, spans=hidden, lead_present=lead_present)
@@ -229,7 +236,8 @@ class ECGJEPAModel(ConfiguredModel):
     ) -> Tensor:
         """Predictions of all tokens of the grid, (B, N, D), from those that were kept."""
         if isinstance(self.predictor, LeadDecoder):
-            return self.predictor.of_leads(out.x, keep, n_leads, n_frames, out.extra[:, self.cfg.registers :])
+            separators = out.extra[:, self.cfg.registers :]
+            return self.predictor.of_leads(out.x, keep, n_leads, n_frames, separators, padding)
         lead = None if leads is None else leads.grouped(leads.lead)
         return self.predictor(out.x, keep, n_leads * n_frames, padding, lead)
 
@@ -273,25 +281,22 @@ class ECGJEPAModel(ConfiguredModel):
 def check_jepa_config(cfg: ECGJEPAConfig) -> None:
     """Raise ConfigError for values that make no such model; the message names the key."""
     problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
-    keep = list(cfg.mask_keep)
+    keep, run = list(cfg.mask_keep or []), list(cfg.mask_context or [])
     if len(keep) != 2 or not 0 < keep[0] <= keep[1] < 1:
         problems.append(f"model.mask_keep must be two shares, 0 < low <= high < 1, but is {keep} instead")
-    low, high = cfg.mask_context if len(cfg.mask_context) == 2 else (0.0, 0.0)
-    if not 0 < low <= high <= 1:
-        problems.append(
-            f"model.mask_context must be two shares, 0 < low <= high <= 1, but is {list(cfg.mask_context)} "
-            "instead"
-        )
+    if len(run) != 2 or not 0 < run[0] <= run[1] <= 1:
+        problems.append(f"model.mask_context must be two shares, 0 < low <= high <= 1, but is {run} instead")
     if cfg.context != TRANSFORMER and not cfg.apply_mask:
         problems.append(
             f"model.context={cfg.context} has mask tokens in place of frames: set model.apply_mask=true"
         )
-    if cfg.predictor == PER_LEAD and cfg.frontend not in ("lead_patch", "lead"):
-        problems.append("model.predictor=per_lead needs tokens of each lead: set model.frontend=lead_patch")
-    if not problems and cfg.predictor_heads and cfg.predictor_dim % cfg.predictor_heads:
+    if cfg.predictor == PER_LEAD and not find_front_end(cfg.frontend).per_lead:
         problems.append(
-            f"model.predictor_dim ({cfg.predictor_dim}) must be a multiple of predictor_heads "
-            f"({cfg.predictor_heads})"
+            "model.predictor=per_lead needs tokens of each lead, which model.frontend="
+            f"{cfg.frontend} does not make: set it to lead_patch"
         )
+    if not problems and cfg.context == TRANSFORMER:
+        problems = width_problems("predictor", cfg.predictor_dim, cfg.predictor_heads)
+        problems += dropping_problems(cfg)
     if problems:
         raise ConfigError("; ".join(problems))

@@ -18,11 +18,12 @@ from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.distilling import divided
 from fairseq_signals.models.ecg_contrastive import projection_head
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
-from fairseq_signals.modules.front_end import patches_of
+from fairseq_signals.modules.encoder_checks import dropping_problems
+from fairseq_signals.modules.front_end import LEAD, find_front_end, patches_of
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.present_leads import PresentLeads, all_present
 from fairseq_signals.modules.reconstruction import GROUPS, TARGETS, target_of
-from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, options_of
+from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, options_of, width_problems
 from fairseq_signals.modules.token_mask import UNITS, TokenMasking
 from fairseq_signals.modules.tokens import is_kept
 from fairseq_signals.safety.rules import broken, integer, number, one_of
@@ -199,7 +200,8 @@ class ECGMAEModel(ConfiguredModel):
             keep = masking.draw(len(source), m, n_frames, valid, limb).to(source.device)
         out = encoder(**inputs, keep=keep)
         if isinstance(decoder, LeadDecoder):
-            y = decoder.of_leads(out.x, keep, m, n_frames, out.extra[:, self.cfg.registers :])
+            separators = out.extra[:, self.cfg.registers :]
+            y = decoder.of_leads(out.x, keep, m, n_frames, separators, padding)
         else:
             lead = None if leads is None else leads.grouped(leads.lead)
             y = decoder(out.x, keep, m * n_frames, padding, lead, told)
@@ -228,15 +230,22 @@ class ECGMAEModel(ConfiguredModel):
 def check_mae_config(cfg: ECGMAEConfig) -> None:
     """Raise ConfigError for values that make no masked autoencoder; the message names the key."""
     problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
-    if not problems and cfg.decoder_heads and cfg.decoder_dim % cfg.decoder_heads:
-        problems.append(
-            f"model.decoder_dim ({cfg.decoder_dim}) must be a multiple of decoder_heads ({cfg.decoder_heads})"
-        )
-    per_lead = cfg.frontend in ("lead_patch", "lead")
+    if not problems:
+        problems = width_problems("decoder", cfg.decoder_dim, cfg.decoder_heads, cfg.decoder_conv)
+        problems += dropping_problems(cfg)
+    per_lead = find_front_end(cfg.frontend).per_lead
     of_leads = cfg.mask_unit in ("token_of_lead", "lead", "union", BOTH)
     if (of_leads or cfg.decoder == PER_LEAD) and not per_lead:
         key, value = ("mask_unit", cfg.mask_unit) if of_leads else ("decoder", cfg.decoder)
-        problems.append(f"model.{key}={value} needs tokens of each lead: set model.frontend=lead_patch")
+        problems.append(
+            f"model.{key}={value} needs tokens of each lead, which model.frontend={cfg.frontend} does not "
+            "make: set it to lead_patch"
+        )
+    if cfg.frontend == LEAD and cfg.mask_unit not in ("token", "lead"):
+        problems.append(
+            f"model.mask_unit={cfg.mask_unit} masks stretches of time, but a token of model.frontend=lead is "
+            "a whole lead: set it to lead"
+        )
     if cfg.decoder == PER_LEAD and cfg.mask_unit != "token_of_lead":
         problems.append(
             "model.decoder=per_lead needs tokens of every lead: set model.mask_unit=token_of_lead"
@@ -246,10 +255,11 @@ def check_mae_config(cfg: ECGMAEConfig) -> None:
             f"model.independent_leads is of masked leads on an axis of {N_LEADS}, but model.mask_unit is "
             f"{cfg.mask_unit} and model.in_d {cfg.in_d}: set it to false"
         )
-    if cfg.decoder_conv and per_lead and cfg.decoder == JOINT:
-        problems.append(
-            "model.decoder_conv is over frames in time, but the tokens of the joint decoder are of leads "
-            "too: set it to 0"
-        )
+    for key in ("decoder_conv", "decoder_head_conv"):
+        if getattr(cfg, key) and per_lead and cfg.decoder == JOINT:
+            problems.append(
+                f"model.{key} is over frames in time, but the tokens of the joint decoder are of leads too: "
+                "set it to 0"
+            )
     if problems:
         raise ConfigError("; ".join(problems))

@@ -77,6 +77,15 @@ def conv_output_length(n_samples: Any, layers: Sequence[ConvLayer]) -> Any:
     return n_samples
 
 
+def receptive_field(layers: Sequence[ConvLayer]) -> int:
+    """Samples that a latent frame is made of."""
+    samples, stride_so_far = 1, 1
+    for _, kernel, stride in layers:
+        samples += (kernel - 1) * stride_so_far
+        stride_so_far *= stride
+    return samples
+
+
 class ChannelLayerNorm(nn.LayerNorm):
     """Layer norm over the channels of (B, C, T), computed in float32."""
 

@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.configured_masks import draw_spans, mask_channels
 from fairseq_signals.modules.cross_pattern import cross_pattern
-from fairseq_signals.modules.encoder_checks import check_encoder_config, length_problem
-from fairseq_signals.modules.encoder_config import FULL, TRANSFORMER
+from fairseq_signals.modules.encoder_checks import check_encoder_config, dropping_problems, length_problem
+from fairseq_signals.modules.encoder_config import FULL
 from fairseq_signals.modules.extra_tokens import ExtraTokens, Sequence
 from fairseq_signals.modules.front_end import find_front_end
 from fairseq_signals.modules.input_norm import NONE, InputNorm
@@ -247,11 +247,8 @@ class ECGEncoder(nn.Module):
         Raises:
             ConfigError: tokens are left out, but positions are told by a convolution over all of them.
         """
-        if keep is not None and (self.conv_pos is not None or self.cfg.context != TRANSFORMER):
-            raise ConfigError(
-                "model.position=conv and model.context=s4 need all frames of a segment, but some are left "
-                "out: set others, such as sincos and transformer"
-            )
+        if keep is not None and (problems := dropping_problems(self.cfg)):
+            raise ConfigError("; ".join(problems))
         source = self.normed(source, lead_present, padding_mask)
         padding = self.token_padding_mask(padding_mask, source, lead_present)
         if not mask:

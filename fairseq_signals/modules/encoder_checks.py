@@ -94,6 +94,10 @@ def _context(cfg: Any) -> List[str]:
         problems.append(
             f"model.context={cfg.context} is over time, but model.frontend={cfg.frontend} over leads too"
         )
+    if cfg.drop_path:
+        problems.append(
+            f"model.drop_path is of Transformer layers, but model.context={cfg.context}: set it to 0"
+        )
     if cfg.s4_causal and cfg.position == "conv":
         problems.append("model.s4_causal=true, but model.position=conv looks ahead: set it to none")
     return problems
@@ -114,6 +118,16 @@ def length_problem(encoder: Any, n_samples: int) -> str:
     if cfg.position == "learned" and n_frames > cfg.max_positions:
         return f"model.max_positions is {cfg.max_positions}, but segments have {n_frames} frames"
     return ""
+
+
+def dropping_problems(cfg: Any) -> List[str]:
+    """Why an encoder cannot leave out tokens of a segment; empty where it can."""
+    if cfg.position != "conv" and cfg.context == TRANSFORMER:
+        return []
+    return [
+        "model.position=conv and model.context=s4 need all frames of a segment, but some are left out: set "
+        "others, such as sincos and transformer"
+    ]
 
 
 def count_weights(cfg: Any) -> int:

@@ -15,7 +15,7 @@ EPS = 1e-6
 def target_of(
     patches: Tensor, kind: str = "raw", group: str = "token", valid: Optional[Tensor] = None
 ) -> Tensor:
-    """What is to be told of each token, (B, N, leads, p); of "difference" (B, N, leads, p - 1).
+    """What is to be told of each token, (B, N, leads, p) float32; of "difference" (B, N, leads, p - 1).
 
     "demeaned": less the mean; "standardised": and divided by the root of the unbiased variance plus 1e-6, as
     in the published code of ST-MEM; "difference": of neighbouring samples. A flat token is zeros, if not
@@ -26,6 +26,7 @@ def target_of(
         group: mean and variance of a "token", or of each of its leads, "token_lead".
         valid: (B, N, leads) bool, the leads that count; None: all do.
     """
+    patches = patches.float()
     if kind == "raw":
         return patches
     if kind == "difference":

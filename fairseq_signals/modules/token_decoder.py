@@ -1,6 +1,6 @@
 """Decoders of masked autoencoders and predictors: a small Transformer on the whole grid of tokens."""
 
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -109,7 +109,15 @@ class LeadDecoder(TokenDecoder):
     Which lead it is, the encoder's tokens must tell.
     """
 
-    def of_leads(self, x: Tensor, keep: Tensor, n_leads: int, n_frames: int, separators: Tensor) -> Tensor:
+    def of_leads(
+        self,
+        x: Tensor,
+        keep: Tensor,
+        n_leads: int,
+        n_frames: int,
+        separators: Tensor,
+        padding_mask: Optional[Tensor] = None,
+    ) -> Tensor:
         """Give (B, M F, `n_out`).
 
         Args:
@@ -117,26 +125,42 @@ class LeadDecoder(TokenDecoder):
             keep: (B, M k) their places, sorted.
             n_leads, n_frames: M, F.
             separators: (B, 2 M, D) those of all leads, the first ones before the second ones; or (B, 0, D).
+            padding_mask: (B, M F) bool, True on padding and absent leads, or None.
         """
         b = x.shape[0]
-        kept = keep.view(b * n_leads, -1) % n_frames
+        kept = keep.reshape(b * n_leads, -1) % n_frames
+        if padding_mask is not None:
+            padding_mask = padding_mask.view(b * n_leads, n_frames)
         y = restore(self.embed(x).view(b * n_leads, kept.shape[1], -1), kept, n_frames, self.mask_token)
         position = sinusoids(torch.arange(n_frames, device=y.device), self.width).to(y.dtype)
         y = y + position
         if self.conv_pos is not None:
             y = y + self.conv_pos(y)
+        if padding_mask is not None:
+            y = y.masked_fill(padding_mask[..., None], 0.0)
         n_before = 0
         if separators.shape[1]:
             ends = self.embed(separators).view(b, 2, n_leads, -1).transpose(1, 2).reshape(b * n_leads, 2, -1)
             y, n_before = torch.cat([ends[:, :1], y, ends[:, 1:]], dim=1), 1
+            padding_mask = None if padding_mask is None else F.pad(padding_mask, (1, 1))
         again = F.pad(position, (0, 0, n_before, n_before)) if self.every_layer else None
-        y = self.encoder(y, position=again)[:, n_before : n_before + n_frames]
+        y = self.encoder(y, padding_mask, position=again)[:, n_before : n_before + n_frames]
         return self.head(self._smoothed(y)).view(b, n_leads * n_frames, -1)
 
 
 def decoder_heads(width: int) -> int:
     """Heads of 64 numbers, or fewer of more where that does not divide the width."""
     return next(n for n in range(max(width // 64, 1), 0, -1) if width % n == 0)
+
+
+def width_problems(name: str, width: int, heads: int, conv: int = 0) -> List[str]:
+    """What is wrong with the width of a decoder whose options are called `name`_dim and so on."""
+    parts = {"2, of sines and cosines": 2, f"{name}_heads ({heads})": heads or 1}
+    if conv:
+        parts[f"{CONV_GROUPS}, the groups of {name}_conv"] = CONV_GROUPS
+    return [
+        f"model.{name}_dim ({width}) must be a multiple of {what}" for what, n in parts.items() if width % n
+    ]
 
 
 def options_of(cfg: Any) -> dict:

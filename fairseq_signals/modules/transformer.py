@@ -188,6 +188,8 @@ class TransformerEncoder(nn.Module):
             # a row of nothing but padding attends to itself: without any frame its softmax would be NaN
             frames = (~padding_mask | padding_mask.all(dim=1, keepdim=True))[:, None, None, :]
             keep = frames if keep is None else keep & frames
+            if allowed is not None:  # and so does a token of an absent lead where no other is allowed to it
+                keep = keep | ~keep.any(dim=-1, keepdim=True)
         if not self.layer_norm_first:
             x = self.layer_norm(x)
         x = self.dropout(x)

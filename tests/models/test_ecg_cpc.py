@@ -133,6 +133,10 @@ def test_all_weights_have_a_gradient(make, ecg_batch):
         ({"s4_causal": False}, r"model\.s4_causal true"),
         ({"extractor_mode": "default"}, r"model\.extractor_mode must be layer_norm"),
         ({"step": 0}, r"model\.step must be"),
+        (
+            {"step": 2, "conv_feature_layers": "[(8, 64, 2)] * 2"},
+            r"2 frames of 4 samples are fewer than the 190 .* set it to 48 or more",
+        ),
     ],
 )
 def test_what_would_tell_the_answer_is_refused(make, options, message):

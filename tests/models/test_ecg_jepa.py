@@ -15,7 +15,7 @@ from fairseq_signals.criterions.latent_prediction import (
     latent_errors,
 )
 from fairseq_signals.errors import ConfigError, TrainingError
-from fairseq_signals.models.ecg_jepa import ECGJEPAConfig, ECGJEPAModel
+from fairseq_signals.models.ecg_jepa import ECGJEPAConfig, ECGJEPAModel, LatentPrediction
 from fairseq_signals.modules.ema import momentum_at
 
 SMALL = {"patch_samples": 20, "predictor_dim": 16, "predictor_layers": 1, "mask_min_block": 3}
@@ -198,9 +198,35 @@ def test_normed_targets(make, ecg_batch):
         ({"mask_keep": [0.5, 0.2]}, r"model\.mask_keep must be two shares"),
         ({"predictor": "per_lead"}, r"model\.predictor=per_lead needs tokens of each lead"),
         ({"predictor_heads": 5}, r"model\.predictor_dim \(16\) must be a multiple"),
+        ({"predictor_dim": 15}, r"model\.predictor_dim \(15\) must be a multiple of 2, of sines"),
+        ({"position": "conv"}, r"model\.position=conv .* need all frames"),
+        ({"mask_keep": None}, r"model\.mask_keep must be two shares"),
+        ({"mask_context": None}, r"model\.mask_context must be two shares"),
         ({"mask_unit": "lead"}, r"model\.mask_unit must be one of blocks"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(make, options, message):
     with pytest.raises(ConfigError, match=message):
         make(**options)
+
+
+def test_a_segment_of_one_frame_has_none_to_mask(make, ecg_batch):
+    with pytest.raises(ConfigError, match=r"mask none of the 1 frames of a segment"):
+        make(patch_samples=320)(ecg_batch(2))
+
+
+def test_the_best_constant_of_many_tokens_is_told_by_some(make):
+    targets = torch.randn(4, 3000, 6, generator=torch.Generator().manual_seed(0))
+    found = LatentPrediction(
+        prediction=torch.zeros_like(targets),
+        target=targets,
+        valid=torch.ones(4, 3000, dtype=torch.bool),
+        target_std=torch.ones(()),
+        first_std=torch.ones(()),
+        g=torch.zeros(4, 2),
+    )
+    criterion = LatentPredictionCriterion(LatentPredictionConfig(), PAIRS)
+    _, n, log = criterion(lambda source: found, sample(torch.zeros(4, 12, 1)))
+    exact = latent_errors(best_constant(targets.flatten(0, 1), "l1"), targets, "l1").mean()
+    assert n == 12_000
+    assert float(log["constant_loss"]) / n == pytest.approx(float(exact), rel=0.05)

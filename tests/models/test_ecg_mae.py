@@ -13,6 +13,8 @@ from fairseq_signals.criterions.masked_reconstruction import (
 )
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_mae import ECGMAEConfig, ECGMAEModel
+from fairseq_signals.modules.front_end import patches_of
+from fairseq_signals.modules.reconstruction import target_of
 
 SMALL = {"patch_samples": 20, "decoder_dim": 16}
 ST_MEM = {
@@ -197,6 +199,40 @@ def test_the_global_term_is_added(make, ecg_batch):
     )
 
 
+@pytest.mark.parametrize("name", ["mtae", "st_mem", "hu"])
+def test_a_segment_that_is_padded_is_redrawn_as_alone(make, ecg_batch, name):
+    model = make(**VARIANTS[name])
+    source, padding = ecg_batch(2), torch.zeros(2, 320, dtype=torch.bool)
+    padding[1, 160:] = True
+    leads, whole = (12 if model.encoder.per_lead else 1), model.encoder.n_frames(320)
+    half = model.encoder.n_frames(160)
+    keep = (torch.arange(leads)[:, None] * whole + torch.tensor([1, 2])).flatten()[None]
+    alone = (torch.arange(leads)[:, None] * half + torch.tensor([1, 2])).flatten()[None]
+    with torch.no_grad():
+        padded = model(source, padding, keep=keep.expand(2, -1))[-1].prediction[1]
+        expected = model(source[1:, :, :160], keep=alone)[-1].prediction[0]
+    valid = padded.view(leads, whole, *padded.shape[1:])[:, :half]
+    torch.testing.assert_close(valid, expected.view(leads, half, *padded.shape[1:]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_absent_leads_make_no_nan_where_a_token_may_attend_to_nothing(make, ecg_batch, dropout):
+    model = make(
+        **{**ST_MEM, "separators": False}, attention="cross_pattern", attention_dropout=dropout
+    ).train()
+    present = torch.ones(4, 12, dtype=torch.bool)
+    present[1:, 1:] = False
+    found = model(ecg_batch(4), lead_present=present)[0]
+    assert found.prediction.isfinite().all()
+
+
+def test_targets_of_halves_are_as_exact_as_of_float32(make, ecg_batch):
+    source = ecg_batch(2)
+    target = make(target="standardised").bfloat16()(source.bfloat16())[0].target
+    assert target.dtype == torch.float32
+    assert torch.equal(target, target_of(patches_of(source.bfloat16().float(), 20), "standardised"))
+
+
 def test_it_learns_a_batch_by_heart(make):
     torch.manual_seed(0)
     t = torch.arange(320) / 50
@@ -218,6 +254,15 @@ def test_it_learns_a_batch_by_heart(make):
         ({"decoder": "per_lead"}, r"model\.decoder=per_lead needs tokens of each lead"),
         ({**GRID, "decoder": "per_lead"}, r"set model\.mask_unit=token_of_lead"),
         ({**GRID, "decoder_conv": 4}, r"model\.decoder_conv is over frames in time"),
+        ({**GRID, "decoder_head_conv": 3}, r"model\.decoder_head_conv is over frames in time"),
+        (
+            {**GRID, "frontend": "lead", "mask_unit": "time"},
+            r"a token of model\.frontend=lead is a whole lead",
+        ),
+        ({"decoder_dim": 15}, r"model\.decoder_dim \(15\) must be a multiple of 2, of sines"),
+        ({"decoder_dim": 12, "decoder_conv": 4}, r"multiple of 8, the groups of decoder_conv"),
+        ({"position": "conv"}, r"model\.position=conv .* need all frames"),
+        ({"context": "s4"}, r"model\.context=s4 need all frames"),
         (
             {**GRID, "independent_leads": True},
             r"model\.independent_leads is of masked leads on an axis of 12",
