@@ -27,8 +27,11 @@ def middle_pooled(
 @contextmanager
 def note_middle(network: PooledEncoder, noted: List[Tensor]) -> Iterator[None]:
     """Within it, what that layer gives in a pass through all of them, (B, F, D), is added to a list."""
-    after = network.encoder.encoder.layers[middle_layer(network)]
-    hook = after.register_forward_pre_hook(lambda _, given: noted.append(given[0]))
+    layers, middle = network.encoder.encoder.layers, middle_layer(network)
+    if middle:  # what it gives: positions may be added before the next layer takes it
+        hook = layers[middle - 1].register_forward_hook(lambda _, given, found: noted.append(found))
+    else:
+        hook = layers[0].register_forward_pre_hook(lambda _, given: noted.append(given[0]))
     try:
         yield
     finally:
