@@ -22,7 +22,6 @@ from fairseq_signals.models.pretrained import load_pretrained
 from fairseq_signals.modules.clusters import Clusters, OnlineClusters, frame_statistics
 from fairseq_signals.modules.ema import EMATeacher, momentum_at
 from fairseq_signals.modules.encoder import ECGEncoder
-from fairseq_signals.modules.front_end import find_front_end
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.safety.rules import broken, integer, number
 
@@ -86,11 +85,6 @@ class ECGHuBERTModel(ConfiguredModel):
     def __init__(self, cfg: ECGHuBERTConfig):
         super().__init__()
         problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
-        if find_front_end(cfg.frontend).per_lead:
-            problems.append(
-                f"model.frontend={cfg.frontend} makes tokens of each lead, but clusters are of frames in "
-                "time: set it to another, such as conv or patch"
-            )
         if problems:
             raise ConfigError("; ".join(problems))
         self.cfg = cfg

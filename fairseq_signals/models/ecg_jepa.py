@@ -201,10 +201,7 @@ class ECGJEPAModel(ConfiguredModel):
             keep, masked = (part.to(source.device) for part in self.draw(len(source), m, n_frames))
         masked = others(keep, m * n_frames) if masked is None else masked
         if masked.shape[1] == 0:
-            raise ConfigError(
-                f"model.mask_unit={self.cfg.mask_unit} and model.mask_keep={list(self.cfg.mask_keep)} mask "
-                f"none of the {n_frames} frames of a segment: use shorter patches or longer segments"
-            )
+            raise ConfigError(f"model.mask_unit masks none of {n_frames} frames of a segment: shorten them")
         hidden = None if self.cfg.context == TRANSFORMER else ~is_kept(keep, m * n_frames)
         if hidden is not None:
             out = encoder(source, padding_mask, mask=True, spans=hidden, lead_present=lead_present)

@@ -10,12 +10,6 @@ from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_hubert import ECGHuBERTConfig, ECGHuBERTModel
 
 
-def test_clusters_are_not_of_tokens_of_leads(tiny):
-    options = {"frontend": "lead_patch", "lead_encoding": "tokens", "position": "sincos"}
-    with pytest.raises(ConfigError, match=r"model\.frontend=lead_patch makes tokens of each lead"):
-        ECGHuBERTModel(ECGHuBERTConfig(**tiny, **options))
-
-
 def test_clusters_are_of_as_many_leads_as_the_input(tiny, tmp_path):
     numbers = np.ones(36, dtype=np.float32)
     ClusterFile(np.ones((4, 36), dtype=np.float32), numbers, numbers, stride=16).write(tmp_path / "c.npz")

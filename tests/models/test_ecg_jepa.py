@@ -211,7 +211,7 @@ def test_options_that_contradict_each_other_are_refused(make, options, message):
 
 
 def test_a_segment_of_one_frame_has_none_to_mask(make, ecg_batch):
-    with pytest.raises(ConfigError, match=r"mask none of the 1 frames of a segment"):
+    with pytest.raises(ConfigError, match=r"masks none of 1 frames of a segment"):
         make(patch_samples=320)(ecg_batch(2))
 
 
