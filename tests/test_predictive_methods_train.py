@@ -20,7 +20,7 @@ from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.commands.main import main
 
-FOLDERS = ("mae", "jepa", "cpc", "hubert", "joint_embedding")
+FOLDERS = ("mae", "jepa", "cpc", "hubert", "joint_embedding", "adversarial_mask")
 DEMOS = {
     file.stem.removesuffix("_demo"): file
     for folder in FOLDERS
@@ -34,8 +34,9 @@ LOGGED = {
     "latent_prediction": {"prediction_loss", "constant_loss", "target_std"},
     "cpc": {"accuracy", "chance_loss"},
     "masked_cluster_prediction": {"cluster_loss", "label_entropy", "accuracy"},
+    "smd": {"global_loss", "component_loss"},
     "simdino": {"distance_loss", "coding_rate", "frames_loss"},
-    "3kg": {"accuracy", "positive_pairs"},
+    **{name: {"accuracy", "positive_pairs"} for name in ("3kg", "clocs", "simclr")},
     **{name: {"spread"} for name in ("byol", "moco_v3", "swav", "vicreg")},
 }
 #: One of each model and front end: these resume, embed and fine-tune.
@@ -69,7 +70,7 @@ def tiny(demo: Path) -> dict:
     config = yaml.safe_load(demo.read_text(encoding="utf-8"))
     task, model = config["task"], config["model"]
     model.update({key: value for key, value in SMALL.items() if key in model})
-    if "conv_feature_layers" in model:
+    if "conv_feature_layers" in model and "patch_stem" not in model:
         s4 = model.get("context") == "s4"
         model["conv_feature_layers"] = "[(16, 4, 4)] + [(16, 1, 1)] * 3" if s4 else "[(16, 2, 2)] * 4"
     if model.get("frontend") == "lead":
