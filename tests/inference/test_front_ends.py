@@ -167,7 +167,7 @@ def test_lengths_that_a_model_does_not_take_are_refused_before_and_by_record(
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_the_middle_layer_is_what_it_gives_without_later_positions(load, layers):
-    model = load("pretraining", **MODELS["lead_patch"], position_every_layer=True, encoder_layers=layers)
+    model = load("pretraining", **MODELS["lead_patch"], encoder_layers=layers)
     source = recordings(12)
     noted = [done.middle for done in model.stream(source, fs=500, outputs=("middle",))]
     np.testing.assert_allclose(np.stack(noted), model.embed(source, 500, layer=layers // 2), atol=1e-6)
