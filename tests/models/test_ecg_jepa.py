@@ -183,6 +183,7 @@ def test_a_collapse_stops_the_run(make, ecg_batch):
     ):
         criterion(model, sample(ecg_batch(4)))
     LatentPredictionCriterion(LatentPredictionConfig(least_spread=0.0), PAIRS)(model, sample(ecg_batch(4)))
+    criterion(model.eval(), sample(ecg_batch(4)))  # a validation says nothing of a collapse
 
 
 def test_normed_targets(make, ecg_batch):
@@ -225,8 +226,9 @@ def test_the_best_constant_of_many_tokens_is_told_by_some(make):
         first_std=torch.ones(()),
         g=torch.zeros(4, 2),
     )
-    criterion = LatentPredictionCriterion(LatentPredictionConfig(), PAIRS)
-    _, n, log = criterion(lambda source: found, sample(torch.zeros(4, 12, 1)))
+    model, criterion = make(), LatentPredictionCriterion(LatentPredictionConfig(), PAIRS)
+    model.forward = lambda source: found
+    _, n, log = criterion(model, sample(torch.zeros(4, 12, 1)))
     exact = latent_errors(best_constant(targets.flatten(0, 1), "l1"), targets, "l1").mean()
     assert n == 12_000
     assert float(log["constant_loss"]) / n == pytest.approx(float(exact), rel=0.05)
