@@ -40,7 +40,7 @@ PANELS: Dict[str, Tuple[str, ...]] = {
     "Window noise": ("window_noise",),
 }
 #: Panels side by side: the first that does not make a page more than twice as high as wide.
-COLUMNS = (2, 4)
+COLUMNS = (2, 3, 4)
 
 # Millimetres of the page
 _MARGIN, _GAP, _HEADER, _TITLE = 8.0, 6.0, 12.0, 10.0

@@ -19,11 +19,11 @@ from fairseq_signals.checkpoints.clusters import ClusterFile
 from tests.examples.methods import RECIPES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-# the workflow's files in `paper/` are Snakemake's, and `experiment.yaml` is a list of methods
+# the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods
 FILES = sorted(
     path
     for path in EXAMPLES.rglob("*.yaml")
-    if EXAMPLES / "paper" not in path.parents and path.stem != "experiment"
+    if EXAMPLES / "paper" not in path.parents and path.stem not in ("experiment", "objectives")
 )
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {

@@ -113,7 +113,7 @@ def test_a_page_of_many_leads_has_more_columns(signal):
     wide = np.tile(signal, 5)
     few = lay_out(wide, FS, SHOWN, transform_panels(wide, FS, 1))
     many = lay_out(signal, FS, range(12), panels)
-    assert [len(row) for row in few.rows] == [2, 2, 2, 2]
-    assert [len(row) for row in many.rows] == [4, 4]
+    assert [len(row) for row in few.rows] == [3, 3, 3]
+    assert [len(row) for row in many.rows] == [4, 4, 1]
     width, height = draw_transforms(signal, FS, range(12), panels, "record").get_size_inches() * 25.4
     assert (width, height) == pytest.approx(many.page)
