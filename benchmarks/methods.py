@@ -186,7 +186,8 @@ def run(
     torch.set_num_threads(threads)
     step = MethodStep(name, Path(folder))
     n = step.take(2)
-    counts = 16 if "mask_keep" in step.cfg.model else 1  # the share that is kept is drawn
+    model = step.cfg.model  # of a JEPA that leaves tokens out, how many are kept is drawn
+    counts = 8 if "mask_keep" in model and model.context == "transformer" else 1
     found: Dict[str, Any] = {
         "gflop": statistics.mean(step.flops() for _ in range(counts)) / n / 1e9,
         "parameters": sum(p.numel() for p in step.trained),
