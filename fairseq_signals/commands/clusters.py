@@ -29,15 +29,14 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--stride",
         type=integer_from(1),
-        default=STRIDE,
         metavar="N",
-        help="samples of a frame (default: %(default)s)",
+        help=f"samples of a frame, where they are not a model's (default: {STRIDE})",
     )
     parser.add_argument(
         "--model", type=some_path, metavar="CHECKPOINT", help="cluster its frames in their place"
     )
     parser.add_argument(
-        "--layer", type=integer_from(0), default=0, help="which of its layers, from 0, the first one's input"
+        "--layer", type=integer_from(0), help="which of its layers, from 0, the first one's input (default)"
     )
     parser.add_argument(
         "--fs",
@@ -59,7 +58,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Cluster, tell, write the file; the exit code is 0."""
-    args = build_parser(prog).parse_args(argv)
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    if args.model and args.stride is not None:
+        parser.error("--stride is of frames of samples, but --model has frames of its own: leave out one")
+    if args.layer is not None and not args.model:
+        parser.error("--layer is one of a model: add --model CHECKPOINT, or leave it out")
+    stride, layer = args.stride or STRIDE, args.layer or 0
     from dataclasses import replace
 
     import numpy as np
@@ -77,19 +82,17 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from fairseq_signals.inference.pipeline import layer_number
     from fairseq_signals.manifest.table import read_manifest
 
-    form, compute, stride, source = InputFormat(), statistics_of(args.stride), args.stride, STATISTICS
+    form, compute, source = InputFormat(), statistics_of(stride), STATISTICS
     if args.model:
         model = ECGModel.load(args.model, device=args.device)
-        layer_number(model.network, args.layer)
+        layer_number(model.network, layer)
         encoder = model.network.encoder
-        form, compute, stride = model.form, layer_of(encoder, args.layer), encoder.stride
+        form, compute, stride = model.form, layer_of(encoder, layer), encoder.stride
         source = str(args.model.resolve())
     if args.fs:
         form = replace(form, fs=args.fs)
     frames = sampled_frames(read_manifest(args.manifest), form, compute, args.frames, args.seed, args.device)
-    found, counts = fit_clusters(
-        frames, args.clusters, args.seed, stride=stride, source=source, layer=args.layer
-    )
+    found, counts = fit_clusters(frames, args.clusters, args.seed, stride=stride, source=source, layer=layer)
     share = counts / counts.sum()
     entropy = -(share[share > 0] * np.log(share[share > 0])).sum()
     tell(

@@ -22,13 +22,18 @@ Compute = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def statistics_of(stride: int) -> Compute:
-    """Features of the samples of frames `stride` samples long: (B, 12, T) -> (B, F, 36)."""
-    return lambda source, present: frame_statistics(source, stride, source.shape[2] // stride)
+    """Features of the samples of frames `stride` samples long: (B, 12, T) -> (B F, 36)."""
+    return lambda source, present: frame_statistics(source, stride, source.shape[2] // stride).flatten(0, 1)
 
 
 def layer_of(encoder: Any, layer: int) -> Compute:
-    """Frames of an encoder's layer: (B, 12, T) -> (B, F, D)."""
-    return lambda source, present: encoder(source, lead_present=present, layer=layer).x
+    """Tokens of an encoder's layer, of present leads where they are of leads: (B, 12, T) -> (n, D)."""
+
+    def compute(source: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        out = encoder(source, lead_present=present, layer=layer)
+        return out.x.flatten(0, 1) if out.padding_mask is None else out.x[~out.padding_mask]
+
+    return compute
 
 
 def sampled_frames(
@@ -44,8 +49,7 @@ def sampled_frames(
     reader, found, n = SegmentReader(manifest, form.fs), [], 0
     for source, present in _batches(reader, form, seed):
         with torch.inference_mode():
-            frames = compute(source.to(device), present.to(device)).float().cpu().numpy()
-        found.append(frames.reshape(-1, frames.shape[2]))
+            found.append(compute(source.to(device), present.to(device)).float().cpu().numpy())
         n += len(found[-1])
         if n >= most:
             break

@@ -113,6 +113,22 @@ def test_a_layer_that_the_model_lacks_is_refused(manifest, tiny, tmp_path):
         main([str(manifest), "--out", str(tmp_path / "c.npz"), f"--model={tmp_path / 'm.pt'}", "--layer=9"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--model=m.pt", "--stride=16"],
+            "--stride is of frames of samples, but --model has frames of its",
+        ),
+        (["--layer=1"], "--layer is one of a model: add --model CHECKPOINT"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(manifest, arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main([str(manifest), "--out=c.npz", *arguments])
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("argument", ["--clusters=1", "--stride=0", "--layer=-1", "--frames=0", "--fs=0"])
 def test_numbers_that_make_no_sense_are_refused(manifest, argument, capsys):
     with pytest.raises(SystemExit):

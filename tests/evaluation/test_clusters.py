@@ -9,9 +9,11 @@ import torch
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.evaluation.clusters import fit_clusters, sampled_frames, statistics_of
+from fairseq_signals.evaluation.clusters import fit_clusters, layer_of, sampled_frames, statistics_of
 from fairseq_signals.manifest.table import Row, format_manifest, read_manifest
 from fairseq_signals.modules.clusters import Clusters, frame_statistics
+from fairseq_signals.modules.encoder import ECGEncoder
+from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.store.shards import StoreRow, write_shard
 
 
@@ -90,4 +92,17 @@ def test_more_clusters_than_frames_are_refused(tmp_path):
 def test_statistics_are_those_of_the_model():
     source = torch.randn(2, 12, 90)
     found = statistics_of(16)(source, torch.ones(2, 12, dtype=torch.bool))
-    assert torch.equal(found, frame_statistics(source, 16, 5))
+    assert torch.equal(found, frame_statistics(source, 16, 5).flatten(0, 1))
+
+
+@torch.no_grad()
+def test_tokens_of_absent_leads_are_in_no_cluster(tiny):
+    options = {"frontend": "lead_patch", "lead_encoding": "tokens", "position": "sincos", "patch_samples": 20}
+    encoder = ECGEncoder(EncoderConfig(**{**tiny, **options})).eval()
+    source, present = torch.randn(2, 12, 100), torch.ones(2, 12, dtype=torch.bool)
+    present[1, 3:] = False
+    compute = layer_of(encoder, 1)
+    found = compute(source * present[..., None], present)
+    assert found.shape == ((12 + 3) * 5, encoder.dim)
+    alone = [compute((source * present[..., None])[[i]], present[[i]]) for i in range(2)]
+    assert torch.allclose(found, torch.cat(alone), atol=1e-6)
