@@ -6,7 +6,7 @@ N. Strodthoff, arXiv:2605.12241 (frames of state spaces, mask tokens in place of
 """
 
 import functools
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
 import torch
@@ -22,14 +22,14 @@ from fairseq_signals.modules.distributed import mean_over_workers
 from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
 from fairseq_signals.modules.encoder import EncoderOutput
 from fairseq_signals.modules.encoder_checks import dropping_problems
-from fairseq_signals.modules.encoder_config import TRANSFORMER, EncoderConfig
+from fairseq_signals.modules.encoder_config import TRANSFORMER
 from fairseq_signals.modules.front_end import find_front_end
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.present_leads import PresentLeads, all_present
 from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, decoder_heads, width_problems
 from fairseq_signals.modules.token_mask import TokenMasking, crossed, multi_block, random_run, uniform
-from fairseq_signals.modules.tokens import is_kept, others, take, taken
-from fairseq_signals.modules.transformer import TransformerEncoder
+from fairseq_signals.modules.tokens import common_run, is_kept, others, placed, take, taken
+from fairseq_signals.modules.transformer import FramePredictor
 from fairseq_signals.safety.rules import broken, integer, number, one_of
 
 BLOCKS, MULTI_BLOCK, TIME, TARGETS = "blocks", "multi_block", "time", "targets"
@@ -122,22 +122,6 @@ class LatentPrediction:
     g: Tensor
 
 
-class FramePredictor(nn.Module):
-    """Layers of the encoder's kind over all frames, and a linear map: (B, F, D) -> (B, F, D)."""
-
-    def __init__(self, cfg: ECGJEPAConfig):
-        super().__init__()
-        known = [option.name for option in fields(EncoderConfig)]
-        options = {name: getattr(cfg, name) for name in known}
-        self.encoder = TransformerEncoder(
-            EncoderConfig(**{**options, "encoder_layers": cfg.predictor_layers})
-        )
-        self.head = nn.Linear(cfg.encoder_embed_dim, cfg.encoder_embed_dim)
-
-    def forward(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
-        return self.head(self.encoder(x, padding_mask))
-
-
 @register_model("ecg_jepa", dataclass=ECGJEPAConfig)
 class ECGJEPAModel(ConfiguredModel):
     """A student on the tokens that are left, a teacher on all, a predictor between them."""
@@ -185,6 +169,9 @@ class ECGJEPAModel(ConfiguredModel):
     ) -> LatentPrediction:
         """Predict what the teacher makes of the tokens that the student is not given.
 
+        Where segments are padded, a run of as many frames as the shortest has is taken of each, anywhere in
+        it; the others are neither kept nor told.
+
         Args:
             source: (B, leads, samples) mV; absent leads are zeros.
             padding_mask: (B, samples) bool, True on padding, or None.
@@ -198,7 +185,9 @@ class ECGJEPAModel(ConfiguredModel):
         padding = encoder.token_padding_mask(padding_mask, source, present)
         masked = None
         if keep is None:
-            keep, masked = (part.to(source.device) for part in self.draw(len(source), m, n_frames))
+            n, first = common_run(padding, n_frames)
+            drawn = (placed(part, n, first, n_frames) for part in self.draw(len(source), m, n))
+            keep, masked = (part.to(source.device) for part in drawn)
         masked = others(keep, m * n_frames) if masked is None else masked
         if masked.shape[1] == 0:
             raise ConfigError(f"model.mask_unit masks none of {n_frames} frames of a segment: shorten them")

@@ -1,7 +1,8 @@
 """Context network h: Z -> C: convolutional positions and a Transformer encoder (wav2vec 2.0, Sec. 2)."""
 
 import math
-from typing import Iterator, Optional
+from dataclasses import fields
+from typing import Any, Iterator, Optional
 
 import torch
 import torch.nn.functional as F
@@ -200,3 +201,23 @@ class TransformerEncoder(nn.Module):
             if not (self.training and self.layerdrop > 0 and torch.rand(()).item() < self.layerdrop):
                 x = layer(x, keep)
         yield self.layer_norm(x) if self.layer_norm_first else x
+
+
+class FramePredictor(nn.Module):
+    """Layers of the encoder's kind over all frames, and a linear map: (B, F, D) -> (B, F, D).
+
+    Args:
+        cfg: encoder options, and `predictor_layers`.
+    """
+
+    def __init__(self, cfg: Any):
+        super().__init__()
+        known = [option.name for option in fields(EncoderConfig)]
+        options = {name: getattr(cfg, name) for name in known}
+        self.encoder = TransformerEncoder(
+            EncoderConfig(**{**options, "encoder_layers": cfg.predictor_layers})
+        )
+        self.head = nn.Linear(cfg.encoder_embed_dim, cfg.encoder_embed_dim)
+
+    def forward(self, x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+        return self.head(self.encoder(x, padding_mask))

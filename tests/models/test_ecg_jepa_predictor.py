@@ -23,6 +23,8 @@ KIM = {
     "predictor": "per_lead",
     "target_norm": True,
 }
+S4_JEPA = {"frontend": "conv", "context": "s4", "position": "none", "apply_mask": True}
+S4_JEPA |= {"mask_unit": "targets", "mask_keep": [0.15, 0.2]}
 PAIRS = SimpleNamespace(pairs=True)
 
 
@@ -75,6 +77,19 @@ def test_a_record_of_one_lead_is_that_lead_of_the_whole_grid(make, ecg_batch):
     cut_out = encoder(source, keep=torch.arange(16, 32).expand(2, -1)).x
     assert alone.shape == (2, 16, encoder.dim)
     assert torch.allclose(alone, cut_out, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", [{}, KIM, S4_JEPA], ids=["blocks", "multi_block", "targets"])
+def test_of_segments_of_unequal_lengths_none_is_told_padding_alone(make, ecg_batch, options):
+    model, source = make(**options), ecg_batch(3)
+    padding = torch.arange(320) >= torch.tensor([320, 160, 80])[:, None]
+    n_leads = 12 if model.encoder.per_lead else 1
+    shortest = int(model.encoder.n_frames(80)) * n_leads
+    told = [model(source, padding).valid for _ in range(20)]
+    for valid in told:
+        assert valid.all()
+        assert 0 < valid.shape[1] < shortest
 
 
 def test_targets_are_without_stochastic_depth_and_dropout(make, ecg_batch):

@@ -14,7 +14,7 @@ from fairseq_signals.modules.token_mask import (
     keep_random_of_each,
     multi_block,
 )
-from fairseq_signals.modules.tokens import is_kept, others, restore, take
+from fairseq_signals.modules.tokens import common_run, is_kept, others, placed, restore, take
 
 
 def test_kept_and_masked_are_all_tokens_in_order():
@@ -167,3 +167,31 @@ def test_padding_is_not_kept_of_any_lead():
     kept = is_kept(keep, 24).view(2, 3, 8)
     assert (kept.sum(dim=2) == 2).all()
     assert not (kept & ~valid)[1, :2].any()
+
+
+def test_a_run_of_the_shortest_rows_length_lies_anywhere_in_each_row_before_its_padding():
+    count = torch.tensor([10, 6, 4])
+    padding = (torch.arange(10) >= count[:, None]).repeat(1, 2)  # of two leads
+    firsts = []
+    for _ in range(200):
+        n, first = common_run(padding, 10)
+        found = placed(torch.arange(2 * n).expand(3, -1), n, first, 10)
+        assert n == 4
+        assert not take(padding, found).any()
+        assert torch.equal(found[:, :4], first + torch.arange(4))
+        assert torch.equal(found[:, 4:], found[:, :4] + 10)
+        firsts.append(first[:, 0])
+    drawn = torch.stack(firsts)
+    assert drawn.amin(dim=0).tolist() == [0, 0, 0]
+    assert drawn.amax(dim=0).tolist() == (count - 4).tolist()
+
+
+def test_without_padding_in_time_a_run_is_the_whole_row_and_nothing_is_drawn():
+    absent = torch.tensor([[False, False], [False, True]]).repeat_interleave(5, dim=1)
+    torch.manual_seed(0)
+    before, index = torch.get_rng_state(), torch.tensor([[0, 4, 7], [1, 2, 9]])
+    for padding in (None, absent):
+        n, first = common_run(padding, 5)
+        assert n == 5
+        assert torch.equal(placed(index, n, first, 5), index)
+    assert torch.equal(torch.get_rng_state(), before)
