@@ -28,7 +28,11 @@ class SimDINOConfig(OpenConfig):
     rate_weight: float = field(default=0.1, metadata={"help": "of the coding rate, which is to be large"})
     eps: float = field(default=0.05, metadata={"help": "of the coding rate (> 0)"})
     frames_weight: float = field(
-        default=1.0, metadata={"help": "of masked frames against the teacher's; 0: they are not compared"}
+        default=1.0,
+        metadata={
+            "help": "of masked frames against the teacher's, which needs model.apply_mask: without it there "
+            "are none; 0: they are not compared"
+        },
     )
 
 

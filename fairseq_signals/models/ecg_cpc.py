@@ -17,6 +17,7 @@ from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.modules.conv_features import parse_conv_layers, receptive_field
 from fairseq_signals.modules.encoder_config import S4
+from fairseq_signals.modules.input_norm import JOINT, LEAD
 from fairseq_signals.safety.rules import broken, integer
 
 
@@ -134,6 +135,11 @@ def check_cpc_config(cfg: ECGCPCConfig) -> None:
         )
     if cfg.frontend == "conv" and cfg.extractor_mode == "default":
         problems.append("model.extractor_mode must be layer_norm: the norm of default is over all frames")
+    if cfg.input_norm in (JOINT, LEAD):
+        problems.append(
+            f"model.input_norm={cfg.input_norm} divides by a deviation of the whole segment, of what is "
+            "ahead too: set it to none or fixed"
+        )
     if cfg.frontend == "conv":
         layers = parse_conv_layers(cfg.conv_feature_layers)
         samples, stride = receptive_field(layers), math.prod(stride for _, _, stride in layers)

@@ -85,6 +85,11 @@ class ECGHuBERTModel(ConfiguredModel):
     def __init__(self, cfg: ECGHuBERTConfig):
         super().__init__()
         problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
+        if cfg.apply_mask and not cfg.mask_prob and not cfg.mask_channel_prob:
+            problems.append(
+                "model.apply_mask is true, but model.mask_prob and model.mask_channel_prob are 0, so that "
+                "all frames would be told as they are: raise mask_prob, or set apply_mask to false"
+            )
         if problems:
             raise ConfigError("; ".join(problems))
         self.cfg = cfg

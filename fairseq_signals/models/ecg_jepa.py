@@ -272,6 +272,11 @@ def check_jepa_config(cfg: ECGJEPAConfig) -> None:
         problems.append(f"model.mask_keep must be two shares, 0 < low <= high < 1, but is {keep} instead")
     if len(run) != 2 or not 0 < run[0] <= run[1] <= 1:
         problems.append(f"model.mask_context must be two shares, 0 < low <= high <= 1, but is {run} instead")
+    if cfg.ema_schedule != "constant" and cfg.ema_end < cfg.ema_momentum:
+        problems.append(
+            f"model.ema_end={cfg.ema_end} is below model.ema_momentum={cfg.ema_momentum}, so that the "
+            "teacher would be faster in the end: raise it, or set model.ema_schedule=constant"
+        )
     if cfg.context != TRANSFORMER and not cfg.apply_mask:
         problems.append(
             f"model.context={cfg.context} has mask tokens in place of frames: set model.apply_mask=true"

@@ -181,6 +181,12 @@ class ECGMAEModel(ConfiguredModel):
                 )
             times = len(inputs["source"]) // len(whole["source"])
             whole = {name: value.repeat_interleave(times, dim=0) for name, value in whole.items()}
+        elif any(masking.is_idle for masking in self.maskings):
+            shares = f"model.mask_ratio={self.cfg.mask_ratio} and mask_lead_ratio={self.cfg.mask_lead_ratio}"
+            raise ConfigError(
+                f"{shares} leave nothing to tell with model.mask_unit={self.cfg.mask_unit}: raise what is 0, "
+                "or set task.student_views, which hides leads"
+            )
         return [
             self._pass(decoder, masking, inputs, whole or inputs, keep)
             for decoder, masking in zip(self.decoders, self.maskings)

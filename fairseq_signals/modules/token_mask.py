@@ -37,6 +37,11 @@ class TokenMasking:
     min_block: int = 1
     limbs_together: bool = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it masks nothing."""
+        return not self.ratio and not (self.unit == "union" and self.lead_ratio)
+
     def draw(
         self,
         b: int,

@@ -129,6 +129,11 @@ class ECGPretrainingTask(ECGTask):
         self.views = configured_views(cfg, self.leads)
         self.n_views, self.student_views = len(self.views), cfg.student_views
         self.local_views = cfg.local_views
+        if self.segment_options.own_crops and not cfg.max_sample_size:
+            raise ConfigError(
+                "task.view_crops=own cuts each view elsewhere, but without task.max_sample_size nothing is "
+                "cut: set that to the samples of a view, or view_crops to shared"
+            )
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model, after which it is known whether it has a teacher: the data must be for one."""
@@ -138,7 +143,8 @@ class ECGPretrainingTask(ECGTask):
             raise ConfigError(
                 f"task.student_views is {self.cfg.student_views}, but model {cfg._name} has "
                 + (
-                    "no teacher: set it to 0, or model.distill_level"
+                    "no teacher that looks at views of its own: set it to 0"
+                    + (", or model.distill_level" if getattr(cfg, "distill_level", None) else "")
                     if self.cfg.student_views
                     else "a teacher, which needs views for it and its students: set it to 1 or more"
                 )

@@ -132,6 +132,8 @@ def test_all_weights_have_a_gradient(make, ecg_batch):
         ({"context": "transformer"}, r"model\.context must be s4, and model\.s4_causal true"),
         ({"s4_causal": False}, r"model\.s4_causal true"),
         ({"extractor_mode": "default"}, r"model\.extractor_mode must be layer_norm"),
+        ({"input_norm": "joint"}, r"model\.input_norm=joint divides by a deviation of the whole segment"),
+        ({"input_norm": "lead"}, r"model\.input_norm=lead divides"),
         ({"step": 0}, r"model\.step must be"),
         (
             {"step": 2, "conv_feature_layers": "[(8, 64, 2)] * 2"},

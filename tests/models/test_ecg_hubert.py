@@ -227,6 +227,10 @@ def test_clusters_that_are_not_there_are_refused(make, tmp_path):
     ("options", "message"),
     [
         ({"num_clusters": 1}, r"model\.num_clusters must be"),
+        (
+            {"mask_prob": 0.0, "mask_channel_prob": 0.0},
+            r"model\.apply_mask is true, but model\.mask_prob and model\.mask_channel_prob are 0",
+        ),
         ({"logit_temp": 0.0}, r"model\.logit_temp must be"),
         ({"cluster_momentum": 1.5}, r"model\.cluster_momentum must be"),
     ],

@@ -204,6 +204,7 @@ def test_normed_targets(make, ecg_batch):
         ({"mask_keep": None}, r"model\.mask_keep must be two shares"),
         ({"mask_context": None}, r"model\.mask_context must be two shares"),
         ({"mask_unit": "lead"}, r"model\.mask_unit must be one of blocks"),
+        ({"ema_momentum": 0.99, "ema_end": 0.9}, r"model\.ema_end=0.9 is below model\.ema_momentum=0.99"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(make, options, message):

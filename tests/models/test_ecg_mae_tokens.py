@@ -11,7 +11,7 @@ from fairseq_signals.criterions.masked_reconstruction import (
     MaskedReconstructionConfig,
     MaskedReconstructionCriterion,
 )
-from fairseq_signals.errors import LeadError
+from fairseq_signals.errors import ConfigError, LeadError
 from fairseq_signals.models.ecg_mae import ECGMAEConfig, ECGMAEModel
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
@@ -66,6 +66,17 @@ def test_the_loss_is_the_mean_over_masked_tokens_of_all_leads(make):
     _, n, log = loss_of(make(**{**ST_MEM, "patch_samples": 125}), source)
     assert n == 2 * 12 * 15
     assert (log["zero_loss"] / n).item() == pytest.approx(124 / 125, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"mask_ratio": 0.0}, {"mask_unit": "both", "decoder": "joint", "mask_lead_ratio": 0.0}]
+)
+def test_masks_of_nothing_are_refused_where_no_lead_is_hidden_either(make, ecg_batch, options):
+    with pytest.raises(ConfigError, match=r"leave nothing to tell .* or set task\.student_views"):
+        loss_of(make(**{**ST_MEM, **options}), ecg_batch(2))
+    is_teacher = torch.tensor([True, False])
+    assert make(**MTECG, mask_ratio=0.0)(ecg_batch(2), is_teacher=is_teacher)
+    assert make(**{**ST_MEM, "mask_unit": "union", "decoder": "joint"}, mask_ratio=0.0)(ecg_batch(2))
 
 
 def test_a_segment_without_any_lead_is_refused(make, ecg_batch):

@@ -103,6 +103,7 @@ def test_views_are_those_of_the_configuration_in_training_and_validation(
         ({"segment_pairs": "no"}, r"task\.segment_pairs must be true or false, but is 'no' instead"),
         ({"view_leads": "every"}, r"task\.view_leads must be one of all, disjoint, single"),
         ({"item": "person"}, r"task\.item must be patient or null, but is 'person' instead"),
+        ({"view_crops": "own"}, r"task\.view_crops=own .* without task\.max_sample_size nothing is cut"),
         ({"view_crops": "free"}, r"task\.view_crops must be shared or own, but is 'free' instead"),
         ({"local_views": 2}, r"task\.local_views=2 and task\.local_samples=0 must both be above 0, or both"),
         ({"local_samples": 9}, r"task\.local_views=0 and task\.local_samples=9 must both"),
@@ -190,7 +191,10 @@ def test_a_pretrained_encoder_that_is_not_there_is_refused(setup, tmp_path):
 
 @pytest.mark.parametrize(
     ("students", "level", "message"),
-    [(1, "none", r"has no teacher: set it to 0"), (0, "segment", r"has a teacher, which needs views")],
+    [
+        (1, "none", r"has no teacher .*: set it to 0, or model\.distill_level"),
+        (0, "segment", r"has a teacher, which needs views"),
+    ],
 )
 def test_views_for_a_teacher_come_with_a_model_that_has_one(students, level, message, setup, tmp_path):
     model = OmegaConf.create({"_name": "wav2vec2_cmsc", **TINY, "distill_level": level, "distill_hidden": 8})
@@ -198,3 +202,13 @@ def test_views_for_a_teacher_come_with_a_model_that_has_one(students, level, mes
         ConfigError, match=rf"task\.student_views is {students}, but model wav2vec2_cmsc {message}"
     ):
         setup("ecg_pretraining", tmp_path, student_views=students).build_model(model)
+
+
+@pytest.mark.parametrize("name", ["ecg_jepa", "ecg_contrastive"])
+def test_a_model_whose_teacher_sees_what_its_student_sees_takes_no_views_for_it(name, setup, tmp_path):
+    jepa = {"patch_samples": 20, "predictor_dim": 16, "predictor_layers": 1} if name == "ecg_jepa" else {}
+    model = OmegaConf.create({"_name": name, **TINY, **jepa})
+    with pytest.raises(
+        ConfigError, match=rf"model {name} has no teacher that looks at views of its own: set it to 0$"
+    ):
+        setup("ecg_pretraining", tmp_path, student_views=1).build_model(model)
