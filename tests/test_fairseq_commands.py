@@ -27,17 +27,15 @@ TRAININGS = {
     "cocoa": "pretraining --arch=ecg_contrastive --views=2 --segment-pairs=false",
     "dino": "pretraining --arch=ecg_distillation --student-views=1 --segment-pairs=false --distill-dim=8 "
     "--distill-hidden=16",
-    **dict.fromkeys(
-        ("vicreg", "smd"), "pretraining --arch=ecg_contrastive --views=2 --projection=mlp --final-dim=8"
-    ),
+    "vicreg": "pretraining --arch=ecg_contrastive --views=2 --projection=mlp --final-dim=8",
+    "smd": "pretraining --arch=ecg_contrastive --views=2 --sequence-layers=1 --sequence-dim=8",
     **dict.fromkeys(
         ("byol", "moco_v3", "simdino"), f"pretraining --arch=ecg_contrastive --views=2 {TEACHER}"
     ),
     "swav": "pretraining --arch=ecg_contrastive --views=2 --prototypes=4",
     "masked_reconstruction": f"pretraining --arch=ecg_mae {PATCHES} --decoder-dim=8",
     "latent_prediction": f"pretraining --arch=ecg_jepa {PATCHES} --predictor-dim=8 --ema-updates=2",
-    "cpc": "pretraining --arch=ecg_cpc --context=s4 --s4-causal --extractor-mode=layer_norm --position=none "
-    "--step=4",
+    "cpc": "pretraining --arch=ecg_cpc --step=4",
     "masked_cluster_prediction": "pretraining --arch=ecg_hubert --num-clusters=4 --final-dim=8",
     "binary_cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
     "cross_entropy_with_logits": "classification --arch=ecg_transformer_classifier",
