@@ -230,6 +230,8 @@ def main() -> int:
         "--segments", type=int, default=4, help="with --model: in a batch (default: %(default)s)"
     )
     args = parser.parse_args()
+    if (args.model and args.against) or (args.equal_size and not args.model):
+        parser.error("--equal-size goes with --model, and --against does not")
     if args.model:
         return of_methods(args)
     if args.against:
