@@ -51,16 +51,15 @@ class Outputs(nn.Module):
         noted: list[Tensor] = []
         encoder = self.network.encoder
         with note_middle(self.network, noted) if "middle" in self.names else contextlib.nullcontext():
-            tokens = encoder(source, layer=self.layer, lead_present=lead_present).x
-        x = encoder.in_time(tokens, source, lead_present)  # (B, F, D)
-        pooled = self.network.pool(x)
+            out = encoder(source, layer=self.layer, lead_present=lead_present)
+        pooled = self.network.pool(out.x, out.padding_mask)
         found = {}
         for name in self.names:
             if name == "frames":
-                found[name] = x
+                found[name] = encoder.in_time(out.x, source, lead_present)  # (B, F, D)
             elif name == "middle":
-                middle = noted[0][:, -tokens.shape[1] :]  # behind extra tokens
-                found[name] = self.network.pool(encoder.in_time(middle, source, lead_present))
+                middle = noted[0][:, -out.x.shape[1] :]  # behind extra tokens
+                found[name] = self.network.pool(middle, out.padding_mask)
             elif name == "logit" or isinstance(self.network, ECGIdentifier):
                 found[name] = self.network.head(pooled)
             else:

@@ -19,7 +19,7 @@ from fairseq_signals.models.distilling import divided
 from fairseq_signals.models.ecg_contrastive import projection_head
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.modules.encoder_checks import dropping_problems
-from fairseq_signals.modules.front_end import LEAD, find_front_end, patches_of
+from fairseq_signals.modules.front_end import BEAT, LEAD, find_front_end, patches_of
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.present_leads import PresentLeads, all_present
 from fairseq_signals.modules.reconstruction import GROUPS, TARGETS, target_of
@@ -246,6 +246,11 @@ def check_mae_config(cfg: ECGMAEConfig) -> None:
         problems.append(
             f"model.{key}={value} needs tokens of each lead, which model.frontend={cfg.frontend} does not "
             "make: set it to lead_patch"
+        )
+    if cfg.frontend == BEAT:
+        problems.append(
+            "model.frontend=beat has tokens of beats, but what is redrawn are stretches of one length: take "
+            "model ecg_beat_tokens, or set it to lead_patch"
         )
     if cfg.frontend == LEAD and cfg.mask_unit not in ("token", "lead"):
         problems.append(

@@ -121,13 +121,15 @@ class ECGEncoder(nn.Module):
     ) -> Optional[Tensor]:
         """Padding and absent leads over tokens, (B, N), or None without any.
 
-        A frame counts if all its samples do. Padding is at the end of a row; its mask is (B, samples) bool,
-        True on padding.
+        A frame counts if all its samples do, or where the front end does not call it empty. Padding is at the
+        end of a row; its mask is (B, samples) bool, True on padding.
         """
         n_frames, mask = max(self.n_frames(source.shape[2]), 0), None
         if padding_mask is not None and padding_mask.any():
             n_valid = self.n_frames((~padding_mask).sum(dim=1))
             mask = torch.arange(n_frames, device=padding_mask.device) >= n_valid[:, None]
+        if hasattr(self.feature_extractor, "empty"):
+            mask = self.feature_extractor.empty(source, lead_present)
         if not self.per_lead:
             return mask
         absent = ~PresentLeads.of(all_present(source, lead_present)).valid
@@ -166,7 +168,9 @@ class ECGEncoder(nn.Module):
         if not self.per_lead:
             return x
         leads = PresentLeads.of(all_present(source, lead_present))
-        return leads.mean(x.unflatten(1, (leads.valid.shape[1], -1)))
+        x = leads.mean(x.unflatten(1, (leads.valid.shape[1], -1)))
+        at = getattr(self.feature_extractor, "in_time", None)
+        return x if at is None else at(x, self.normed(source, lead_present), lead_present)
 
     def normed(
         self, source: Tensor, lead_present: Optional[Tensor] = None, padding_mask: Optional[Tensor] = None

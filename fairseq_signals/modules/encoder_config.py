@@ -85,11 +85,14 @@ class EncoderConfig:
         default="conv",
         metadata={
             "help": "what a token is: a frame of 'conv', the convolutions; a 'patch' of all leads; a "
-            "'lead_patch' of one lead; a whole 'lead'; or a front end of your own"
+            "'lead_patch' of one lead; a whole 'lead'; a 'beat' of one lead; or a front end of your own"
         },
     )
     patch_samples: int = field(
-        default=25, metadata={"help": "samples of a patch; they divide a segment's, and are all of a 'lead'"}
+        default=25,
+        metadata={
+            "help": "samples of a patch; they divide a segment's, are all of a 'lead', and .96 s of a 'beat'"
+        },
     )
     patch_norm: bool = field(
         default=False, metadata={"help": "layer norm over a patch's samples of a lead, and over its token"}

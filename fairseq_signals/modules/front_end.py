@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Optional
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.modules.beats import BeatWords
 from fairseq_signals.modules.conv_features import ConvFeatureExtractor, parse_conv_layers
 from fairseq_signals.modules.lead_front_end import LeadFeatureExtractor
 from fairseq_signals.modules.patch_stem import NO_STEM, PatchStem, channels_in, numbers
@@ -21,7 +22,9 @@ class FrontEnd:
             a time, 1 with `lead_encoding=tokens`. The module maps (N, leads, samples), and the
             `PresentLeads` or None, to (N, `dim`, frames); its attributes are the width `dim`, the samples
             `stride` from one frame to the next, and `n_frames`, which gives the frames of a number of
-            samples (int or integer tensor).
+            samples (int or integer tensor). Where frames are of what is found in the signal, `empty` says of
+            (B, leads, samples), and which leads are present, which frames hold nothing, (B, frames) bool, and
+            `in_time` makes of what frames have, (B, frames, D), that at each stretch of `stride` samples.
         weights: how many numbers its weights hold, of a configuration and a number of leads.
         width: `dim`, of a configuration.
         per_lead: frames of different leads are different tokens of the Transformer, and are not mixed before.
@@ -35,7 +38,7 @@ class FrontEnd:
     normed: Callable[[Any], bool] = lambda cfg: False
 
 
-CONV, PATCH, LEAD_PATCH, LEAD = "conv", "patch", "lead_patch", "lead"
+CONV, PATCH, LEAD_PATCH, LEAD, BEAT = "conv", "patch", "lead_patch", "lead", "beat"
 _FRONT_ENDS: Dict[str, FrontEnd] = {}
 
 
@@ -136,6 +139,14 @@ def _patch(cfg: Any, n_leads: int) -> nn.Module:
     return Patches(*shape, stem, numbers(layers, cfg.patch_stem, cfg.patch_samples))
 
 
+def _beat(cfg: Any, n_leads: int) -> nn.Module:
+    if cfg.patch_stem != NO_STEM:
+        raise ConfigError(
+            f"model.patch_stem={cfg.patch_stem} is of patches, but model.frontend beat: set it to {NO_STEM}"
+        )
+    return BeatWords(cfg.patch_samples, cfg.encoder_embed_dim, cfg.patch_norm)
+
+
 def _patch_weights(cfg: Any, n_leads: int) -> int:
     if cfg.patch_stem == NO_STEM:
         return n_leads * cfg.patch_samples * cfg.encoder_embed_dim
@@ -156,3 +167,4 @@ def _patch_norm(cfg: Any) -> bool:
 register_front_end(CONV, FrontEnd(_conv, _conv_weights, _conv_width, normed=lambda cfg: True))
 for _name in (PATCH, LEAD_PATCH, LEAD):  # a LEAD is a patch of all its samples
     register_front_end(_name, FrontEnd(_patch, _patch_weights, _patch_width, _name != PATCH, _patch_norm))
+register_front_end(BEAT, FrontEnd(_beat, _patch_weights, _patch_width, True, _patch_norm))

@@ -29,6 +29,7 @@ MODELS = {
     "lead_patch": {**LEAD_PATCH, "position": "sincos_2d", "attention": "cross_pattern", "separators": True,
                    "registers": 1, "input_norm": "lead", "patch_norm": True, "position_every_layer": True},
     "lead": {**LEAD_PATCH, "frontend": "lead", "patch_samples": N, "position": "none", "input_norm": "fixed"},
+    "beat": {**LEAD_PATCH, "frontend": "beat", "patch_samples": 96},
     "s4": {**PATCH, "context": "s4", "position": "none"},
     "s4_causal": {"context": "s4", "s4_causal": True, "position": "none"},
     "sums": {"frontend": "sums", "position": "learned", "max_positions": 35},
@@ -102,7 +103,7 @@ def test_exported_programs_compute_the_same_with_all_leads_and_with_few(load, na
     else:
         model.export(tmp_path / "m.pt2", frames=True, check=False)
         program = torch.export.load(str(tmp_path / "m.pt2")).module()
-        taken = ["source", "lead_present"] if name in ("patch", "lead_patch", "lead") else ["source"]
+        taken = ["source", "lead_present"] if name in ("patch", "lead_patch", "lead", "beat") else ["source"]
 
         def run(given):
             return [output.detach().numpy() for output in program(*map(torch.from_numpy, given.values()))]
