@@ -20,7 +20,7 @@ from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.loading import load_model
 from fairseq_signals.commands.main import main
 
-FOLDERS = ("mae", "jepa", "cpc", "hubert", "joint_embedding", "adversarial_mask")
+FOLDERS = ("mae", "jepa", "cpc", "hubert", "heartlang", "joint_embedding", "adversarial_mask")
 DEMOS = {
     file.stem.removesuffix("_demo"): file
     for folder in FOLDERS
@@ -34,6 +34,7 @@ LOGGED = {
     "latent_prediction": {"prediction_loss", "constant_loss", "target_std"},
     "cpc": {"accuracy", "chance_loss"},
     "masked_cluster_prediction": {"cluster_loss", "label_entropy", "accuracy"},
+    "masked_sentence": {"trivial_loss", "code_entropy"},
     "smd": {"global_loss", "component_loss"},
     "simdino": {"distance_loss", "coding_rate", "frames_loss"},
     **{name: {"accuracy", "positive_pairs"} for name in ("3kg", "clocs", "simclr")},
@@ -41,6 +42,7 @@ LOGGED = {
 }
 #: One of each model and front end: these resume, embed and fine-tune.
 CHOSEN = ("mtae", "st_mem", "jepa_weimann", "jepa_kim", "s4_jepa", "ecg_cpc", "hubert_online", "byol")
+CHOSEN += ("heartlang",)
 UPDATES = 4
 N_SAMPLES = 1000
 SMALL = {
@@ -59,6 +61,8 @@ SMALL = {
     "predictor_hidden": 16,
     "prototypes": 8,
     "num_clusters": 8,
+    "codes": 8,
+    "code_dim": 8,
     "num_negatives": 8,
 }
 each_demo = pytest.mark.parametrize("method", list(DEMOS))
@@ -105,6 +109,8 @@ def pretrain(start_training, corpus, clusters, tmp_path_factory):
             config = tiny(DEMOS[method])
             if "clusters" in config["model"]:
                 config["model"]["clusters"] = str(clusters)
+            if "tokenizer" in config["model"]:
+                config["model"]["tokenizer"] = str(train("heartlang_tokenizer").path)
             file = folder / "tiny.yaml"
             file.write_text(yaml.safe_dump(config), encoding="utf-8")
             run = start_training(file, corpus.pretrain, folder / "run")

@@ -12,9 +12,9 @@ import yaml
 
 TASKS = {"ecg_pretraining", "ecg_classification", "ecg_regression", "ecg_identification"}
 MODELS = {"ecg_wav2vec2", "wav2vec2_cmsc", "ecg_contrastive", "ecg_distillation", "ecg_transformer"}
-MODELS |= {"ecg_transformer_classifier", "arcface"}
+MODELS |= {"ecg_transformer_classifier", "arcface", "ecg_beat_tokens"}
 CRITERIONS = {"ecg_wav2vec2", "wav2vec2_with_cmsc", "cmsc", "clocs", "simclr", "3kg"}
-CRITERIONS |= {"ts2vec", "cocoa", "dino"}
+CRITERIONS |= {"ts2vec", "cocoa", "dino", "masked_sentence"}
 CRITERIONS |= {"binary_cross_entropy_with_logits", "cross_entropy_with_logits", "regression", "arcface"}
 
 # fairseq first, as where a program imports it long before us

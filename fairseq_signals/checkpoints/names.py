@@ -22,6 +22,7 @@ PRETRAINING_ONLY = (
     "teacher.",
     "label_encoder.",
     "adversary.",
+    "tokenizer.",
 )
 _TEACHERS = "teacher.encoder."
 #: What every front end is called.

@@ -14,6 +14,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     latent_prediction,
     masked_cluster_prediction,
     masked_reconstruction,
+    masked_sentence,
     moco_v3,
     regression,
     simclr,

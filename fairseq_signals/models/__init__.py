@@ -2,6 +2,7 @@
 
 from fairseq_signals.models import (  # noqa: F401
     arcface,
+    ecg_beat_tokens,
     ecg_contrastive,
     ecg_cpc,
     ecg_distillation,

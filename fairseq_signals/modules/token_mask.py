@@ -200,3 +200,10 @@ def uniform(low: float, high: float, generator: Optional[torch.Generator] = None
 def _integer(low: int, high: int, generator: Optional[torch.Generator]) -> int:
     """Uniform from `low` to `high`, both included."""
     return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def mask_share(valid: Tensor, ratio: float) -> Tensor:
+    """A share of each row's valid tokens, rounded down, but one at least: (B, N) bool -> (B, N) bool."""
+    score = torch.rand(valid.shape).to(valid.device).masked_fill(~valid, 2.0)
+    number = (valid.sum(dim=1, keepdim=True) * ratio).floor().clamp(min=1)
+    return (score.argsort(dim=1).argsort(dim=1) < number) & valid

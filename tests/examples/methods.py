@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 QUICKSTART = EXAMPLES / "quickstart" / "config" / "pretrain.yaml"
 REFERENCE = EXAMPLES / "w2v_cmsc" / "config" / "pretraining" / "w2v_cmsc_rlm.yaml"
 #: Folders of methods with encoder, optimiser and schedule of other papers: `test_recipes.py` is of these.
-RECIPES = {"mae", "jepa", "cpc", "hubert", "joint_embedding"}
+RECIPES = {"mae", "jepa", "cpc", "hubert", "joint_embedding", "heartlang"}
 FOLDERS = sorted(EXAMPLES.glob("*/config/pretraining"))
 
 MASKING = {"mask_leads_selection", "mask_leads_prob"}

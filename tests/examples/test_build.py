@@ -16,6 +16,7 @@ from fairseq.tasks import setup_task
 from omegaconf import OmegaConf
 
 from fairseq_signals.checkpoints.clusters import ClusterFile
+from fairseq_signals.models.ecg_beat_tokens import ECGBeatTokensConfig, ECGBeatTokensModel
 from tests.examples.methods import RECIPES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -44,7 +45,19 @@ def clusters(tmp_path):
 
 
 @pytest.fixture
-def complete(corpus, pretrained, clusters):
+def tokenizer(tmp_path, tiny):
+    """A checkpoint that gives codes to beats of the published length."""
+    options = {**tiny, "codes": 8, "code_dim": 4, "decoder_dim": 8}
+    model = ECGBeatTokensModel(ECGBeatTokensConfig(**options))
+    of_words = {"frontend": "beat", "lead_encoding": "tokens", "position": "sincos", "patch_samples": 480}
+    torch.save(
+        {"model": model.state_dict(), "cfg": {"model": {**options, **of_words}}}, tmp_path / "codes.pt"
+    )
+    return tmp_path / "codes.pt"
+
+
+@pytest.fixture
+def complete(corpus, pretrained, clusters, tokenizer):
     """`complete(path)`: a YAML file as fairseq completes it, with the paths that a user has to give."""
 
     def load(path: Path):
@@ -55,6 +68,8 @@ def complete(corpus, pretrained, clusters):
             cfg.model.model_path = str(pretrained)
         if OmegaConf.is_missing(cfg.model, "clusters"):
             cfg.model.clusters = str(clusters)
+        if OmegaConf.is_missing(cfg.model, "tokenizer"):
+            cfg.model.tokenizer = str(tokenizer)
         if cfg.optimizer._name == "composite":  # the tiny model has one layer
             for layer in range(2, 13):
                 del cfg.optimizer.groups[f"layer_{layer}"]

@@ -48,6 +48,7 @@ ALLOWED = {
     | {"quantize_targets", "latent_vars", "latent_groups", "latent_temp", "dropout_features"}
     | {"apply_mask", "mask_length", "mask_prob"}
     | {"lead_encoding", "lead_mixer", "lead_mixer_rounds", "lead_mixer_dropout"}
+    | {"adversarial_mask", "adversary_width"}
     | DISTILLATION,
     "dataset": {"batch_size"},
 }

@@ -44,6 +44,7 @@ SIZES = (
     | {"decoder_dim", "decoder_layers", "decoder_heads", "projection_hidden", "predictor_hidden"}
     | {"predictor_dim", "predictor_layers", "predictor_heads", "final_dim", "prototypes"}
     | {"num_clusters", "num_negatives", "anchor_step", "freeze_prototypes_updates"}
+    | {"codes", "code_dim"}
     | {"queue", "queue_after_updates", "sequence_layers", "sequence_dim"}
     | {"ema_momentum", "ema_updates", "dropout", "attention_dropout", "drop_path"}
 )
