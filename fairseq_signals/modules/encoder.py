@@ -64,13 +64,11 @@ class ECGEncoder(nn.Module):
         self.input_norm = None if cfg.input_norm == NONE else InputNorm(cfg.input_norm, cfg.input_deviations)
         self.latent_dim: int = front_end.width(cfg)
         self.feature_extractor: Any = front_end.build(cfg, 1 if by_lead else cfg.in_d)
-        if by_lead:
+        if by_lead and self.per_lead:
             named = cfg.position != "sincos_2d"  # else positions tell the lead
-            self.lead_names = (
-                LeadNames(cfg.in_d, self.dim, 0.02, named)
-                if self.per_lead
-                else MixedLeads(cfg, self.latent_dim)
-            )
+            self.lead_names = LeadNames(cfg.in_d, self.dim, 0.02, named)
+        elif by_lead:
+            self.lead_names = MixedLeads(cfg, self.latent_dim)
         self.layer_norm = nn.LayerNorm(self.latent_dim) if front_end.normed(cfg) else nn.Identity()
         self.post_extract_proj = nn.Linear(self.latent_dim, self.dim) if self.latent_dim != self.dim else None
         self.lead_flags = nn.Linear(cfg.in_d, self.dim, bias=False) if cfg.lead_encoding == "flags" else None
