@@ -140,7 +140,7 @@ def test_padding_reaches_no_token_that_counts(make, ecg_batch):
     [
         (
             {"frontend": "wavelet"},
-            r"model\.frontend must be one of conv, patch, lead_patch, lead, but is 'wavelet'",
+            r"model\.frontend must be one of conv, patch, lead_patch, lead, beat, but is 'wavelet'",
         ),
         ({**PATCH, "frontend": "lead_patch"}, r"model\.lead_encoding must be tokens"),
         ({**LEAD_PATCH, "position": "conv"}, r"model\.position=conv is of frames in time"),
