@@ -69,7 +69,7 @@ def help_text(*command: str) -> str:
     """What `python COMMAND --help` prints; it runs in this process, as starting Python takes long."""
     ours = command[0] == "-m"
     script = ROOT / "fairseq_signals" / "commands" / "main.py" if ours else ROOT / command[0]
-    shown, before = io.StringIO(), (sys.argv, [*sys.path])
+    shown, before, modules = io.StringIO(), (sys.argv, [*sys.path]), set(sys.modules)
     sys.argv = [str(script), *command[2:], "--help"]
     sys.path.insert(0, str(ROOT if ours else script.parent))
     try:
@@ -79,6 +79,10 @@ def help_text(*command: str) -> str:
                 runpy.run_path(str(script), run_name="__main__")
     finally:
         sys.argv, sys.path[:] = before
+        if not ours:  # what is beside the script may have the name of a package
+            for name in set(sys.modules) - modules:
+                if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == script.parent:
+                    del sys.modules[name]
     assert not end.value.code, command
     return shown.getvalue()
 

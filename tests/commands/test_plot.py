@@ -42,8 +42,8 @@ def png_size(path) -> tuple:
 
 
 def widths(seconds: float) -> set:
-    """Pixels of a page with two or four sheets side by side: margins 8 mm, gaps 6 mm, 10 mm for the pulse."""
-    return {int((16 + n * (10 + 25 * seconds) + (n - 1) * 6) / 25.4 * figures.DPI) for n in (2, 4)}
+    """Pixels of a page with two to four sheets side by side: margins 8 mm, gaps 6 mm, 10 mm for the pulse."""
+    return {int((16 + n * (10 + 25 * seconds) + (n - 1) * 6) / 25.4 * figures.DPI) for n in (2, 3, 4)}
 
 
 @pytest.fixture
