@@ -207,13 +207,14 @@ class ECGEncoder(nn.Module):
             x, padding_mask = take(x, keep), taken(padding_mask, keep)
             position = None if position is None else take(position, keep)
         names, valid = (None, None) if leads is None else (self.names_of(leads, x), leads.valid)
-        given = self.extra_tokens.before(x, padding_mask, names, valid)
+        given, allowed = self.extra_tokens.before(x, padding_mask, names, valid), None
         if position is not None:
-            given = given._replace(position=F.pad(position, (0, 0, given.n_extra, 0)))
-        if leads is None or self.cfg.attention == FULL:
-            return given
-        n_frames = n_tokens // leads.valid.shape[1]
-        return given._replace(allowed=cross_pattern(n_tokens, n_frames, keep, given.n_extra, x.device))
+            position = F.pad(position, (0, 0, given.n_extra, 0))
+        if leads is not None and self.cfg.attention != FULL:
+            n_frames = n_tokens // leads.valid.shape[1]
+            allowed = cross_pattern(n_tokens, n_frames, keep, given.n_extra, x.device)
+        # torch.export of PyTorch 2.6 knows no `_replace`
+        return Sequence(given.x, given.padding_mask, given.n_extra, allowed, position)
 
     def names_of(self, leads: PresentLeads, like: Tensor) -> Tensor:
         """The vectors of the present leads' names, (B, M, D); zeros where positions tell the lead."""

@@ -57,7 +57,7 @@ class Stubborn(Sums):
     """One that looks at what its numbers are, which a program cannot."""
 
     def forward(self, x, leads=None):
-        return super().forward(x / float(x.abs().max()), leads)
+        return super().forward(x if x.abs().max() > 1 else -x, leads)
 
 
 def own(build):
