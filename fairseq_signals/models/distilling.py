@@ -1,16 +1,21 @@
 """Distillation from a moving average of the model itself, for models that can have such a teacher."""
 
-import functools
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import ConfiguredModel, OpenConfig
 from fairseq_signals.models.ecg_transformer import ECGTransformerModel
+from fairseq_signals.models.teacher import (
+    TEACHER_RULES,
+    TaughtModel,
+    TeacherConfig,
+    momentum_of,
+    schedule_problems,
+)
 from fairseq_signals.modules.dino import Centre, Prototypes
-from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
+from fairseq_signals.modules.ema import EMATeacher
 from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.safety.rules import broken, integer, number, one_of
@@ -20,7 +25,7 @@ COSINE, DINO = "cosine", "dino"
 
 
 @dataclass
-class DistillationConfig(OpenConfig):
+class DistillationConfig(TeacherConfig):
     """Options of the teacher and of the heads on both sides."""
 
     distill_level: str = field(
@@ -41,35 +46,24 @@ class DistillationConfig(OpenConfig):
     distill_hidden: int = field(default=2048, metadata={"help": "width of the heads' hidden layers"})
     prototypes: int = field(default=4096, metadata={"help": "'dino': their number K"})
     centre_momentum: float = field(default=0.9, metadata={"help": "'dino': of the teacher's mean logits"})
-    ema_momentum: float = field(default=0.996, metadata={"help": "m of the teacher, at first"})
-    ema_schedule: str = field(
-        default="constant", metadata={"help": "of m: 'constant', or to 1 'linear' or 'cosine'"}
-    )
-    ema_updates: int = field(default=0, metadata={"help": "updates until m is 1, where it is not constant"})
 
 
-_MOMENTUM, _WIDTH = number(0, 1), integer(1, 1 << 20)
+_WIDTH = integer(1, 1 << 20)
 _RULES = {
     "distill_level": one_of(NO_TEACHER, SEGMENT, FRAMES),
     "distill_loss": one_of(COSINE, DINO),
     "distill_dim": _WIDTH,
     "distill_hidden": _WIDTH,
     "prototypes": integer(2, 1 << 20),
-    "centre_momentum": _MOMENTUM,
-    "ema_momentum": _MOMENTUM,
-    "ema_schedule": one_of(*SCHEDULES),
-    "ema_updates": integer(0, 1 << 40),
+    "centre_momentum": number(0, 1),
+    **TEACHER_RULES,
 }
 
 
 def check_distillation_config(cfg: DistillationConfig) -> None:
     """Raise ConfigError for values that make no teacher; the message names the key."""
     problems = broken({name: getattr(cfg, name) for name in _RULES}, _RULES, "model.")
-    if not problems and cfg.ema_schedule != "constant" and not cfg.ema_updates:
-        problems.append(
-            f"model.ema_schedule={cfg.ema_schedule} brings the momentum to 1 within model.ema_updates, which "
-            "is 0; set it to the number of updates of the training"
-        )
+    problems = problems or schedule_problems(cfg)
     if problems:
         raise ConfigError("; ".join(problems))
 
@@ -107,7 +101,18 @@ def divided(
     return students, teachers
 
 
-class Distilling(ConfiguredModel):
+def with_targets(
+    is_teacher: Optional[Tensor], **inputs: Optional[Tensor]
+) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]:
+    """As `divided`, with each row of the teacher's repeated for its students, which follow each other."""
+    students, teachers = divided(is_teacher, **inputs)
+    if teachers:
+        times = len(students["source"]) // len(teachers["source"])
+        teachers = {name: value.repeat_interleave(times, dim=0) for name, value in teachers.items()}
+    return students, teachers
+
+
+class Distilling(TaughtModel):
     """Base of models with an `encoder` that can have a teacher: heads on the encoder, and copies of both.
 
     The teacher is of the student's encoder and `distill_head`; a `predictor` is the student's alone.
@@ -134,15 +139,11 @@ class Distilling(ConfiguredModel):
         else:
             self.distill_head = MLPHead([dim, hidden, width], norm=True, last_norm=True)
             self.predictor = MLPHead([width, hidden, width], norm=True)
-        momentum = functools.partial(
-            momentum_at, start=cfg.ema_momentum, schedule=cfg.ema_schedule, total=cfg.ema_updates
-        )
-        self.teacher = EMATeacher(self, ("encoder", "distill_head"), momentum)
+        self.teacher = EMATeacher(self, ("encoder", "distill_head"), momentum_of(cfg))
 
-    def set_num_updates(self, num_updates: int) -> None:
-        """Let teacher and centre follow (fairseq calls it before every micro-batch)."""
-        super().set_num_updates(num_updates)
-        if self.teacher is not None and self.teacher.follow(self, num_updates) and self.centre is not None:
+    def teacher_stepped(self) -> None:
+        """Let the centre follow too."""
+        if self.centre is not None:
             self.centre.step()
 
     def distil(

@@ -4,7 +4,6 @@ With a teacher, a predictor or prototypes it serves BYOL (arXiv:2006.07733), MoC
 SwAV (arXiv:2006.09882); with a network that masks the signal against it, Bo et al. (arXiv:2211.07889).
 """
 
-import functools
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -16,21 +15,27 @@ from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.adversary import Adversary, AdversaryConfig
-from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.teacher import (
+    TEACHER_RULES,
+    TaughtModel,
+    TeacherConfig,
+    momentum_of,
+    schedule_problems,
+)
 from fairseq_signals.modules.dino import Prototypes
-from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
+from fairseq_signals.modules.ema import EMATeacher
 from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.queue import Queue
 from fairseq_signals.modules.segment_sequences import SegmentSequences
-from fairseq_signals.safety.rules import broken, integer, number, one_of
+from fairseq_signals.safety.rules import broken, integer, one_of
 
 PROJECTIONS = ("none", "linear", "mlp", "mlp_norm")
 
 
 @dataclass
-class ECGContrastiveConfig(ECGTransformerConfig, AdversaryConfig):
+class ECGContrastiveConfig(ECGTransformerConfig, AdversaryConfig, TeacherConfig):
     """Options of the projection and what comes after it, in addition to the encoder's."""
 
     projection: str = field(
@@ -58,11 +63,6 @@ class ECGContrastiveConfig(ECGTransformerConfig, AdversaryConfig):
             "help": "of a teacher's student: width of two layers after the projection; 0: there are none"
         },
     )
-    ema_momentum: float = field(default=0.996, metadata={"help": "m of the teacher, at first"})
-    ema_schedule: str = field(
-        default="constant", metadata={"help": "of m: 'constant', or to 1 'linear' or 'cosine'"}
-    )
-    ema_updates: int = field(default=0, metadata={"help": "updates until m is 1, where it is not constant"})
     prototypes: int = field(
         default=0, metadata={"help": "directions that vectors are compared with; 0: none"}
     )
@@ -88,9 +88,7 @@ _RULES = {
     "projection_hidden": _WIDTH,
     "projection_layers": integer(1, 16),
     "predictor_hidden": _WIDTH,
-    "ema_momentum": number(0, 1),
-    "ema_schedule": one_of(*SCHEDULES),
-    "ema_updates": integer(0, 1 << 40),
+    **TEACHER_RULES,
     "prototypes": _WIDTH,
     "freeze_prototypes_updates": integer(0, 1 << 40),
     "queue": _WIDTH,
@@ -136,7 +134,7 @@ class ContrastiveOutput:
 
 
 @register_model("ecg_contrastive", dataclass=ECGContrastiveConfig)
-class ECGContrastiveModel(ConfiguredModel):
+class ECGContrastiveModel(TaughtModel):
     """Mean over the frames of each segment, then a projection (SimCLR, arXiv:2002.05709, Sec. 2.1)."""
 
     views_for_teacher = False  #: the teacher sees what its student sees
@@ -162,20 +160,15 @@ class ECGContrastiveModel(ConfiguredModel):
             self.sequences = SegmentSequences(self.encoder.dim, cfg.sequence_dim, cfg.sequence_layers)
             self.sequence_projection = projection_head(cfg, cfg.sequence_dim)
         if cfg.teacher:
-            momentum = functools.partial(
-                momentum_at, start=cfg.ema_momentum, schedule=cfg.ema_schedule, total=cfg.ema_updates
-            )
-            self.teacher = EMATeacher(self, ("encoder", "projection"), momentum)
+            self.teacher = EMATeacher(self, ("encoder", "projection"), momentum_of(cfg))
         self.adversary = None
         if cfg.adversarial_mask:
             self.adversary = Adversary(cfg)
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Let the teacher follow (fairseq calls it before every micro-batch)."""
+        """Let the teacher follow, and remember it for what waits (fairseq: before every micro-batch)."""
         super().set_num_updates(num_updates)
         self.num_updates = num_updates
-        if self.teacher is not None:
-            self.teacher.follow(self, num_updates)
 
     def forward(
         self,
@@ -282,10 +275,6 @@ def check_contrastive_config(cfg: ECGContrastiveConfig) -> None:
         problems.append(
             "model.queue is of rows that prototypes are compared with: set model.prototypes, or it to 0"
         )
-    if not problems and cfg.ema_schedule != "constant" and not cfg.ema_updates:
-        problems.append(
-            f"model.ema_schedule={cfg.ema_schedule} brings the momentum to 1 within model.ema_updates, which "
-            "is 0; set it to the number of updates of the training"
-        )
+    problems = problems or schedule_problems(cfg)
     if problems:
         raise ConfigError("; ".join(problems))

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from fairseq_signals.checkpoints.clusters import STATISTICS, ClusterFile
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import ConfiguredModel
-from fairseq_signals.models.distilling import divided
+from fairseq_signals.models.distilling import with_targets
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.given_path import given_path
 from fairseq_signals.models.pretrained import load_pretrained
+from fairseq_signals.models.teacher import TaughtModel
 from fairseq_signals.modules.clusters import Clusters, OnlineClusters, frame_statistics
 from fairseq_signals.modules.ema import EMATeacher, momentum_at
 from fairseq_signals.modules.encoder import ECGEncoder
@@ -77,7 +77,7 @@ class ClusterPrediction:
 
 
 @register_model("ecg_hubert", dataclass=ECGHuBERTConfig)
-class ECGHuBERTModel(ConfiguredModel):
+class ECGHuBERTModel(TaughtModel):
     """The shared encoder, a projection, a vector for each cluster; labels are of the unmasked signal."""
 
     views_for_teacher = None  #: takes the labels from those of all leads, where there are some
@@ -96,7 +96,7 @@ class ECGHuBERTModel(ConfiguredModel):
         self.encoder = ECGTransformerModel(cfg)
         if cfg.model_path:
             load_pretrained(self.encoder, cfg.model_path)
-        self.teacher: Optional[EMATeacher] = None
+        self.teacher = None
         self.label_encoder: Optional[ECGEncoder] = None
         n, self.layer = cfg.num_clusters, 0
         if cfg.clusters:
@@ -150,12 +150,6 @@ class ECGHuBERTModel(ConfiguredModel):
             self.label_encoder.eval()
         return self
 
-    def set_num_updates(self, num_updates: int) -> None:
-        """Let the teacher follow (fairseq calls it before every micro-batch)."""
-        super().set_num_updates(num_updates)
-        if self.teacher is not None:
-            self.teacher.follow(self, num_updates)
-
     def forward(
         self,
         source: Tensor,
@@ -176,12 +170,9 @@ class ECGHuBERTModel(ConfiguredModel):
             spans: (B, F) bool span mask, or None to draw one.
             contribute: count this batch in statistics over all data-parallel workers.
         """
-        inputs, whole = divided(
+        inputs, whole = with_targets(
             is_teacher, source=source, padding_mask=padding_mask, lead_present=lead_present
         )
-        if whole:
-            times = len(inputs["source"]) // len(whole["source"])
-            whole = {name: value.repeat_interleave(times, dim=0) for name, value in whole.items()}
         out = self.encoder(**inputs, mask=self.cfg.apply_mask, spans=spans)
         valid = torch.ones(out.x.shape[:2], dtype=torch.bool, device=out.x.device)
         if out.padding_mask is not None:

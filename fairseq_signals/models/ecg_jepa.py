@@ -5,7 +5,6 @@ arXiv:2410.08559 (tokens of each lead, cross-pattern attention, a lead at a time
 N. Strodthoff, arXiv:2605.12241 (frames of state spaces, mask tokens in place of what is masked).
 """
 
-import functools
 from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
@@ -15,11 +14,11 @@ from fairseq.models import register_model
 from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_contrastive import projection_head
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.teacher import TaughtModel, momentum_of
 from fairseq_signals.modules.distributed import mean_over_workers
-from fairseq_signals.modules.ema import SCHEDULES, EMATeacher, momentum_at
+from fairseq_signals.modules.ema import SCHEDULES, EMATeacher
 from fairseq_signals.modules.encoder import EncoderOutput
 from fairseq_signals.modules.encoder_checks import dropping_problems
 from fairseq_signals.modules.encoder_config import TRANSFORMER
@@ -123,7 +122,7 @@ class LatentPrediction:
 
 
 @register_model("ecg_jepa", dataclass=ECGJEPAConfig)
-class ECGJEPAModel(ConfiguredModel):
+class ECGJEPAModel(TaughtModel):
     """A student on the tokens that are left, a teacher on all, a predictor between them."""
 
     views_for_teacher = False  #: student and teacher see the same segment
@@ -146,19 +145,7 @@ class ECGJEPAModel(ConfiguredModel):
             self.predictor = FramePredictor(cfg)
         self.projection = projection_head(cfg, dim)
         self.register_buffer("first_std", torch.tensor(float("nan")))
-        momentum = functools.partial(
-            momentum_at,
-            start=cfg.ema_momentum,
-            schedule=cfg.ema_schedule,
-            total=cfg.ema_updates,
-            end=cfg.ema_end,
-        )
-        self.teacher = EMATeacher(self, ("encoder",), momentum)
-
-    def set_num_updates(self, num_updates: int) -> None:
-        """Let the teacher follow (fairseq calls it before every micro-batch)."""
-        super().set_num_updates(num_updates)
-        self.teacher.follow(self, num_updates)
+        self.teacher: EMATeacher = EMATeacher(self, ("encoder",), momentum_of(cfg))
 
     def forward(
         self,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fairseq_signals.ecg.leads import LIMB_LEADS, N_LEADS
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
-from fairseq_signals.models.distilling import divided
+from fairseq_signals.models.distilling import with_targets
 from fairseq_signals.models.ecg_contrastive import projection_head
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.modules.encoder_checks import dropping_problems
@@ -169,7 +169,7 @@ class ECGMAEModel(ConfiguredModel):
                 row is its own.
             keep: (B, k) indices of the tokens that are kept; None: they are drawn.
         """
-        inputs, whole = divided(
+        inputs, whole = with_targets(
             is_teacher, source=source, padding_mask=padding_mask, lead_present=lead_present
         )
         if whole:
@@ -179,8 +179,6 @@ class ECGMAEModel(ConfiguredModel):
                     f"model.frontend={self.cfg.frontend} are of one lead: set it to 0, and mask leads with "
                     "model.mask_unit"
                 )
-            times = len(inputs["source"]) // len(whole["source"])
-            whole = {name: value.repeat_interleave(times, dim=0) for name, value in whole.items()}
         elif any(masking.is_idle for masking in self.maskings):
             shares = f"model.mask_ratio={self.cfg.mask_ratio} and mask_lead_ratio={self.cfg.mask_lead_ratio}"
             raise ConfigError(
