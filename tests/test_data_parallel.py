@@ -81,7 +81,7 @@ def setting():
 
 
 @pytest.fixture(scope="module")
-def workers(setting, forked, repo_dir, tmp_path_factory):
+def workers(two_workers, setting):
     """What two workers computed, in every scenario."""
     model, _, parts = setting
     common = {"model": ("wav2vec2_cmsc", OPTIONS), "criterion": ("wav2vec2_with_cmsc", {})}
@@ -92,22 +92,7 @@ def workers(setting, forked, repo_dir, tmp_path_factory):
         # fairseq repeats a batch on workers that have none left
         "repeated": {**common, "train": True, "batches": [parts[0], parts[0]], "ignored": [1]},
     }
-    folder = tmp_path_factory.mktemp("data_parallel")
-    torch.save(scenarios, folder / "scenarios.pt")
-    processes = [
-        forked(
-            repo_dir / "tests" / "data_parallel_worker.py",
-            RANK=rank,
-            MEETING=str(folder / "meeting"),
-            SCENARIOS=str(folder / "scenarios.pt"),
-            RESULTS=str(folder / f"{rank}.pt"),
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.join(timeout=300)
-        assert process.exitcode == 0
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return two_workers(scenarios)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ each = pytest.mark.parametrize("name", list(SCENARIOS))
 
 
 @pytest.fixture(scope="module")
-def workers(forked, repo_dir, tmp_path_factory):
+def workers(two_workers):
     """What two workers computed, in every scenario."""
     scenarios = {}
     for name, (model, criterion, _) in SCENARIOS.items():
@@ -26,15 +26,7 @@ def workers(forked, repo_dir, tmp_path_factory):
         scenarios[f"{name} joint"] = {**common, "batches": parts, "ignored": []}
         # fairseq repeats a batch on workers that have none left
         scenarios[f"{name} repeated"] = {**common, "batches": [parts[0], parts[0]], "ignored": [1]}
-    folder = tmp_path_factory.mktemp("data_parallel")
-    torch.save(scenarios, folder / "scenarios.pt")
-    given = {"MEETING": str(folder / "meeting"), "SCENARIOS": str(folder / "scenarios.pt")}
-    script = repo_dir / "tests" / "data_parallel_worker.py"
-    processes = [forked(script, RANK=rank, RESULTS=str(folder / f"{rank}.pt"), **given) for rank in range(2)]
-    for process in processes:
-        process.join(timeout=300)
-        assert process.exitcode == 0
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return two_workers(scenarios)
 
 
 def one_process(name: str, *batches: dict) -> dict:

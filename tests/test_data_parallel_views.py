@@ -57,7 +57,7 @@ def models() -> dict:
 
 
 @pytest.fixture(scope="module")
-def workers(batch, models, forked, repo_dir, tmp_path_factory) -> list:
+def workers(two_workers, batch, models) -> list:
     """What two workers computed, in every case."""
     parts, scenarios = [rows_of(batch, slice(0, FIRST)), rows_of(batch, slice(FIRST, None))], {}
     for name, (criterion, options, shape) in CASES.items():
@@ -66,15 +66,7 @@ def workers(batch, models, forked, repo_dir, tmp_path_factory) -> list:
         scenarios[name] = {**common, "batches": parts, "ignored": []}
         # fairseq repeats a batch on workers that have none left
         scenarios[f"{name} repeated"] = {**common, "batches": [parts[0], parts[0]], "ignored": [1]}
-    folder = tmp_path_factory.mktemp("data_parallel")
-    torch.save(scenarios, folder / "scenarios.pt")
-    paths = {"MEETING": str(folder / "meeting"), "SCENARIOS": str(folder / "scenarios.pt")}
-    script = repo_dir / "tests" / "data_parallel_worker.py"
-    processes = [forked(script, RANK=rank, RESULTS=str(folder / f"{rank}.pt"), **paths) for rank in range(2)]
-    for process in processes:
-        process.join(timeout=300)
-        assert process.exitcode == 0
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return two_workers(scenarios)
 
 
 @pytest.mark.parametrize("scenario", ["", " repeated"])

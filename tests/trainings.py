@@ -80,6 +80,28 @@ def forked(repo_dir: Path):
 
 
 @pytest.fixture(scope="session")
+def two_workers(forked, repo_dir: Path, tmp_path_factory):
+    """`two_workers(scenarios)`: what each of two workers computed, see `data_parallel_worker.py`."""
+    import torch
+
+    def run(scenarios: dict) -> list:
+        folder = tmp_path_factory.mktemp("data_parallel")
+        torch.save(scenarios, folder / "scenarios.pt")
+        given = {"MEETING": str(folder / "meeting"), "SCENARIOS": str(folder / "scenarios.pt")}
+        script = repo_dir / "tests" / "data_parallel_worker.py"
+        results = [folder / f"{rank}.pt" for rank in range(2)]
+        processes = [
+            forked(script, RANK=rank, RESULTS=str(path), **given) for rank, path in enumerate(results)
+        ]
+        for process in processes:
+            process.join(timeout=300)
+            assert process.exitcode == 0
+        return [torch.load(path, weights_only=True) for path in results]
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def start_fairseq(forked, repo_dir: Path):
     """`start_fairseq(command, folder, *arguments)` starts `fairseq_cli.COMMAND` there, as a `Training`."""
 
