@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_signals.batches.items import adjacent_pairs, pairs_of_patients
+from fairseq_signals.batches.items import Drawing, adjacent_pairs
 from fairseq_signals.batches.local_views import LocalViews, read_crop
 from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
 from fairseq_signals.batches.randomness import generator, generators
@@ -43,8 +43,8 @@ class ECGDataset(torch.utils.data.Dataset):
         options: how they are loaded.
         views: of each segment; one by default.
         pairs: items are the pairs (2k, 2k + 1) of each record.
-        of_patients: items are pairs of segments of two records of a patient, drawn anew each epoch where
-            `shuffle`; in them the first is segment 0, the second 1.
+        drawing: what draws items that are pairs, anew each epoch where `shuffle`; in them the first is
+            segment 0, the second 1.
         transform: applied to every view of a segment, or None.
         targets: of the segments: (N, C) float32 multi-hot, (N, K) float64 numbers or (N,) long classes; or
             None.
@@ -60,7 +60,7 @@ class ECGDataset(torch.utils.data.Dataset):
         options: SegmentOptions = DEFAULTS,
         views: Union[Views, StudentViews, None] = None,
         pairs: bool = False,
-        of_patients: bool = False,
+        drawing: Optional[Drawing] = None,
         transform: Optional[Transform] = None,
         targets: Optional[Tensor] = None,
         is_probe: Optional[np.ndarray] = None,
@@ -96,7 +96,7 @@ class ECGDataset(torch.utils.data.Dataset):
         self.lengths = self.n_samples
         if options.max_sample_size:
             self.lengths = np.minimum(self.n_samples, options.max_sample_size)
-        self.kept, self.of_patients = kept, of_patients
+        self.kept, self.drawing = kept, drawing
         self.items = kept[:, None]
         if pairs:
             self.items = adjacent_pairs(kept, self.record_index, self.segment)
@@ -105,12 +105,19 @@ class ECGDataset(torch.utils.data.Dataset):
                             manifest.path, alone, len(kept))  # fmt: skip
         self.sizes = self.lengths[self.items[:, 0]]
         self.set_epoch(1)
-        n_patients = len(np.unique(self.patient_index[kept]))
-        if of_patients and len(self.items) < n_patients:
-            logger.info("%s: %d of %d patients have one record and are not used",
-                        manifest.path, n_patients - len(self.items), n_patients)  # fmt: skip
+        patients = np.unique(self.patient_index[kept])
+        without = len(patients) - len(np.unique(self.patient_index[self.items[:, 0]]))
+        if drawing is not None and without:
+            logger.info("%s: %d of %d patients have nothing to make a pair of and are not used",
+                        manifest.path, without, len(patients))  # fmt: skip
         if len(self.items) == 0:
-            what = "patient with two records" if of_patients else "pair of segments" if pairs else "segment"
+            what = (
+                "patient with two segments that make a pair"
+                if drawing
+                else "pair of segments"
+                if pairs
+                else "segment"
+            )
             raise ManifestError(f"{manifest.path}: has no {what} to use")
         self.memory = BatchMemory()
         self.local_views = LocalViews(reader, options, self.transform, shuffle)
@@ -145,7 +152,7 @@ class ECGDataset(torch.utils.data.Dataset):
             "id": np.repeat(index, items.shape[1] * n_views),
             "patient_id": self.patient_index[rows],
             "record_id": self.record_index[rows],
-            "segment": np.repeat(parts, n_views) if self.of_patients else self.segment[rows],
+            "segment": np.repeat(parts, n_views) if self.drawing else self.segment[rows],
             "segment_row": rows,
             "view": np.tile(np.arange(n_views), len(segments)),
         }
@@ -260,9 +267,9 @@ class ECGDataset(torch.utils.data.Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Draw anew what an epoch draws; a resumed run has the same."""
         self.epoch = epoch
-        if self.of_patients:
+        if self.drawing is not None:
             rng = np.random.default_rng([self.seed, epoch if self.shuffle else 0, 1])
-            self.items = pairs_of_patients(self.kept, self.record_index, self.patient_index, rng)
+            self.items = self.drawing(self.kept, self.record_index, self.patient_index, rng)
             self.sizes = self.lengths[self.items].max(axis=1)
 
     def ordered_indices(self) -> np.ndarray:

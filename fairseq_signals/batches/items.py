@@ -1,8 +1,13 @@
-"""Items of more than one segment: adjacent ones of a record, or one each of two records of a patient."""
+"""Items of more than one segment: adjacent ones of a record, or one each of two records."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+
+#: Draws pairs of segments: (P, 2) of segments, records, patients, and a generator.
+Drawing = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
 
 def adjacent_pairs(segments: np.ndarray, record: np.ndarray, number: np.ndarray) -> np.ndarray:
@@ -35,6 +40,29 @@ def pairs_of_patients(
     """
     of_records = _first_of_each(segments, record, 1, rng)[:, 0]
     return _first_of_each(of_records, patient, 2, rng)
+
+
+def pairs_of_records(
+    segments: np.ndarray, record: np.ndarray, patient: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Of each record a segment, with one of another record of its patient, or else of itself: (P, 2).
+
+    So every record counts, and whose patient has several is not compared with itself. A record of one segment
+    whose patient has no other is left out.
+
+    Args:
+        segments, record, patient, rng: as of `pairs_of_patients`.
+    """
+    pairs = _first_of_each(segments, record, 2, rng)
+    first, second = (_first_of_each(segments, record, 1, rng)[:, 0] for _ in range(2))
+    order = np.lexsort((rng.random(len(first)), patient[first]))  # a patient's records in a random round
+    first, second = first[order], second[order]
+    _, start, count = np.unique(patient[first], return_index=True, return_counts=True)
+    after = np.arange(1, len(first) + 1)
+    after[start + count - 1] = start
+    others = np.repeat(count, count) > 1
+    alone = pairs[np.isin(record[pairs[:, 0]], record[first[~others]])]
+    return np.concatenate([np.stack([first, second[after]], axis=1)[others], alone])
 
 
 def _first_of_each(segments: np.ndarray, group: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from fairseq.tasks import register_task
 
+from fairseq_signals.batches.items import Drawing, pairs_of_patients, pairs_of_records
 from fairseq_signals.batches.student_views import StudentViews
 from fairseq_signals.batches.views import Views
 from fairseq_signals.errors import CheckpointError, ConfigError
@@ -14,7 +15,8 @@ from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.resume import own_checkpoint
 
-PATIENT = "patient"
+#: Pairs that are drawn anew each epoch.
+DRAWN: Dict[str, Drawing] = {"patient": pairs_of_patients, "record": pairs_of_records}
 
 
 @dataclass
@@ -30,8 +32,9 @@ class ECGPretrainingConfig(ECGTaskConfig):
     item: Optional[str] = field(
         default=None,
         metadata={
-            "help": "'patient': an item is a pair of segments of two records of a patient, in place of "
-            "segment_pairs (PCLR)"
+            "help": "pairs in place of segment_pairs, drawn anew each epoch; 'patient': one a patient, of "
+            "two of the patient's records (PCLR); 'record': one a record, with another of its patient, else "
+            "with itself"
         },
     )
     views: int = field(
@@ -109,8 +112,8 @@ class ECGPretrainingTask(ECGTask):
         self.pairs = {"true": True, "false": False}.get(str(given).lower())
         if self.pairs is None:
             raise ConfigError(f"task.segment_pairs must be true or false, but is {given!r} instead")
-        if cfg.item not in (None, PATIENT):
-            raise ConfigError(f"task.item must be {PATIENT} or null, but is {cfg.item!r} instead")
+        if cfg.item is not None and cfg.item not in DRAWN:
+            raise ConfigError(f"task.item must be {', '.join(DRAWN)} or null, but is {cfg.item!r} instead")
         if cfg.view_crops not in ("shared", "own"):
             raise ConfigError(f"task.view_crops must be shared or own, but is {cfg.view_crops!r} instead")
         if cfg.local_views < 0 or (cfg.local_views > 0) != (cfg.local_samples > 0):
@@ -124,8 +127,8 @@ class ECGPretrainingTask(ECGTask):
             local_views=cfg.local_views,
             local_samples=cfg.local_samples,
         )
-        self.of_patients = cfg.item == PATIENT
-        self.pairs = self.pairs or self.of_patients
+        self.drawing = DRAWN.get(cfg.item)
+        self.pairs = self.pairs or self.drawing is not None
         self.views = configured_views(cfg, self.leads)
         self.n_views, self.student_views = len(self.views), cfg.student_views
         self.local_views = cfg.local_views
@@ -163,8 +166,8 @@ class ECGPretrainingTask(ECGTask):
         self.datasets[split] = self.dataset_of(
             self.manifest(split),
             split,
-            pairs=self.pairs and not self.of_patients,
-            of_patients=self.of_patients,
+            pairs=self.pairs and self.drawing is None,
+            drawing=self.drawing,
             transform=self.transforms,
             views=self.views,
         )

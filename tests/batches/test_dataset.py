@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_signals.batches.items import pairs_of_patients
 from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ManifestError
@@ -98,10 +99,12 @@ def test_pairs_are_segments_2k_and_2k_plus_1_of_one_record(dataset_of, caplog):
 
 def test_patients_with_one_record_are_left_out_of_pairs_of_patients_and_counted(dataset_of, caplog):
     with caplog.at_level(logging.INFO):
-        dataset = dataset_of([(0, 0), (1, 0), (2, 0), (2, 1)], of_patients=True)  # 2 is of another patient
+        dataset = dataset_of(
+            [(0, 0), (1, 0), (2, 0), (2, 1)], drawing=pairs_of_patients
+        )  # 2 is of another patient
     assert sorted(dataset.collater([0])["record_id"].tolist()) == [0, 1]
     assert len(dataset) == 1
-    assert "1 of 2 patients have one record and are not used" in caplog.text
+    assert "1 of 2 patients have nothing to make a pair of and are not used" in caplog.text
 
 
 def test_pairs_are_interleaved_in_a_batch(dataset_of):

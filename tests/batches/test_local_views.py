@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fairseq_signals.batches.items import pairs_of_patients
 from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.transforms.base import Compose
@@ -123,7 +124,7 @@ def test_segments_that_are_shorter_than_short_views_are_named(dataset_of):
 
 def test_pairs_of_a_patients_records_are_drawn_anew_each_epoch_and_the_same_again(dataset_of):
     patients = [(0, 0), (0, 1), (1, 0), (2, 0), (3, 0), (3, 1), (4, 0)]  # of two records each, but the last
-    dataset = dataset_of(patients, of_patients=True, shuffle=True)
+    dataset = dataset_of(patients, drawing=pairs_of_patients, shuffle=True)
     assert len(dataset) == 2
     seen = set()
     for epoch in range(1, 50):
@@ -134,16 +135,16 @@ def test_pairs_of_a_patients_records_are_drawn_anew_each_epoch_and_the_same_agai
         record = batch["record_id"].view(2, 2)
         assert (record[:, 0] != record[:, 1]).all()
         seen.add(tuple(batch["segment_row"].tolist()))
-        again = dataset_of(patients, of_patients=True, shuffle=True)
+        again = dataset_of(patients, drawing=pairs_of_patients, shuffle=True)
         again.set_epoch(epoch)
         assert torch.equal(again.collater([0, 1])["net_input"]["source"], batch["net_input"]["source"])
     assert 12 <= len(seen) <= 16  # two segments of one record each, and either record first
-    validation = dataset_of(patients, of_patients=True)
+    validation = dataset_of(patients, drawing=pairs_of_patients)
     rows = validation.collater([0, 1])["segment_row"]
     validation.set_epoch(2)
     assert torch.equal(validation.collater([0, 1])["segment_row"], rows)
 
 
 def test_a_manifest_without_a_patient_of_two_records_is_refused(dataset_of):
-    with pytest.raises(ManifestError, match=r"has no patient with two records to use"):
-        dataset_of([(0, 0), (0, 1), (2, 0)], of_patients=True)
+    with pytest.raises(ManifestError, match=r"has no patient with two segments that make a pair to use"):
+        dataset_of([(0, 0), (0, 1), (2, 0)], drawing=pairs_of_patients)
