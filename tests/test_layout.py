@@ -39,11 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plots": {"ecg", "transforms", "metrics"},
     "report": {"ecg", "checkpoints", "inference", "evaluation", "plots"},
 }
-#: Commands are at the end of the way, but for what runs them.
-MAY_IMPORT["commands"] = set(MAY_IMPORT)
-MAY_IMPORT["training"] = {"ecg", "store", "manifest", "modules", "checkpoints", "inference", "commands"}
+MAY_IMPORT["training"] = {"ecg", "store", "manifest", "modules", "checkpoints", "inference"}
+MAY_IMPORT["commands"] = set(MAY_IMPORT)  # the end of the way
 #: What every room may import.
-AT_THE_ROOT = ("errors", "files", "safety", "__version__")
+AT_THE_ROOT = ("errors", "files", "installed", "safety", "__version__")
 #: Folders and files that must start fast, or work where there is no PyTorch model in sight.
 WITHOUT_TORCH = (
     *(

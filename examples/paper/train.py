@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from runs import Run, publish, train, with_overrides
 
 from fairseq_signals.commands import store_arguments
 from fairseq_signals.ecg.leads import LEAD_SETS
 from fairseq_signals.errors import ConfigError
+from fairseq_signals.training.run import Run, publish, train, with_overrides
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 ALL_LEADS = "12"

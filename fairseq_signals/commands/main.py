@@ -16,7 +16,8 @@ from typing import Any
 
 from fairseq_signals import __version__
 from fairseq_signals.commands.outcome import exit_code
-from fairseq_signals.errors import ConfigError, SignalWarning, did_you_mean
+from fairseq_signals.errors import SignalWarning, did_you_mean
+from fairseq_signals.installed import SCRIPT_FOLDERS, find_folder, find_scripts
 from fairseq_signals.safety.text import tell
 
 PROG = "fairseq-signals"
@@ -36,8 +37,6 @@ COMMANDS = {
     "report": "a training in one HTML file: model, losses, test results, recordings",
     "examples": "print the folder of the example configurations",
 }
-#: Where the scripts of a subcommand lie: in a wheel in the package's scripts/, in a checkout beside it.
-SCRIPT_FOLDERS = {"preprocess": "preprocess", "manifest": "manifests"}
 USAGE_ERROR = 2
 
 
@@ -101,26 +100,6 @@ def _dispatch(command: str, arguments: list[str]) -> int:
         return 0
     module = importlib.import_module(f"fairseq_signals.commands.{command}")
     return module.main(arguments, prog=f"{PROG} {command}")
-
-
-def find_folder(name: str, package: Path | None = None) -> Path:
-    """The folder of scripts or examples: inside the package (wheel) or beside it (checkout).
-
-    Raises:
-        ConfigError: the installation has neither.
-    """
-    package = Path(__file__).resolve().parents[1] if package is None else package
-    inside = package / "scripts" if name in SCRIPT_FOLDERS.values() else package
-    for folder in (inside / name, package.parent / name):
-        if folder.is_dir():
-            return folder
-    raise ConfigError(f"no folder {name} in {package} or beside it; install the package again")
-
-
-def find_scripts(command: str, package: Path | None = None) -> dict[str, Path]:
-    """The scripts that a subcommand can run, by name."""
-    folder = find_folder(SCRIPT_FOLDERS[command], package)
-    return {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
 
 
 def run_script(command: str, arguments: list[str]) -> int:

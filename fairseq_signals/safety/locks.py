@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_signals.errors import FairseqSignalsError, cannot_write
+from fairseq_signals.errors import FairseqSignalsError, OutputError, cannot_write
 
 _held: set[int] = set()  # descriptors
 
@@ -49,6 +49,18 @@ def claim(folder: Path, busy: FairseqSignalsError) -> int | None:
     if descriptor is None:
         print(f"{folder}: cannot be locked here; let one process at a time write there", file=sys.stderr)
     return descriptor
+
+
+def only_one_workflow(folder: Path) -> None:
+    """Take the folder's lock until this process ends, however it ends.
+
+    Snakemake's own locks stay behind when it is killed, and the next run then stops; a profile can switch
+    them off, and this takes their place.
+
+    Raises:
+        OutputError: a process that runs has it.
+    """
+    claim(folder, OutputError(f"{folder}: another workflow is running there; wait for it, or stop it"))
 
 
 @contextlib.contextmanager

@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.checkpoints.saved_model import WEIGHTS
-from fairseq_signals.commands.main import find_scripts
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.files import sha256_of, write_text
 from fairseq_signals.inference.model import ECGModel
+from fairseq_signals.installed import find_scripts
 from fairseq_signals.manifest.labels import LabelTable
 from fairseq_signals.manifest.record_labels import format_labels
 from fairseq_signals.safety.locks import one_process

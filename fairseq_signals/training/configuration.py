@@ -22,8 +22,8 @@ from fairseq_signals.checkpoints.input_format import (
 )
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.checkpoints.presets import NO_PRESET, find_preset
-from fairseq_signals.commands.main import find_folder
 from fairseq_signals.errors import ConfigError, did_you_mean
+from fairseq_signals.installed import find_folder
 from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.modules.encoder_config import ARCHITECTURE
 from fairseq_signals.safety.rules import check

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import fairseq_signals
+from fairseq_signals import installed
 from fairseq_signals.commands import main as cli
 from fairseq_signals.errors import ConfigError, StoreError
 
@@ -31,7 +32,7 @@ def scripts(tmp_path, monkeypatch):
     (tmp_path / "say_it.py").write_text(SCRIPT)
     (tmp_path / "helper.py").write_text('"""A helper."""\nNAME = "helper"\n')
     (tmp_path / "_hidden.py").write_text("")
-    monkeypatch.setattr(cli, "find_folder", lambda name, package=None: tmp_path)
+    monkeypatch.setattr(installed, "find_folder", lambda name: tmp_path)
     yield tmp_path
     sys.modules.pop("helper", None)
 
@@ -96,8 +97,10 @@ def test_examples_prints_a_folder_with_configurations(capsys):
 
 @pytest.mark.parametrize("command", ["preprocess", "manifest"])
 def test_every_shipped_script_says_what_it_does_and_explains_its_options(command, repo_dir, capsys):
-    scripts = cli.find_scripts(command)
-    assert {path.stem for path in (repo_dir / cli.SCRIPT_FOLDERS[command]).glob("[!_]*.py")} == set(scripts)
+    scripts = installed.find_scripts(command)
+    assert {path.stem for path in (repo_dir / installed.SCRIPT_FOLDERS[command]).glob("[!_]*.py")} == set(
+        scripts
+    )
     for name, path in scripts.items():
         assert len(cli.first_docstring_line(path)) > 10
         with pytest.raises(SystemExit) as stopped:
@@ -110,11 +113,11 @@ def test_scripts_inside_the_package_come_before_those_beside_it(tmp_path):
     package = tmp_path / "site" / "fairseq_signals"
     (tmp_path / "site" / "preprocess").mkdir(parents=True)
     package.mkdir()
-    assert cli.find_folder("preprocess", package) == tmp_path / "site" / "preprocess"
+    assert installed.find_folder("preprocess", package) == tmp_path / "site" / "preprocess"
     (package / "scripts" / "preprocess").mkdir(parents=True)
-    assert cli.find_folder("preprocess", package) == package / "scripts" / "preprocess"
+    assert installed.find_folder("preprocess", package) == package / "scripts" / "preprocess"
     with pytest.raises(ConfigError, match="no folder manifests"):
-        cli.find_folder("manifests", package)
+        installed.find_folder("manifests", package)
 
 
 def test_bad_input_is_one_line_and_exit_code_1(monkeypatch, capsys):

@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.errors import FairseqSignalsError, OutputError
 from fairseq_signals.files import remove_left_overs
-from fairseq_signals.safety.locks import in_turn, one_process
+from fairseq_signals.safety.locks import in_turn, one_process, only_one_workflow
 
 BUSY = FairseqSignalsError("busy")
 #: Takes the lock of a folder, forks a process that lives on, and is killed.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fairseq_signals.errors import FairseqSignalsError
+from fairseq_signals.errors import FairseqSignalsError, OutputError
 from fairseq_signals.files import temporary_path, whole_file
 from fairseq_signals.safety.locks import claim
 claim(Path(sys.argv[1]), FairseqSignalsError(""))
@@ -61,3 +61,21 @@ def test_where_there_are_no_locks_work_goes_on_and_it_is_said(tmp_path, monkeypa
         remove_left_overs(tmp_path)
         assert (tmp_path / ".a.1.part").exists()  # it may be that of a process that lives
     assert capsys.readouterr().err.count("cannot be locked here; let one process at a time write there") == 2
+
+
+def test_a_second_workflow_in_a_folder_is_refused_until_the_first_is_gone(tmp_path, repo_dir):
+    code = (
+        "import pathlib, sys, time\n"
+        "from fairseq_signals.safety.locks import only_one_workflow\n"
+        "only_one_workflow(pathlib.Path(sys.argv[1])); print('has it', flush=True); time.sleep(600)"
+    )
+    command, environment = (
+        [sys.executable, "-c", code, str(tmp_path)],
+        {**os.environ, "PYTHONPATH": str(repo_dir)},
+    )
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "has it\n"
+        with pytest.raises(OutputError, match="another workflow is running there"):
+            only_one_workflow(tmp_path)
+        first.kill()
+    only_one_workflow(tmp_path)

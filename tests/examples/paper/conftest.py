@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-MODULES = ("published", "experiment", "guard", "runs", "train", "tables", "cost", "charts")
+MODULES = ("published", "experiment", "train", "tables", "cost", "charts")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import fcntl
 import importlib
 import json
 import multiprocessing
@@ -12,15 +13,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from guard import only_one
 
-from fairseq_signals.files import whole_file, write_text
+import fairseq_signals.errors as errors
+from fairseq_signals.errors import TrainingError
+from fairseq_signals.files import sha256_of, whole_file, write_text
 
 FINAL = "final.pt"
 SETTINGS = "settings.json"
@@ -60,16 +62,14 @@ class Run:
         """What makes a run another run: its settings, its training data and what it begins with."""
         return {
             "settings": self.settings(),
-            "data": digest(self.data / "train.tsv"),
-            "model": digest(self.model) if self.model else None,
+            "data": sha256_of(self.data / "train.tsv"),
+            "model": sha256_of(self.model) if self.model else None,
         }
 
     def command(self) -> list[str]:
         """The command that trains, with absolute paths, as fairseq changes the working directory."""
-        import fairseq_signals
-
         paths = {
-            "common.user_dir": Path(fairseq_signals.__file__).parent,
+            "common.user_dir": Path(errors.__file__).parent,
             "task.data": self.data.resolve(),
             "checkpoint.save_dir": self.folder.resolve(),
             "hydra.run.dir": self.folder.resolve(),
@@ -101,13 +101,14 @@ def hydra_value(path: Path) -> str:
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
 
 
-def digest(path: Path) -> str:
-    """A digest of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def train(runs: Sequence[Run], keep_checkpoints: bool = False) -> None:
-    """Finish the runs, one after the other: `final.pt` is there afterwards."""
+    """Finish the runs, one after the other: `final.pt` is there afterwards.
+
+    Several are trained in forks of this process, which loads fairseq once for all.
+
+    Raises:
+        TrainingError: a training failed, as its output has told, or left no checkpoint.
+    """
     for run in runs:
         with only_one(run.folder) as lock:
             prepare(run)
@@ -118,8 +119,28 @@ def train(runs: Sequence[Run], keep_checkpoints: bool = False) -> None:
             print(f"$ {shlex.join(command)}", flush=True)
             exit_code = fork(command) if len(runs) > 1 else execute(command, lock)
             if exit_code:
-                sys.exit(f"{run.folder}: the training ended with exit code {exit_code}")
+                raise TrainingError(f"{run.folder}: the training ended with exit code {exit_code}")
             keep(run, keep_checkpoints)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[int]:
+    """Wait until nobody else trains in this folder.
+
+    Yields:
+        the lock's file descriptor: a process that inherits it has the lock too, and may outlive this one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{folder}: waiting for another process that trains there", flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def prepare(run: Run) -> None:
@@ -166,7 +187,7 @@ def keep(run: Run, keep_checkpoints: bool) -> None:
     names = {"best": ("checkpoint_best.pt", "checkpoint_last.pt"), "last": ("checkpoint_last.pt",)}
     found = [run.folder / name for name in names[run.checkpoint] if (run.folder / name).is_file()]
     if not found:
-        sys.exit(f"{run.folder}: the training has ended, but there is no checkpoint")
+        raise TrainingError(f"{run.folder}: the training has ended, but there is no checkpoint")
     content = torch.load(found[0], map_location="cpu", weights_only=True)
     content["last_optimizer_state"] = None
     with whole_file(run.final) as partial:
@@ -176,7 +197,7 @@ def keep(run: Run, keep_checkpoints: bool) -> None:
 
 
 def publish(run: Run, out: Path) -> None:
-    """Put the final model where the workflow expects it; it stays in the run's folder too."""
+    """Put the final model where a workflow expects it; it stays in the run's folder too."""
     with whole_file(out) as partial:
         try:
             os.link(run.final, partial)
