@@ -19,6 +19,7 @@ from fairseq_signals.checkpoints.outlier import take_outlier
 from fairseq_signals.checkpoints.presets import recognised
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
+from fairseq_signals.checkpoints.shipped import model_place
 from fairseq_signals.checkpoints.weights import trained
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError
@@ -52,6 +53,7 @@ class Checkpoint:
         progress: how far training was: `num_updates`, `epoch`, `best`, `val_loss`, as far as the file says.
         saved: `config.json` of a saved model, see `saved_model.py`; None for a training checkpoint.
         outlier: the arrays of a saved model's outlier score, see `outlier.py`; empty without one.
+        pooling: of which statistics a saved model's representation is, see `FrameStatistics`; none: the mean.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Checkpoint:
     progress: Dict[str, float] = field(default_factory=dict)
     saved: Optional[Dict[str, Any]] = None
     outlier: Dict[str, np.ndarray] = field(default_factory=dict)
+    pooling: Tuple[str, ...] = ()
 
     @property
     def encoder_state(self) -> StateDict:
@@ -88,7 +91,7 @@ def load_checkpoint(path: Any, origin: Any = None, teacher: bool = False) -> Che
     the pre-trained checkpoint that it names, at that place or beside it.
 
     Args:
-        path: the file, or a folder that `ECGModel.save` wrote.
+        path: the file, or a folder that `ECGModel.save` wrote; or the name of weights of the package.
         origin: where the pre-trained checkpoint is, if neither where the file says nor beside it.
         teacher: take the encoder of the teacher in place of its student's.
 
@@ -96,7 +99,7 @@ def load_checkpoint(path: Any, origin: Any = None, teacher: bool = False) -> Che
         CheckpointError: see `read_checkpoint_file`; or parameters that are not an ECG encoder's; or there is
             no teacher.
     """
-    path = Path(path)
+    path = model_place(path)
     checkpoint, certain = (_of_saved_model(path), True) if path.is_dir() else _as_it_says(path)
     if teacher:
         checkpoint.state = with_encoder_of_teacher(checkpoint.state, path)
@@ -180,6 +183,7 @@ def _of_saved_model(folder: Path) -> Checkpoint:
         progress=provenance.get("progress") or {},
         saved=saved,
         outlier=outlier,
+        pooling=tuple(saved.get("pooling") or ()),
     )
 
 
@@ -241,21 +245,24 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
     """
     path, state = checkpoint.path, checkpoint.state
     config = replace(checkpoint.config, apply_mask="encoder.mask_emb" in state)
-    head = _HEAD_OF.get(checkpoint.kind)
-    if head is not None and (state[head].dim() != 2 or state[head].shape[1] != config.encoder_embed_dim):
+    head, pooling = _HEAD_OF.get(checkpoint.kind), checkpoint.pooling
+    width = config.encoder_embed_dim * (len(pooling) or 1)
+    if head is not None and (state[head].dim() != 2 or state[head].shape[1] != width):
         raise CheckpointError(
             f"{path}: its head does not fit its encoder: {head} is {tuple(state[head].shape)}, but the "
-            f"encoder's width is {config.encoder_embed_dim}"
+            f"encoder's width is {width}"
         )
     with NoRandomFill():
         encoder = ECGEncoder(config)
         if head == "proj.weight":
-            model: PooledEncoder = ECGClassifier(encoder, len(state[head]))
+            model: PooledEncoder = ECGClassifier(encoder, len(state[head]), pooling=pooling)
         elif head is not None:
             model = ECGIdentifier(encoder, len(state[head]))
         else:
-            model = PooledEncoder(encoder)
-            state = {key: value for key, value in state.items() if key.startswith("encoder.")}
+            model = PooledEncoder(encoder, pooling=pooling)
+            state = {
+                key: value for key, value in state.items() if key.startswith(("encoder.", "statistics."))
+            }
     state = {key: value.to(torch.get_default_dtype()) for key, value in state.items()}
     try:
         result = model.load_state_dict(state, strict=False, assign=True)

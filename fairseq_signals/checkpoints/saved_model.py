@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fairseq_signals.checkpoints.input_format import INPUT_RULES, LONGEST_SEGMENT
@@ -35,9 +36,9 @@ from fairseq_signals.safety.rules import (
 )
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT, FORMAT_VERSION = "fairseq_signals.model", 3
-#: Version 1 told of the input by `normalize`, true or false, alone.
-READABLE = (1, 2, FORMAT_VERSION)
+FORMAT, FORMAT_VERSION = "fairseq_signals.model", 4
+#: Version 1 told of the input by `normalize`, true or false, alone; since 4 there is `pooling`.
+READABLE = (1, 2, 3, FORMAT_VERSION)
 #: Options of an encoder since version 3: software that reads version 2 alone would pass over them.
 _SINCE_3 = ("frontend", "input_norm", "context", "attention", "position", "registers", "separators")
 KINDS = ("pretraining", "classification", "regression", "identification")
@@ -85,12 +86,34 @@ RULES: dict[str, Rule] = {
     "fs": required(number(MIN_FS, MAX_FS)),
     "normalize": required(INPUT_RULES["normalize"]),
     "encoder": required(section({})),
+    "pooling": list_of(text(), 1000),
     "labels": list_of(section({}), 100_000),
     "exclusive": TRUTH,
     "targets": section({}),
     "provenance": section({}),
     DIGEST: text(64),
 }
+
+
+#: As what numbers an encoder's parameters may be saved.
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+
+
+def as_numbers(state: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    """Parameters whose encoder is of other numbers; the little that is behind it stays what it is.
+
+    Raises:
+        ConfigError: there are no such numbers, or a parameter is larger than they can be.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, but is {dtype!r}")
+    found = {
+        key: value.to(DTYPES[dtype]) if key.startswith("encoder.") else value for key, value in state.items()
+    }
+    for key, value in found.items():
+        if not bool(value.isfinite().all()):
+            raise ConfigError(f"{key} holds numbers beyond those of {dtype}: save it as float32")
+    return found
 
 
 def write_saved_model(
@@ -138,10 +161,12 @@ def write_saved_model(
             write(*(partial / name for name in names))
 
 
-def version_of(encoder: dict[str, Any]) -> int:
-    """The version of the format that these options of an encoder take, the oldest that can tell of them."""
-    default = EncoderConfig()
-    return FORMAT_VERSION if any(encoder[name] != getattr(default, name) for name in _SINCE_3) else 2
+def version_of(told: dict[str, Any]) -> int:
+    """The version of the format that a configuration takes, the oldest that can tell of all in it."""
+    if told.get("pooling"):
+        return FORMAT_VERSION
+    default, encoder = EncoderConfig(), told["encoder"]
+    return 3 if any(encoder[name] != getattr(default, name) for name in _SINCE_3) else 2
 
 
 def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

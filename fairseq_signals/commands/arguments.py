@@ -170,7 +170,10 @@ def add_out(parser: argparse.ArgumentParser, default: str) -> None:
 def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     """CHECKPOINT, and how it is used."""
     parser.add_argument(
-        "checkpoint", type=some_path, metavar="CHECKPOINT", help=f"{what}: a .pt file or a saved folder"
+        "checkpoint",
+        type=some_path,
+        metavar="CHECKPOINT",
+        help=f"{what}: a .pt file, a saved folder, or starter",
     )
 
 

@@ -19,7 +19,7 @@ from fairseq_signals.commands.arguments import (
     some_place,
 )
 from fairseq_signals.commands.model_arguments import add_use, input_arguments
-from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError
 from fairseq_signals.metrics.identification import AS_NORM_TOP
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "cannot be used is listed with the reason, with --out in OUT.rejected.tsv; the exit code is 1 if "
         "nothing of the gallery or of the probes can, or if a library is missing.",
     )
-    add_model(parser, "fine-tuned identification model")
+    add_model(parser, "identification model, or another whose embeddings are compared")
     parser.add_argument(
         "--gallery",
         nargs="+",
@@ -130,9 +130,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         tell(f"warning: {odd}")
     model = ECGModel.load(args.checkpoint, device=args.device, **input_arguments(args))
     if model.kind != "identification":
-        raise CheckpointError(
-            f"{args.checkpoint}: identification takes an identification model, not {model.kind}"
-        )
+        tell(f"note: {args.checkpoint} is of {model.kind}: nothing in its training tells people apart")
     rejected: list[tuple[str, FairseqSignalsError]] = []
     known, known_rows = _embeddings(model, recordings, args, rejected)
     names, rows = _embeddings(model, claimed, args, rejected) if known else ([], [])

@@ -21,6 +21,7 @@ from fairseq_signals.checkpoints.input_format import (
 )
 from fairseq_signals.checkpoints.loading import Checkpoint, build_model, load_checkpoint
 from fairseq_signals.checkpoints.outlier import outlier_state
+from fairseq_signals.checkpoints.shipped import shipped_folder
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.inference.classes import Classes, classes_of_checkpoint
@@ -61,6 +62,10 @@ class LoadedModel:
         self.network, self.kind, self.form, self.classes = network.eval(), kind, form, classes
         self.targets, self.outlier = targets, outlier
         self.provenance: dict[str, Any] = dict(provenance or {})
+        if form.zero_frames == SKIP and network.statistics is not None:
+            raise ConfigError(
+                "zero_frames=skip is of a mean over frames, but the model has statistics of layers"
+            )
         network.skip_zero_frames = form.zero_frames == SKIP
 
     @classmethod
@@ -85,7 +90,7 @@ class LoadedModel:
         """The model in a checkpoint of ours or of the authors' code, or in a folder that `save` wrote.
 
         Args:
-            path: the file or folder. It is read, never executed.
+            path: the file or folder, or the name of weights of the package. It is read, never executed.
             device: a PyTorch device.
             labels: what the classes are called, if the checkpoint does not say: `labels.csv`, its manifest
                 folder, or a list of names.
@@ -139,6 +144,16 @@ class LoadedModel:
         outlier = OutlierScore(**checkpoint.outlier) if checkpoint.outlier else None
         return cls(network, checkpoint.kind, form, classes, provenance, targets, outlier)
 
+    @classmethod
+    def pretrained(cls: type[Model], name: str, *, device: str = "cpu") -> Model:
+        """The model of weights that come with the package: "starter"; no network is needed.
+
+        Raises:
+            ConfigError: this installation has no weights of that name; the message says which it has.
+            CheckpointError: they are damaged: not those that their checksum is of.
+        """
+        return cls.load(shipped_folder(name), device=device)
+
     @property
     def fs(self) -> float:
         """Sampling rate that the network takes, Hz."""
@@ -181,7 +196,12 @@ class LoadedModel:
     @property
     def dim(self) -> int:
         """Width D of the embeddings."""
-        return self.network.encoder.dim
+        return self.network.dim
+
+    @property
+    def pooling(self) -> tuple[str, ...]:
+        """The statistics that embeddings are made of, see `FrameStatistics`; none: the mean over frames."""
+        return () if self.network.statistics is None else self.network.statistics.wanted
 
     @property
     def n_parameters(self) -> int:
@@ -229,6 +249,7 @@ class LoadedModel:
             "labels": [] if self.classes is None else self.classes.to_json(),
             "exclusive": self.exclusive,
             "targets": {} if self.targets is None else self.targets.to_plain(),
+            **({"pooling": list(pooling)} if (pooling := self.pooling) else {}),
             "embedding_dim": self.dim,
             "parameters": self.n_parameters,
             "encoder": {name: getattr(config, name) for name in config.__dataclass_fields__},
@@ -239,12 +260,13 @@ class LoadedModel:
         """As parameters and options, for the networks themselves cannot be pickled."""
         network, device = self.network, str(self.device)
         parts = {name: value for name, value in self.__dict__.items() if name != "network"}
-        return {**parts, "_network": (network.state_dict(), network.encoder.cfg, device)}
+        return {**parts, "_network": (network.state_dict(), network.encoder.cfg, device, self.pooling)}
 
     def __setstate__(self, parts: dict[str, Any]) -> None:
-        state, config, device = parts.pop("_network")
+        state, config, device, pooling = parts.pop("_network")
         self.__dict__.update(parts)
-        self.network = build_model(Checkpoint(Path("pickled"), self.kind, state, config), device)
+        checkpoint = Checkpoint(Path("pickled"), self.kind, state, config, pooling=pooling)
+        self.network = build_model(checkpoint, device)
         self.network.skip_zero_frames = self.form.zero_frames == SKIP
 
     def __repr__(self) -> str:

@@ -83,6 +83,15 @@ class Classes:
         ]
 
 
+def classes_of(labels: Sequence[str], thresholds: Sequence[float]) -> Classes:
+    """Classes by their labels alone, each with its threshold.
+
+    Raises:
+        LabelError: two are the same, or a threshold is none.
+    """
+    return _named(list(labels), 0.5).with_thresholds(list(thresholds))
+
+
 def classes_of_checkpoint(
     checkpoint: Checkpoint, labels: Any = None, known: Sequence[str] = ()
 ) -> Classes | None:

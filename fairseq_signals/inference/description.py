@@ -108,11 +108,15 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
         "resampled": found["resampler"],
         "remainder": {"overlap": "a last segment that overlaps", "drop": "dropped"}[found["last_segment"]],
         **({"preset": f"{preset['name']}, and not the options of its training"} if preset else {}),
-        "embedding": f"{found['embedding_dim']} dimensions: mean over frames"
-        + {"count": "", "skip": " that are not zero"}[found["zero_frames"]]
-        + ", then over segments",
+        "embedding": f"{found['embedding_dim']} dimensions: {_pooled(found)}, then over segments",
         **({"checkpoint": f"{origin['name']}, SHA-256 {origin['sha256']}"} if origin.get("sha256") else {}),
     }
+
+
+def _pooled(found: dict[str, Any]) -> str:
+    if found.get("pooling"):
+        return f"over the frames of layers {', '.join(found['pooling'])}, standardised"
+    return "mean over frames" + {"count": "", "skip": " that are not zero"}[found["zero_frames"]]
 
 
 def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_signals.checkpoints.saved_model import write_saved_model
+from fairseq_signals.checkpoints.saved_model import as_numbers, write_saved_model
 from fairseq_signals.ecg.resample import resampled_length
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.inference.encoded import Encoded
@@ -227,19 +227,22 @@ class ECGModel(Streaming):
         counts = [encoder.n_frames(window.stop - window.start) for window in windows]
         return frame_starts(windows, counts, encoder.stride) / self.fs
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False, dtype: str = "float32") -> None:
         """Write the model for others: `model.safetensors`, `config.json` and a card, `README.md`.
 
-        `load` gives the same parameters and the same outputs from the folder.
+        `load` gives the same parameters and the same outputs from the folder, of float16 nearly the same.
 
         Args:
             folder: where to; it appears when it is complete.
             overwrite: replace the model in a folder that has one.
+            dtype: as what numbers the encoder's parameters are written, "float32", or "float16" in half the
+                space; they are used as float32.
         """
         from fairseq_signals.inference.saving import config_of, model_card
 
         config = config_of(self)
-        write_saved_model(Path(folder), self.state(), config, model_card(config), overwrite)
+        state = as_numbers(self.state(), dtype)
+        write_saved_model(Path(folder), state, config, model_card(config), overwrite)
 
     def export(self, path: str | Path, format: str | None = None, **options: Any) -> None:
         """Write the network as a program that runs without this package; see `inference/export.py`."""

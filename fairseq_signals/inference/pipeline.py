@@ -5,7 +5,6 @@ A batch holds segments of several recordings, all of one length, so that nothing
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +23,7 @@ from fairseq_signals.inference.recording import Recording
 from fairseq_signals.inference.windows import Window, cut
 from fairseq_signals.modules.encoder_checks import length_problem
 from fairseq_signals.modules.heads import ECGIdentifier, PooledEncoder
-from fairseq_signals.modules.middle import note_middle
+from fairseq_signals.modules.middle import middle_layer
 
 MIX = "mix"  #: in place of a layer's number: all layers as the model has learnt to weigh them
 
@@ -48,20 +47,19 @@ class Outputs(nn.Module):
             raise ConfigError("heads and outlier scores are of the whole encoder: leave layer out")
 
     def forward(self, source: Tensor, lead_present: Tensor | None = None) -> dict[str, Tensor]:
-        noted: list[Tensor] = []
-        encoder = self.network.encoder
-        with note_middle(self.network, noted) if "middle" in self.names else contextlib.nullcontext():
-            out = encoder(source, layer=self.layer, lead_present=lead_present)
-        pooled = self.network.pool(out.x, out.padding_mask)
+        encoder, network = self.network.encoder, self.network
+        layers = network.layers if self.layer is None else ()
+        layers += (middle_layer(network),) if "middle" in self.names else ()
+        out = encoder(source, layer=self.layer, lead_present=lead_present, layers=layers)
+        pooled = network.represent(out) if self.layer is None else network.pool(out.x, out.padding_mask)
         found = {}
         for name in self.names:
             if name == "frames":
                 found[name] = encoder.in_time(out.x, source, lead_present)  # (B, F, D)
             elif name == "middle":
-                middle = noted[0][:, -out.x.shape[1] :]  # behind extra tokens
-                found[name] = self.network.pool(middle, out.padding_mask)
-            elif name == "logit" or isinstance(self.network, ECGIdentifier):
-                found[name] = self.network.head(pooled)
+                found[name] = network.pool(out.layers[-1], out.padding_mask)
+            elif name == "logit" or isinstance(network, ECGIdentifier):
+                found[name] = network.head(pooled)
             else:
                 found[name] = pooled
         return found

@@ -26,6 +26,9 @@ PREPROCESSING = {
 }
 AGGREGATION = {
     "frames": "mean over frames; `zero_frames` skip: without those that are zero in all channels",
+    "pooling": "in place of that mean, where there is `pooling`: its statistics (mean, or standard deviation "
+    "with divisor n) over the frames of a layer (0: what the first one takes), one after the other, minus "
+    "statistics.mean, divided by statistics.deviation",
     "embedding": "mean over the segments, weighted by the samples that are in no earlier segment; of an "
     "identification model, of length 1 before and after",
     "probability": "`aggregate` (the same mean, or the maximum) of the segments' probabilities: sigmoid of "
@@ -49,7 +52,7 @@ def config_of(model: LoadedModel) -> dict[str, Any]:
     told = model.describe()
     return {
         "format": FORMAT,
-        "format_version": version_of(told["encoder"]),
+        "format_version": version_of(told),
         **told,
         "preprocessing": PREPROCESSING,
         "aggregation": AGGREGATION,

@@ -14,7 +14,7 @@ from fairseq_signals.checkpoints.loading import Checkpoint, load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.config import check_keys
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
-from fairseq_signals.models.given_path import given_path, missing_path
+from fairseq_signals.models.given_path import given_model, missing_path
 from fairseq_signals.models.param_groups import check_groups, name_groups
 from fairseq_signals.models.pretrained import load_pretrained
 from fairseq_signals.modules.conv_features import parse_conv_layers
@@ -34,7 +34,7 @@ class FinetuningConfig(ECGTransformerConfig):
     model_path: Optional[str] = field(
         default=None,
         metadata={
-            "help": "pre-trained checkpoint, ours or the authors', or saved model; null = from scratch"
+            "help": "pre-trained checkpoint, ours or the authors', saved model or starter; null: from scratch"
         },
     )
     no_pretrained_weights: bool = field(
@@ -73,7 +73,7 @@ def architecture_source(cfg: FinetuningConfig) -> Optional[Checkpoint]:
     """The checkpoint that decides the encoder's shape: `model_path`, else the run's own."""
     if not cfg.model_path:
         return None
-    path = given_path(cfg.model_path)
+    path = given_model(cfg.model_path)
     if path.exists():
         return load_checkpoint(path)
     own = Path(str(cfg.save_dir)) / str(cfg.restore_file)

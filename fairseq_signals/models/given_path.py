@@ -8,6 +8,8 @@ from typing import Union
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd
 
+from fairseq_signals.checkpoints.shipped import model_place
+
 
 def started_in() -> Path:
     """The folder where the user stood: hydra goes on in a folder of the run."""
@@ -27,6 +29,11 @@ def given_path(path: Union[str, Path]) -> Path:
     found = Path(path)
     elsewhere = started_in() / found  # an absolute path stays what it is
     return elsewhere if elsewhere.exists() and not found.exists() else found
+
+
+def given_model(path: Union[str, Path]) -> Path:
+    """The same of a model, which may be weights of the package by their name."""
+    return model_place(given_path(path))
 
 
 def missing_path(path: Union[str, Path]) -> str:

@@ -6,7 +6,7 @@ from typing import Union
 
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import CheckpointError
-from fairseq_signals.models.given_path import given_path
+from fairseq_signals.models.given_path import given_model
 from fairseq_signals.modules.encoder import ECGEncoder
 
 logger = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ def load_pretrained(encoder: ECGEncoder, model_path: Union[str, Path], teacher: 
     Logs which parameters were loaded, which were missing and which were unused.
 
     Args:
-        model_path: checkpoint, ours or the authors', or saved model.
+        model_path: checkpoint, ours or the authors', saved model, or the name of weights of the package.
         teacher: take the encoder of its teacher.
 
     Raises:
         CheckpointError: it is of another architecture, or lacks parameters.
     """
-    path = given_path(model_path)
+    path = given_model(model_path)
     if not path.exists():
         logger.warning(
             "encoder: %s is gone; random initialisation, until a checkpoint of this model is loaded",

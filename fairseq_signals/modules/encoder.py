@@ -39,6 +39,7 @@ class EncoderOutput:
         span_mask: (B, N) bool, True where a frame was masked, or None.
         feature_penalty: mean of the squared latent frames before the norm (the penalty of wav2vec 2.0).
         extra: (B, E, D) registers and separators; E may be 0.
+        layers: what the layers that were asked for give, each like `x`.
     """
 
     x: Tensor
@@ -47,6 +48,7 @@ class EncoderOutput:
     span_mask: Optional[Tensor]
     feature_penalty: Tensor
     extra: Tensor
+    layers: Tuple[Tensor, ...] = ()
 
 
 class ECGEncoder(nn.Module):
@@ -233,6 +235,7 @@ class ECGEncoder(nn.Module):
         layer: Optional[int] = None,
         lead_present: Optional[Tensor] = None,
         keep: Optional[Tensor] = None,
+        layers: Tuple[int, ...] = (),
     ) -> EncoderOutput:
         """Encode a batch.
 
@@ -246,6 +249,7 @@ class ECGEncoder(nn.Module):
             lead_present: (B, leads) bool, True where a lead is present, a flat one too; None: all are. It
                 says more than the zeros if the configuration `tells_leads`.
             keep: (B, k) indices of the tokens that go through the Transformer; None: all do.
+            layers: give what these layers give, too; numbers as of `layer`.
 
         Raises:
             ConfigError: tokens are left out, but positions are told by a convolution over all of them.
@@ -261,18 +265,18 @@ class ECGEncoder(nn.Module):
             if self.per_lead:
                 n_tokens *= PresentLeads.of(all_present(source, lead_present)).valid.shape[1]
             spans = draw_spans(self.cfg, (len(source), n_tokens), padding, source.device)
-        encode = functools.partial(self._encode, mask=mask, to_input=to_input, layer=layer)
+        encode = functools.partial(self._encode, mask=mask, to_input=to_input, layer=layer, layers=layers)
         chunk, inputs = self.cfg.encoder_chunk, (source, padding, spans, lead_present, keep)
         if not chunk or len(source) <= chunk or not (self.training and torch.is_grad_enabled()):
-            x, latents, power, extra = encode(*inputs)
+            x, latents, power, extra, *noted = encode(*inputs)
         else:
             n = -(-len(source) // chunk)
             split = ((None,) * n if t is None else t.split(chunk) for t in inputs)
             parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*split)]
-            x, latents, power, extra = (torch.cat(part) for part in zip(*parts))
+            x, latents, power, extra, *noted = (torch.cat(part) for part in zip(*parts))
         if keep is not None:
             padding = taken(padding, keep)
-        return EncoderOutput(x, padding, latents, spans, power.mean(), extra)
+        return EncoderOutput(x, padding, latents, spans, power.mean(), extra, tuple(noted))
 
     def _encode(
         self,
@@ -284,8 +288,9 @@ class ECGEncoder(nn.Module):
         mask: bool,
         to_input: Any,
         layer: Optional[int],
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Contextual frames, latent frames (B, N, C), mean square latents (B,), and extra tokens."""
+        layers: Tuple[int, ...],
+    ) -> Tuple[Tensor, ...]:
+        """Contextual frames, latent frames (B, N, C), mean square latents (B,), extra tokens, `layers`."""
         latents = self.latent_frames(source, lead_present)
         power = latents.float().pow(2).mean(dim=(1, 2))
         latents = self.layer_norm(latents)
@@ -295,5 +300,13 @@ class ECGEncoder(nn.Module):
         if mask:
             x = mask_channels(self.cfg, x)
         given = self._sequence(x, padding_mask, source, lead_present, keep)
-        y = self.encoder(given.x, given.padding_mask, layer, given.allowed, given.position)
-        return y[:, given.n_extra :], latents, power, y[:, : given.n_extra]
+        n, noted = given.n_extra, ()
+        if layers:
+            outputs = list(
+                self.encoder.each_layer(given.x, given.padding_mask, given.allowed, given.position)
+            )
+            y = self.encoder.chosen(outputs, layer)
+            noted = tuple(outputs[i][:, n:] for i in layers)
+        else:
+            y = self.encoder(given.x, given.padding_mask, layer, given.allowed, given.position)
+        return (y[:, n:], latents, power, y[:, :n], *noted)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import fields
-from typing import Any, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 import torch
 import torch.nn.functional as F
@@ -164,11 +164,14 @@ class TransformerEncoder(nn.Module):
             allowed: (B, F, F) bool, which frames a frame may attend to, padding apart; None: all.
             position: (B, F, D) or (F, D), added to what each layer but the first one takes; None: nothing is.
         """
-        outputs = self.each_layer(x, padding_mask, allowed, position)
+        return self.chosen(self.each_layer(x, padding_mask, allowed, position), layer)
+
+    def chosen(self, outputs: Iterable[Tensor], layer: Optional[int] = None) -> Tensor:
+        """Of what `each_layer` gives, that of a layer, see `forward`."""
         if layer is None and self.layer_mix is not None:
-            weights, mixed = self.layer_mix.float().softmax(dim=0), torch.zeros_like(x)
-            for weight, y in zip(weights.to(x.dtype), outputs):
-                mixed = mixed + weight * y
+            mixed: Any = 0
+            for weight, y in zip(self.layer_mix.float().softmax(dim=0), outputs):
+                mixed = mixed + weight.to(y.dtype) * y
             return mixed
         wanted = len(self.layers) if layer is None else layer
         for i, y in enumerate(outputs):

@@ -10,7 +10,7 @@ from fairseq_signals.batches.items import Drawing, pairs_of_patients, pairs_of_r
 from fairseq_signals.batches.student_views import StudentViews
 from fairseq_signals.batches.views import Views
 from fairseq_signals.errors import CheckpointError, ConfigError
-from fairseq_signals.models.given_path import given_path, missing_path
+from fairseq_signals.models.given_path import given_model, missing_path
 from fairseq_signals.tasks.base import ECGTask
 from fairseq_signals.tasks.config import ECGTaskConfig
 from fairseq_signals.tasks.resume import own_checkpoint
@@ -158,7 +158,7 @@ class ECGPretrainingTask(ECGTask):
         """Refuse a pre-trained encoder that is not there, but for a run that goes on from its checkpoint."""
         path, own = getattr(cfg, "model_path", None), own_checkpoint(cfg)
         goes_on = from_checkpoint or (own is not None and own.exists())
-        if path and not goes_on and not given_path(path).exists():
+        if path and not goes_on and not given_model(path).exists():
             raise CheckpointError(f"model.model_path: {missing_path(path)}")
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.presets import PRESETS
-from fairseq_signals.errors import CheckpointError, LabelError
+from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
 
 pytest.importorskip("safetensors")
 
@@ -46,6 +46,29 @@ def test_saving_what_was_loaded_gives_the_same_folder(saved, kind):
     ECGModel.load(saved / kind).save(saved / "again")
     for name in ("model.safetensors", "config.json", "README.md"):
         assert (saved / "again" / name).read_bytes() == (saved / kind / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float16_takes_half_the_space_and_gives_nearly_the_same(models, saved, recording, kind):
+    model, folder = models[kind], saved / "half"
+    model.save(folder, dtype="float16")
+    sizes = [(path / "model.safetensors").stat().st_size for path in (folder, saved / kind)]
+    assert sizes[0] < 0.65 * sizes[1]
+    loaded = ECGModel.load(folder)
+    assert {value.dtype for value in loaded.network.state_dict().values()} == {torch.float32}
+    before, after = model.embed(recording.wfdb), loaded.embed(recording.wfdb)
+    assert 0 < np.abs(before - after).max() < 3e-3 * np.abs(before).max()
+    loaded.save(saved / "again", dtype="float16")  # nothing more is lost
+    assert (saved / "again" / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_numbers_that_float16_cannot_be_are_refused(save_checkpoint, tmp_path):
+    model = ECGModel.load(save_checkpoint(tmp_path / "c.pt", "pretraining"))
+    with pytest.raises(ConfigError, match="dtype must be one of float32, float16, but is 'int8'"):
+        model.save(tmp_path / "model", dtype="int8")
+    model.network.encoder.layer_norm.bias.data[0] = 1e5
+    with pytest.raises(ConfigError, match=r"encoder.layer_norm.bias holds numbers beyond .* as float32"):
+        model.save(tmp_path / "model", dtype="float16")
 
 
 def test_all_that_was_decided_comes_back(save_checkpoint, recording, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairseq_signals.modules.pooling import AttentivePooling, mean_over_frames
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.modules.pooling import AttentivePooling, FrameStatistics, mean_over_frames
 
 
 def test_mean_leaves_padded_frames_out():
@@ -53,3 +54,28 @@ def test_each_head_of_attention_weighs_frames_for_its_own_channels():
 def test_heads_that_do_not_divide_the_channels_are_refused():
     with pytest.raises(ValueError, match=r"dim \(6\) must be a multiple of heads \(4\)"):
         AttentivePooling(6, 4)
+
+
+def test_statistics_are_of_their_layers_in_their_order_and_of_no_padding():
+    pool, first, last = FrameStatistics(["std:3", "mean:1", "mean:3"], 3, 4), *torch.randn(2, 2, 5, 4)
+    assert pool.layers == (1, 3)
+    expected = torch.cat([last.std(dim=1, correction=0), first.mean(dim=1), last.mean(dim=1)], dim=1)
+    assert torch.allclose(pool([first, last]), expected, atol=1e-6)
+    padding = torch.arange(5) >= torch.tensor([5, 3])[:, None]
+    alone = pool([first[1:, :3], last[1:, :3]])
+    assert torch.allclose(pool([first, last], padding)[1:], alone, atol=1e-6)
+    pool.mean += 1
+    pool.deviation *= 2
+    assert torch.allclose(pool([first, last]), (expected - 1) / 2, atol=1e-6)
+
+
+def test_a_deviation_of_equal_frames_has_a_finite_gradient():
+    x = torch.ones(1, 5, 3, requires_grad=True)
+    FrameStatistics(["std:0"], 2, 3)([x]).sum().backward()
+    assert bool(x.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("wanted", [["max:1"], ["mean:3"], ["mean"], ["mean:1", "mean:1"], []])
+def test_statistics_that_there_are_not_are_refused(wanted):
+    with pytest.raises(ConfigError, match="layers from 0 to 2, but is"):
+        FrameStatistics(wanted, 2, 4)
