@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"ecg", "checkpoints", "inference", "evaluation", "plots"},
 }
 MAY_IMPORT["training"] = {"ecg", "store", "manifest", "modules", "checkpoints", "inference"}
+MAY_IMPORT["benchmark"] = set(MAY_IMPORT)
 MAY_IMPORT["commands"] = set(MAY_IMPORT)  # the end of the way
 #: What every room may import.
 AT_THE_ROOT = ("errors", "files", "installed", "safety", "__version__")

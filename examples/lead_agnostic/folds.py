@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from data import DX
 from frozen import Features
-from heads import Logistic
 from settings import Settings
 from sklearn.metrics import roc_auc_score
 
 from fairseq_signals import ECGModel
+from fairseq_signals.benchmark.heads import logistic
 from fairseq_signals.ecg.leads import LEAD_SETS
 from fairseq_signals.evaluation.classification import labelled_items
 from fairseq_signals.manifest.labels import read_labels
@@ -43,9 +43,9 @@ def scores(features: Features, folder: Path) -> tuple[np.ndarray, np.ndarray, np
     anew, once = np.zeros((2, *x.shape[:2], n_classes))
     for k in range(FOLDS):
         here = fold == k
-        heads = [Logistic(of_set[~here], y[~here], STRENGTH) for of_set in x]
+        heads = [logistic(of_set[~here], y[~here], [STRENGTH])[0] for of_set in x]
         for i, of_set in enumerate(x):
-            anew[i, here], once[i, here] = heads[i].logits(of_set[here]), heads[0].logits(of_set[here])
+            anew[i, here], once[i, here] = heads[i].outputs(of_set[here]), heads[0].outputs(of_set[here])
     return anew, once, y
 
 

@@ -3,7 +3,7 @@
     python examples/lead_agnostic/frozen.py MODEL --manifests DIR --split valid --out SCORES.npz
 
 A recording's features are means over its segments. Superclasses and atrial fibrillation: one logistic
-regression a class (`examples/linear_probe/heads.py`), trained anew for each lead set ("anew"), and once on
+regression a class (`benchmark/heads.py` of the package), trained anew for each lead set ("anew"), and once on
 twelve leads ("once"). Identification: cosine of features that were standardised on the training persons.
 """
 
@@ -16,13 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import AF, DX, IDENTITY, IDENTITY_PTBXL, ROOT
-
-sys.path.insert(0, str(ROOT / "examples" / "linear_probe"))
-from heads import fit_logistic
-from probe import random_like
+from data import AF, DX, IDENTITY, IDENTITY_PTBXL
 
 from fairseq_signals import ECGModel
+from fairseq_signals.benchmark.encoders import random_like
+from fairseq_signals.benchmark.heads import fit_logistic
 from fairseq_signals.ecg.leads import LEAD_SETS, LEADS
 from fairseq_signals.evaluation.classification import labelled_items
 from fairseq_signals.evaluation.lead_sets import parse_lead_sets
@@ -81,8 +79,8 @@ def classify(features: Features, folder: Path, sets: Sequence[str], split: str) 
         items, _, y[name] = labelled_items(manifest, n_classes, "record", False)
     given = zip(x["train"], x["valid"])
     fitted = [fit_logistic(train, y["train"], valid, y["valid"]) for train, valid in given]
-    anew = np.stack([head.logits(each) for head, each in zip(fitted, x[split])])
-    once = np.stack([fitted[0].logits(each) for each in x[split]])
+    anew = np.stack([head.outputs(each) for head, each in zip(fitted, x[split])])
+    once = np.stack([fitted[0].outputs(each) for each in x[split]])
     patients = np.array([item[1] for item in items])
     return {"anew": anew, "once": once, "labels": y[split], "patients": patients, "sets": np.array(sets)}
 

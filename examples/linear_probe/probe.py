@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
-from heads import fit_attentive, fit_logistic
 
 from fairseq_signals import ECGModel
+from fairseq_signals.benchmark.encoders import random_like
+from fairseq_signals.benchmark.features import stored_frames
+from fairseq_signals.benchmark.heads import fit_attentive, fit_logistic
 from fairseq_signals.commands.lead_set_arguments import add_lead_sets, lead_sets_of
 from fairseq_signals.commands.model_arguments import add_input_options, input_arguments
-from fairseq_signals.errors import ConfigError, FairseqSignalsError, LeadError, ManifestError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, LeadError
 from fairseq_signals.evaluation.classification import evaluate_classification, read_targets
 from fairseq_signals.evaluation.identification import evaluate_identification
 from fairseq_signals.evaluation.intervals import add_intervals
@@ -97,24 +97,8 @@ class Frozen:
 
     def frames(self, manifest: Manifest, lead_set: LeadSets) -> np.ndarray:
         """The frames (N, ...) under a lead set, see `encode`: float16, mapped from a file without a name."""
-        if len(set(manifest.n_samples.tolist())) != 1:
-            raise ManifestError(f"{manifest.path}: the attentive head wants segments of one length")
-        shape: tuple[int, ...] = ()
-        with tempfile.TemporaryFile() as stored:
-
-            def store(
-                source: torch.Tensor, padding_mask: None = None, lead_present: torch.Tensor | None = None
-            ) -> torch.Tensor:
-                nonlocal shape
-                x = self.encode(source, lead_present)
-                shape = tuple(x.shape[1:])
-                stored.write(x.cpu().numpy().astype(np.float16).tobytes())
-                return x.flatten(1)[:, :1]  # for `predict`, which calls this in the manifest's order
-
-            device = str(self.model.device)
-            predict(store, manifest, lead_set, self.batch_size, device, self.model.form)
-            stored.flush()
-            return np.memmap(stored, np.float16, "r").reshape(len(manifest), *shape)
+        device = str(self.model.device)
+        return stored_frames(self.encode, manifest, lead_set, self.batch_size, device, self.model.form)
 
 
 def probe_classification(
@@ -144,7 +128,7 @@ def probe_classification(
             given = {name: dict(frozen.features(head, part, {"": seen}))[""] for name, part in splits.items()}
             fitted = HEADS[head](given["train"], labels["train"], given["valid"], labels["valid"], seed)
             for name, test in frozen.features(head, manifest, {name: lead_sets[name] for name in names}):
-                found[name] = fitted.logits(test)
+                found[name] = fitted.outputs(test)
         return np.stack([found[name] for name in lead_sets])  # (S, N, C)
 
     return evaluate_classification(predict_all, manifests, list(lead_sets), "test", per, 0.5)
@@ -169,16 +153,6 @@ def one_lead_set(spec: str) -> Tuple[int, ...]:
             f"--train-leads {spec}: heads are trained on one lead set, but these are {len(found)}"
         )
     return next(iter(found.values()))
-
-
-def random_like(model: ECGModel, seed: int) -> ECGModel:
-    """A model of the same shape whose weights are random: what the architecture alone is worth."""
-    from fairseq_signals.modules.encoder import ECGEncoder
-    from fairseq_signals.modules.heads import PooledEncoder
-
-    torch.manual_seed(seed)
-    encoder = ECGEncoder(replace(model.network.encoder.cfg, apply_mask=False))
-    return ECGModel(PooledEncoder(encoder).to(model.device), "pretraining", model.form)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

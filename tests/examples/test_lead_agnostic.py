@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULES = ("data", "frozen", "jobs", "run", "scores", "settings", "tables", "heads", "probe")
+MODULES = ("data", "frozen", "jobs", "run", "scores", "settings", "tables")
 
 
 @pytest.fixture(scope="module")
