@@ -50,6 +50,14 @@ class Difference(NamedTuple):
     """Two-sided, of no difference: the level at which the interval would end at 0."""
 
 
+class Origin(NamedTuple):
+    """A part of a metric's variance that is not of the patients, such as that of the seeds of trainings."""
+
+    variance: float
+    freedom: float
+    """Its degrees of freedom."""
+
+
 class _Scale(NamedTuple):
     """Where a metric has no ends: the function, its inverse and its slope."""
 
@@ -87,7 +95,7 @@ def intervals_from(statistics: Sequence[Statistic], draws: Sequence[np.ndarray])
         values = statistic.values(np.ones((statistic.n_patients, 1)))[:, 0]
         rows = zip(statistic.names, statistic.scales, values, drawn, statistic.influence())
         for name, scale, value, of_draws, parts in rows:
-            found[name] = _interval(scale, value, of_draws, parts, statistic.n_rarer)
+            found[name] = interval_of(scale, value, of_draws, parts, statistic.n_rarer)
     return found
 
 
@@ -105,7 +113,7 @@ def differences(
         parts = one.influence() - other.influence()
         rows = zip(one.names, one.values(ones)[:, 0], other.values(ones)[:, 0], drawn - drawn_other, parts)
         for name, a, b, of_draws, part in rows:
-            found[name] = _difference(a - b, of_draws, part)
+            found[name] = difference_of(a - b, of_draws, part)
     return found
 
 
@@ -122,7 +130,24 @@ def resampled(statistics: Sequence[Statistic], n_resamples: int, seed: int) -> l
     return [np.concatenate(parts, axis=1) for parts in zip(*chunks)]
 
 
-def _interval(scale: str, value: float, drawn: np.ndarray, parts: np.ndarray, n_rarer: int) -> Bounds:
+def interval_of(
+    scale: str,
+    value: float,
+    drawn: np.ndarray,
+    parts: np.ndarray,
+    n_rarer: int,
+    origins: Sequence[Origin] = (),
+) -> Bounds:
+    """The interval of a metric.
+
+    Args:
+        scale: of `SCALES`.
+        value: of the metric.
+        drawn: (R,), in resamples of patients.
+        parts: (C, G), the influence of each patient.
+        n_rarer: see `Statistic`.
+        origins: of further variance.
+    """
     if scale == "logit" and value in (0, 1) and n_rarer:
         beyond = (1 - LEVEL) ** (1 / n_rarer)  # exact binomial, all of as many patients
         return Bounds(0.0, 1 - beyond) if value == 0 else Bounds(beyond, 1.0)
@@ -130,7 +155,7 @@ def _interval(scale: str, value: float, drawn: np.ndarray, parts: np.ndarray, n_
     with np.errstate(divide="ignore", invalid="ignore"):
         centre, spread = forward(value), slope(value)
         moved = forward(drawn[~np.isnan(drawn)]) - centre
-    error, freedom = _standard_error(parts)
+    error, freedom = _standard_error(parts, origins)
     if not np.isfinite(centre) or not freedom or not len(moved):
         return Bounds()
     bias = np.median(moved)
@@ -139,8 +164,11 @@ def _interval(scale: str, value: float, drawn: np.ndarray, parts: np.ndarray, n_
     return Bounds(min(float(low), float(value)), max(float(high), float(value)))
 
 
-def _difference(value: float, drawn: np.ndarray, parts: np.ndarray) -> Difference:
-    error, freedom = _standard_error(parts)
+def difference_of(
+    value: float, drawn: np.ndarray, parts: np.ndarray, origins: Sequence[Origin] = ()
+) -> Difference:
+    """A difference between two metrics with its interval; arguments as those of `interval_of`."""
+    error, freedom = _standard_error(parts, origins)
     if not error:
         same = value == 0 and len(parts)
         return Difference(float(value), Bounds(0.0, 0.0) if same else Bounds(), 1.0 if same else math.nan)
@@ -150,16 +178,23 @@ def _difference(value: float, drawn: np.ndarray, parts: np.ndarray) -> Differenc
     return Difference(float(value), Bounds(float(centre - half), float(centre + half)), float(p))
 
 
-def _standard_error(parts: np.ndarray) -> tuple[float, float]:
+def _standard_error(parts: np.ndarray, origins: Sequence[Origin] = ()) -> tuple[float, float]:
     """Of a metric, by its influences (C, G); and its degrees of freedom. Both 0: nothing tells of an error.
 
     The number of patients that a variance rests on is taken by class, and averaged over classes by their
-    variances: that of a class with few positives is uncertain however many classes there are.
+    variances: that of a class with few positives is uncertain however many classes there are. Variances of
+    several origins add up, with the degrees of freedom of Satterthwaite (1946).
     """
     n_patients = parts.shape[1]
     squares, fourths = np.square(parts).sum(axis=1), np.power(parts, 4).sum(axis=1)
-    if n_patients < 2 or not squares.any():
-        return 0.0, 0.0
-    variance = np.square(parts.sum(axis=0)).sum() * n_patients / (n_patients - 1)
-    told = squares > 0
-    return math.sqrt(variance), _FREEDOM * squares.sum() / (fourths[told] / squares[told]).sum()
+    variance, freedom = 0.0, 0.0
+    if n_patients >= 2 and squares.any():
+        variance = np.square(parts.sum(axis=0)).sum() * n_patients / (n_patients - 1)
+        told = squares > 0
+        freedom = _FREEDOM * squares.sum() / (fourths[told] / squares[told]).sum()
+    others = [origin for origin in origins if origin.variance > 0]
+    if others:
+        found = [*others, *([Origin(variance, freedom)] if variance else [])]
+        variance = sum(origin.variance for origin in found)
+        freedom = variance**2 / sum(origin.variance**2 / origin.freedom for origin in found)
+    return math.sqrt(variance), freedom
