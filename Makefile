@@ -30,7 +30,7 @@ REINSTALL := install --quiet --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
-.PHONY: help install demo demo-real paper bench test test-compat lint format clean distclean
+.PHONY: help install demo demo-real paper bench bench-gpu test test-compat lint format clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ bench: install  ## the benchmarks, with pictures in outputs/benchmarks (about 20
 	set -eo pipefail; for name in preprocess loading contrastive train_step finetune_step scaling embed long_record; do \
 		echo "--- $$name"; $(BIN)/python benchmarks/$$name.py --plot outputs/benchmarks/$$name.png \
 			| tee outputs/benchmarks/$$name.txt; done
+
+bench-gpu: install  ## the benchmark of a GPU (at most 5 minutes); at a tiny size without one
+	$(BIN)/python benchmarks/gpu.py
 
 lint: install  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -54,13 +55,32 @@ def in_process(function: Callable[..., Any], preload: Sequence[str] = (), **argu
 
     It is a fresh one; with `preload`, modules, one that is forked from where nothing but these was loaded.
     """
+    return in_processes([{}], function, preload, **arguments)[0]
+
+
+def in_processes(
+    each: Sequence[Dict[str, Any]],
+    function: Callable[..., Any],
+    preload: Sequence[str] = (),
+    limit_s: Optional[float] = None,
+    **arguments: Any,
+) -> List[Any]:
+    """The same of several processes at a time, with arguments of each and of all.
+
+    Raises:
+        TimeoutError: they took longer than `limit_s` and were ended.
+    """
     context: Any = multiprocessing.get_context("forkserver" if preload else "spawn")
     if preload:
         context.set_forkserver_preload(list(preload))
-    with ProcessPoolExecutor(1, context) as pool:
+    began, alarm = time.monotonic(), (signal.ITIMER_REAL, limit_s or 0.0)  # 0: none
+    with ProcessPoolExecutor(len(each), context, initializer=signal.setitimer, initargs=alarm) as pool:
+        runs = [pool.submit(function, **arguments, **own) for own in each]
         try:
-            return pool.submit(function, **arguments).result()
+            return [run.result() for run in runs]
         except BrokenProcessPool as error:
+            if limit_s is not None and time.monotonic() - began >= limit_s:
+                raise TimeoutError(f"the process measuring {arguments} took over {limit_s:g} s") from None
             raise RuntimeError(f"the process measuring {arguments} was ended: {error}") from None
 
 

@@ -70,12 +70,12 @@ def every_method() -> List[str]:
     return list(found.values())
 
 
-def make_data(folder: Path) -> None:
-    """Manifests `folder/manifests` and clusters `folder/clusters.npz` of some 160 synthetic segments."""
+def make_data(folder: Path, records: int = 80) -> None:
+    """Manifests `folder/manifests` and clusters `folder/clusters.npz`, of synthetic records of 10 s."""
     from fairseq_signals.commands.clusters import main as make_clusters
 
     raw, store, manifests = (str(folder / name) for name in ("raw", "store", "manifests"))
-    preprocess.corpus(lambda: None, raw, 80)
+    preprocess.corpus(lambda: None, raw, records)
     for script, arguments in (
         ("preprocess/physionet2021.py", [raw, "--dest", store, "--patients", f"{raw}/patients.csv"]),
         ("manifests/pretrain.py", [store, "--dest", manifests, "--no-exclusions"]),
@@ -218,7 +218,7 @@ COLUMNS = (
 
 def measured(names: Sequence[str], folder: Path, **options: Any) -> Dict[str, Dict[str, Any]]:
     """Figures of the base and of each method, and their ratios to the base; prints a table in Markdown."""
-    make_data(folder)
+    measure.in_process(make_data, PRELOAD, folder=folder)
     heads = ["method"]
     for head, _, _, ratio in COLUMNS:
         heads += [head, "ratio"] if ratio else [head]
