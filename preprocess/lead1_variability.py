@@ -4,7 +4,7 @@
 
 ROOT has a folder a person with the recordings as WFDB records (subject_112/112_01.hea, ...), whose headers
 say of which database they are, as `# ptbdb 19, Time and medical procedures, Supine`. A record's id is its
-path.
+path; its attribute `recording` is the number among the person's recordings.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ def list_records(args: argparse.Namespace) -> Iterator[Item]:
             raise StoreError(
                 f"{args.root}: record {item.record_id} is not in a folder subject_N, which is of one person"
             )
-        yield item if item.rejected else replace(item, **_origin(Path(item.path), folder))
+        if item.rejected:
+            yield item
+            continue
+        found = _origin(Path(item.path), folder)
+        number = ("recording", PurePosixPath(item.record_id).name.rpartition("_")[2])
+        yield replace(item, **{**found, "attributes": (number, *found.get("attributes", ()))})
 
 
 def _origin(header: Path, folder: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def test_a_person_is_the_one_of_the_database_that_the_header_names(stored):
     }
     assert {(*entry["leads"], entry["fs"]) for entry in found.values()} == {("I", 500)}
     assert found["subject_2/2_01"]["attributes"] == {
+        "recording": "01",
         "database": "ptbdb",
         "scenario": "Time and medical procedures",
         "posture": "Supine",
