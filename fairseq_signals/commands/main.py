@@ -33,6 +33,7 @@ COMMANDS = {
     "calibrate": "make a classifier as sure as it is right: a temperature in its weights",
     "clusters": "frames -> clusters, whose numbers model ecg_hubert learns to tell",
     "outlier": "let a model say how unlike its training data a recording is",
+    "benchmark": "methods compared on tasks, lead sets and label fractions: a leaderboard",
     "plot": "draw records, results and trainings: `plot PICTURE ...`, see `plot --help`",
     "report": "a training in one HTML file: model, losses, test results, recordings",
     "examples": "print the folder of the example configurations",
