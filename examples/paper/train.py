@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,15 +26,6 @@ from fairseq_signals.training.run import Run, publish, train, with_overrides
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 ALL_LEADS = "12"
-
-
-def n_updates(run: Run) -> int:
-    """The updates that the epochs of a run take, for schedules that are spread over them."""
-    settings = run.settings()
-    with (run.data / "train.tsv").open("rb") as file:
-        n_segments = sum(1 for _ in file) - 1  # the first line is the root
-    per_update = settings["dataset"]["batch_size"] * settings["optimization"].get("update_freq", [1])[0]
-    return settings["optimization"]["max_epoch"] * math.ceil(n_segments / per_update)
 
 
 def several_gpus(run: Run, n_gpus: int) -> list[str]:
@@ -95,8 +85,10 @@ def finetune(args: argparse.Namespace) -> None:
         overrides = [f"common.seed={args.seed}", *start, *args.overrides]
         overrides += lead_overrides(args.pretrained_on, leads)
         run = Run(args.run / leads, EXAMPLES / args.config, args.data, overrides, args.model)
-        if run.settings()["lr_scheduler"]["_name"] == "tri_stage":
-            run.overrides = [*overrides, f"optimization.max_update={n_updates(run)}"]
+        settings = run.settings()
+        if settings["lr_scheduler"]["_name"] == "tri_stage":  # which is spread over all updates
+            epochs = settings["optimization"]["max_epoch"]
+            run.overrides = [*overrides, f"optimization.max_update={run.n_updates(epochs)}"]
         runs.append(run)
     train(runs, args.keep_checkpoints)
     for run in runs:

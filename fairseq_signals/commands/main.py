@@ -24,6 +24,8 @@ PROG = "fairseq-signals"
 COMMANDS = {
     "preprocess": "raw records -> record store: `preprocess NAME ...` runs preprocess/NAME.py",
     "manifest": "record store -> manifests: `manifest NAME ...` runs manifests/NAME.py",
+    "pretrain": "manifests -> an encoder, pre-trained without labels, by fairseq",
+    "finetune": "manifests and a pre-trained model -> a classifier, identifier or regression, by fairseq",
     "info": "what a checkpoint is: architecture, leads, labels, training",
     "embed": "recordings -> one vector each, as Parquet or npy",
     "predict": "recordings -> the probability of each class, or numbers, as CSV or Parquet",
@@ -81,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROG,
         usage=f"{PROG} COMMAND ...",
-        description="Lead-agnostic self-supervised learning of ECGs. Training itself is fairseq's: see "
-        "`fairseq-hydra-train` in the README.",
+        description="Lead-agnostic self-supervised learning of ECGs. Training is fairseq's: `pretrain` and "
+        "`finetune` print its command, `fairseq-hydra-train`, which takes all else.",
         epilog=f"commands:\n{listing}\n\n`{PROG} COMMAND --help` tells more about each.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -47,7 +47,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "run",
         type=some_path,
         metavar="RUN_DIR",
-        help=f"folder of a training, with {' or '.join(CHECKPOINTS)} (checkpoint.save_dir), fairseq's log "
+        help=f"folder of a training, with {', '.join(CHECKPOINTS)} (checkpoint.save_dir), fairseq's log "
         "(hydra.run.dir), or both",
     )
     parser.add_argument(

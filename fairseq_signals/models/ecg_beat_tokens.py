@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.config import ConfiguredModel
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
 from fairseq_signals.models.given_path import given_path
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.modules.codebook import Codebook
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.front_end import BEAT
@@ -132,7 +133,7 @@ class ECGBeatTokensModel(ConfiguredModel):
         super().__init__()
         check_beat_config(cfg)
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
+        self.encoder = begin_encoder(cfg)
         self.label_encoder: Optional[ECGEncoder] = None
         if cfg.tokenizer:
             self._read(cfg.tokenizer)

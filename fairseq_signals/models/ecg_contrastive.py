@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.adversary import Adversary, AdversaryConfig
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.models.teacher import (
     TEACHER_RULES,
     TaughtModel,
@@ -144,7 +145,7 @@ class ECGContrastiveModel(TaughtModel):
         super().__init__()
         check_contrastive_config(cfg)
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
+        self.encoder = begin_encoder(cfg)
         self.projection = projection_head(cfg, self.encoder.dim)
         width = self.encoder.dim if cfg.projection == "none" else cfg.final_dim
         self.predictor = self.prototypes = self.teacher = self.queue = None

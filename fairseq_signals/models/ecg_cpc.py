@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.modules.conv_features import parse_conv_layers, receptive_field
 from fairseq_signals.modules.encoder_config import S4
 from fairseq_signals.modules.input_norm import JOINT, LEAD
@@ -73,7 +74,7 @@ class ECGCPCModel(ConfiguredModel):
         super().__init__()
         check_cpc_config(cfg)
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
+        self.encoder = begin_encoder(cfg)
         self.final_proj = nn.Linear(self.encoder.dim, self.encoder.latent_dim, bias=False)
         nn.init.normal_(self.final_proj.weight, std=0.02)  # at first all candidates are alike
 

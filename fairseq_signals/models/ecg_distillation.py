@@ -18,8 +18,8 @@ from fairseq_signals.models.distilling import (
     Distilling,
     divided,
 )
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
-from fairseq_signals.models.pretrained import load_pretrained
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
+from fairseq_signals.models.pretrained import begin_encoder
 
 
 @dataclass
@@ -28,10 +28,6 @@ class ECGDistillationConfig(DistillationConfig, ECGTransformerConfig):
 
     distill_level: str = field(
         default=SEGMENT, metadata={"help": "what is compared: 'segment' (mean over frames) or 'frames'"}
-    )
-    model_path: Optional[str] = field(
-        default=None,
-        metadata={"help": "pre-trained checkpoint that student and teacher begin with; null: random weights"},
     )
 
 
@@ -44,9 +40,7 @@ class ECGDistillationModel(Distilling):
         if cfg.distill_level == NO_TEACHER:
             raise ConfigError("model.distill_level must be segment or frames, but is none instead")
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
-        if cfg.model_path:
-            load_pretrained(self.encoder, cfg.model_path)
+        self.encoder = begin_encoder(cfg)
         self.add_teacher(cfg)
 
     def forward(

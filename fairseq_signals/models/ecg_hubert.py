@@ -15,9 +15,9 @@ from fairseq_signals.checkpoints.clusters import STATISTICS, ClusterFile
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.distilling import with_targets
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
 from fairseq_signals.models.given_path import given_path
-from fairseq_signals.models.pretrained import load_pretrained
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.models.teacher import TaughtModel
 from fairseq_signals.modules.clusters import Clusters, OnlineClusters, frame_statistics
 from fairseq_signals.modules.ema import EMATeacher, momentum_at
@@ -42,10 +42,6 @@ class ECGHuBERTConfig(ECGTransformerConfig):
     ema_momentum: float = field(default=0.999, metadata={"help": "of the teacher whose frames they follow"})
     final_dim: int = field(default=256, metadata={"help": "width in which frames and clusters are compared"})
     logit_temp: float = field(default=0.1, metadata={"help": "temperature of the cosines (> 0)"})
-    model_path: Optional[str] = field(
-        default=None,
-        metadata={"help": "pre-trained checkpoint that the encoder begins with; null: random weights"},
-    )
 
 
 _RULES = {
@@ -93,9 +89,7 @@ class ECGHuBERTModel(TaughtModel):
         if problems:
             raise ConfigError("; ".join(problems))
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
-        if cfg.model_path:
-            load_pretrained(self.encoder, cfg.model_path)
+        self.encoder = begin_encoder(cfg)
         self.teacher = None
         self.label_encoder: Optional[ECGEncoder] = None
         n, self.layer = cfg.num_clusters, 0

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_contrastive import projection_head
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.models.teacher import TaughtModel, momentum_of
 from fairseq_signals.modules.distributed import mean_over_workers
 from fairseq_signals.modules.ema import SCHEDULES, EMATeacher
@@ -132,7 +133,7 @@ class ECGJEPAModel(TaughtModel):
         super().__init__()
         check_jepa_config(cfg)
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
+        self.encoder = begin_encoder(cfg)
         dim, width = self.encoder.dim, cfg.predictor_dim
         kind = LeadDecoder if cfg.predictor == PER_LEAD else TokenDecoder
         leads = cfg.in_d if self.encoder.per_lead and cfg.predictor == JOINT else 0

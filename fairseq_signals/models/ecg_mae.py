@@ -17,7 +17,8 @@ from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.distilling import with_targets
 from fairseq_signals.models.ecg_contrastive import projection_head
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.modules.encoder_checks import dropping_problems
 from fairseq_signals.modules.front_end import BEAT, LEAD, find_front_end, patches_of
 from fairseq_signals.modules.pooling import mean_over_frames
@@ -130,7 +131,7 @@ class ECGMAEModel(ConfiguredModel):
         super().__init__()
         check_mae_config(cfg)
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
+        self.encoder = begin_encoder(cfg)
         per_lead, leads = self.encoder.per_lead, cfg.in_d
         self.token_leads = 1 if per_lead else leads
         n_out = self.token_leads * (self.encoder.stride - (cfg.target == "difference"))

@@ -1,7 +1,7 @@
 """`ecg_transformer`: the shared encoder as a fairseq model (Oh et al., Sec. 3.1 and 5.2)."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 import torch
@@ -18,7 +18,14 @@ from fairseq_signals.modules.encoder_config import EncoderConfig
 
 @dataclass
 class ECGTransformerConfig(EncoderConfig, OpenConfig):
-    """`EncoderConfig` as fairseq configures it."""
+    """`EncoderConfig` as fairseq configures it, and what an encoder begins with."""
+
+    model_path: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "pre-trained checkpoint, ours or the authors', saved model or starter; null: from scratch"
+        },
+    )
 
 
 @register_model("ecg_transformer", dataclass=ECGTransformerConfig)

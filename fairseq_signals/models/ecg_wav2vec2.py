@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.distilling import DistillationConfig, Distilled, Distilling, divided
-from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
+from fairseq_signals.models.pretrained import begin_encoder
 from fairseq_signals.models.quantizer import Quantized, VectorQuantizer, perplexity
 from fairseq_signals.modules.contrastive import (
     all_distractor_logits,
@@ -90,7 +91,7 @@ class ECGWav2Vec2Model(Distilling):
         super().__init__()
         check_wav2vec2_config(cfg)
         self.cfg = cfg
-        self.encoder = ECGTransformerModel(cfg)
+        self.encoder = begin_encoder(cfg)
         self.dropout_features = nn.Dropout(cfg.dropout_features)
         final_dim = cfg.final_dim or cfg.encoder_embed_dim
         latent_dim = self.encoder.latent_dim

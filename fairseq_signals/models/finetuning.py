@@ -31,12 +31,6 @@ STUDENT, TEACHER = "student", "teacher"
 class FinetuningConfig(ECGTransformerConfig):
     """Options of a fine-tuned model, in addition to the encoder's."""
 
-    model_path: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "pre-trained checkpoint, ours or the authors', saved model or starter; null: from scratch"
-        },
-    )
     no_pretrained_weights: bool = field(
         default=False, metadata={"help": "take the checkpoint's architecture but not its weights"}
     )

@@ -6,12 +6,21 @@ from typing import Union
 
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import CheckpointError
+from fairseq_signals.models.ecg_transformer import ECGTransformerConfig, ECGTransformerModel
 from fairseq_signals.models.given_path import given_model
 from fairseq_signals.modules.encoder import ECGEncoder
 
 logger = logging.getLogger(__name__)
 #: Parameters of an encoder that a pre-trained one need not have.
 TRAINED_LATER = ("mask_emb", "encoder.layer_mix")
+
+
+def begin_encoder(cfg: ECGTransformerConfig) -> ECGTransformerModel:
+    """The encoder of a pre-training, of random weights or those of `cfg.model_path`."""
+    encoder = ECGTransformerModel(cfg)
+    if cfg.model_path:
+        load_pretrained(encoder, cfg.model_path)
+    return encoder
 
 
 def load_pretrained(encoder: ECGEncoder, model_path: Union[str, Path], teacher: bool = False) -> None:

@@ -14,7 +14,7 @@ from fairseq_signals.report.training_log import Series, read_training_log
 if TYPE_CHECKING:
     from fairseq_signals.inference.model import ECGModel
 
-CHECKPOINTS = ("checkpoint_best.pt", "checkpoint_last.pt")
+CHECKPOINTS = ("final.pt", "checkpoint_best.pt", "checkpoint_last.pt")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def open_run(folder: Path, log: Path | None = None, labels: Path | None = None, 
             raise
         if checkpoint is None:
             raise ConfigError(
-                f"{folder}: neither a checkpoint ({' or '.join(CHECKPOINTS)}) nor the log of a training is "
+                f"{folder}: neither a checkpoint ({', '.join(CHECKPOINTS)}) nor the log of a training is "
                 "in it; name the checkpoint.save_dir or hydra.run.dir of a training"
             ) from None
         no_log = f"{error} If it is elsewhere, name it: --log FILE."
@@ -75,7 +75,8 @@ def open_run(folder: Path, log: Path | None = None, labels: Path | None = None, 
 
 
 def find_checkpoint(folder: Path) -> Path | None:
-    """The best checkpoint in a folder, else the last, else the newest; else one in a folder in it.
+    """The model that was kept of a training, else the best checkpoint, else the last, else the newest; else
+    one in a folder in it.
 
     Raises:
         ConfigError: several folders in it have one.

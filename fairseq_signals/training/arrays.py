@@ -14,9 +14,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fairseq_signals.checkpoints.input_format import InputFormat
-from fairseq_signals.checkpoints.saved_model import WEIGHTS
 from fairseq_signals.errors import CheckpointError, ConfigError
-from fairseq_signals.files import sha256_of, write_text
+from fairseq_signals.files import write_text
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.installed import find_scripts
 from fairseq_signals.manifest.labels import LabelTable
@@ -29,6 +28,7 @@ from fairseq_signals.store.of_rows import is_complete, write_store
 from fairseq_signals.store.reading import STATE_FILE
 from fairseq_signals.training.configuration import compose, fit_schedule
 from fairseq_signals.training.given import GivenArrays
+from fairseq_signals.training.run import digest
 from fairseq_signals.training.running import RUN, best_checkpoint, train
 from fairseq_signals.training.targets import (
     CLASSIFICATION,
@@ -106,7 +106,7 @@ def train_on_arrays(
         "labels": targets.names,
         "size": size,
         "model_path": None if start is None else str(start),
-        "sha256 of model_path": None if start is None else _digest(start),
+        "sha256 of model_path": None if start is None else digest(start),
         "preset": preset,
         "split": _checked_shares(split),
         "seed": seed,
@@ -149,10 +149,6 @@ def _checkpoint(path: Path) -> Path:
     if not found.exists():
         raise CheckpointError(f"model_path: there is no {found}")
     return found.absolute()
-
-
-def _digest(checkpoint: Path) -> str:
-    return sha256_of(checkpoint / WEIGHTS if checkpoint.is_dir() else checkpoint)
 
 
 def _checked_shares(split: Sequence[float]) -> list[float]:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import importlib
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -21,11 +22,14 @@ from typing import Any
 import yaml
 
 import fairseq_signals.errors as errors
-from fairseq_signals.errors import TrainingError
+from fairseq_signals.errors import ConfigError, TrainingError
 from fairseq_signals.files import sha256_of, whole_file, write_text
+from fairseq_signals.safety.rules import read_json
 
 FINAL = "final.pt"
 SETTINGS = "settings.json"
+#: Settings that may differ when a training goes on elsewhere.
+OF_THE_MACHINE = ("common.cpu", "dataset.num_workers")
 #: What a training loads sooner or later; takes seconds.
 HEAVY = ("fairseq_cli.hydra_train", "torch._dynamo", "fairseq_signals.tasks", "sklearn.metrics")
 
@@ -63,8 +67,32 @@ class Run:
         return {
             "settings": self.settings(),
             "data": sha256_of(self.data / "train.tsv"),
-            "model": sha256_of(self.model) if self.model else None,
+            "model": digest(self.model) if self.model else None,
         }
+
+    def changes(self) -> list[str]:
+        """How it is not the run that its folder, if there is anything in it, was made for; the machine may
+        be another."""
+        path = self.folder / SETTINGS
+        if not self.folder.is_dir() or not any(self.folder.iterdir()):
+            return []
+        if not path.is_file():
+            return [f"there is no {SETTINGS} in it"]
+        noted, asked = read_json(path, ConfigError), json.loads(json.dumps(self.identity()))
+        before, now = _flat(noted), _flat(asked)
+        return [
+            f"{key} was {before.get(key)} and is now {now.get(key)}"
+            for key in {**before, **now}
+            if before.get(key) != now.get(key) and key not in OF_THE_MACHINE
+        ]
+
+    def n_updates(self, epochs: float) -> int:
+        """Updates of so many epochs, each of all segments of the training manifest."""
+        settings = self.settings()
+        with (self.data / "train.tsv").open("rb") as file:
+            n_segments = sum(1 for _ in file) - 1  # the first line is the root
+        per_update = settings["dataset"]["batch_size"] * settings["optimization"].get("update_freq", [1])[0]
+        return math.ceil(epochs * math.ceil(n_segments / per_update))
 
     def command(self) -> list[str]:
         """The command that trains, with absolute paths, as fairseq changes the working directory."""
@@ -101,17 +129,39 @@ def hydra_value(path: Path) -> str:
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
 
 
-def train(runs: Sequence[Run], keep_checkpoints: bool = False) -> None:
+def digest(model: Path) -> str:
+    """A digest of a checkpoint's content, or of a saved model's weights."""
+    from fairseq_signals.checkpoints.saved_model import WEIGHTS
+
+    return sha256_of(model / WEIGHTS if model.is_dir() else model)
+
+
+def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested values by keys such as "model.encoder_layers"."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = before + key
+        inner = "" if name == "settings" else f"{name}."
+        found.update(_flat(value, inner) if isinstance(value, dict) else {name: value})
+    return found
+
+
+def train(runs: Sequence[Run], keep_checkpoints: bool = False, put_aside: bool = True) -> None:
     """Finish the runs, one after the other: `final.pt` is there afterwards.
 
     Several are trained in forks of this process, which loads fairseq once for all.
 
+    Args:
+        keep_checkpoints: of the trainings, beside the final models.
+        put_aside: what is in the folder of a run and of other settings; else that is an error.
+
     Raises:
+        ConfigError: a folder is of other settings.
         TrainingError: a training failed, as its output has told, or left no checkpoint.
     """
     for run in runs:
         with only_one(run.folder) as lock:
-            prepare(run)
+            prepare(run, put_aside)
             if run.final.is_file():
                 print(f"{run.folder}: finished before", flush=True)
                 continue
@@ -143,16 +193,19 @@ def only_one(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def prepare(run: Run) -> None:
-    """Make the folder of a run; one of other settings is put aside first."""
-    identity = json.dumps(run.identity(), indent=1, sort_keys=True)
-    settings = run.folder / SETTINGS
-    if run.folder.is_dir() and (not settings.is_file() or settings.read_text(encoding="utf-8") != identity):
+def prepare(run: Run, put_aside: bool = True) -> None:
+    """Make the folder of a run; one of other settings is put aside first, or refused."""
+    changes = run.changes()
+    if changes and not put_aside:
+        raise ConfigError(
+            f"{run.folder} is of another training: {'; '.join(changes)}. Choose another folder."
+        )
+    if changes:
         aside = next(p for i in range(1, 10**6) if not (p := Path(f"{run.folder}.old{i}")).exists())
         run.folder.rename(aside)
         print(f"{run.folder} was of other settings; it is now {aside}", flush=True)
-    if not run.folder.is_dir():
-        write_text(settings, [identity])
+    if not (run.folder / SETTINGS).is_file():
+        write_text(run.folder / SETTINGS, [json.dumps(run.identity(), indent=1, sort_keys=True)])
 
 
 def execute(command: Sequence[str], lock: int) -> int:

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
 # the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods
 FILES = sorted(
     path
     for path in EXAMPLES.rglob("*.yaml")
     if EXAMPLES / "paper" not in path.parents and path.stem not in ("experiment", "objectives")
-)
+) + sorted((ROOT / "fairseq_signals" / "training" / "config").glob("*.yaml"))
 
 
 def file_id(path: Path) -> str:
-    return path.relative_to(EXAMPLES).as_posix()
+    return path.relative_to(ROOT).as_posix()
 
 
 def load(path: Path) -> dict:

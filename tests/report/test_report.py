@@ -167,7 +167,10 @@ def test_without_matplotlib_the_numbers_remain(make_run, manifests, records, mon
     ("arguments", "message"),
     [
         (["absent"], "absent: there is no such folder"),
-        (["empty"], "empty: neither a checkpoint (checkpoint_best.pt or checkpoint_last.pt) nor the log"),
+        (
+            ["empty"],
+            "empty: neither a checkpoint (final.pt, checkpoint_best.pt, checkpoint_last.pt) nor the log",
+        ),
         (["several"], "holds several trainings (a, b); name the folder of one"),
         (["RUN", "--log=empty"], "empty (of 0 .log files in it): no losses are in it"),
         (["RUN", "--record=absent.hea"], "absent"),

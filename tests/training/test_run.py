@@ -124,3 +124,9 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(tmp_path, repo_dir):
             assert "waiting for another process" in process.stdout.readline()
             assert process.poll() is None
         assert process.communicate(timeout=60)[0] == "trains\n"
+
+
+def test_updates_are_counted_for_schedules_that_are_spread_over_them(run):
+    assert run.n_updates(3) == 9  # 3 epochs of 10 segments, 4 at a time
+    run.overrides = ["optimization.update_freq=[2]"]
+    assert run.n_updates(3) == 6

@@ -12,12 +12,6 @@ from fairseq_signals.errors import ConfigError
 from tests.runs import SETTINGS, noted_trainings, small_run  # noqa: F401
 
 
-def test_updates_are_counted_for_schedules_that_are_spread_over_them(paper, run):
-    assert paper.train.n_updates(run) == 9  # 3 epochs of 10 segments, 4 at a time
-    run.overrides = ["optimization.update_freq=[2]"]
-    assert paper.train.n_updates(run) == 6
-
-
 def test_gpus_share_a_batch(paper, run):
     run.overrides = ["optimization.update_freq=[8]"]
     assert paper.train.several_gpus(run, 0) == paper.train.several_gpus(run, 1) == []
