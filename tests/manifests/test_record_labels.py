@@ -33,7 +33,7 @@ def targets(classify, tmp_path, succeed, rows):
         found = {}
         for row in rows():
             classes = {labels.abbreviations[int(i)] for i in row.target.split(",") if i}
-            assert found.setdefault(row.record_id.split("/")[1], classes) == classes
+            assert found.setdefault(row.record_id.partition("/")[2], classes) == classes
         return found, out
 
     return call
@@ -51,6 +51,18 @@ def test_each_distinct_label_is_a_class(targets, tmp_path):
     assert read_labels(tmp_path / "m" / "labels.csv").abbreviations == ("old", "sick", "well")
     assert "kept 19 of 20 records; left out 1: 1 not in mine.csv" in out
     assert "6 records of none of the classes are kept" in out
+
+
+@pytest.mark.parametrize("name", ["r{}.hea", "r{}", "data/p/r{}"])
+def test_records_may_be_named_by_their_files_alone(targets, name):
+    """As in a table that was written by hand; a folder before the name is not the store's."""
+    records = [(f"p{i // 2}/r{i}", {}) for i in range(20)]
+    lines = [f"{name.format(i)},{'ab'[i % 2]}" for i in range(18)]
+    found, out = targets(table="\n".join(["record_id,label", *lines, "gone,a"]), records=records)
+    assert found == {records[i][0]: {"ab"[i % 2]} for i in range(18)}
+    assert "mine.csv names 18 records by the names of their files" in out
+    assert "1 of 19 names in mine.csv are of no record here (first: gone)" in out
+    assert "left out 2: 2 not in mine.csv" in out
 
 
 def test_columns_of_ones_and_zeros_are_a_class_each_in_their_order(targets, tmp_path):
@@ -106,6 +118,11 @@ def test_labels_of_a_table_can_be_the_codes_of_a_label_table(targets):
             "mine.csv:1: no column labels among record_id, lables; did you mean lables?",
         ),
         ("record_id,labels\nr1,\n", "", "mine.csv: its column labels is empty"),
+        (
+            "record_id,labels\nx/r1,a\ny/r1.hea,b\n",
+            "",
+            "'r1' is the name of several files (x/r1, y/r1.hea); name records as the store does",
+        ),
         (
             "record_id,labels,patient_id\nr0,a,p\na/r0,a,q\n",
             "",
