@@ -26,7 +26,7 @@ import preprocess
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The methods of `--model all`, those of these folders at their published size.
-FOLDERS = ("w2v_cmsc", "mae", "jepa", "cpc", "hubert", "joint_embedding")
+FOLDERS = ("w2v_cmsc", "mae", "jepa", "cpc", "hubert", "joint_embedding", "adversarial_mask", "heartlang")
 BASE = "w2v_cmsc"
 #: What `--equal-size` takes from the base: width and depth.
 SHAPE = ("encoder_layers", "encoder_embed_dim", "encoder_ffn_embed_dim", "encoder_attention_heads")
@@ -101,12 +101,26 @@ def configured(name: str, folder: Path) -> Any:
     cfg.task.data = str(folder / "manifests")
     if OmegaConf.is_missing(cfg.model, "clusters"):
         cfg.model.clusters = str(folder / "clusters.npz")
+    if OmegaConf.is_missing(cfg.model, "tokenizer"):
+        cfg.model.tokenizer = str(tokenizer_of(name, folder))
     if name.endswith(EQUAL):
         base, own = OmegaConf.load(config_of(BASE)).model, cfg.model
         grown = {key: own[key] * base[SHAPE[i]] // own[SHAPE[i]] for key, i in GROWS.items() if key in own}
         own.update({**{key: base[key] for key in SHAPE}, **grown})
     add_defaults(cfg)
     return cfg
+
+
+def tokenizer_of(name: str, folder: Path) -> Path:
+    """A checkpoint of random weights of what `heartlang` gets its codes from."""
+    import torch
+    from fairseq.models import build_model
+    from omegaconf import OmegaConf
+
+    cfg = configured(name.replace("heartlang", "heartlang_tokenizer"), folder)
+    path, settings = folder / f"tokenizer_of_{name}.pt", {"model": OmegaConf.to_container(cfg.model)}
+    torch.save({"model": build_model(cfg.model, None).state_dict(), "cfg": settings}, path)
+    return path
 
 
 class MethodStep:

@@ -95,7 +95,9 @@ def test_the_equal_size_is_the_base_s_and_the_predictor_grows_as_the_encoder_doe
     assert equal.ema_momentum == own.ema_momentum
 
 
-@pytest.mark.parametrize("name", ["w2v_cmsc", "all_leads", "ecg_cpc", "hubert"])
+@pytest.mark.parametrize(
+    "name", ["w2v_cmsc", "all_leads", "ecg_cpc", "hubert", "adversarial_mask", "heartlang"]
+)
 def test_a_step_counts_and_updates_what_the_file_trains(name, methods, data):
     step = methods.MethodStep(f"{name}_demo", data)
     n = step.take(4)

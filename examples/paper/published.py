@@ -58,6 +58,8 @@ EXTRA_METHODS = {
     "SimDINO": "simdino",
     "PCLR": "pclr",
     "SMD-SSL": "smd_ssl",
+    "Adversarial masking": "adversarial_mask",
+    "Adversarial masking+CMSC": "adversarial_mask_cmsc",
 }
 TASKS = {"Dx": "classification", "Id": "identification"}
 ALL_LEADS = "12"
