@@ -101,8 +101,7 @@ class ECGEncoder(nn.Module):
                 f"source must be (B, {self.cfg.in_d}, samples), but is {tuple(source.shape)} instead; "
                 "leads that a record lacks are zeros"
             )
-        problem = length_problem(self, source.shape[2])
-        if problem:
+        if problem := length_problem(self, source.shape[2]):
             raise ConfigError(problem)
         if self.n_frames(source.shape[2]) < 1:
             raise ValueError(f"a segment of {source.shape[2]} samples is too short for one frame")
@@ -182,12 +181,9 @@ class ECGEncoder(nn.Module):
 
     def each_layer(self, source: Tensor, lead_present: Optional[Tensor] = None) -> Iterator[Tensor]:
         """As `TransformerEncoder.each_layer`, of (B, leads, samples) without padding: frames in time."""
-        source = self.normed(source, lead_present)
-        x = self.project(self.layer_norm(self.latent_frames(source, lead_present)))
-        padding = self.token_padding_mask(None, source, lead_present)
-        given = self._sequence(x, padding, source, lead_present)
-        for y in self.encoder.each_layer(given.x, given.padding_mask, given.allowed, given.position):
-            yield self.in_time(y[:, given.n_extra :], source, lead_present)
+        layers = tuple(range(len(self.encoder.layers) + 1))
+        for x in self(source, lead_present=lead_present, layers=layers).layers:
+            yield self.in_time(x, source, lead_present)
 
     def _sequence(
         self,
@@ -210,8 +206,7 @@ class ECGEncoder(nn.Module):
             position = None if position is None else take(position, keep)
         names, valid = (None, None) if leads is None else (self.names_of(leads, x), leads.valid)
         given, allowed = self.extra_tokens.before(x, padding_mask, names, valid), None
-        if position is not None:
-            position = F.pad(position, (0, 0, given.n_extra, 0))
+        position = None if position is None else F.pad(position, (0, 0, given.n_extra, 0))
         if leads is not None and self.cfg.attention != FULL:
             n_frames = n_tokens // leads.valid.shape[1]
             allowed = cross_pattern(n_tokens, n_frames, keep, given.n_extra, x.device)
@@ -245,11 +240,10 @@ class ECGEncoder(nn.Module):
             mask: mask spans of frames (and channels) as configured.
             spans: (B, N) bool span mask to use in place of a random one.
             to_input: maps latent frames (B, N, C) to Transformer input (B, N, D) in place of `project`.
-            layer: which layer's frames to give, see `TransformerEncoder.forward`.
+            layer, layers: whose frames to give, see `TransformerEncoder.forward`, and whose besides.
             lead_present: (B, leads) bool, True where a lead is present, a flat one too; None: all are. It
                 says more than the zeros if the configuration `tells_leads`.
             keep: (B, k) indices of the tokens that go through the Transformer; None: all do.
-            layers: give what these layers give, too; numbers as of `layer`.
 
         Raises:
             ConfigError: tokens are left out, but positions are told by a convolution over all of them.
@@ -274,8 +268,7 @@ class ECGEncoder(nn.Module):
             split = ((None,) * n if t is None else t.split(chunk) for t in inputs)
             parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*split)]
             x, latents, power, extra, *noted = (torch.cat(part) for part in zip(*parts))
-        if keep is not None:
-            padding = taken(padding, keep)
+        padding = padding if keep is None else taken(padding, keep)
         return EncoderOutput(x, padding, latents, spans, power.mean(), extra, tuple(noted))
 
     def _encode(
@@ -300,13 +293,8 @@ class ECGEncoder(nn.Module):
         if mask:
             x = mask_channels(self.cfg, x)
         given = self._sequence(x, padding_mask, source, lead_present, keep)
-        n, noted = given.n_extra, ()
-        if layers:
-            outputs = list(
-                self.encoder.each_layer(given.x, given.padding_mask, given.allowed, given.position)
-            )
-            y = self.encoder.chosen(outputs, layer)
-            noted = tuple(outputs[i][:, n:] for i in layers)
-        else:
-            y = self.encoder(given.x, given.padding_mask, layer, given.allowed, given.position)
-        return (y[:, n:], latents, power, y[:, :n], *noted)
+        n, frames = given.n_extra, (given.x, given.padding_mask)
+        more = {"allowed": given.allowed, "position": given.position}
+        outputs = tuple(self.encoder.each_layer(*frames, **more)) if layers else ()
+        y = self.encoder.chosen(outputs, layer) if layers else self.encoder(*frames, layer, **more)
+        return (y[:, n:], latents, power, y[:, :n], *(outputs[i][:, n:] for i in layers))
