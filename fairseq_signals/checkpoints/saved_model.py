@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from fairseq_signals.checkpoints.input_format import INPUT_RULES, LONGEST_SEGMEN
 from fairseq_signals.checkpoints.origin import FINE_TUNED_FROM, WEIGHTS_RULES
 from fairseq_signals.ecg.leads import LEADS, N_LEADS
 from fairseq_signals.ecg.record import MAX_FS, MIN_FS
-from fairseq_signals.errors import CheckpointError, ConfigError, optional_library
+from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.files import require_file, sha256_of, whole_files, whole_folder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
 from fairseq_signals.safety.rules import (
@@ -132,9 +133,7 @@ def write_saved_model(
     Raises:
         ConfigError: the folder is not empty, and `overwrite` is not given.
         OutputError: it cannot be written, for example because the disk is full.
-        MissingLibraryError: safetensors is not installed.
     """
-    library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     folder = Path(os.path.abspath(folder))
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
         raise ConfigError(f"{folder}: is there already; name another folder, or pass overwrite=True")
@@ -143,8 +142,8 @@ def write_saved_model(
 
     def write(weights: Path, card_file: Path, config_file: Path) -> None:
         try:
-            library.save_file(tensors, str(weights), metadata={"format": "pt"})
-        except optional_library("safetensors", "a saved model", "hub").SafetensorError as error:
+            safetensors.torch.save_file(tensors, str(weights), metadata={"format": "pt"})
+        except safetensors.SafetensorError as error:
             raise OSError(str(error)) from error
         card_file.write_text(card, encoding="utf-8", errors="backslashreplace")
         weights.chmod(card_file.stat().st_mode & 0o777)  # safetensors lets only its owner read it
@@ -174,10 +173,8 @@ def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     Raises:
         CheckpointError: it holds no saved model, a damaged one, or one of a later version.
-        MissingLibraryError: safetensors is not installed.
     """
     config = _read_config(folder)
-    library: Any = optional_library("safetensors.torch", "a saved model", "hub")
     try:
         noted = config.get(DIGEST)
         require_file(folder / WEIGHTS)
@@ -186,7 +183,7 @@ def read_saved_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 f"{folder / WEIGHTS}: its SHA-256 is not the one in {CONFIG}: it is damaged, or of another "
                 "model; copy the whole folder again"
             )
-        return config, library.load_file(str(folder / WEIGHTS))
+        return config, safetensors.torch.load_file(str(folder / WEIGHTS))
     except CheckpointError:
         raise
     except FileNotFoundError:

@@ -56,6 +56,20 @@ class SyntheticRecord:
         return patient_name(self.patient)
 
 
+def synthetic_ecg(person: int = 0, session: int = 0, rhythm: str | None = None) -> np.ndarray:
+    """A made-up recording of a made-up person, for a first try: (12, 5000) float32 in mV, at 500 Hz.
+
+    Args:
+        person, session: whose, and which of theirs, from 0.
+        rhythm: of it: NSR, SB, STach, SA, AF or AFL; by default one that the person may have.
+
+    Raises:
+        ConfigError: there is no such rhythm.
+    """
+    config = CorpusConfig() if rhythm is None else CorpusConfig(rhythms={rhythm: 1.0})
+    return (make_record(config, person, session).adu / ADC_GAIN).astype(np.float32)
+
+
 def _classes_of_session(
     config: CorpusConfig, patient: Patient, rng: np.random.Generator
 ) -> tuple[str, float, set[str]]:

@@ -60,7 +60,6 @@ def test_the_maximum_of_a_class_that_is_not_there_is_refused(test):
 @pytest.fixture
 def saved(tmp_path, write_store, tiny):
     """`saved(labels)`: a saved classifier of a, b and c, and manifests of two records with `labels`."""
-    pytest.importorskip("safetensors")
     write_store(tmp_path, "pq")
     network, classes = ECGClassifier(ECGEncoder(EncoderConfig(**tiny)), 3), classes_of("abc", [0.5] * 3)
     ECGModel(network, "classification", InputFormat(), classes).save(tmp_path / "model")

@@ -12,7 +12,6 @@ from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import classes_of
 from fairseq_signals.modules.heads import ECGClassifier
 
-pytest.importorskip("safetensors")
 WANTED = ("mean:2", "mean:1", "std:1")
 
 

@@ -10,8 +10,6 @@ from fairseq_signals.checkpoints import shipped
 from fairseq_signals.commands.main import main
 from fairseq_signals.errors import CheckpointError, ConfigError
 
-pytest.importorskip("safetensors")
-
 
 @pytest.fixture
 def weights(models, monkeypatch, tmp_path):
