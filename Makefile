@@ -20,6 +20,8 @@ PYTEST_ARGS ?= -q -n 2 --dist loadfile
 SCALE ?= demo
 TABLES ?= table1
 PAPER_ARGS ?= --cores all
+# Folder of the open recordings that the starter weights are made of.
+SHARED ?= ../shared
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
@@ -30,7 +32,7 @@ REINSTALL := install --quiet --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
-.PHONY: help install demo demo-real paper bench bench-gpu test test-compat lint format clean distclean
+.PHONY: help install demo demo-real paper starter bench bench-gpu test test-compat lint format clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +63,11 @@ demo-real: install  ## the same on the real recordings in ../shared/real_ecg (ab
 paper: install  ## the paper's Table 1 on synthetic records (about 40 minutes on two cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s examples/paper/Snakefile \
 		--configfile examples/paper/config/$(SCALE).yaml $(PAPER_ARGS) $(TABLES)
+
+starter: install  ## the weights that ship, from the recordings in SHARED (hours; goes on where it stopped)
+	$(BIN)/fairseq-signals benchmark examples/starter/settings.yaml --out outputs/starter --shared $(SHARED)
+	$(BIN)/python examples/starter/pack.py outputs/starter/pretrained/starter/seed1.pt \
+		--manifests outputs/starter/manifests --out fairseq_signals/weights/starter
 
 test: install  ## the tests
 	$(RUN_TESTS) $(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -29,7 +29,7 @@ SHIPPED_FOLDERS = {
     "manifests": "fairseq_signals/scripts",
     "examples": "fairseq_signals",
 }
-TARGETS = ("install", "demo", "demo-real", "paper", "test", "test-compat", "lint", "clean")
+TARGETS = ("install", "demo", "demo-real", "paper", "starter", "test", "test-compat", "lint", "clean")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,13 @@ def test_wheel_holds_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"fairseq_signals", f"fairseq_signals-{fairseq_signals.__version__}.dist-info"}
     assert not [name for name in wheel.namelist() if name.endswith((".pyc", ".pt")) or "tests/" in name]
+
+
+def test_wheel_is_small_and_has_the_starter_weights(wheel, repo_dir):
+    assert sum(info.compress_size for info in wheel.infolist()) <= 20e6
+    if not (repo_dir / "fairseq_signals" / "weights").is_dir():
+        pytest.skip("this checkout has no starter weights: make starter")
+    assert "fairseq_signals/weights/starter/model.safetensors" in wheel.namelist()
 
 
 def test_wheel_states_version_license_and_command(wheel):

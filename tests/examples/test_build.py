@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods
 FILES = sorted(
     path
-    for path in EXAMPLES.rglob("*.yaml")
+    for path in EXAMPLES.rglob("config/**/*.yaml")
     if EXAMPLES / "paper" not in path.parents and path.stem not in ("experiment", "objectives")
 )
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]

@@ -12,7 +12,7 @@ EXAMPLES = ROOT / "examples"
 # the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods
 FILES = sorted(
     path
-    for path in EXAMPLES.rglob("*.yaml")
+    for path in EXAMPLES.rglob("config/**/*.yaml")
     if EXAMPLES / "paper" not in path.parents and path.stem not in ("experiment", "objectives")
 ) + sorted((ROOT / "fairseq_signals" / "training" / "config").glob("*.yaml"))
 
