@@ -50,7 +50,8 @@ class Checkpoint:
         from_authors: the parameters had the authors' key names.
         cfg: all sections of the configuration, by name.
         task_state: what the task noted, such as its `labels`, or the `targets` of a regression.
-        progress: how far training was: `num_updates`, `epoch`, `best`, `val_loss`, as far as the file says.
+        progress: how far training was, as far as the file says: `num_updates`, `epoch`, and of the metric
+            that the best checkpoint goes by the `best` value and that of this one, `valid`.
         saved: `config.json` of a saved model, see `saved_model.py`; None for a training checkpoint.
         outlier: the arrays of a saved model's outlier score, see `outlier.py`; empty without one.
         pooling: of which statistics a saved model's representation is, see `FrameStatistics`; none: the mean.
@@ -190,13 +191,17 @@ def _of_saved_model(folder: Path) -> Checkpoint:
 def _progress(raw: Dict[str, Any]) -> Dict[str, float]:
     """How far the training of a checkpoint's raw contents was; what is not a number there is left out."""
     history, extra = raw.get("optimizer_history"), _plain(raw.get("extra_state"))
+    iterator = _plain(extra.get("train_iterator"))
+    epoch = iterator.get("epoch")
+    if isinstance(epoch, int) and iterator.get("iterations_in_epoch") == 0:
+        epoch -= 1  # that is the next one, which has not begun
     found = {
         "num_updates": history[-1].get("num_updates")
         if isinstance(history, list) and history and isinstance(history[-1], dict)
         else None,
-        "epoch": _plain(extra.get("train_iterator")).get("epoch"),
+        "epoch": epoch,
         "best": extra.get("best"),
-        "val_loss": extra.get("val_loss"),
+        "valid": extra.get("val_loss"),  # so fairseq calls the value of whatever metric decides
     }
     return {
         name: value

@@ -123,9 +123,10 @@ def options(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The options of architecture and training, and how far that was, by section; those that are set."""
     origin = found["provenance"]
     training, metric = origin.get("training") or {}, origin.get("best_metric")
-    progress = dict(origin.get("progress") or {})
-    if metric and "best" in progress:
-        progress[f"best ({metric})"] = progress.pop("best")
+    progress = origin.get("progress") or {}
+    if metric:  # models saved by 0.1.0 say val_loss
+        titles = {"best": f"best ({metric})", **dict.fromkeys(("valid", "val_loss"), f"{metric} here")}
+        progress = {titles.get(name, name): value for name, value in progress.items()}
     tables: dict[str, dict[str, Any]] = {
         "public weights": origin.get("preset") or {},
         "fine-tuned from": origin.get(FINE_TUNED_FROM) or {},

@@ -116,15 +116,19 @@ def test_a_checkpoint_that_changed_since_it_was_loaded_has_no_digest(save_checkp
     assert model.describe()["provenance"]["checkpoint"]["sha256"] is None
 
 
-def test_how_far_training_was_is_told(save_checkpoint, tmp_path):
+@pytest.mark.parametrize(
+    ("iterations", "epoch"), [(3, 2), (0, 1)]
+)  # in the second, and at the end of the first
+def test_how_far_training_was_is_told(iterations, epoch, save_checkpoint, tmp_path):
+    iterator = {"epoch": 2, "iterations_in_epoch": iterations}
     extra = {
         "optimizer_history": [{"num_updates": 7}],
-        "extra_state": {"train_iterator": {"epoch": 2}, "best": 0.5, "val_loss": None},
+        "extra_state": {"train_iterator": iterator, "best": 0.5, "val_loss": None},
     }
     model = ECGModel.load(save_checkpoint(tmp_path / "c.pt", "pretraining", extra=extra))
-    assert model.provenance["progress"] == {"num_updates": 7, "epoch": 2, "best": 0.5}
+    assert model.provenance["progress"] == {"num_updates": 7, "epoch": epoch, "best": 0.5}
     model.save(tmp_path / "model")
-    assert "- Updates: 7\n- Epoch: 2\n" in (tmp_path / "model" / "README.md").read_text()
+    assert f"- Updates: 7\n- Epoch: {epoch}\n" in (tmp_path / "model" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
