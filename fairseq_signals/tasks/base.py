@@ -1,5 +1,6 @@
 """What the three tasks share: options of the data, checked configurations, whole-set validation."""
 
+import gc
 import inspect
 import os
 from dataclasses import replace
@@ -32,6 +33,10 @@ from fairseq_signals.transforms.build import build_transforms
 
 
 class TrainingDataset(ECGDataset, FairseqDataset):
+# fairseq makes a loader for every epoch and leaves that of the last to the garbage collector. Workers are
+# forked with it in memory: collected there, it fails to end workers that are not theirs, with a traceback
+os.register_at_fork(after_in_child=gc.freeze)
+
     """`ECGDataset` with what fairseq's batching and iterators ask of a dataset."""
 
     # the order of a new epoch is a new one, and with it what is in a batch
