@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Optional
 
+from fairseq_signals.safety.one_line import shown_by_hydra
 from fairseq_signals.safety.text import visible
 
 UNREADABLE = "unreadable"
@@ -93,7 +94,7 @@ def did_you_mean(name: str, known: Iterable[str], form: str = "; {}", cutoff: fl
     return form.format(f"did you mean {' or '.join(by_lower[each] for each in near)}?") if near else ""
 
 
-class FairseqSignalsError(ValueError):
+class FairseqSignalsError(ValueError, *shown_by_hydra()):  # type: ignore[misc]
     """Base of all errors about a user's input.
 
     Attributes:

@@ -1,7 +1,7 @@
 """A command of fairseq in a process forked from one that has fairseq loaded already.
 
 The fixture `start_fairseq` runs this file with the globals COMMAND (a module of `fairseq_cli`), ARGV (its
-arguments), CWD and LOG (the file that gets all output).
+arguments), CWD, LOG (the file that gets all output) and FULL_ERROR ("1": hydra shows all of a traceback).
 """
 
 import importlib
@@ -12,6 +12,6 @@ os.chdir(CWD)  # type: ignore[name-defined]  # noqa: F821
 log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # type: ignore[name-defined]  # noqa: F821
 os.dup2(log, 1)
 os.dup2(log, 2)
-os.environ["HYDRA_FULL_ERROR"] = "1"  # else hydra looks through every module to print less
+os.environ["HYDRA_FULL_ERROR"] = FULL_ERROR  # type: ignore[name-defined]  # noqa: F821
 sys.argv = ["fairseq", *ARGV]  # type: ignore[name-defined]  # noqa: F821
 importlib.import_module(COMMAND).cli_main()  # type: ignore[name-defined]  # noqa: F821

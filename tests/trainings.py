@@ -103,13 +103,17 @@ def two_workers(forked, repo_dir: Path, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def start_fairseq(forked, repo_dir: Path):
-    """`start_fairseq(command, folder, *arguments)` starts `fairseq_cli.COMMAND` there, as a `Training`."""
+    """`start_fairseq(command, folder, *arguments)` starts `fairseq_cli.COMMAND` there, as a `Training`.
 
-    def start(command: str, folder: Path, *arguments: str) -> Training:
+    With `full_error="0"` hydra looks through every module to show less of an error of fairseq's own.
+    """
+
+    def start(command: str, folder: Path, *arguments: str, full_error: str = "1") -> Training:
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "log.txt"
         log.touch()
         given = {"COMMAND": f"fairseq_cli.{command}", "ARGV": arguments, "CWD": str(folder), "LOG": str(log)}
+        given["FULL_ERROR"] = full_error
         return Training(forked(repo_dir / "tests" / "fairseq_command.py", **given), log, folder)
 
     return start
@@ -122,7 +126,7 @@ def start_training(start_fairseq, repo_dir: Path):
     `config` is a YAML file, or the name of one of the quickstart.
     """
 
-    def start(config: object, data: Path, save_dir: Path, *overrides: str) -> Training:
+    def start(config: object, data: Path, save_dir: Path, *overrides: str, **options: str) -> Training:
         file = repo_dir / "examples" / "quickstart" / "config" / f"{config}.yaml"
         if isinstance(config, Path):
             file = config
@@ -136,7 +140,7 @@ def start_training(start_fairseq, repo_dir: Path):
             "common.log_interval=1",
             *overrides,
         )
-        return start_fairseq("hydra_train", save_dir, *arguments)
+        return start_fairseq("hydra_train", save_dir, *arguments, **options)
 
     return start
 

@@ -21,11 +21,12 @@ from fairseq_signals.batches.segment_options import SegmentOptions
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.ecg.leads import LEADS, configured_leads
 from fairseq_signals.ecg.normalize import Scaling
-from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.errors import ConfigError, FairseqSignalsError, ManifestError
 from fairseq_signals.manifest.table import Manifest, read_manifest
 from fairseq_signals.models.config import check_keys, whole_config
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.distributed import worker_rank
+from fairseq_signals.safety.one_line import show_in_one_line
 from fairseq_signals.tasks.config import complete_input, note
 from fairseq_signals.tasks.resume import begin_run, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
@@ -97,6 +98,7 @@ class ECGTask(FairseqTask):
         """Check the configuration; raises ConfigError for unknown keys, LeadError for unknown leads."""
         check_keys(cls, cfg, "task")
         return cls(cfg)
+        show_in_one_line(FairseqSignalsError)
 
     @cached_property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import fairseq_signals.errors as errors
 from fairseq_signals.files import write_text
+from fairseq_signals.safety.one_line import FULL
 from fairseq_signals.safety.text import tell
 
 CONFIG, RUN, LOG = "training.yaml", "run", "training.log"
@@ -66,7 +68,12 @@ def best_checkpoint(run: Path) -> Path:
 
 def _started(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        env={**os.environ, FULL: "1"},  # the log has all, and the kind of an error
     )
 
 
