@@ -7,6 +7,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.tasks import resume
 from fairseq_signals.tasks.resume import mend_checkpoint, own_checkpoint
 
 
@@ -60,3 +62,54 @@ def test_the_own_checkpoint_is_found_from_a_section_of_the_configuration():
     assert own_checkpoint(cfg.task).as_posix() == "runs/a/x.pt"
     assert own_checkpoint(OmegaConf.create({"data": "d"})) is None
     assert own_checkpoint(object()) is None
+
+
+@pytest.fixture
+def below_hydra(tmp_path, monkeypatch):
+    """`below_hydra(run, sweep, num)`: in a folder that hydra made of these settings."""
+
+    def go(run: str, sweep: str, num: object) -> None:
+        (tmp_path / ".hydra").mkdir()
+        hydra = {"run": {"dir": run}, "sweep": {"dir": sweep}, "job": {"num": num}}
+        OmegaConf.save(OmegaConf.create({"hydra": hydra}), tmp_path / ".hydra" / "hydra.yaml")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(resume, "started_in", lambda: tmp_path.parent)
+
+    return go
+
+
+DATED = "outputs/${now:%H-%M-%S}"
+
+
+@pytest.mark.parametrize(
+    ("run", "sweep", "num", "warned"),
+    [
+        (DATED, "all", "???", True),
+        ("mine", DATED, "???", False),
+        ("mine", DATED, 1, True),
+        (DATED, "all", 0, False),
+    ],
+)
+def test_a_folder_that_no_later_start_finds_is_warned_of(
+    run, sweep, num, warned, below_hydra, tmp_path, caplog
+):
+    below_hydra(run, sweep, num)
+    resume.warn_of_a_dated_folder(tmp_path / "checkpoints")
+    assert not caplog.text
+    resume.warn_of_a_dated_folder(tmp_path.relative_to(tmp_path) / "checkpoints")
+    assert (f"name a folder: checkpoint.save_dir={tmp_path.parent / 'checkpoints'}" in caplog.text) == warned
+
+
+def test_a_second_training_of_a_process_is_told_of_the_best_value_of_the_first(monkeypatch, caplog):
+    resume.warn_of_a_shared_best()
+    assert not caplog.text
+    monkeypatch.setattr(resume.save_checkpoint, "best", 0.25, raising=False)
+    resume.warn_of_a_shared_best()
+    assert "a training before left 0.25, and" in caplog.text
+
+
+def test_jobs_of_a_multirun_do_not_continue_from_each_other(monkeypatch, tmp_path):
+    monkeypatch.setattr(resume, "in_multirun", lambda: True)
+    resume.claim_save_dir(tmp_path)
+    with pytest.raises(ConfigError, match=r"another job of this multirun .*FOLDER/\$\{hydra:job\.num\}"):
+        resume.claim_save_dir(tmp_path)
