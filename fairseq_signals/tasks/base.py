@@ -28,16 +28,17 @@ from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.distributed import worker_rank
 from fairseq_signals.safety.one_line import show_in_one_line
 from fairseq_signals.tasks.config import complete_input, note
+from fairseq_signals.tasks.progress import Progress, planned_updates
 from fairseq_signals.tasks.resume import begin_run, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
 
-
-class TrainingDataset(ECGDataset, FairseqDataset):
 # fairseq makes a loader for every epoch and leaves that of the last to the garbage collector. Workers are
 # forked with it in memory: collected there, it fails to end workers that are not theirs, with a traceback
 os.register_at_fork(after_in_child=gc.freeze)
 
+
+class TrainingDataset(ECGDataset, FairseqDataset):
     """`ECGDataset` with what fairseq's batching and iterators ask of a dataset."""
 
     # the order of a new epoch is a new one, and with it what is in a batch
@@ -92,13 +93,14 @@ class ECGTask(FairseqTask):
         self.validation: Dict[str, ValidationSet] = {}
         self.validated = ValidationSet()  # the subset of the last validation batch
         self.seeded_update = -1
+        self.progress: Optional[Progress] = None
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "ECGTask":
         """Check the configuration; raises ConfigError for unknown keys, LeadError for unknown leads."""
+        show_in_one_line(FairseqSignalsError)
         check_keys(cls, cfg, "task")
         return cls(cfg)
-        show_in_one_line(FairseqSignalsError)
 
     @cached_property
     def folder(self) -> Path:
@@ -176,6 +178,16 @@ class ECGTask(FairseqTask):
         """Find what metrics of whole validation sets need; gives the names of all that validation logs."""
         return list(criterion.logged)
 
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """fairseq's batches of an epoch; those of the training set tell how many updates there will be."""
+        batches = super().get_batch_iterator(dataset, *args, **kwargs)
+        whole = whole_config(self.cfg)
+        train = (whole.get("dataset") or {}).get("train_subset")
+        if self.progress is None and dataset is self.datasets.get(train):
+            total = planned_updates(whole, len(batches))
+            self.progress = Progress(total, (whole.get("common") or {}).get("log_format"))
+        return batches
+
     def train_step(
         self,
         sample: Any,
@@ -196,6 +208,8 @@ class ECGTask(FairseqTask):
             self.seeded_update = update_num
             words = np.random.SeedSequence([self.cfg.seed, update_num, rank]).generate_state(1)
             torch.manual_seed(int(words[0]))
+        if self.progress is not None:
+            self.progress.begin_update(update_num)
         sample = for_model(sample, model)
         if ignore_grad:
             sample = {**sample, "repeated": True}
