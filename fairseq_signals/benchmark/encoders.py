@@ -37,11 +37,13 @@ class Encoder(Protocol):
         form: how it wants its segments; the rate is that of the store they are read from, see `features`.
         whole: it is given what a manifest lists of a record in one piece; else segment by segment.
         device: where its input must be.
+        n_parameters: how many numbers it has learnt; None where that is not known.
     """
 
     form: InputFormat
     whole: bool
     device: str
+    n_parameters: int | None
 
     def features(self, source: Tensor, lead_present: Tensor, fs: float) -> Tensor:
         """(B, L, T) in mV at `fs` Hz, absent leads zeros, and which are present (B, L) -> (B, D)."""
@@ -78,6 +80,7 @@ class ModelEncoder:
             pooling = [re.sub(":-1$", f":{last}", text) for text in wanted]
             self.network = PooledEncoder(encoder, pooling=pooling).to(model.device).eval()
         self.form = replace(model.form, max_samples=None)  # which is of the model's rate
+        self.n_parameters: int | None = sum(each.numel() for each in self.network.encoder.parameters())
 
     def features(self, source: Tensor, lead_present: Tensor, fs: float) -> Tensor:
         return self.network.pooled(self._segments(source, fs), lead_present=lead_present)
@@ -104,6 +107,7 @@ class OnnxEncoder:
 
     whole = True
     device = "cpu"
+    n_parameters: int | None = None
 
     def __init__(self, path: Path, fs: float | None = None):
         self.program = OnnxProgram(path, fs)
@@ -144,6 +148,7 @@ class ObjectEncoder:
 
     whole = True
     device = "cpu"
+    n_parameters: int | None = None
     form = InputFormat()
 
     def __init__(self, made: Any, name: str):

@@ -49,6 +49,8 @@ def write_frozen(
     out.mkdir(parents=True, exist_ok=True)
     for task in tasks:
         for name, outcome in evaluate_frozen(features, task, split, seed):
+            if encoder.n_parameters is not None:
+                outcome.arrays["parameters"] = encoder.n_parameters
             path = out / f"{task.name}-{name}.npz"
             write_evaluation(path, outcome, method)
             metric = next(iter(next(iter(outcome.values.values()))))
