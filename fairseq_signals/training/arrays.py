@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fairseq_signals.checkpoints.input_format import InputFormat
+from fairseq_signals.checkpoints.shipped import model_place
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.files import write_text
 from fairseq_signals.inference.model import ECGModel
@@ -82,7 +83,7 @@ def train_on_arrays(
         task: "pretraining", "classification", "identification" or "regression"; by default what the labels
             can only mean.
         size: "tiny", "small" or "paper": of an encoder of random weights, and of the schedule.
-        model_path: pre-trained checkpoint that fine-tuning begins with, or the `out` of its training. What it
+        model_path: what fine-tuning begins with: a checkpoint, the `out` of its training, or starter. What it
             expects of its input (rate, normalisation, segments) is what the training gives it.
         preset: public weights by name, such as "ecg-fm", whose input is meant, see `ECGModel.load`.
         split: shares of patients for training, validation and test.
@@ -145,7 +146,7 @@ def _train(
 
 def _checkpoint(path: Path) -> Path:
     """The checkpoint at a path, or the best one of a folder that `train_on_arrays` wrote."""
-    found = best_checkpoint(path / RUN) if (path / STATE).is_file() else path
+    found = best_checkpoint(path / RUN) if (path / STATE).is_file() else model_place(path)
     if not found.exists():
         raise CheckpointError(f"model_path: there is no {found}")
     return found.absolute()

@@ -8,7 +8,9 @@ import pytest
 from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints import shipped
 from fairseq_signals.commands.main import main
+from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.errors import CheckpointError, ConfigError
+from fairseq_signals.synthetic.record import synthetic_ecg
 
 
 @pytest.fixture
@@ -83,9 +85,18 @@ def test_the_starter_is_small_and_its_card_tells_its_checksum_and_limits(starter
         assert source in card, source
 
 
-def test_the_starter_says_how_probable_atrial_fibrillation_is(starter, recording):
+def test_fibrillation_is_more_probable_to_the_starter_than_sinus_rhythm_with_any_leads(starter):
     model = ECGModel.pretrained("starter")
     for leads in ("12", "6", "2", "1"):
-        found = model.predict(recording.wfdb, leads=leads)
-        assert 0 < found["AF"] < 1
+        signals = [synthetic_ecg(1, rhythm=rhythm)[list(parse_leads(leads))] for rhythm in ("AF", "NSR")]
+        found = [model.predict(signal, fs=500, leads=leads)["AF"] for signal in signals]
+        assert 0 < found[1] < found[0] < 1
     assert 0 < model.thresholds["AF"] < 1
+
+
+def test_the_first_example_of_the_readme_runs(starter, repo_dir):
+    page = (repo_dir / "README.md").read_text(encoding="utf-8").partition("## First example")[2]
+    known: dict = {}
+    exec(page.split("```python\n")[1].split("```")[0], known)
+    assert set(known["p"]) >= {"AF", "NORM"}
+    assert len(known["gallery"].patient_ids) == 20
