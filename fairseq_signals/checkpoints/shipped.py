@@ -1,4 +1,4 @@
-"""Weights that come with the package: saved models, each a folder that is called by its name."""
+"""Models by what they are called: the folder of a training, weights that come with the package."""
 
 from pathlib import Path
 from typing import Any, List
@@ -7,6 +7,8 @@ from fairseq_signals.checkpoints.saved_model import CONFIG
 from fairseq_signals.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
+#: The models in the folder of a training, the one that counts first.
+TRAINED = ("final.pt", "checkpoint_best.pt", "checkpoint_last.pt")
 
 
 def shipped_names() -> List[str]:
@@ -34,6 +36,11 @@ def shipped_folder(name: str) -> Path:
 
 
 def model_place(path: Any) -> Path:
-    """Where a model is: a file or folder if there is one, else weights of the package that are so called."""
+    """Where a model is: a file or folder if there is one, else weights of the package that are so called.
+
+    Of the folder of a training it is the model that was kept, else its best checkpoint, else its last.
+    """
     path = Path(path)
-    return FOLDER / path if not path.exists() and str(path) in shipped_names() else path
+    if not path.exists() and str(path) in shipped_names():
+        return FOLDER / path
+    return next((path / name for name in TRAINED if (path / name).is_file()), path)

@@ -173,7 +173,7 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
         "checkpoint",
         type=some_path,
         metavar="CHECKPOINT",
-        help=f"{what}: a .pt file, a saved folder, or starter",
+        help=f"{what}: a .pt file, the folder of a training, a saved folder, or starter",
     )
 
 

@@ -69,7 +69,7 @@ def folder_script(description: str, reader: str) -> Callable[..., int]:
         reader: what reads the files, see `fairseq_signals.formats.registry`.
     """
     options: dict[str, dict[str, Any]] = {
-        "--source": {"required": True, "help": "name of the corpus, as `source` in the store"},
+        "--source": {"help": "name of the corpus, as `source` in the store (default: that of the folder)"},
         "--metadata": {
             "type": some_path,
             "help": "CSV with the column record_id and any of patient_id, age, sex, codes, report, source",
@@ -85,7 +85,8 @@ def folder_script(description: str, reader: str) -> Callable[..., int]:
     }
 
     def list_items(args: argparse.Namespace) -> Iterable[Item]:
-        items = iter_folder(args.root, args.source, args.patient_from_folder, reader)
+        source = args.source or args.root.resolve().name
+        items = iter_folder(args.root, source, args.patient_from_folder, reader)
         if args.metadata is not None:
             return _joined(items, args)
         if args.only_listed:

@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from fairseq_signals.checkpoints.shipped import TRAINED
 from fairseq_signals.commands.arguments import (
     add_batch_size,
     add_device,
@@ -24,7 +25,7 @@ from fairseq_signals.errors import CheckpointError
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.inference.sources import read_recording
 from fairseq_signals.modules.device import check_device
-from fairseq_signals.report.run import CHECKPOINTS, missing_results, open_run, require_results
+from fairseq_signals.report.run import missing_results, open_run, require_results
 from fairseq_signals.report.sections import (
     model_section,
     recordings_section,
@@ -47,7 +48,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "run",
         type=some_path,
         metavar="RUN_DIR",
-        help=f"folder of a training, with {', '.join(CHECKPOINTS)} (checkpoint.save_dir), fairseq's log "
+        help=f"folder of a training, with {', '.join(TRAINED)} (checkpoint.save_dir), fairseq's log "
         "(hydra.run.dir), or both",
     )
     parser.add_argument(

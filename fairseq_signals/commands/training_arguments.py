@@ -44,7 +44,7 @@ def run_training(step: str, parser: argparse.ArgumentParser, argv: Sequence[str]
     """Plan, tell, train, and say what comes next; the exit code is 0."""
     args = parser.parse_intermixed_args(argv)
     from fairseq_signals.training.plan import plan
-    from fairseq_signals.training.run import train
+    from fairseq_signals.training.run import FINAL, train
 
     made = plan(step, args.data, args.out, args.config, args.start, args.seed, args.overrides)
     if args.dry_run:
@@ -53,12 +53,12 @@ def run_training(step: str, parser: argparse.ArgumentParser, argv: Sequence[str]
     for note in made.notes:
         print(f"{args.data}: {note}", flush=True)
     train([made.run], put_aside=False)
-    model = shlex.quote(str(args.out / made.run.final.name))
-    print(f"trained: {model}; next: fairseq-signals {NEXT[step].format(model=model, data=args.data)}")
+    out, data = shlex.quote(str(args.out)), shlex.quote(str(args.data))
+    print(f"trained: {args.out / FINAL}; next: fairseq-signals {NEXT[step].format(out=out, data=data)}")
     return 0
 
 
 NEXT = {
-    "pretrain": "finetune DATA --start {model} --out RUN",
-    "finetune": "evaluate {model} --manifest {data}",
+    "pretrain": "finetune DATA --start {out} --out RUN",
+    "finetune": "evaluate {out} --manifest {data}",
 }

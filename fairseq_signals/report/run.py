@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairseq_signals.checkpoints.shipped import TRAINED
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.evaluation.results import ResultsError
 from fairseq_signals.evaluation.saved_results import SavedEvaluation, read_evaluation
@@ -13,8 +14,6 @@ from fairseq_signals.report.training_log import Series, read_training_log
 
 if TYPE_CHECKING:
     from fairseq_signals.inference.model import ECGModel
-
-CHECKPOINTS = ("final.pt", "checkpoint_best.pt", "checkpoint_last.pt")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def open_run(folder: Path, log: Path | None = None, labels: Path | None = None, 
             raise
         if checkpoint is None:
             raise ConfigError(
-                f"{folder}: neither a checkpoint ({', '.join(CHECKPOINTS)}) nor the log of a training is "
+                f"{folder}: neither a checkpoint ({', '.join(TRAINED)}) nor the log of a training is "
                 "in it; name the checkpoint.save_dir or hydra.run.dir of a training"
             ) from None
         no_log = f"{error} If it is elsewhere, name it: --log FILE."
@@ -81,13 +80,13 @@ def find_checkpoint(folder: Path) -> Path | None:
     Raises:
         ConfigError: several folders in it have one.
     """
-    for name in CHECKPOINTS:
+    for name in TRAINED:
         if (folder / name).is_file():
             return folder / name
     own = [path for path in folder.glob("checkpoint*.pt") if path.is_file()]
     if own:
         return max(own, key=lambda path: (path.stat().st_mtime, path.name))
-    inner = {path.parent: path for name in reversed(CHECKPOINTS) for path in folder.glob(f"*/{name}")}
+    inner = {path.parent: path for name in reversed(TRAINED) for path in folder.glob(f"*/{name}")}
     if len(inner) > 1:
         names = ", ".join(sorted(path.name for path in inner))
         raise ConfigError(f"{folder}: holds several trainings ({names}); name the folder of one")

@@ -14,7 +14,7 @@ from typing import Any
 from fairseq_signals.errors import CheckpointError, ConfigError, ManifestError, did_you_mean
 from fairseq_signals.installed import find_folder
 from fairseq_signals.manifest.folder import IDENTIFICATION, PRETRAIN, ManifestSet, read_set
-from fairseq_signals.training.run import FINAL, Run
+from fairseq_signals.training.run import Run
 
 FINETUNE = "finetune"
 #: A recording is seen so often at least, and at most, whatever updates the configuration asks for.
@@ -146,9 +146,6 @@ def find_start(start: str) -> Path:
     from fairseq_signals.checkpoints.shipped import model_place, shipped_names
 
     path = model_place(start)
-    for found in (path / FINAL, path / "checkpoint_best.pt", path / "checkpoint_last.pt"):
-        if found.is_file():
-            return found.absolute()
     if not path.exists():
         shipped = ", ".join(shipped_names()) or "none"
         raise CheckpointError(f"--start: there is no {path}. Weights of this installation: {shipped}")

@@ -40,7 +40,7 @@ def test_a_training_prints_its_command_keeps_the_model_and_says_what_comes_next(
     told = capsys.readouterr().out
     assert f"$ {shlex.join(trained[0])}\n" in told
     assert "3 pairs of segments, 2 a batch, 2 updates: each is seen 1 times" in told
-    assert f"next: fairseq-signals finetune DATA --start '{run}/final.pt' --out RUN" in told
+    assert f"next: fairseq-signals finetune DATA --start '{run}' --out RUN" in told
     assert (run / "final.pt").is_file()
     assert main(command) == 0
     assert "finished before" in capsys.readouterr().out

@@ -34,6 +34,12 @@ def test_a_folder_that_is_there_goes_before_weights_of_its_name(weights, models,
     assert ECGModel.pretrained("tiny").kind == "classification"
 
 
+def test_the_folder_of_a_training_is_its_final_model_else_its_best_checkpoint(tmp_path):
+    for name in ("checkpoint_last.pt", "checkpoint_best.pt", "final.pt"):
+        (tmp_path / name).touch()
+        assert shipped.model_place(tmp_path) == tmp_path / name
+
+
 def test_commands_take_the_name_of_weights(weights, recording, tmp_path, capsys):
     assert main(["predict", "tiny", str(recording.wfdb), "--out", str(tmp_path / "p.csv")]) == 0
     assert main(["embed", "tiny", str(recording.wfdb), "--out", str(tmp_path / "e.npy")]) == 0
