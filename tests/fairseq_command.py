@@ -5,9 +5,11 @@ arguments), CWD, LOG (the file that gets all output) and FULL_ERROR ("1": hydra 
 """
 
 import importlib
+import multiprocessing
 import os
 import sys
 
+multiprocessing.set_start_method("fork", force=True)  # for loaders' workers: the default of a command
 os.chdir(CWD)  # type: ignore[name-defined]  # noqa: F821
 log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # type: ignore[name-defined]  # noqa: F821
 os.dup2(log, 1)

@@ -80,7 +80,7 @@ def make_run(tmp_path_factory, manifests):
             state = heads[kind]().state_dict()
         task = {"data": str(manifests / "dx")}
         cfg = {"model": options, "task": task, "checkpoint": {"best_checkpoint_metric": "auroc"}}
-        extra = {"extra_state": {"best": 0.75, "train_iterator": {"epoch": 3}}}
+        extra = {"extra_state": {"best": 0.75, "val_loss": 0.5, "train_iterator": {"epoch": 3}}}
         torch.save({"model": state, "cfg": cfg, **extra},
                    folder / "checkpoint_best.pt")  # fmt: skip
         if log:
