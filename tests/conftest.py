@@ -8,7 +8,7 @@ import pytest
 
 from tests.sizes import TINY
 
-pytest_plugins = ["tests.trainings"]
+pytest_plugins = ["tests.trainings", "tests.browser"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape as escape_html
@@ -58,7 +59,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .facts th { vertical-align: top; } th, td { padding-right: .6rem; } }
 @media print { figure { break-inside: avoid; } }
 """
-#: What a browser may load for the page: nothing but what is in it, and no script at all.
+#: What a browser may load for the page: nothing but what is in it, and no script but the page's own.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -84,6 +85,10 @@ class Section:
     def anchor(self) -> str:
         """The name by which the page links to it."""
         return "-".join("".join(c if c.isalnum() else " " for c in self.title.lower()).split())
+
+    def add(self, html: str) -> None:
+        """What is HTML already."""
+        self._html.append(html)
 
     def text(self, text: str) -> None:
         """A paragraph."""
@@ -126,15 +131,19 @@ class Section:
         width, height = (round(inches * CSS_PX_PER_INCH) for inches in figure.get_size_inches())
         image = f'<img src="{data_uri(figure)}" alt="{escape(alt)}" width="{width}" height="{height}">'
         said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-        self._html.append(f"<figure>{_scrolling(image, alt)}{said}</figure>")
+        self._html.append(f"<figure>{scrolling(image, alt)}{said}</figure>")
 
     def html(self) -> str:
         """The section as HTML."""
         heading = f'<h2 id="{self.anchor}">{escape(self.title)}</h2>'
-        return "\n".join([f'<section aria-labelledby="{self.anchor}">', heading, *self._html, "</section>"])
+        return f'<section aria-labelledby="{self.anchor}">\n{heading}\n{self.body()}\n</section>'
+
+    def body(self) -> str:
+        """The same without its heading, as a part of another section."""
+        return "\n".join(self._html)
 
     def _fold(self, html: str, summary: str | None) -> None:
-        html = _scrolling(html, summary or "table")
+        html = scrolling(html, summary or "table")
         folded = f"<details><summary>{escape(summary or '')}</summary>{html}</details>"
         self._html.append(html if summary is None else folded)
 
@@ -155,27 +164,39 @@ def data_uri(figure: Figure) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
-def page(title: str, subtitle: str, sections: Sequence[Section], made: str) -> Iterator[str]:
+def page(
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    made: str,
+    style: str = "",
+    script: str = "",
+) -> Iterator[str]:
     """The whole file in pieces.
 
     Args:
         title, subtitle: what stands above.
         sections: the parts, in order.
         made: by what and when, below.
+        style: more of it.
+        script: of the page, which no other can join: it is known by its digest.
     """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"{POLICY}; script-src 'sha256-{digest}'" if script else POLICY
     entries = "".join(f'<li><a href="#{part.anchor}">{escape(part.title)}</a></li>' for part in sections)
     yield (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n"
         f"<header><h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p></header>\n"
         f'<nav aria-label="Contents"><ol>{entries}</ol></nav>\n<main>\n'
     )
     yield from (f"{part.html()}\n" for part in sections)
-    yield f"</main>\n<footer>{escape(made)}</footer>\n</body>\n</html>\n"
+    yield f"</main>\n<footer>{escape(made)}</footer>\n"
+    yield f"<script>{script}</script>\n</body>\n</html>\n" if script else "</body>\n</html>\n"
 
 
-def _scrolling(html: str, name: str) -> str:
+def scrolling(html: str, name: str) -> str:
     """What may be wider than a phone, in a frame of its own that scrolls, with the keyboard too."""
     return f'<div class="wide" role="group" aria-label="{escape(name)}" tabindex="0">{html}</div>'
