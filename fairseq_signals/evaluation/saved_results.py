@@ -5,6 +5,7 @@ All arrays of the file are plain (nothing is pickled). Common: `format` (1), `ta
 sets, N records (or segments), C classes, K targets, G gallery entries, P probes. `low` and `high` (S, M): the
 ends of 95 % intervals, NaN where there is none. Where there are families of lead sets: `families` (F,), their
 names, `members` (F, S), which lead sets are theirs, `mean_low` and `mean_high` (F, M) of the mean over them.
+Of a benchmark: `n_train`, how many records trained the head, and the `parameters` of the encoder.
 
 Classification: `probabilities` (S, N, C) float32, `labels` (N, C) bool, `record_ids` and `patient_ids` (N,),
 `names` (C,), `threshold`, `exclusive` (the most probable class is predicted, whatever the threshold; absent:
@@ -51,6 +52,7 @@ _COMMON = {
     "members": Array("b", "fS", required=False),
     **dict.fromkeys(("mean_low", "mean_high"), Array("f", "fm", nan=True, required=False)),
     "notes": Array("U", "k", required=False),
+    **dict.fromkeys(("n_train", "parameters"), Array("iu", low=0, required=False)),
 }
 _ARRAYS = {
     "classification": {

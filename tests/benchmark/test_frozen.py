@@ -131,9 +131,8 @@ def test_results_can_be_compared_and_say_what_was_found(corpus, model, tmp_path,
     for name in names:
         one, other = (read_evaluation(tmp_path / method / f"{name}.npz") for method in "ab")
         assert (one.method, other.method) == ("a", "b")
-        with np.load(tmp_path / "a" / f"{name}.npz") as file:
-            assert file["parameters"] == sum(p.numel() for p in model.network.encoder.parameters())
-            assert file["n_train"] > 0
+        assert one.arrays["parameters"] == sum(p.numel() for p in model.network.encoder.parameters())
+        assert one.arrays["n_train"] > 0
         leads = ["12"] if "attentive" in name else ["12", "1"]
         assert list(dict.fromkeys(row.leads for row in compare(one, other, n_resamples=10))) == leads
         assert f"{name}.npz" in shown
