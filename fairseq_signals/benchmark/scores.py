@@ -3,9 +3,11 @@
 A metric of a method is the mean over its pre-training seeds. Its error has two origins: other patients,
 whose part is found as in all of this package (`metrics/bootstrap.py`: bias by bootstrap over patients,
 standard error by infinitesimal jackknife, here of the mean over seeds), and other seeds, whose part is the
-variance between seeds over their number. Of a difference the seeds of both methods count, each for itself;
-patients are the same, so that what is hard for both cancels out. The variance between seeds holds some of the
-patients', so that intervals are rather too wide than too narrow (as in Owen 2007, The pigeonhole bootstrap).
+variance between seeds over their number. Two seeds tell little of that variance, so it is pooled over
+methods, but for those whose seeds are all alike, such as weights that were not trained here. Of a difference
+patients are the same, so that what is hard for both cancels out. The variance between seeds holds some of
+the patients', so that intervals are rather too wide than too narrow (as in Owen 2007, The pigeonhole
+bootstrap).
 
 Beside the interval each pair has the share of draws in which one is above: each draws patients with
 replacement, the same for all methods, and seeds with replacement, of each method for itself, whose deviations
@@ -16,7 +18,7 @@ S seeds, R draws, C classes, G patients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,26 +85,39 @@ def mean_score(scores: Sequence[Score]) -> Score:
     return Score(scores[0].scale, value, draws, parts, scores[0].n_rarer)
 
 
+def seed_variance(methods: Iterable[Sequence[Score]]) -> Origin:
+    """The variance between seeds, pooled over the methods whose seeds differ; 0 where there are none."""
+    squares, freedom = 0.0, 0
+    for seeds in methods:
+        values = np.array([score.value for score in seeds])
+        if np.ptp(values) > 0:
+            squares += float(np.square(values - values.mean()).sum())
+            freedom += len(values) - 1
+    return Origin(squares / max(freedom, 1), freedom)
+
+
+NO_SEEDS = Origin(0.0, 0)
+
+
 class Measured:
     """A metric of a method, the mean over its seeds.
 
     Args:
         seeds: one each, of the same patients.
         number: another one for each method: of its draws of seeds.
+        of_seeds: the variance between seeds.
     """
 
-    def __init__(self, seeds: Sequence[Score], number: int) -> None:
+    def __init__(self, seeds: Sequence[Score], number: int, of_seeds: Origin = NO_SEEDS) -> None:
         self._mean, self.n_seeds = mean_score(seeds), len(seeds)
-        self._origins: list[Origin] = []
+        self._of_seeds = of_seeds
+        self._share = 1 / len(seeds) if np.ptp([score.value for score in seeds]) > 0 else 0.0
         self.draws = self._mean.draws
         if len(seeds) > 1:
-            freedom = len(seeds) - 1
-            variance = float(np.var([score.value for score in seeds], ddof=1))
-            self._origins = [Origin(variance / len(seeds), freedom)]
             drawn = np.stack([score.draws for score in seeds])
             chosen = np.random.default_rng([SEED, number]).integers(len(seeds), size=drawn.shape)
             moved = np.take_along_axis(drawn, chosen, axis=0).mean(axis=0) - self._mean.draws
-            self.draws = self._mean.draws + np.sqrt(len(seeds) / freedom) * moved
+            self.draws = self._mean.draws + np.sqrt(len(seeds) / (len(seeds) - 1)) * moved
 
     @property
     def value(self) -> float:
@@ -112,17 +127,20 @@ class Measured:
     @property
     def bounds(self) -> Bounds:
         """95 %, over patients and seeds."""
-        return interval_of(*self._mean, self._origins)
+        return interval_of(*self._mean, self._origins(self._share))
 
     def less(self, other: Measured, lower_is_better: bool = False) -> Pair:
         """This method less another one."""
         one, two = self._mean, other._mean
-        origins = [*self._origins, *other._origins]
+        origins = self._origins(self._share + other._share)
         found = difference_of(one.value - two.value, one.draws - two.draws, one.parts - two.parts, origins)
         above = (other.draws - self.draws) if lower_is_better else (self.draws - other.draws)
         above = above[~np.isnan(above)]
         share = np.mean(above > 0) + np.mean(above == 0) / 2 if len(above) else np.nan
         return Pair(found, float(share))
+
+    def _origins(self, share: float) -> list[Origin]:
+        return [self._of_seeds._replace(variance=share * self._of_seeds.variance)]
 
 
 def is_lower_better(metric: str) -> bool:

@@ -84,8 +84,13 @@ def make_run(
     settings = {
         "title": "Made up", "baseline": next(iter(methods)), "seeds": list(seeds), "budget_s": 300,
         "corpora": sorted({corpus for _, corpus in tasks.values()}), "methods": dict(zip(methods, entries)),
-        "tasks": {task: {"title": f"{task} of people", "kind": kind, "corpora": [corpus]}
-                  for task, (kind, corpus) in tasks.items()},
+        "fractions": list(fractions),
+        "tasks": {
+            task: {"title": f"{task} of people", "kind": kind, "corpora": [corpus],
+                   "protocols": [of for of in protocols.get(kind, ["cosine"]) if of != "finetuned"],
+                   "finetune": "finetuned" in protocols.get(kind, [])}
+            for task, (kind, corpus) in tasks.items()
+        },
     }  # fmt: skip
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     return folder

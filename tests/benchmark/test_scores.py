@@ -8,7 +8,15 @@ import pytest
 from scipy.stats import t as student
 
 from fairseq_signals.benchmark.critical_difference import cliques, critical_difference, rank_methods
-from fairseq_signals.benchmark.scores import Measured, Score, holm, mean_score, ranks, scores_of
+from fairseq_signals.benchmark.scores import (
+    Measured,
+    Score,
+    holm,
+    mean_score,
+    ranks,
+    scores_of,
+    seed_variance,
+)
 from fairseq_signals.evaluation.saved_results import SavedEvaluation
 from fairseq_signals.metrics.bootstrap import intervals
 from fairseq_signals.metrics.weighted import Areas
@@ -77,7 +85,8 @@ def test_variances_of_patients_and_seeds_add_up():
     """The closed form: t of Satterthwaite's degrees of freedom times the root of both."""
     rng = np.random.default_rng(1)
     people, offsets = rng.normal(size=G), np.array([0.0, 0.3, -0.1])
-    measured = Measured([score_of(people + offset) for offset in offsets], 0)
+    seeds = [score_of(people + offset) for offset in offsets]
+    measured = Measured(seeds, 0, seed_variance([seeds]))
     of_patients, of_seeds = people.var(ddof=1) / G, offsets.var(ddof=1) / 3
     u = people - people.mean()
     freedom = [1.5 * np.square(u).sum() ** 2 / np.power(u, 4).sum(), 2]
@@ -86,6 +95,18 @@ def test_variances_of_patients_and_seeds_add_up():
     middle = people.mean() + offsets.mean()
     assert measured.value == pytest.approx(middle)
     assert measured.bounds == pytest.approx((middle - t * math.sqrt(both), middle + t * math.sqrt(both)))
+
+
+def test_the_variance_between_seeds_is_pooled_over_methods_whose_seeds_differ():
+    values = {"a": [0.1, 0.3], "b": [0.5, 0.5, 0.8], "not trained here": [0.7, 0.7], "one seed": [0.2]}
+    methods = {name: [score_of(np.full(G, v)) for v in of] for name, of in values.items()}
+    pooled = seed_variance(methods.values())
+    assert pooled == pytest.approx(((2 * 0.1**2 + 2 * 0.1**2 + 0.2**2) / 3, 3))
+    measured = {name: Measured(of, 0, pooled) for name, of in methods.items()}
+    assert measured["not trained here"].bounds == pytest.approx((math.nan, math.nan), nan_ok=True)
+    bounds = measured["a"].less(measured["b"]).difference.bounds
+    half = student.ppf(0.975, 3) * math.sqrt(pooled.variance * (1 / 2 + 1 / 3))
+    assert bounds.high - bounds.low == pytest.approx(2 * half)
 
 
 def test_draws_of_seeds_vary_as_the_mean_of_seeds_does():
@@ -122,16 +143,16 @@ def test_the_share_of_draws_is_of_the_better_one_also_where_lower_is_better():
     assert low.less(high).share == 0
 
 
-def test_methods_that_are_alike_differ_in_a_twentieth_of_benchmarks():
-    """Two methods of two seeds each, new patients and new seeds each time, both of which matter."""
+def test_methods_that_are_alike_differ_in_a_twentieth_of_pairs():
+    """Three methods of two seeds each, new patients and new seeds each time, both of which matter."""
     rng, found = np.random.default_rng(4), []
-    for _ in range(1000):
+    for _ in range(600):
         hard = rng.normal(size=G)
         methods = [
-            Measured([score_of(hard + rng.normal(size=G) + rng.normal(0, 0.1)) for _ in range(2)], i)
-            for i in range(2)
+            [score_of(hard + rng.normal(size=G) + rng.normal(0, 0.1)) for _ in range(2)] for _ in range(3)
         ]
-        found.append(methods[0].less(methods[1]).difference.p)
+        one, two, _ = (Measured(seeds, 0, seed_variance(methods)) for seeds in methods)
+        found.append(one.less(two).difference.p)
     assert 0.015 < np.mean(np.array(found) < 0.05) < 0.06
 
 
