@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_signals.batches.items import Drawing, adjacent_pairs
+from fairseq_signals.batches.items import Drawing, adjacent_pairs, with_repeats
 from fairseq_signals.batches.local_views import LocalViews, read_crop
 from fairseq_signals.batches.memory import BatchMemory, Place, ReadyBatch
 from fairseq_signals.batches.randomness import generator, generators
@@ -45,6 +45,7 @@ class ECGDataset(torch.utils.data.Dataset):
         pairs: items are the pairs (2k, 2k + 1) of each record.
         drawing: what draws items that are pairs, anew each epoch where `shuffle`; in them the first is
             segment 0, the second 1.
+        repeats: how often an epoch has each item whose record has three leads or more, where `shuffle`.
         transform: applied to every view of a segment, or None.
         targets: of the segments: (N, C) float32 multi-hot, (N, K) float64 numbers or (N,) long classes; or
             None.
@@ -61,6 +62,7 @@ class ECGDataset(torch.utils.data.Dataset):
         views: Union[Views, StudentViews, None] = None,
         pairs: bool = False,
         drawing: Optional[Drawing] = None,
+        repeats: int = 1,
         transform: Optional[Transform] = None,
         targets: Optional[Tensor] = None,
         is_probe: Optional[np.ndarray] = None,
@@ -96,13 +98,14 @@ class ECGDataset(torch.utils.data.Dataset):
         self.lengths = self.n_samples
         if options.max_sample_size:
             self.lengths = np.minimum(self.n_samples, options.max_sample_size)
-        self.kept, self.drawing = kept, drawing
+        self.kept, self.drawing, self.repeats = kept, drawing, repeats if shuffle else 1
         self.items = kept[:, None]
         if pairs:
             self.items = adjacent_pairs(kept, self.record_index, self.segment)
             if alone := len(kept) - self.items.size:
                 logger.info("%s: %d of %d segments have no partner and are not used in pairs",
                             manifest.path, alone, len(kept))  # fmt: skip
+        self.items = self._repeated(self.items)
         self.sizes = self.lengths[self.items[:, 0]]
         self.set_epoch(1)
         patients = np.unique(self.patient_index[kept])
@@ -111,13 +114,7 @@ class ECGDataset(torch.utils.data.Dataset):
             logger.info("%s: %d of %d patients have nothing to make a pair of and are not used",
                         manifest.path, without, len(patients))  # fmt: skip
         if len(self.items) == 0:
-            what = (
-                "patient with two segments that make a pair"
-                if drawing
-                else "pair of segments"
-                if pairs
-                else "segment"
-            )
+            what = "two segments of a patient" if drawing else "pair of segments" if pairs else "segment"
             raise ManifestError(f"{manifest.path}: has no {what} to use")
         self.memory = BatchMemory()
         self.local_views = LocalViews(reader, options, self.transform, shuffle)
@@ -269,8 +266,13 @@ class ECGDataset(torch.utils.data.Dataset):
         self.epoch = epoch
         if self.drawing is not None:
             rng = np.random.default_rng([self.seed, epoch if self.shuffle else 0, 1])
-            self.items = self.drawing(self.kept, self.record_index, self.patient_index, rng)
+            self.items = self._repeated(self.drawing(self.kept, self.record_index, self.patient_index, rng))
             self.sizes = self.lengths[self.items].max(axis=1)
+
+    def _repeated(self, items: np.ndarray) -> np.ndarray:
+        if self.repeats == 1:
+            return items
+        return with_repeats(items, self.reader.present(items[:, 0]).sum(axis=1), self.repeats)
 
     def ordered_indices(self) -> np.ndarray:
         if not self.shuffle:

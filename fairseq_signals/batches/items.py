@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+#: Of an item that may come several times an epoch: its record has as many leads.
+SEVERAL_LEADS = 3
 #: Draws pairs of segments: (P, 2) of segments, records, patients, and a generator.
 Drawing = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
@@ -63,6 +65,11 @@ def pairs_of_records(
     others = np.repeat(count, count) > 1
     alone = pairs[np.isin(record[pairs[:, 0]], record[first[~others]])]
     return np.concatenate([np.stack([first, second[after]], axis=1)[others], alone])
+
+
+def with_repeats(items: np.ndarray, n_leads: np.ndarray, times: int) -> np.ndarray:
+    """Items (P, parts), those of records of three leads or more so many times; `n_leads` (P,) are theirs."""
+    return np.concatenate([items, *([items[n_leads >= SEVERAL_LEADS]] * (times - 1))])
 
 
 def _first_of_each(segments: np.ndarray, group: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

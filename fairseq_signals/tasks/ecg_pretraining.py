@@ -37,6 +37,13 @@ class ECGPretrainingConfig(ECGTaskConfig):
             "with itself"
         },
     )
+    repeats: int = field(
+        default=1,
+        metadata={
+            "help": "how often an epoch has each item whose record has three leads or more, where many have "
+            "fewer"
+        },
+    )
     views: int = field(
         default=1, metadata={"help": "views of each segment in a batch, transformed independently"}
     )
@@ -114,6 +121,8 @@ class ECGPretrainingTask(ECGTask):
             raise ConfigError(f"task.segment_pairs must be true or false, but is {given!r} instead")
         if cfg.item is not None and cfg.item not in DRAWN:
             raise ConfigError(f"task.item must be {', '.join(DRAWN)} or null, but is {cfg.item!r} instead")
+        if cfg.repeats < 1:
+            raise ConfigError(f"task.repeats must be 1 or more, but is {cfg.repeats} instead")
         if cfg.view_crops not in ("shared", "own"):
             raise ConfigError(f"task.view_crops must be shared or own, but is {cfg.view_crops!r} instead")
         if cfg.local_views < 0 or (cfg.local_views > 0) != (cfg.local_samples > 0):
@@ -168,6 +177,7 @@ class ECGPretrainingTask(ECGTask):
             split,
             pairs=self.pairs and self.drawing is None,
             drawing=self.drawing,
+            repeats=self.cfg.repeats,
             transform=self.transforms,
             views=self.views,
         )

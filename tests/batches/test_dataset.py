@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_signals.batches.items import pairs_of_patients
+from fairseq_signals.batches.items import pairs_of_patients, pairs_of_records
 from fairseq_signals.ecg.leads import LEADS, parse_leads
 from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ManifestError
@@ -280,3 +280,14 @@ def test_without_padding_segments_are_cut_to_the_shortest(dataset_of, options):
     assert batch["net_input"]["padding_mask"] is None
     segments = [segment for i in range(4) for segment in dataset.collater([i])["net_input"]["source"]]
     assert torch.equal(batch["net_input"]["source"], torch.stack([segment[:, :30] for segment in segments]))
+
+
+@pytest.mark.parametrize("options", [{"pairs": True}, {"drawing": pairs_of_records}])
+def test_records_of_several_leads_are_repeated_in_training_alone(dataset_of, options):
+    segments = [(0, 0), (0, 1), (2, 0), (2, 1)]
+    assert len(dataset_of(segments, repeats=3, **options)) == 2
+    training = dataset_of(segments, repeats=3, shuffle=True, **options)
+    training.set_epoch(2)
+    assert len(training) == len(training.sizes) == 6
+    batch = training.collater(range(6))
+    assert np.bincount(batch["record_id"].numpy()).tolist() == [6, 6]

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from fairseq_signals.batches.items import pairs_of_patients, pairs_of_records
+from fairseq_signals.batches.items import pairs_of_patients, pairs_of_records, with_repeats
 
 #: Of each segment its record and its patient: patient 0 has three records, 1 two, 2 one.
 RECORD = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5])
@@ -64,3 +64,9 @@ def test_partners_and_segments_of_records_come_alike():
     assert partners[3, 4] == partners[4, 3] == 3000
     second = Counter(found[RECORD[found[:, 1]] == 2, 1].tolist())
     assert max(second.values()) < 1.15 * min(second.values())
+
+
+def test_items_of_several_leads_come_as_often_as_is_asked():
+    items, n_leads = np.array([[0, 1], [2, 3], [4, 5]]), np.array([1, 12, 3])
+    assert Counter(with_repeats(items, n_leads, 3)[:, 0].tolist()) == {0: 1, 2: 3, 4: 3}
+    assert with_repeats(items, n_leads, 1).tolist() == items.tolist()

@@ -146,5 +146,5 @@ def test_pairs_of_a_patients_records_are_drawn_anew_each_epoch_and_the_same_agai
 
 
 def test_a_manifest_without_a_patient_of_two_records_is_refused(dataset_of):
-    with pytest.raises(ManifestError, match=r"has no patient with two segments that make a pair to use"):
+    with pytest.raises(ManifestError, match=r"has no two segments of a patient to use"):
         dataset_of([(0, 0), (0, 1), (2, 0)], drawing=pairs_of_patients)

@@ -41,7 +41,8 @@ class Elements(HTMLParser):
 def test_all_of_it_is_in_the_file(full):
     page = Elements(full.read_text(encoding="utf-8"))
     assert [link["href"][1:] for link in page.found["a"]] == [heading["id"] for heading in page.found["h2"]]
-    for expected in ("classification model, ", "I, II, III, aVR", "best (auroc)0.75auroc here0.5", "dx", "code_perplexity",
+    for expected in ("classification model, ", "I, II, III, aVR", "best (auroc)0.75auroc here0.5", "dx",
+                     "code_perplexity",
                      "macro AUROC", "Leads outside a lead set are zeros", "most probable"):  # fmt: skip
         assert expected in page.text
     alts = [image["alt"] for image in page.found["img"]]

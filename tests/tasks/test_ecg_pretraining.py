@@ -103,6 +103,7 @@ def test_views_are_those_of_the_configuration_in_training_and_validation(
         ({"segment_pairs": "no"}, r"task\.segment_pairs must be true or false, but is 'no' instead"),
         ({"view_leads": "every"}, r"task\.view_leads must be one of all, disjoint, single"),
         ({"item": "person"}, r"task\.item must be patient, record or null, but is 'person' instead"),
+        ({"repeats": 0}, r"task\.repeats must be 1 or more, but is 0 instead"),
         ({"view_crops": "own"}, r"task\.view_crops=own .* without task\.max_sample_size nothing is cut"),
         ({"view_crops": "free"}, r"task\.view_crops must be shared or own, but is 'free' instead"),
         ({"local_views": 2}, r"task\.local_views=2 and task\.local_samples=0 must both be above 0, or both"),
