@@ -16,8 +16,10 @@ PYTHON ?= $(call first,3.11 3.12,python3.11 $(HOME)/.pyenv/versions/3.11.*/bin/p
 PYTHON310 ?= $(call first,3.10,python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python)
 PIP_OPTIONS := --no-input --disable-pip-version-check
 PYTEST_ARGS ?= -q -n 2 --dist loadfile
-# What `make paper` runs: a file of examples/paper/config/, targets of its Snakefile, and more options of snakemake.
+# What `make paper` runs: a file of examples/paper/config/, targets of its Snakefile, and more options of snakemake. What
+# `make benchmark` runs: settings that ship, or a file, with the small collection if it is there, and more options.
 SCALE ?= demo
+BENCHMARK_ARGS ?= $(addprefix --shared ,$(wildcard ../shared))
 TABLES ?= table1
 PAPER_ARGS ?= --cores all
 # Folder of the open recordings that the starter weights are made of.
@@ -32,7 +34,7 @@ REINSTALL := install --quiet --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
-.PHONY: help install demo demo-real paper starter bench bench-gpu test test-compat lint format clean distclean
+.PHONY: help install demo demo-real paper benchmark starter bench bench-gpu test test-compat lint format clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +70,9 @@ starter: install  ## the weights that ship, from the recordings in SHARED (hours
 	$(BIN)/fairseq-signals benchmark examples/starter/settings.yaml --out outputs/starter --shared $(SHARED)
 	$(BIN)/python examples/starter/pack.py outputs/starter/pretrained/starter/seed1.pt \
 		--manifests outputs/starter/manifests --out fairseq_signals/weights/starter
+
+benchmark: install  ## methods compared on synthetic records; SCALE=real: on real ones (about two hours on two cores)
+	$(BIN)/fairseq-signals benchmark $(SCALE) $(BENCHMARK_ARGS)
 
 test: install  ## the tests
 	$(RUN_TESTS) $(BIN)/python -m pytest $(PYTEST_ARGS)

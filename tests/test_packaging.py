@@ -29,7 +29,18 @@ SHIPPED_FOLDERS = {
     "manifests": "fairseq_signals/scripts",
     "examples": "fairseq_signals",
 }
-TARGETS = ("install", "demo", "demo-real", "paper", "starter", "test", "test-compat", "lint", "clean")
+TARGETS = (
+    "install",
+    "demo",
+    "demo-real",
+    "paper",
+    "benchmark",
+    "starter",
+    "test",
+    "test-compat",
+    "lint",
+    "clean",
+)
 
 
 @pytest.fixture(scope="module")

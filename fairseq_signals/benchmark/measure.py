@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from fairseq_signals.benchmark.settings import PRETRAIN, Settings
 from fairseq_signals.benchmark.trainings import pretraining
+from fairseq_signals.errors import TrainingError
+from fairseq_signals.training.run import fork
 
 SHORT, LONG = 10, 50
 SEED = 1
@@ -23,6 +24,9 @@ def measure(settings: Settings, names: Sequence[str], rounds: int) -> dict[str, 
     Of each method a shorter and a longer training: the user and system time that the longer one takes more,
     divided by the updates that it has more. The methods take turns, so that what else a machine does falls on
     all of them; the least of the rounds counts.
+
+    Raises:
+        TrainingError: one failed.
     """
     found: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
@@ -38,9 +42,9 @@ def _cpu_seconds(settings: Settings, name: str, updates: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = pretraining(settings, name, SEED, updates)
         run = dataclasses.replace(run, folder=Path(folder) / PRETRAIN, model=None)
-        command = [sys.executable, "-m", "fairseq_cli.hydra_train", *run.command()[1:]]
-        before = _used()
-        subprocess.run(["nice", *command], check=True, stdout=subprocess.DEVNULL)
+        log, before = Path(settings.out) / "logs" / "measure.log", _used()
+        if fork(run.command(), log):
+            raise TrainingError(f"{name} cannot be trained; see {log}")
         return _used() - before
 
 

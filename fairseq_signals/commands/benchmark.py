@@ -68,20 +68,13 @@ def main(argv: Sequence[str] | None = None, prog: str = "fairseq-signals benchma
     settings.write()
     if args.measure:
         return _measure(settings, args)
-    return _snakemake(out, args, "--dry-run" if args.dry_run else "")
+    return _snakemake(out, args, *(["--dry-run"] if args.dry_run else []))
 
 
 def _snakemake(out: Path, args: argparse.Namespace, *more: str) -> int:
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--config", f"out={out}"]
-    command += ["--directory", str(out)]
-    command += [
-        "--cores",
-        str(args.jobs),
-        *OPTIONS,
-        *(QUIET if not args.dry_run else ()),
-        *filter(None, more),
-    ]
-    return subprocess.run(command).returncode
+    command = [sys.executable, "-m", "snakemake", *more, "-s", str(SNAKEFILE), "--directory", str(out)]
+    command += ["--config", f"out={out}", "--cores", str(args.jobs), *OPTIONS]
+    return subprocess.run([*command, *(() if args.dry_run else QUIET)]).returncode
 
 
 def _measure(settings: Settings, args: argparse.Namespace) -> int:

@@ -215,19 +215,27 @@ def execute(command: Sequence[str], lock: int) -> int:
     return subprocess.run([program, *command[1:]], pass_fds=[lock]).returncode
 
 
-def fork(command: Sequence[str]) -> int:
-    """Run the command in a fork of this process, which loads fairseq once for all."""
+def fork(command: Sequence[str], log: Path | None = None) -> int:
+    """Run the command in a fork of this process, which loads fairseq once for all.
+
+    Args:
+        log: file that takes what it prints.
+    """
     for module in HEAVY:
         importlib.import_module(module)
-    process = multiprocessing.get_context("fork").Process(target=_train_here, args=(command,))
+    process = multiprocessing.get_context("fork").Process(target=_train_here, args=(command, log))
     process.start()
     process.join()
     return process.exitcode or 0
 
 
-def _train_here(command: Sequence[str]) -> None:
+def _train_here(command: Sequence[str], log: Path | None) -> None:
     from fairseq_cli.hydra_train import cli_main
 
+    if log is not None:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(descriptor, sys.stdout.fileno())
+        os.dup2(descriptor, sys.stderr.fileno())
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = list(command)
     cli_main()
