@@ -294,7 +294,7 @@ class ECGEncoder(nn.Module):
             x = mask_channels(self.cfg, x)
         given = self._sequence(x, padding_mask, source, lead_present, keep)
         n, frames = given.n_extra, (given.x, given.padding_mask)
-        more = {"allowed": given.allowed, "position": given.position}
+        more: Any = {"allowed": given.allowed, "position": given.position}
         outputs = tuple(self.encoder.each_layer(*frames, **more)) if layers else ()
         y = self.encoder.chosen(outputs, layer) if layers else self.encoder(*frames, layer, **more)
         return (y[:, n:], latents, power, y[:, :n], *(outputs[i][:, n:] for i in layers))
