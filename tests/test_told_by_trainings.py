@@ -15,7 +15,7 @@ import pytest
 
 from fairseq_signals.commands import main as cli
 
-LOSS = r"valid on 'valid' subset \| loss ([\d.]+)"
+LOSS = r"valid on 'valid' subset \|.* \| loss ([\d.]+)"
 
 
 @pytest.fixture(scope="module")
