@@ -166,7 +166,8 @@ def test_a_configuration_that_ships_goes_by_its_name_or_its_path_below_examples(
     assert find_config("w2v_cmsc_rlm_demo", "pretrain") == path
     assert find_config("w2v_cmsc/config/pretraining/w2v_cmsc_rlm_demo", "pretrain") == path
     assert find_config("lora", "finetune").parent.name == "finetuning"
-    assert find_config("classification", "finetune").parent.name == "config"
+    package = repo_dir / "fairseq_signals" / "training" / "config"
+    assert find_config("multiclass", "finetune") == package / "multiclass.yaml"  # before that of the examples
 
 
 @pytest.mark.parametrize(
