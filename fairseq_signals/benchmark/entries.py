@@ -70,7 +70,7 @@ class Task:
         labels: label table of a classification: of this room's `labels/`, or as the manifest script takes it.
         options: of the script that makes its manifests.
         published_folds: split as the corpus itself is, see `corpora.yaml`.
-        lead_sets: under which encoders are tested.
+        lead_sets: under which encoders are tested, as `fairseq-signals evaluate --leads` takes them.
         protocols: how frozen encoders are tested.
         fractions: per cent of the training patients whose labels are used.
         finetune: encoders are fine-tuned for it, too.

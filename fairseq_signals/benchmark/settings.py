@@ -23,8 +23,8 @@ from fairseq_signals.benchmark.entries import (
     Training,
 )
 from fairseq_signals.benchmark.keys import made, mapping, one_of, plain
-from fairseq_signals.ecg.leads import LEAD_SETS
-from fairseq_signals.errors import ConfigError, did_you_mean
+from fairseq_signals.errors import ConfigError, LeadError, did_you_mean
+from fairseq_signals.evaluation.lead_sets import parse_lead_sets
 from fairseq_signals.files import write_text
 from fairseq_signals.installed import find_folder
 from fairseq_signals.manifest.folder import CLASSIFICATION, IDENTIFICATION
@@ -177,7 +177,10 @@ class Settings:
         for name, task in self.tasks.items():
             one_of(f"tasks.{name}.kind", [task.kind], PROTOCOLS)
             one_of(f"tasks.{name}.protocols", task.protocols, PROTOCOLS[task.kind])
-            one_of(f"tasks.{name}.lead_sets", task.lead_sets, LEAD_SETS)
+            try:
+                parse_lead_sets([",".join(task.lead_sets)])
+            except LeadError as error:
+                raise ConfigError(f"tasks.{name}.lead_sets: {error}") from error
             one_of(f"tasks.{name}.corpora", task.corpora, self.corpora)
             if task.finetune and task.kind != CLASSIFICATION:
                 raise ConfigError(f"tasks.{name}.finetune: only classifications are fine-tuned")

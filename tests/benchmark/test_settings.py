@@ -111,6 +111,10 @@ def test_a_model_that_fairseq_cannot_train_is_not_fine_tuned(read):
             {"tasks": {"dx": {"kind": "regression", "corpora": "nobody"}}},
             "there is no nobody; there are mine",
         ),
+        (
+            {"tasks": {"dx": {"kind": "regression", "corpora": "mine", "lead_sets": [13]}}},
+            r"tasks\.dx\.lead_sets: ",
+        ),
         ({"tasks": {"dx": {"corpora": "mine"}}}, r"tasks\.dx: kind must be given"),
         (
             {"tasks": {"dx": {"kind": "regression", "corpora": "mine", "finetune": True}}},
@@ -150,3 +154,9 @@ def test_the_real_benchmark_compares_what_it_is_to_compare():
     superclass = settings.tasks["superclass"]
     assert superclass.finetune
     assert superclass.lead_sets == ("12", "6", "3", "2", "1")
+
+
+@pytest.mark.parametrize("name", ["experiment", "objectives"])
+def test_the_experiments_of_the_examples_can_be_used(repo_dir, name):
+    settings = Settings.read(repo_dir / "examples" / "lead_agnostic" / f"{name}.yaml")
+    assert all(settings.updates(method) > 0 for method in settings.methods.values() if method.config)
