@@ -22,7 +22,7 @@ from torch import Tensor
 from fairseq_signals.benchmark.onnx_program import OnnxProgram
 from fairseq_signals.checkpoints.input_format import InputFormat
 from fairseq_signals.ecg.leads import LEADS
-from fairseq_signals.ecg.resample import resample
+from fairseq_signals.ecg.resample import POLYPHASE, resample
 from fairseq_signals.errors import ConfigError, LeadError, did_you_mean
 from fairseq_signals.inference.model import ECGModel
 from fairseq_signals.inference.windows import cut, weighted_mean
@@ -141,6 +141,7 @@ class ObjectEncoder:
             sampling rate in Hz and their names, and gives (D,) numbers; if it has a parameter `frames`, with
             `frames=True` (F, D).
         name: what messages call it.
+        fs: to which recordings are resampled for it, Hz; None: as they are.
 
     Raises:
         ConfigError: there is no such method.
@@ -151,21 +152,26 @@ class ObjectEncoder:
     n_parameters: int | None = None
     form = InputFormat()
 
-    def __init__(self, made: Any, name: str):
+    def __init__(self, made: Any, name: str, fs: float | None = None):
         if not callable(getattr(made, "embed", None)):
             raise ConfigError(f"{name}: is {type(made).__name__}, which has no method embed(x, fs, leads)")
-        self.made, self.name = made, name
+        self.made, self.name, self.fs = made, name, fs
         self.dim: int | None = None
 
     def features(self, source: Tensor, lead_present: Tensor, fs: float) -> Tensor:
-        return torch.stack([self._given(*each, fs, 1) for each in zip(source, lead_present)])
+        return self._each(source, lead_present, fs, 1)
 
     def frames(self, source: Tensor, lead_present: Tensor, fs: float) -> Tensor:
-        return torch.stack([self._given(*each, fs, 2, frames=True) for each in zip(source, lead_present)])
+        return self._each(source, lead_present, fs, 2, frames=True)
 
     def without_frames(self, n_samples: int, fs: float) -> str:
         takes = "frames" in inspect.signature(self.made.embed).parameters
         return "" if takes else f"{self.name}: embed has no parameter `frames`"
+
+    def _each(self, source: Tensor, present: Tensor, fs: float, n_axes: int, **options: bool) -> Tensor:
+        wanted = self.fs or fs
+        x = at_rate(source, fs, wanted, POLYPHASE)
+        return torch.stack([self._given(*each, wanted, n_axes, **options) for each in zip(x, present)])
 
     def _given(self, source: Tensor, present: Tensor, fs: float, n_axes: int, **options: bool) -> Tensor:
         leads = [lead for lead, is_there in zip(LEADS, present.tolist()) if is_there]
@@ -201,7 +207,8 @@ def load_encoder(
         where: a checkpoint or saved folder, an ONNX file (.onnx), or `module:attribute`, an object with
             `embed`, or a class of such objects that takes no arguments.
         features: of a model of ours, see `ModelEncoder`.
-        fs: of an ONNX file that does not say its sampling rate, Hz.
+        fs: sampling rate, Hz, of an ONNX file that does not say it, or to which recordings are resampled for
+            an object.
         device: of a model of ours.
         random_init: the same encoder with random weights of this seed; of a model of ours.
 
@@ -217,7 +224,7 @@ def load_encoder(
         raise ConfigError(f"{text}: random weights can be had of a checkpoint or a saved folder alone")
     if path.suffix == ".onnx":
         return OnnxEncoder(path, fs)
-    return ObjectEncoder(_made(text), text)
+    return ObjectEncoder(_made(text), text, fs)
 
 
 def random_like(model: ECGModel, seed: int) -> ECGModel:

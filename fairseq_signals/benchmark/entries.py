@@ -33,7 +33,8 @@ class Method:
         onnx: an ONNX file.
         object: `module:attribute`, a Python object with `embed(x, fs, leads)`.
         fs: sampling rate in Hz that an ONNX file or an object wants, where it does not tell.
-        features: statistics over frames of its layers in place of those of the settings, "mean:-1".
+        features: statistics over frames of its layers, "mean:-1", in place of those of the settings or of a
+            saved model's own representation.
         finetune: overrides of its fine-tuning.
     """
 

@@ -100,7 +100,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="of a model of ours: mean or std over the frames of a layer, from 0, the Transformer's input, "
         "or -1, the last (default: its own representation)",
     )
-    parser.add_argument("--fs", type=float, metavar="HZ", help="of an ONNX file that does not say it")
+    parser.add_argument(
+        "--fs",
+        type=float,
+        metavar="HZ",
+        help="of an ONNX file that does not say it; an object is given recordings of this rate (default: as "
+        "they are)",
+    )
     parser.add_argument("--random-init", type=int, metavar="SEED", help="the same with random weights")
     parser.add_argument("--device", default="cpu", help="of a model of ours (default: cpu)")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="N", help="(default: 32)")

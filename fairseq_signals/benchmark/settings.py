@@ -225,6 +225,11 @@ class Settings:
             return Path(method.model)
         return Path(self.out) / "pretrained" / (method.random_of or name) / f"seed{seed}.pt"
 
+    def features_of(self, name: str) -> tuple[str, ...]:
+        """The statistics that are taken of a frozen encoder; none: a saved model's own representation."""
+        method = self.methods[name]
+        return method.features or (() if method.model else self.features)
+
     def results(self, name: str, seed: int) -> Path:
         """The folder of what a row found."""
         return Path(self.out) / "results" / name / f"seed{seed}"

@@ -70,7 +70,7 @@ def frozen(settings: Settings, name: str, seed: str) -> None:
     ]
     encoder = load_encoder(
         method.onnx or method.object or str(settings.pretrained(name, int(seed))),
-        method.features or settings.features,
+        settings.features_of(name),
         method.fs,
         random_init=int(seed) if method.random_of else None,
     )

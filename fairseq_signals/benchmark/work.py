@@ -86,7 +86,7 @@ class Work:
         settings, method = self.settings, self.settings.methods[name]
         tasks = [[t.name, t.lead_sets, t.protocols, t.fractions] for t in settings.tasks.values()]
         encoder = (method.random_of, method.model, method.onnx, method.object, method.fs)
-        return _digest(tasks, encoder, method.features or settings.features, settings.split)
+        return _digest(tasks, encoder, settings.features_of(name), settings.split)
 
     def of_finetuning(self, name: str) -> str:
         """Of the fine-tunings of a row."""

@@ -110,9 +110,9 @@ def test_frames_are_the_same_too(kinds, corpus):
         np.testing.assert_allclose(other, found[0], atol=5e-3)
 
 
-@pytest.mark.parametrize("kind", ["model", "onnx"])
+@pytest.mark.parametrize("kind", ["saved", "onnx", "object"])
 def test_recordings_of_another_rate_are_resampled(model, kinds, kind):
-    encoder = ModelEncoder(model) if kind == "model" else kinds["onnx"]
+    encoder = ObjectEncoder(Wrapped(model), "w", 500.0) if kind == "object" else kinds[kind]
     time = np.arange(2500) / 500
     source = np.sin(2 * np.pi * np.linspace(1, 9, 12)[:, None] * time).astype(np.float32)[None]
     half = torch.from_numpy(source[..., ::2].copy())

@@ -50,6 +50,15 @@ def test_what_an_update_costs_must_have_been_measured(read):
         settings.updates(settings.methods["w2v"])
 
 
+def test_a_saved_model_is_tested_by_its_own_representation_unless_the_row_names_features(read, tmp_path):
+    (tmp_path / "m").mkdir()
+    saved = {"model": str(tmp_path / "m")}
+    settings = read(methods={**given()["methods"], "saved": saved, "other": {**saved, "features": ["std:0"]}})
+    assert settings.features_of("saved") == ()
+    assert settings.features_of("other") == ("std:0",)
+    assert settings.features_of("w2v") == settings.features_of("random") == ("mean:-1", "std:-1")
+
+
 def test_settings_that_a_run_keeps_are_read_as_they_were(read, tmp_path):
     settings = read(out=str(tmp_path / "out"), seeds=[3, 4])
     settings.write()
