@@ -15,7 +15,6 @@ from fairseq_signals.evaluation.evaluate import evaluate
 from fairseq_signals.evaluation.intervals import add_intervals
 from fairseq_signals.evaluation.lead_sets import parse_lead_sets
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups
-from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.metrics.bootstrap import Bounds, intervals
 from fairseq_signals.metrics.weighted import Areas, Statistic, share
 
@@ -74,7 +73,7 @@ def _of_head(
     columns = [model.labels.index(label) for label in labels]
     weight, bias = (p.detach().cpu().numpy()[columns] for p in model.network.proj.parameters())
     limits = np.array(list(model.thresholds.values()))[columns]
-    items, group = items_of(read_manifest(features.folder / source.manifests / "test.tsv"), "record")
+    items, group = items_of(features.manifest(source, "test"), "record")
     truth = mean_of_groups(features.labels(source, "test", labels), group, len(items)) > 0
     patients = np.array([item[1] for item in items])
     for leads, x in zip(source.leads, features.of(source, "test")):

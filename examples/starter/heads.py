@@ -19,7 +19,7 @@ from fairseq_signals.evaluation.lead_sets import parse_lead_sets
 from fairseq_signals.evaluation.predict import items_of, mean_of_groups, predict
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.manifest.labels import class_names, read_labels
-from fairseq_signals.manifest.table import read_manifest
+from fairseq_signals.manifest.table import Manifest, read_manifest
 
 BATCH = 64
 
@@ -102,16 +102,38 @@ class Features:
 
     def of(self, source: Source, split: str) -> np.ndarray:
         if (source, split) not in self._found:
-            manifest = read_manifest(self.folder / source.manifests / f"{split}.tsv")
             sets = parse_lead_sets([",".join(source.leads)])
             self._found[source, split] = predict(
-                self.model.network.pooled, manifest, sets, BATCH, str(self.model.device), self.model.form
+                self.model.network.pooled,
+                self.manifest(source, split),
+                sets,
+                BATCH,
+                str(self.model.device),
+                self.model.form,
             )
         return self._found[source, split]
 
-    def standardise(self, sources: Sequence[Source]) -> None:
-        """Standardise the statistics by training segments, each source and lead set as much as any other."""
-        parts = [of_set for source in sources for of_set in self.of(source, "train")]
+    def manifest(self, source: Source, split: str) -> Manifest:
+        return read_manifest(self.folder / source.manifests / f"{split}.tsv")
+
+    def standardise(self, sources: Sequence[Source], tested: Sequence[Source]) -> None:
+        """Standardise the statistics by training segments, each source and lead set as much as any other.
+
+        Args:
+            sources: whose training segments.
+            tested: manifests of identification, whose people for validation and test are left out.
+        """
+        sides = [f"{split}_{side}" for split in ("valid", "test") for side in ("gallery", "probe")]
+        people = {
+            patient
+            for source in tested
+            for side in sides
+            for patient in self.manifest(source, side).patient_ids
+        }
+        parts = []
+        for source in sources:
+            kept = [patient not in people for patient in self.manifest(source, "train").patient_ids]
+            parts += [of_set[kept] for of_set in self.of(source, "train")]
         mean = np.mean([part.mean(axis=0, dtype=np.float64) for part in parts], axis=0)
         square = np.mean([((part - mean) ** 2).mean(axis=0) for part in parts], axis=0)
         statistics = self.model.network.statistics
@@ -127,7 +149,7 @@ class Features:
         classes = source.classes or wanted
         if not set(classes) <= set(names):
             raise ConfigError(f"{folder}: of {', '.join(classes)} it has only {', '.join(names)}")
-        found = read_targets(read_manifest(folder / f"{split}.tsv"), len(names))
+        found = read_targets(self.manifest(source, split), len(names))
         return found[:, [names.index(name) for name in classes]]
 
 
@@ -143,7 +165,7 @@ def fit(features: Features, head: Head) -> Fitted:
     found = Fitted(weight, fitted.bias - weight @ fitted.mean, np.full(len(head.labels), 0.5))
     probabilities, labels = [], []
     for source in head.of:
-        items, group = items_of(read_manifest(features.folder / source.manifests / "valid.tsv"), "record")
+        items, group = items_of(features.manifest(source, "valid"), "record")
         truth = mean_of_groups(features.labels(source, "valid", head.labels), group, len(items)) > 0
         for part in features.of(source, "valid"):
             probabilities.append(

@@ -35,7 +35,7 @@ def packed(model: ECGModel, recipe: Recipe, manifests: Path) -> ECGModel:
     encoder.load_state_dict({key: value.float() for key, value in _half(encoder).items()})
     network = PooledEncoder(encoder, pooling=recipe.pooling)
     features = Features(ECGModel(network, "pretraining", model.form), manifests)
-    features.standardise([source for head in recipe.heads for source in head.of])
+    features.standardise([source for head in recipe.heads for source in head.of], recipe.identification)
     heads: list[Fitted] = [fit(features, head) for head in recipe.heads]
     labels = [label for head in recipe.heads for label in head.labels]
     found = ECGClassifier(encoder, len(labels), pooling=recipe.pooling)

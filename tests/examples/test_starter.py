@@ -14,6 +14,7 @@ import yaml
 from fairseq_signals import ECGModel
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.evaluation.evaluate import evaluate
+from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import PooledEncoder
@@ -71,6 +72,11 @@ def test_probabilities_of_the_folder_are_those_whose_figures_are_told(scripts, p
     assert persons.value == outcome.values["1"]["accuracy"]
     features = scripts["heads"].Features(model, corpus.store.parent)
     x = features.of(recipe.heads[0].of[0], "train")
+    folder = corpus.identification
+    held = {patient for path in folder.glob("*_*.tsv") for patient in read_manifest(path).patient_ids}
+    trained = read_manifest(corpus.classification / "train.tsv").patient_ids
+    x = x[:, [patient not in held for patient in trained]]  # nothing is learnt from who is tested
+    assert 0 < x.shape[1] < len(trained)
     np.testing.assert_allclose(x.mean(axis=(0, 1)), 0, atol=1e-3)  # standardised, float16 apart
     np.testing.assert_allclose((x**2).mean(axis=(0, 1)), 1, atol=1e-2)
 
