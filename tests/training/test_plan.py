@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from fairseq_signals import ECGModel
 from fairseq_signals.errors import CheckpointError, ConfigError, ManifestError
 from fairseq_signals.training.plan import find_config, plan
 from fairseq_signals.training.run import prepare
@@ -99,11 +100,14 @@ def test_the_task_and_the_metric_of_the_best_checkpoint_are_those_of_the_manifes
     assert settings["checkpoint"]["maximize_best_checkpoint_metric"] is maximize
 
 
-@pytest.mark.parametrize("named", ["file", "folder"])
+@pytest.mark.parametrize("named", ["file", "folder", "saved"])
 def test_fine_tuning_begins_with_the_model_and_takes_its_input(manifests, start, tmp_path, named):
-    name = start if named == "file" else start.parent
+    if named == "saved":
+        pytest.importorskip("safetensors")
+        ECGModel.load(start).save(tmp_path / "saved")
+    name = {"file": start, "folder": start.parent, "saved": tmp_path / "saved"}[named]
     given = values(plan("finetune", manifests(), tmp_path / "out", start=str(name), seed=5))
-    assert given["model.model_path"] == str(start)
+    assert given["model.model_path"] == str(name if named == "saved" else start)
     assert (float(given["task.sample_rate"]), given["task.normalize"]) == (100, '"segment"')
     assert given["common.seed"] == "5"
 
