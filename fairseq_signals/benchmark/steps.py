@@ -2,6 +2,7 @@
 
     python -m fairseq_signals.benchmark.steps OUT store NAME
     python -m fairseq_signals.benchmark.steps OUT manifests
+    python -m fairseq_signals.benchmark.steps OUT labels TASK FRACTION SEED
     python -m fairseq_signals.benchmark.steps OUT pretrain METHOD SEED
     python -m fairseq_signals.benchmark.steps OUT frozen METHOD SEED
     python -m fairseq_signals.benchmark.steps OUT finetune METHOD SEED
@@ -27,10 +28,17 @@ def store(settings: Settings, name: str) -> None:
 
 
 def manifests(settings: Settings) -> None:
-    """Make all manifests."""
+    """Make the manifests of tasks and of pre-training."""
     from fairseq_signals.benchmark.tasks import make_manifests
 
     make_manifests(settings)
+
+
+def labels(settings: Settings, task: str, fraction: str, seed: str) -> None:
+    """Make the manifests with a part of the labels."""
+    from fairseq_signals.benchmark.tasks import write_fraction
+
+    write_fraction(settings, settings.tasks[task], int(seed), int(fraction))
 
 
 def pretrain(settings: Settings, name: str, seed: str) -> None:
@@ -78,7 +86,7 @@ def frozen(settings: Settings, name: str, seed: str) -> None:
     write_frozen(encoder, tasks, out, method.title, int(seed), settings.split)
 
 
-STEPS = {each.__name__: each for each in (store, manifests, pretrain, frozen, finetune)}
+STEPS = {each.__name__: each for each in (store, manifests, labels, pretrain, frozen, finetune)}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -70,10 +70,6 @@ def write_fraction(settings: Settings, task: Task, seed: int, fraction: int) -> 
 
 
 def make_manifests(settings: Settings) -> None:
-    """Make all of them."""
+    """Make those of the tasks and of pre-training."""
     for command in commands(settings):
         run(command)
-    for task in settings.tasks.values():
-        for fraction in task.fractions if task.finetune else ():
-            for seed in settings.seeds if fraction != 100 else ():
-                write_fraction(settings, task, seed, fraction)

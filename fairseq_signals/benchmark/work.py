@@ -46,6 +46,11 @@ class Work:
         row = self.settings.methods[method]
         return self._models([row.random_of or method] if row.random_of or row.config else [], seed)
 
+    def labels(self, method: str, seed: str) -> list[str]:
+        """The manifests of parts of the labels that a row is fine-tuned with."""
+        parts = [(task.name, fraction) for task, _, fraction in self.settings.finetuned(method)]
+        return [f"manifests/{task}-{fraction}-seed{seed}.done" for task, fraction in parts if fraction != 100]
+
     def _models(self, names: Iterable[str], seed: str) -> list[str]:
         return [f"pretrained/{name}/seed{seed}.pt" for name in names]
 
@@ -68,10 +73,7 @@ class Work:
 
     def of_manifests(self) -> str:
         """Of the manifests."""
-        settings = self.settings
-        parts = [[task.name, task.fractions] for task in settings.tasks.values() if task.finetune]
-        made = [_arguments(command) for command in commands(settings)]
-        return _digest(made, parts, settings.seeds if parts else ())
+        return _digest([_arguments(command) for command in commands(self.settings)])
 
     def of_pretraining(self, name: str) -> str:
         """Of a pre-training."""

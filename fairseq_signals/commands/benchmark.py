@@ -18,7 +18,8 @@ from pathlib import Path
 
 from fairseq_signals.benchmark.settings import SHIPPED, Settings, find_settings
 from fairseq_signals.benchmark.work import Work
-from fairseq_signals.errors import ConfigError, optional_library
+from fairseq_signals.errors import ConfigError, OutputError, optional_library
+from fairseq_signals.safety.locks import one_process
 
 SNAKEFILE = SHIPPED.parent / "Snakefile"
 #: A step is done again where its inputs or settings have changed, not where only the code has. What was
@@ -65,7 +66,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "fairseq-signals benchma
         split=args.split,
     )
     Work(settings)  # what cannot be is told before anything runs
-    settings.write()
+    busy = OutputError(f"{out}: another benchmark is running there; wait for it, or stop it")
+    with one_process(out, busy):
+        settings.write()
     if args.measure:
         return _measure(settings, args)
     return _snakemake(out, args, *(["--dry-run"] if args.dry_run else []))
