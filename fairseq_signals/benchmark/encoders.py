@@ -171,7 +171,9 @@ class ObjectEncoder:
     def _each(self, source: Tensor, present: Tensor, fs: float, n_axes: int, **options: bool) -> Tensor:
         wanted = self.fs or fs
         x = at_rate(source, fs, wanted, POLYPHASE)
-        return torch.stack([self._given(*each, wanted, n_axes, **options) for each in zip(x, present)])
+        return torch.stack(
+            [self._given(one, there, wanted, n_axes, **options) for one, there in zip(x, present)]
+        )
 
     def _given(self, source: Tensor, present: Tensor, fs: float, n_axes: int, **options: bool) -> Tensor:
         leads = [lead for lead, is_there in zip(LEADS, present.tolist()) if is_there]
