@@ -45,7 +45,6 @@ def place(tmp_path_factory, write_wfdb, repo_dir):
 @pytest.fixture(scope="module")
 def done(place, repo_dir, start_fairseq):
     """What the page left behind in `place`: `names` of its snippets, `printed` by command, `ran` commands."""
-    pytest.importorskip("safetensors")
     page = (repo_dir / "docs" / "ecg-fm.md").read_text(encoding="utf-8")
     names, ran = {}, []
     with pytest.MonkeyPatch.context() as patch:

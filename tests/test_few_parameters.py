@@ -92,7 +92,6 @@ def test_what_is_frozen_stays_as_pretrained_bit_for_bit(config, fine_tune, pretr
 def test_the_trained_model_is_the_same_in_fairseq_in_ecgmodel_and_in_a_saved_folder(
     config, fine_tune, tmp_path
 ):
-    pytest.importorskip("safetensors")
     from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
     path = shutil.copy(fine_tune(config).save_dir / "checkpoint_last.pt", tmp_path)

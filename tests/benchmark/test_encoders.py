@@ -75,7 +75,6 @@ class Wrapped:
 @pytest.fixture(scope="module")
 def kinds(model, exported, tmp_path_factory):
     """The same encoder as a saved folder, an ONNX file and an object."""
-    pytest.importorskip("safetensors")
     folder = tmp_path_factory.mktemp("saved") / "model"
     model.save(folder)
     return {

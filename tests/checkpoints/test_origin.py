@@ -32,7 +32,6 @@ def test_weights_of_ours_are_not_public_because_their_input_is_as_a_preset_says(
 
 
 def test_what_was_noted_stays_with_all_that_is_made_of_it(published, tmp_path):
-    pytest.importorskip("safetensors")
     model = ECGModel.load(published, preset="ecg-fm")
     model.save(tmp_path / "saved")
     before = public_weights(load_checkpoint(published), "ecg-fm")

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from fairseq_signals.checkpoints.input_format import InputFormat, input_format
 from fairseq_signals.checkpoints.loading import load_checkpoint
@@ -13,9 +14,6 @@ from fairseq_signals.errors import CheckpointError, ConfigError, OutputError
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import EncoderConfig
 from fairseq_signals.modules.heads import PooledEncoder
-
-safetensors = pytest.importorskip("safetensors.torch")
-SafetensorError = pytest.importorskip("safetensors").SafetensorError
 
 
 @pytest.fixture

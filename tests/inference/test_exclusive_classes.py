@@ -79,7 +79,6 @@ def test_saliency_gives_the_same_probability(model, recording):
 
 
 def test_a_saved_model_knows_it_and_one_of_before_is_multi_label(model, recording, tmp_path):
-    pytest.importorskip("safetensors")
     model.save(tmp_path / "m")
     loaded = ECGModel.load(tmp_path / "m")
     assert loaded.classes == model.classes

@@ -101,7 +101,6 @@ def test_a_program_that_does_not_scale_as_the_model_does_is_not_written(checkpoi
 
 
 def test_a_program_holds_what_the_configuration_of_the_saved_model_does(classifier, tmp_path):
-    pytest.importorskip("safetensors")
     classifier.save(tmp_path / "model")
     classifier.export(tmp_path / "m.pt2", check=False)
     files = {"fairseq_signals": ""}

@@ -121,7 +121,6 @@ def test_exported_programs_compute_the_same_with_all_leads_and_with_few(load, na
 
 @each_model
 def test_a_saved_model_is_the_same_and_says_what_it_is(load, name, tmp_path):
-    pytest.importorskip("safetensors")
     model, source = load("pretraining", **MODELS[name]), recordings(12)
     model.save(tmp_path / "saved")
     again = ECGModel.load(tmp_path / "saved")
@@ -138,7 +137,6 @@ def test_a_saved_model_is_the_same_and_says_what_it_is(load, name, tmp_path):
 
 
 def test_models_that_older_software_reads_are_written_for_it(load, tmp_path):
-    pytest.importorskip("safetensors")
     load(lead_encoding="tokens").save(tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["format_version"] == 2
 

@@ -80,7 +80,6 @@ def test_a_checkpoint_with_any_value_in_any_place(checkpoints, tmp_path, data):
 @FUZZ
 @given(data=st.data())
 def test_a_configuration_with_any_value_in_any_place(models, tmp_path, data):
-    pytest.importorskip("safetensors")
     models["classification"].save(tmp_path / "m", overwrite=True)
     content = json.loads((tmp_path / "m" / "config.json").read_text())
     place = data.draw(st.sampled_from(list(places(content))))

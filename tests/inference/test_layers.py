@@ -51,7 +51,6 @@ def test_a_learnt_mix_is_the_default_and_layers_can_still_be_had(mixed, tmp_path
     logits = model.embed(source, fs=500) @ model.network.proj.weight.detach().numpy().T
     logits += model.network.proj.bias.detach().numpy()
     np.testing.assert_allclose(model.predict_proba(source, fs=500), 1 / (1 + np.exp(-logits)), atol=1e-6)
-    pytest.importorskip("safetensors")
     model.save(tmp_path / "saved")
     np.testing.assert_array_equal(ECGModel.load(tmp_path / "saved").embed(source, fs=500),
                                   model.embed(source, fs=500))  # fmt: skip

@@ -78,7 +78,6 @@ def test_saliency_is_of_present_leads(model, recording):
 
 
 def test_a_saved_model_is_told_the_same(model, recording, tmp_path):
-    pytest.importorskip("safetensors")
     model.save(tmp_path / "saved")
     again = ECGModel.load(tmp_path / "saved")
     signal = recording.mv[:1].astype(np.float32)

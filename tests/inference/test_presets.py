@@ -202,7 +202,6 @@ def test_a_checkpoint_of_ours_is_never_taken_for_public_weights(save_checkpoint,
 
 
 def test_a_saved_model_keeps_its_input_and_where_its_weights_come_from(ecg_fm, tmp_path, rng):
-    pytest.importorskip("safetensors")
     ecg_fm.save(tmp_path / "model")
     again = ECGModel.load(tmp_path / "model")
     assert (again.form, again.fingerprint) == (ecg_fm.form, ecg_fm.fingerprint)

@@ -84,7 +84,6 @@ def test_a_checkpoint_that_does_not_say_its_targets_is_refused(noted, message, s
 def test_a_saved_and_a_pickled_model_know_their_targets(model, recording, tmp_path):
     again = pickle.loads(pickle.dumps(model))
     assert again.predict(recording.wfdb) == model.predict(recording.wfdb)
-    pytest.importorskip("safetensors")
     model.save(tmp_path / "m")
     loaded = ECGModel.load(tmp_path / "m")
     assert loaded.targets == TABLE

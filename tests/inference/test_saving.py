@@ -13,8 +13,6 @@ from fairseq_signals import ECGModel
 from fairseq_signals.checkpoints.presets import PRESETS
 from fairseq_signals.errors import CheckpointError, ConfigError, LabelError
 
-pytest.importorskip("safetensors")
-
 KINDS = ("pretraining", "classification", "identification")
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fairseq_signals import ECGModel
+from fairseq_signals.checkpoints import shipped
 from fairseq_signals.checkpoints.loading import load_checkpoint
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.models.finetuning import (
@@ -69,12 +70,23 @@ def test_authors_key_names_are_mapped_and_mentioned(config, pretrained_path, pre
 def test_a_saved_models_folder_serves_as_well_as_the_checkpoint(
     config, pretrained_path, pretrained_encoder, tmp_path
 ):
-    pytest.importorskip("safetensors")
     ECGModel.load(pretrained_path).save(tmp_path / "model")
     cfg = config(model_path=str(tmp_path / "model"))
     assert same_weights(build_encoder(cfg), pretrained_encoder)
     found, expected = architecture_source(cfg).config, load_checkpoint(pretrained_path).config
     assert all(getattr(found, name) == getattr(expected, name) for name in ARCHITECTURE)
+
+
+def test_weights_of_the_package_serve_by_their_name(
+    config, pretrained_path, pretrained_encoder, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    ECGModel.load(pretrained_path).save(tmp_path / "weights" / "small", dtype="float16")
+    cfg = config(model_path="small")
+    rounded = {key: value.half().float() for key, value in pretrained_encoder.state_dict().items()}
+    state = build_encoder(cfg).state_dict()
+    assert all(torch.equal(value, rounded[key]) for key, value in state.items())
+    assert architecture_source(cfg).config.encoder_layers == 2
 
 
 @pytest.mark.parametrize("options", [{"model_path": None}, {"no_pretrained_weights": True}])

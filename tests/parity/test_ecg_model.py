@@ -68,7 +68,6 @@ def test_a_checkpoint_gives_them_without_fairseq(saved_checkpoints, close_where_
 
 
 def test_saved_form_of_the_authors_checkpoint_is_the_same_model(saved_checkpoints, tmp_path):
-    pytest.importorskip("safetensors")
     for checkpoint, theirs in saved_checkpoints(True):
         model, source = ECGModel.load(checkpoint.path), theirs["source"].numpy()
         folder = tmp_path / checkpoint.path.stem
