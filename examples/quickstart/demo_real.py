@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from steps import ROOT, Steps, python
+from steps import CONFIGS, RANDOM_INIT, ROOT, Start, Steps, Task, python, training
 
 # chosen on training patients only; docs/real-data.md says how
 EPOCHS = "optimization.max_epoch=3"
@@ -45,33 +45,43 @@ def main() -> None:
     out: Path = args.out.resolve()
     manifests = out / "manifests"
     dx, identity, pretrain = (manifests / name for name in ("classification", "identification", "pretrain"))
-    results = out / "evaluations.json"
-    steps = Steps(out, total=11 + 8 * args.seeds)
+    steps = Steps(out)
 
     stores = preprocess(steps, real, out)
     ptb_xl = str(stores[0])
-    steps.run(
+    steps.add(
         "Manifests for classification: PTB-XL superclasses, its published folds",
         *python("manifests/classification.py", ptb_xl, "--dest", str(dx), "--labels", "ptbxl_superclass"),
         *("--split-table", str(real / "ptb_xl" / "ptbxl_labels.csv"), "--drop-unlabelled"),
     )
-    steps.run(
+    steps.add(
         "Manifests for identification: PTB-XL patients with two or more recordings are tested",
         *python("manifests/identification.py", ptb_xl, "--dest", str(identity)),
         *("--valid-fraction", "0.15", "--test-fraction", "0.8", "--segments-per-recording", "2"),
     )
-    steps.run(
+    steps.add(
         "Manifests for pre-training: all corpora but the people held out",
         *python("manifests/pretrain.py", *map(str, stores), "--dest", str(pretrain)),
         *("--exclude", str(dx), str(identity), "--valid-fraction", "0"),
     )
     check = python("manifests/check.py", str(dx), str(identity), str(pretrain))
-    steps.run("Check that nothing leaks", *check)
-    pretrained = steps.pretrain(pretrain, out / "runs" / "pretrain", args.updates, *PRETRAINING)
-    tasks = {"classification": dx, "identification": identity}
-    for seed in range(1, args.seeds + 1):
-        steps.compare(tasks, pretrained, results, seed, [EPOCHS], several_seeds=True)
-    steps.table(results, "Real recordings (PTB-XL subset)")
+    steps.add("Check that nothing leaks", *check)
+    n, run = args.updates, out / "runs" / "pretrain"
+    updates = [f"optimization.max_update={n}", f"lr_scheduler.total_num_update={n}"]
+    pretraining = Task(pretrain, CONFIGS / "pretrain.yaml", [*PRETRAINING, *updates], 0.8 * n, n)
+    step = training("Pre-train W2V+CMSC+RLM", pretraining, run)
+    start = f"model.model_path={run}/checkpoint_last.pt"
+    starts = {
+        "w2v_cmsc_rlm": Start([start], step),
+        RANDOM_INIT: Start([start, "model.no_pretrained_weights=true"], step),
+    }
+    tasks = {
+        "classification": Task(dx, CONFIGS / "classification.yaml", [EPOCHS], 150, 220),
+        "identification": Task(identity, CONFIGS / "identification.yaml", [EPOCHS], 150, 220),
+    }
+    steps.compare(tasks, starts, range(1, args.seeds + 1))
+    steps.table("Real recordings (PTB-XL subset)")
+    steps.run()
 
 
 def preprocess(steps: Steps, real: Path, out: Path) -> list[Path]:
@@ -90,7 +100,8 @@ def preprocess(steps: Steps, real: Path, out: Path) -> list[Path]:
     for name, (script, root, options) in corpora.items():
         source = ("--source", name) if script == folder else ()
         dest = str(out / "stores" / name)
-        steps.run(f"Preprocess {name}", *python(script, str(root), "--dest", dest, *source, *options))
+        command = python(script, str(root), "--dest", dest, *source, *options)
+        steps.add(f"Preprocess {name}", *command, seconds=20)
     return [out / "stores" / name for name in corpora]
 
 

@@ -5,6 +5,8 @@
 Reads the JSON list that `fairseq-signals evaluate --json FILE --append` collects. Several seeds are
 summarised as mean and 95 % confidence interval of the mean (Student's t). Shown are CinC score, macro AUROC
 and identification accuracy with its chance level; `results.json` holds the rows of these three metrics.
+With `--less METHOD --saved DIR` a second table has what the other methods reach above that one, from what
+`fairseq-signals evaluate --save` wrote to DIR, with intervals over patients and seeds.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from differences import differences
 
 from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.ecg.leads import LEAD_SETS
@@ -128,11 +131,10 @@ def footnotes(rows: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str
     return notes
 
 
-def markdown(title: str, header: Sequence[str], body: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """The table as a Markdown page."""
+def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table of a Markdown page."""
     rule = ["---", "---", *("---:" for _ in header[2:])]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))
-    return f"# {title}\n\n{table}\n\n" + "".join(f"- {note}\n" for note in notes)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))
 
 
 def draw(lines: Sequence[Line], title: str, path: Path) -> None:
@@ -171,14 +173,24 @@ def make_table(args: argparse.Namespace) -> None:
     """Print the table and write `results.md`, `results.json` and `results.png`."""
     out = args.out or args.results.parent
     rows = [row for row in read_results(args.results) if "group" not in row]
+    rows.sort(key=lambda row: row["method"] == args.less)  # the last
     lines = summarise(rows)
     if not lines:
         metrics = ", ".join(metric for _, metric in METRICS)
         raise FairseqSignalsError(f"{args.results}: there is no row of {metrics}")
     header, body = table_cells(lines)
     notes = footnotes(rows, lines)
-    print(args.title, "", format_table(header, body, n_left=2), "", *notes, sep="\n")
-    write_text(out / "results.md", [markdown(args.title, header, body, notes)])
+    shown_tables, tables = [format_table(header, body, n_left=2)], [markdown(header, body)]
+    if args.less:
+        columns = list(lines[0].cells)
+        found = differences(args.saved, args.less, list(METRICS), columns, MEAN)
+        body = [[METRICS[line.metric][0], line.method, *line.cells] for line in found]
+        heading = f"Less {args.less}, with 95 % intervals over patients and seeds:"
+        shown_tables += [heading, format_table(header, body, n_left=2)]
+        tables += [heading, markdown(header, body)]
+    print(args.title, *shown_tables, "\n".join(notes), sep="\n\n")
+    page = [f"# {args.title}", *tables, "\n".join(f"- {note}" for note in notes)]
+    write_text(out / "results.md", ["\n\n".join(page) + "\n"])
     written = ["results.md"]
     if out / "results.json" != args.results:
         write_results(out / "results.json", [row for row in rows if (row["task"], row["metric"]) in METRICS])
@@ -197,8 +209,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path, metavar="RESULTS.json", help="list of result rows")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: beside the file)")
     parser.add_argument("--title", default="Results", help="heading; name the data (default: %(default)s)")
+    parser.add_argument("--less", metavar="METHOD", help="show how much the other methods are above this one")
+    parser.add_argument("--saved", type=Path, metavar="DIR", help="of --less: what `evaluate --save` wrote")
     parser.add_argument("--no-chart", action="store_true", help="do not write results.png")
-    return run(make_table, parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    if (args.less is None) != (args.saved is None):
+        parser.error("--less and --saved belong together")
+    return run(make_table, args)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,23 @@
 
 import json
 import math
+import re
 import runpy
 
 import pytest
 
+from fairseq_signals.benchmark.scores import scores_of
+from fairseq_signals.evaluation.results import result_rows, write_results
+from fairseq_signals.evaluation.saved_results import SavedEvaluation, write_evaluation
+from tests.benchmark.made_up import outcome
+
 
 @pytest.fixture(scope="module")
 def script(repo_dir):
-    return runpy.run_path(str(repo_dir / "examples" / "quickstart" / "results_table.py"))
+    folder = repo_dir / "examples" / "quickstart"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        return runpy.run_path(str(folder / "results_table.py"))
 
 
 def rows(value=lambda method, seed, i: 0.5 + 0.1 * (method == "pretrained") - 0.01 * i, seeds=(None,)):
@@ -74,6 +83,32 @@ def test_the_interval_of_the_mean_over_lead_sets_is_over_seeds(script):
     lines = script["summarise"](rows(lambda method, seed, i: 0.5 + shift[seed][i], seeds=shift))
     assert lines[0].cells["12"].half_width > 0.5
     assert lines[0].cells["mean"].half_width == pytest.approx(0, abs=1e-12)
+
+
+def test_differences_from_a_method_are_those_of_the_means_and_have_intervals(script, tmp_path, capsys):
+    found = []
+    for method, quality in (("random_init", 0.5), ("pretrained", 0.9)):
+        for seed in (1, 2):
+            for task in ("classification", "identification"):
+                made = outcome("x", task, quality, seed, ("12", "1"), 60)
+                write_evaluation(tmp_path / "saved" / f"{task}-{method}-{seed}.npz", made, method)
+                saved = SavedEvaluation.of(made, method)
+                for i, leads in enumerate(saved.leads):
+                    made.values[leads] = {k: score.value for k, score in scores_of(saved, i, 1).items()}
+                found += result_rows(made, method, seed)
+    write_results(tmp_path / "results.json", found)
+    options = ("--less", "random_init", "--saved", str(tmp_path / "saved"), "--no-chart")
+    assert script["main"]([str(tmp_path / "results.json"), *options]) == 0
+    table, less = (tmp_path / "results.md").read_text().split("Less random_init")
+    assert table.index("pretrained") < table.index("random_init")
+    assert "macro AUROC" in less
+    cells = re.findall(r"(-?[.\d]+) \[(-?[.\d]+), (-?[.\d]+)\]", less)
+    assert len(cells) == 2 * 3
+    for value, low, high in cells:
+        assert float(low) < float(value) < float(high)
+    means = [float(cell) for cell in re.findall(r"([.\d]+) ±", table)]
+    wanted = [ours - theirs for i in (0, 6) for ours, theirs in zip(means[i : i + 3], means[i + 3 : i + 6])]
+    assert [float(value) for value, _, _ in cells] == pytest.approx(wanted, abs=0.0011)
 
 
 def test_undefined_values_are_shown_and_counted(script, tmp_path, capsys):
