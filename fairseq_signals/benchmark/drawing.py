@@ -153,7 +153,9 @@ def _frame(x: Axis, y: Axis) -> str:
         parts.append(f'<text x="{LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{escape(label)}</text>')
     for value, label in x.ticks:
         at = x.at(value, LEFT, WIDTH - RIGHT)
-        parts.append(f'<text x="{at:.1f}" y="{floor + 16}" text-anchor="middle">{escape(label)}</text>')
+        room = 2 * (WIDTH - at)
+        side = "middle" if 7 * len(label) < room else "end"
+        parts.append(f'<text x="{at:.1f}" y="{floor + 16}" text-anchor="{side}">{escape(label)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x.title)}</text>')
     parts.append(f'<text x="{LEFT + 4}" y="{TOP + 2}" class="title">{escape(y.title)}</text>')

@@ -96,7 +96,7 @@ def _over_leads(run: Run, name: str, main: Found) -> str:
         if (found.board.task, found.board.protocol) == (main.board.task, main.board.protocol)
         and name in found.values[found.main]
     ]  # fmt: skip
-    lead_sets = [leads for leads in main.values if leads != MEAN]
+    lead_sets = [leads for leads in main.values if not leads.endswith(MEAN)]  # nor the means of families
     if not boards or len(lead_sets) * len(boards) < 2:
         return ""
     if len(lead_sets) > 1:
