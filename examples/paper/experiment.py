@@ -26,6 +26,7 @@ FINETUNING = "w2v_cmsc/config/finetuning"
 REQUIRED = ("scale", "out", "manifests", "seeds", "pretrain", "finetune", "resources", "cost")
 OPTIONAL = {
     "synthetic": None,
+    "fs": 500,
     "physionet2021": None,
     "ptbxl": None,
     "pretrain_seeds": False,
@@ -101,10 +102,15 @@ class Experiment:
 
     def store_arguments(self, store: str) -> str:
         """The preprocessing script of a store, with its arguments but for `--dest`."""
+        rate = "" if self["fs"] == OPTIONAL["fs"] else f" --fs {self['fs']}"
         if store == "synthetic":
-            return "physionet2021.py corpus/raw --patients corpus/raw/patients.csv"
+            return f"physionet2021.py corpus/raw --patients corpus/raw/patients.csv{rate}"
         subsets = f" --subsets {','.join(SUBSETS)}" if store == "physionet2021" else ""
-        return f"{store}.py {shlex.quote(str(self[store]))}{subsets}"
+        return f"{store}.py {shlex.quote(str(self[store]))}{subsets}{rate}"
+
+    def rate(self) -> list[str]:
+        """Overrides that give a training the sampling rate of the stores."""
+        return [] if self["fs"] == OPTIONAL["fs"] else [f"task.sample_rate={self['fs']}"]
 
     # pre-training
 
@@ -128,7 +134,8 @@ class Experiment:
         moving = method in options.get("last", ())  # targets move: losses of two updates do not compare
         arguments += ["--checkpoint", "last" if moving else options.get("checkpoint", "best")]
         arguments += ["--gpus", str(self.resources("pretrain").get("gpu", 0))]
-        return shlex.join([*arguments, *options.get("overrides", []), *self.of_method("pretrain", method)])
+        overrides = [*self.rate(), *options.get("overrides", []), *self.of_method("pretrain", method)]
+        return shlex.join([*arguments, *overrides])
 
     # fine-tuning
 
@@ -141,7 +148,7 @@ class Experiment:
             sizes = [o for o in self["pretrain"].get("overrides", []) if o.startswith("model.")]
             arguments += ["--shape-of", self.pretraining_config(options["shape_of"])]
             arguments += [f"--shape-override={override}" for override in sizes]
-        overrides = [*options.get("overrides", []), *options.get(task, [])]
+        overrides = [*self.rate(), *options.get("overrides", []), *options.get(task, [])]
         return shlex.join([*arguments, *overrides, *self.of_method("finetune", method)])
 
     def finetuning_settings(self, task: str, method: str) -> str:

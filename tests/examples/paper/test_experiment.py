@@ -89,6 +89,18 @@ def test_folders_are_relative_to_where_the_workflow_is_started(experiment, tmp_p
     assert made.store_arguments("ptbxl") == "ptbxl.py /abs/ptbxl"
 
 
+def test_stores_and_trainings_of_a_scale_have_one_sampling_rate(experiment):
+    for fs, option, override in (
+        (500, "--fs 500", "task.sample_rate"),
+        (100, "--fs 100", "task.sample_rate=100"),
+    ):
+        made = experiment("demo", fs=fs)
+        wanted = fs != 500
+        assert (option in made.store_arguments("synthetic")) == wanted
+        assert (override in made.pretrain_arguments("w2v", "12", "1")) == wanted
+        assert (override in made.finetune_arguments("classification", "w2v", "12", "12", "1")) == wanted
+
+
 def test_preprocessing_scripts_and_yaml_files_exist(paper, experiment, repo_dir):
     for name in SCALES:
         made = experiment(
