@@ -284,7 +284,8 @@ def _n_updates(
     if "optimization.max_update" in given:
         return asked
     if max_epoch:
-        return per_epoch * max_epoch if is_spread or not asked else min(asked, per_epoch * max_epoch)
+        ends_first = not is_spread and asked and "optimization.max_epoch" not in given
+        return min(asked, per_epoch * max_epoch) if ends_first else per_epoch * max_epoch
     least, most = epochs
     return asked and max(least * per_epoch, min(asked, most * per_epoch))
 

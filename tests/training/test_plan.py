@@ -142,6 +142,12 @@ def test_what_is_given_stands_and_the_schedule_follows_it(manifests, start, tmp_
     assert given["lr_scheduler.warmup_updates"] == "4"
 
 
+def test_epochs_that_are_given_go_before_the_updates_of_the_file(manifests, start, tmp_path):
+    options = ["optimization.max_epoch=20"]
+    given = values(plan("finetune", manifests(n=1280), tmp_path / "out", start=str(start), overrides=options))
+    assert given["optimization.max_update"] == "800"
+
+
 def test_schedules_of_a_file_end_with_the_training(manifests, tmp_path):
     config = {
         "task": {"_name": "ecg_pretraining", "sample_rate": 100, "segment_pairs": True},
