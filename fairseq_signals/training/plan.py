@@ -14,7 +14,7 @@ from typing import Any
 from fairseq_signals.errors import CheckpointError, ConfigError, ManifestError, did_you_mean
 from fairseq_signals.installed import find_folder
 from fairseq_signals.manifest.folder import IDENTIFICATION, PRETRAIN, ManifestSet, read_set
-from fairseq_signals.training.run import Run
+from fairseq_signals.training.run import SETTINGS, Run
 
 FINETUNE = "finetune"
 #: A recording is seen so often at least, and at most, whatever updates the configuration asks for.
@@ -149,6 +149,8 @@ def find_start(start: str) -> Path:
     if not path.exists():
         shipped = ", ".join(shipped_names()) or "none"
         raise CheckpointError(f"--start: there is no {path}. Weights of this installation: {shipped}")
+    if (path / SETTINGS).is_file():
+        raise CheckpointError(f"--start: the training in {path} has no model yet; give its command again")
     return path.absolute()
 
 

@@ -215,6 +215,15 @@ def test_what_cannot_be_is_said_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_training_that_was_stopped_before_its_first_checkpoint_is_no_start(manifests, tmp_path):
+    data, out = manifests(), tmp_path / "out"
+    prepare(plan("pretrain", data, out).run)
+    with pytest.raises(
+        CheckpointError, match=r"the training in .*out has no model yet; give its command again"
+    ):
+        plan("finetune", data, tmp_path / "tuned", start=str(out))
+
+
 def test_a_folder_of_other_settings_is_refused_and_of_another_machine_goes_on(
     manifests, tmp_path, monkeypatch
 ):
