@@ -1,6 +1,7 @@
 """Configurations whose unknown keys are named, with what they may have been meant to be."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Dict
 
@@ -24,6 +25,19 @@ def whole_config(cfg: Any) -> Any:
     """The configuration that `cfg` is a section of; an empty one where it is no part of any."""
     root = cfg._get_root() if OmegaConf.is_config(cfg) else cfg
     return {} if root is cfg else root
+
+
+def check_name(cfg: Any, registered: Iterable[str], section: str) -> None:
+    """Raise ConfigError where `cfg` names a component that there is not; fairseq says so with all that there are.
+
+    Args:
+        cfg: its configuration; one that gives no name is for fairseq to judge.
+        registered: the names of its kind.
+        section: as of `check_keys`.
+    """
+    name = cfg.get("_name") if OmegaConf.is_config(cfg) else None
+    if name is not None and name not in registered:
+        raise ConfigError(f"{section}._name: there is no {name}{did_you_mean(name, registered)}")
 
 
 def check_keys(component: Any, cfg: Any, section: str) -> None:

@@ -10,8 +10,10 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
+from fairseq.criterions import CRITERION_REGISTRY
 from fairseq.data import FairseqDataset
 from fairseq.logging import metrics
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
 from fairseq.tasks import FairseqTask
 from omegaconf import OmegaConf
 from torch import nn
@@ -23,7 +25,7 @@ from fairseq_signals.ecg.leads import LEADS, configured_leads
 from fairseq_signals.ecg.normalize import Scaling
 from fairseq_signals.errors import ConfigError, FairseqSignalsError, ManifestError
 from fairseq_signals.manifest.table import Manifest, read_manifest
-from fairseq_signals.models.config import check_keys, whole_config
+from fairseq_signals.models.config import check_keys, check_name, whole_config
 from fairseq_signals.models.given_path import given_path, missing_path
 from fairseq_signals.modules.distributed import worker_rank
 from fairseq_signals.safety.one_line import show_in_one_line
@@ -33,8 +35,8 @@ from fairseq_signals.tasks.resume import begin_run, own_checkpoint
 from fairseq_signals.tasks.validation import ValidationSet, check_best_metric
 from fairseq_signals.transforms.build import build_transforms
 
-# fairseq makes a loader for every epoch and leaves that of the last to the garbage collector. Workers are
-# forked with it in memory: collected there, it fails to end workers that are not theirs, with a traceback
+# With dataset.data_buffer_size=0 the loader of an epoch is left to the garbage collector. Workers are forked
+# with it in memory: collected there, it fails to end workers that are not theirs, with a traceback
 os.register_at_fork(after_in_child=gc.freeze)
 
 
@@ -147,6 +149,7 @@ class ECGTask(FairseqTask):
         fairseq does so before it reads the checkpoint that a run continues from, and with `from_checkpoint`
         where there is no run: the model of a checkpoint is wanted.
         """
+        check_name(cfg, {**ARCH_MODEL_REGISTRY, **MODEL_DATACLASS_REGISTRY}, "model")
         if not from_checkpoint:
             begin_run(self.cfg)
         self.complete_model(cfg, from_checkpoint)
@@ -162,6 +165,7 @@ class ECGTask(FairseqTask):
 
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         """Build the criterion, after checking that its validation logs what the best checkpoint goes by."""
+        check_name(cfg, CRITERION_REGISTRY, "criterion")
         criterion = super().build_criterion(cfg, *args, **kwargs)
         self.point_fairseq_to_the_folder()
         if hasattr(criterion, "logged"):  # ours; what stock criterions log is not known before they do
@@ -181,6 +185,9 @@ class ECGTask(FairseqTask):
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """fairseq's batches of an epoch; those of the training set tell how many updates there will be."""
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
+        # the next epoch has its own workers; those that stay are left to the garbage collector, which closes
+        # their queues before their loader can tell them to end, and then waits 5 s for each
+        batches.persistent_workers = False
         whole = whole_config(self.cfg)
         train = (whole.get("dataset") or {}).get("train_subset")
         if self.progress is None and dataset is self.datasets.get(train):

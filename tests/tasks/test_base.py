@@ -52,6 +52,16 @@ def test_a_misspelt_key_is_named_with_its_near_misses(setup, name):
 
 
 @pytest.mark.parametrize(
+    ("section", "name", "meant"),
+    [("model", "wav2vec2_cmcs", "wav2vec2_cmsc"), ("criterion", "wav2vec2_cmsc", "wav2vec2_with_cmsc")],
+)
+def test_a_misspelt_component_is_named_with_its_near_misses(setup, section, name, meant):
+    build = getattr(setup("ecg_pretraining", "unused"), f"build_{section}")
+    with pytest.raises(ConfigError, match=rf"{section}\._name: there is no {name}; did you mean .*{meant}"):
+        build(OmegaConf.create({"_name": name}))
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"mask_leads_prob": "half"},
