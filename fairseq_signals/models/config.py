@@ -28,7 +28,7 @@ def whole_config(cfg: Any) -> Any:
 
 
 def check_name(cfg: Any, registered: Iterable[str], section: str) -> None:
-    """Raise ConfigError where `cfg` names a component that there is not; fairseq says so with all that there are.
+    """Raise ConfigError where `cfg` names a component that there is not.
 
     Args:
         cfg: its configuration; one that gives no name is for fairseq to judge.
