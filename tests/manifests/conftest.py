@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fairseq_signals.manifest.labels import read_labels
 from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.store.shards import StoreRow, write_shard
 
 FS = 10.0  # Hz; a 5 s segment is 50 samples
+#: Two records of each of ten patients.
+RECORDS = [(f"r{i}", {"patient_id": f"p{i // 2}"}) for i in range(20)]
 
 
 @pytest.fixture
@@ -97,3 +100,33 @@ def rows(read):
 def manifest_json(tmp_path: Path):
     """`manifest_json(folder="m")`: its `manifest.json`, read."""
     return lambda folder="m": json.loads((tmp_path / folder / "manifest.json").read_text())
+
+
+@pytest.fixture
+def classify(make_store, tmp_path):
+    """`classify(*options, table=, records=)`: the arguments with which `succeed` makes the manifests."""
+
+    def call(*options, table=None, records=RECORDS):
+        store = tmp_path / "s" if (tmp_path / "s").exists() else make_store("s", records, 2)
+        if table is not None:
+            (tmp_path / "mine.csv").write_text(table)
+            options = ("--record-labels", tmp_path / "mine.csv", *options)
+        return "classification", store, *options
+
+    return call
+
+
+@pytest.fixture
+def targets(classify, tmp_path, succeed, rows):
+    """The classes of each record, by abbreviation, and what is printed."""
+
+    def call(*options, table=None, records=RECORDS):
+        out = succeed(*classify(*options, table=table, records=records))
+        labels = read_labels(tmp_path / "m" / "labels.csv")
+        found = {}
+        for row in rows():
+            classes = {labels.abbreviations[int(i)] for i in row.target.split(",") if i}
+            assert found.setdefault(row.record_id.partition("/")[2], classes) == classes
+        return found, out
+
+    return call
