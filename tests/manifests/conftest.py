@@ -103,6 +103,12 @@ def manifest_json(tmp_path: Path):
 
 
 @pytest.fixture
+def twenty_records():
+    """What `classify` makes a store of, where it is given no others."""
+    return RECORDS
+
+
+@pytest.fixture
 def classify(make_store, tmp_path):
     """`classify(*options, table=, records=)`: the arguments with which `succeed` makes the manifests."""
 

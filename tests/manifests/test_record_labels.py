@@ -6,8 +6,6 @@ import pytest
 
 from fairseq_signals.manifest.labels import read_labels
 
-RECORDS = [(f"r{i}", {"patient_id": f"p{i // 2}"}) for i in range(20)]
-
 
 def test_each_distinct_label_is_a_class(targets, tmp_path):
     lines = [
@@ -178,9 +176,9 @@ def test_patients_of_the_table_are_not_divided_where_the_store_knows_none(classi
 
 @pytest.mark.parametrize("script", ["classification", "pretrain", "identification"])
 def test_records_of_unknown_patients_are_counted_when_made_and_when_checked(
-    make_store, succeed, tmp_path, script, rows
+    make_store, succeed, tmp_path, script, rows, twenty_records
 ):
-    store = make_store("s", [*RECORDS, *((f"u{i}", {}) for i in range(30))])
+    store = make_store("s", [*twenty_records, *((f"u{i}", {}) for i in range(30))])
     options = {"classification": ["--labels", "cinc2021"], "pretrain": ["--no-exclusions"]}.get(
         script, ["--within-record", "--valid-fraction", 0.1, "--test-fraction", 0.2]
     )
@@ -211,8 +209,10 @@ def test_patients_that_contradict_the_store_or_the_table_are_refused(
     assert not (tmp_path / "m").exists()
 
 
-def test_a_patient_that_the_store_knows_for_some_records_is_one_with_the_tables(classify, succeed, rows):
-    records = [*RECORDS, ("u", {})]
+def test_a_patient_that_the_store_knows_for_some_records_is_one_with_the_tables(
+    classify, succeed, rows, twenty_records
+):
+    records = [*twenty_records, ("u", {})]
     succeed(
         *classify(table="record_id,patient_id,labels\nr2,,x\nr9,p4,x\nr4,p2,y\nu,a/p4,y\n", records=records)
     )
