@@ -22,6 +22,7 @@ from fairseq_signals.manifest.labels import class_names, read_labels
 from fairseq_signals.manifest.table import Manifest, read_manifest
 
 BATCH = 64
+LEAST = 0.01  # reliability
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Recipe:
 
     pooling: tuple[str, ...]
     heads: tuple[Head, ...]
-    identification: tuple[Source, ...] = ()
+    identification: tuple[Source, ...]
 
 
 @dataclass
@@ -76,7 +77,7 @@ def read_recipe(path: Path) -> Recipe:
     given = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         heads = [Head(tuple(head["labels"]), _sources(head["of"])) for head in given["heads"]]
-        return Recipe(tuple(given["pooling"]), tuple(heads), _sources(given.get("identification", ())))
+        return Recipe(tuple(given["pooling"]), tuple(heads), _sources(given["identification"]))
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not a recipe of heads ({error})") from error
 
@@ -116,29 +117,35 @@ class Features:
     def manifest(self, source: Source, split: str) -> Manifest:
         return read_manifest(self.folder / source.manifests / f"{split}.tsv")
 
-    def standardise(self, sources: Sequence[Source], tested: Sequence[Source]) -> None:
-        """Standardise the statistics by training segments, each source and lead set as much as any other.
+    def standardise(self, sources: Sequence[Source], people: Sequence[Source]) -> None:
+        """Centre the statistics on training segments, and weigh each by what it tells of who somebody is.
+
+        A number is divided by how much it differs within a person, and multiplied by its reliability, the
+        share of its variance that is between people, so that similarities rest on what stays. The heads,
+        which are linear, lose nothing by it. Each source and lead set counts as much as any other.
 
         Args:
-            sources: whose training segments.
-            tested: manifests of identification, whose people for validation and test are left out.
+            sources: of the heads.
+            people: manifests of identification; whoever they hold out is left out of the others, too.
         """
         sides = [f"{split}_{side}" for split in ("valid", "test") for side in ("gallery", "probe")]
-        people = {
-            patient
-            for source in tested
-            for side in sides
-            for patient in self.manifest(source, side).patient_ids
+        held_out = {
+            id for source in people for side in sides for id in self.manifest(source, side).patient_ids
         }
-        parts = []
-        for source in sources:
-            kept = [patient not in people for patient in self.manifest(source, "train").patient_ids]
-            parts += [of_set[kept] for of_set in self.of(source, "train")]
-        mean = np.mean([part.mean(axis=0, dtype=np.float64) for part in parts], axis=0)
-        square = np.mean([((part - mean) ** 2).mean(axis=0) for part in parts], axis=0)
+        means, within, whole = [], [], []
+        for source in (*sources, *people):
+            ids = np.array(self.manifest(source, "train").patient_ids)
+            kept = [id not in held_out for id in ids]
+            for x in self.of(source, "train")[:, kept].astype(np.float64):
+                means.append(x.mean(axis=0))
+                if source in people:
+                    within.append(variance_within(x, ids[kept]))
+                    whole.append(x.var(axis=0))
+        inner = np.mean(within, axis=0) + 1e-12
+        reliability = (1 - inner / (np.mean(whole, axis=0) + 1e-12)).clip(LEAST, 1)
         statistics = self.model.network.statistics
-        statistics.mean.copy_(torch.from_numpy(mean))
-        statistics.deviation.copy_(torch.from_numpy(np.sqrt(square) + 1e-6))
+        statistics.mean.copy_(torch.from_numpy(np.mean(means, axis=0)))
+        statistics.deviation.copy_(torch.from_numpy(np.sqrt(inner) / reliability))
         mean, deviation = statistics.mean.numpy(), statistics.deviation.numpy()
         self._found = {key: (x - mean) / deviation for key, x in self._found.items()}
 
@@ -151,6 +158,14 @@ class Features:
             raise ConfigError(f"{folder}: of {', '.join(classes)} it has only {', '.join(names)}")
         found = read_targets(self.manifest(source, split), len(names))
         return found[:, [names.index(name) for name in classes]]
+
+
+def variance_within(x: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """The variance (D,) of segments (N, D) about the means of the people whose they are (N,), unbiased."""
+    _, person = np.unique(ids, return_inverse=True)
+    count = np.bincount(person)
+    means = np.stack([np.bincount(person, column) for column in x.T], axis=1) / count[:, None]
+    return ((x - means[person]) ** 2).sum(axis=0) / (len(x) - len(count))
 
 
 def fit(features: Features, head: Head) -> Fitted:

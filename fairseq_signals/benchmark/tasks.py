@@ -10,10 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.benchmark.corpora import folds, run, usable
 from fairseq_signals.benchmark.entries import Task
 from fairseq_signals.benchmark.fractions import fraction_of_patients
 from fairseq_signals.benchmark.settings import PRETRAIN, Settings
+from fairseq_signals.errors import LeadError
+from fairseq_signals.evaluation.lead_sets import parse_lead_sets
 from fairseq_signals.files import whole_folder, write_text
 from fairseq_signals.installed import find_scripts
 from fairseq_signals.manifest.table import format_manifest, read_manifest
@@ -70,6 +75,28 @@ def write_fraction(settings: Settings, task: Task, seed: int, fraction: int) -> 
 
 
 def make_manifests(settings: Settings) -> None:
-    """Make those of the tasks and of pre-training."""
+    """Make those of the tasks and of pre-training.
+
+    Raises:
+        LeadError: a record has no lead of one of its task's lead sets, so that some encoders cannot tell it.
+    """
     for command in commands(settings):
         run(command)
+    for task in settings.tasks.values():
+        for path in sorted(settings.manifests(task.name).glob("*.tsv")):
+            _require_leads(task, path)
+
+
+def _require_leads(task: Task, path: Path) -> None:
+    manifest = read_manifest(path)
+    if not len(manifest):
+        return
+    present = SegmentReader(manifest).present(np.arange(len(manifest)))  # (N, 12)
+    for name, leads in parse_lead_sets([",".join(task.lead_sets)]).items():
+        lacks = ~present[:, list(leads)].any(axis=1)
+        if lacks.any():
+            raise LeadError(
+                f"{path}: {lacks.sum():,} of {len(manifest):,} segments have none of the leads of the lead "
+                f"set {name}, the first of record {manifest.record_ids[lacks.argmax()]}: give the task "
+                f"{task.name} other lead_sets, or leave them out by a --where among its options"
+            )

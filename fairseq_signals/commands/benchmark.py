@@ -23,10 +23,11 @@ from fairseq_signals.safety.locks import one_process
 
 SNAKEFILE = SHIPPED.parent / "Snakefile"
 #: A step is done again where its inputs or settings have changed, not where only the code has. What was
-#: killed while it wrote a file writes it again. The Snakefile has a lock that ends with its process.
+#: killed while it wrote a file writes it again, and a step that fails stops none that does without it. The
+#: Snakefile has a lock that ends with its process.
 OPTIONS = (
     *("--rerun-triggers", "mtime", "params", "input"),
-    *("--rerun-incomplete", "--nolock", "--show-failed-logs"),
+    *("--rerun-incomplete", "--keep-going", "--nolock", "--show-failed-logs"),
 )
 QUIET = ("--quiet", "all")  # the Snakefile tells how far it is, and the end of the log of a step that failed
 

@@ -115,7 +115,7 @@ def facts(found: dict[str, Any]) -> dict[str, str]:
 
 def _pooled(found: dict[str, Any]) -> str:
     if found.get("pooling"):
-        return f"over the frames of layers {', '.join(found['pooling'])}, standardised"
+        return f"over the frames of layers {', '.join(found['pooling'])}, centred and weighed"
     return "mean over frames" + {"count": "", "skip": " that are not zero"}[found["zero_frames"]]
 
 

@@ -26,9 +26,10 @@ PREPROCESSING = {
 }
 AGGREGATION = {
     "frames": "mean over frames; `zero_frames` skip: without those that are zero in all channels",
-    "pooling": "in place of that mean, where there is `pooling`: its statistics (mean, or standard deviation "
-    "with divisor n) over the frames of a layer (0: what the first one takes), one after the other, minus "
-    "statistics.mean, divided by statistics.deviation",
+    "pooling": "in place of that mean, where there is `pooling`: its statistics (mean, standard deviation "
+    "with divisor n, or entropy of the power spectrum without its constant, from 0 to 1) over the frames of "
+    "a layer (0: what the first one takes), one after the other, minus statistics.mean, divided "
+    "by statistics.deviation",
     "embedding": "mean over the segments, weighted by the samples that are in no earlier segment; of an "
     "identification model, of length 1 before and after",
     "probability": "`aggregate` (the same mean, or the maximum) of the segments' probabilities: sigmoid of "

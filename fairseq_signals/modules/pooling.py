@@ -1,5 +1,6 @@
 """From frames to one global representation."""
 
+import math
 from typing import Optional, Sequence, Tuple
 
 import torch
@@ -7,7 +8,8 @@ from torch import Tensor, nn
 
 from fairseq_signals.errors import ConfigError
 
-MEAN, STD = "mean", "std"  #: statistics over frames
+MEAN, STD, ENTROPY = STATISTICS = "mean", "std", "entropy"  #: over frames
+_TINY = 1e-10
 
 
 def mean_over_frames(
@@ -27,6 +29,33 @@ def mean_over_frames(
         keep = keep & ~padding_mask
     keep = keep.unsqueeze(-1)
     return (x * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
+
+
+def spectral_entropy(x: Tensor, padding_mask: Optional[Tensor] = None) -> Tensor:
+    """How irregular (B, F, D) is over the frames that are not padding: (B, D), from 0 to 1.
+
+    Shannon's entropy of the power spectrum without its constant, over its largest value: 0 where a channel
+    is one sine (or constant), 1 where all frequencies have the same power. After Inouye et al.,
+    Quantification of EEG irregularity by use of the entropy of the power spectrum, 1991.
+
+    Args:
+        x: frames.
+        padding_mask: (B, F) bool, True on padding, which is at an end; or None.
+    """
+    x = x - mean_over_frames(x, padding_mask)[:, None]
+    n_frames = torch.full_like(x[:, 0, 0], x.shape[1])
+    if padding_mask is not None:
+        x = x.masked_fill(padding_mask[..., None], 0.0)
+        n_frames = (~padding_mask).sum(dim=1).to(x.dtype)
+    frame = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)
+    wave = torch.arange(1, x.shape[1] // 2 + 1, device=x.device, dtype=x.dtype)  # (K,) to Nyquist's
+    n_waves = (n_frames / 2).floor()
+    angle = 2 * math.pi * wave[:, None] * frame / n_frames.clamp(min=1)[:, None, None]  # (B, K, F)
+    power = torch.bmm(angle.cos(), x).square() + torch.bmm(angle.sin(), x).square()  # (B, K, D)
+    power = power * (wave <= n_waves[:, None])[..., None]
+    share = power / power.sum(dim=1, keepdim=True).clamp(min=_TINY)
+    entropy = -(share * (share + _TINY).log()).sum(dim=1)
+    return entropy / n_waves.clamp(min=2)[:, None].log()
 
 
 class AttentivePooling(nn.Module):
@@ -56,13 +85,14 @@ class AttentivePooling(nn.Module):
 
 
 class FrameStatistics(nn.Module):
-    """Standardised means and deviations over the frames of several layers: in place of the last one's mean.
+    """Standardised statistics over the frames of several layers: in place of the last one's mean.
 
-    Deviations tell of rhythm, and middle layers of what a pre-training's objective has no use for.
+    Deviations tell of how much beats change, entropies of how regularly they come (`spectral_entropy`), and
+    middle layers of what a pre-training's objective has no use for.
 
     Args:
-        wanted: statistics of layers, such as "mean:4" or "std:2"; a layer is a number from 0, what the first
-            one takes, to the last one's.
+        wanted: statistics of layers, such as "mean:4", "std:2" or "entropy:4"; a layer is a number from 0,
+            what the first one takes, to the last one's.
         n_layers: how many layers there are.
         dim: their width D.
 
@@ -82,10 +112,11 @@ class FrameStatistics(nn.Module):
         pairs = [text.partition(":") for text in wanted]
         known = {str(layer) for layer in range(n_layers + 1)}
         wrong = [text for text, (kind, _, layer) in zip(wanted, pairs)
-                 if kind not in (MEAN, STD) or layer not in known]  # fmt: skip
+                 if kind not in STATISTICS or layer not in known]  # fmt: skip
         if wrong or not pairs or len(set(wanted)) < len(pairs):
+            kinds = " or ".join(f"{kind}:LAYER" for kind in STATISTICS)
             raise ConfigError(
-                f"pooling must be different statistics of layers, {MEAN}:LAYER or {STD}:LAYER, with layers "
+                f"pooling must be different statistics of layers, {kinds}, with layers "
                 f"from 0 to {n_layers}, but is {', '.join(wanted) or 'nothing'}"
             )
         self.wanted, self.dim = tuple(wanted), len(pairs) * dim
@@ -102,8 +133,10 @@ class FrameStatistics(nn.Module):
 
     @staticmethod
     def _statistic(kind: str, x: Tensor, padding_mask: Optional[Tensor]) -> Tensor:
+        if kind == ENTROPY:
+            return spectral_entropy(x, padding_mask)
         mean = mean_over_frames(x, padding_mask)
         if kind == MEAN:
             return mean
         # a floor: the gradient of a root is infinite at zero
-        return mean_over_frames((x - mean[:, None]).square(), padding_mask).clamp(min=1e-10).sqrt()
+        return mean_over_frames((x - mean[:, None]).square(), padding_mask).clamp(min=_TINY).sqrt()

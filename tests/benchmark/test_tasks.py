@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.benchmark.entries import Corpus, Task
 from fairseq_signals.benchmark.settings import Settings
-from fairseq_signals.benchmark.tasks import commands, write_fraction
+from fairseq_signals.benchmark.tasks import commands, make_manifests, write_fraction
+from fairseq_signals.errors import LeadError
 from fairseq_signals.manifest.table import read_manifest
 
 AF = Task("af", "classification", ("mine",), labels="af", options=("--split", "6:2:2"))
@@ -54,3 +57,17 @@ def test_another_seed_takes_other_patients(settings, corpus):
         read_manifest(settings.manifests("af", seed, 50) / "train.tsv").patient_ids for seed in (1, 2)
     )
     assert set(one) != set(other)
+
+
+def test_record_without_a_lead_of_a_lead_set_is_told_before_any_training(settings, corpus, monkeypatch):
+    shutil.copytree(corpus.classification, settings.manifests("af"))
+    monkeypatch.setattr("fairseq_signals.benchmark.tasks.run", lambda command: None)
+    make_manifests(settings)
+    n = len(read_manifest(settings.manifests("af") / "test.tsv"))
+    without = np.ones((n, 12), bool)
+    without[2, 0] = False
+    monkeypatch.setattr(SegmentReader, "present", lambda reader, indices: without)
+    make_manifests(replace(settings, tasks={"af": replace(AF, lead_sets=("12",))}))
+    record = read_manifest(settings.manifests("af") / "test.tsv").record_ids[2]
+    with pytest.raises(LeadError, match=f"test.tsv: 1 of {n} segments .* 1, the first of record {record}"):
+        make_manifests(settings)

@@ -70,15 +70,29 @@ def test_probabilities_of_the_folder_are_those_whose_figures_are_told(scripts, p
     (persons,) = (f for f in found if f.what == "persons")
     outcome = evaluate(packed / "model", corpus.identification, {"1": (0,)})
     assert persons.value == outcome.values["1"]["accuracy"]
-    features = scripts["heads"].Features(model, corpus.store.parent)
-    x = features.of(recipe.heads[0].of[0], "train")
+
+
+def test_statistics_are_centred_and_weigh_what_stays_with_a_person(scripts, packed, corpus):
+    heads, model = scripts["heads"], ECGModel.load(packed / "model")
+    features, recipe = heads.Features(model, corpus.store.parent), heads.read_recipe(packed / "heads.yaml")
     folder = corpus.identification
     held = {patient for path in folder.glob("*_*.tsv") for patient in read_manifest(path).patient_ids}
     trained = read_manifest(corpus.classification / "train.tsv").patient_ids
+    x = features.of(recipe.heads[0].of[0], "train")
     x = x[:, [patient not in held for patient in trained]]  # nothing is learnt from who is tested
     assert 0 < x.shape[1] < len(trained)
-    np.testing.assert_allclose(x.mean(axis=(0, 1)), 0, atol=1e-3)  # standardised, float16 apart
-    np.testing.assert_allclose((x**2).mean(axis=(0, 1)), 1, atol=1e-2)
+    people = features.of(recipe.identification[0], "train")[0]
+    centres = np.mean([*x.mean(axis=1), people.mean(axis=0)], axis=0)
+    within = heads.variance_within(people, np.array(read_manifest(folder / "train.tsv").patient_ids))
+    reliability = (1 - within / people.var(axis=0)).clip(heads.LEAST, 1)
+    scale = model.network.statistics.deviation.numpy()
+    np.testing.assert_allclose(centres / scale, 0, atol=1e-2)  # float16 apart
+    np.testing.assert_allclose(np.sqrt(within), reliability, rtol=0.02)
+
+
+def test_variance_within_people_is_about_their_means(scripts):
+    x, ids = np.array([[1.0, 0.0], [3.0, 0.0], [10.0, 4.0], [10.0, 8.0], [5.0, 5.0]]), np.array(list("aabbc"))
+    np.testing.assert_allclose(scripts["heads"].variance_within(x, ids), [2 / 2, 8 / 2])
 
 
 def test_the_card_tells_counts_licences_figures_and_the_checksum(packed):

@@ -12,12 +12,12 @@ from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.classes import classes_of
 from fairseq_signals.modules.heads import ECGClassifier
 
-WANTED = ("mean:2", "mean:1", "std:1")
+WANTED = ("mean:2", "mean:1", "std:1", "entropy:2")
 
 
 @pytest.fixture
 def model(encoder) -> ECGModel:
-    """A classifier on three statistics of the pre-trained encoder, which are standardised."""
+    """A classifier on four statistics of the pre-trained encoder, which are standardised."""
     torch.manual_seed(0)
     network = ECGClassifier(encoder.network.encoder, 2, pooling=WANTED)
     network.statistics.mean.normal_()
@@ -27,14 +27,17 @@ def model(encoder) -> ECGModel:
 
 def test_an_embedding_is_the_standardised_statistics_and_the_head_reads_it(model, encoder, recording):
     frames = [encoder.embed(recording.mv[:, :2500], fs=500, frames=True, layer=layer) for layer in (2, 1)]
-    raw = np.concatenate([frames[0].mean(axis=0), frames[1].mean(axis=0), frames[1].std(axis=0)])
+    power = np.abs(np.fft.rfft(frames[0], axis=0)[1:]) ** 2
+    share = power / power.sum(axis=0)
+    entropy = -(share * np.log(share)).sum(axis=0) / np.log(len(power))
+    raw = np.concatenate([frames[0].mean(axis=0), frames[1].mean(axis=0), frames[1].std(axis=0), entropy])
     mean, deviation = (getattr(model.network.statistics, name).numpy() for name in ("mean", "deviation"))
     found = model.embed(recording.mv[:, :2500], fs=500)
     np.testing.assert_allclose(found, (raw - mean) / deviation, atol=1e-5)
     logits = model.network.proj(torch.from_numpy(found)).detach().numpy()
     probabilities = model.predict_proba(recording.mv[:, :2500], fs=500)
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-5)
-    assert model.dim == 3 * encoder.dim == len(found)
+    assert model.dim == 4 * encoder.dim == len(found)
     assert len(model.embed(recording.wfdb, layer=1)) == encoder.dim
 
 
@@ -52,8 +55,9 @@ def test_a_saved_folder_and_a_pickle_give_the_same(model, recording, tmp_path, k
         assert again["AF"] == model.predict(recording.wfdb)["AF"]
 
 
-def test_a_program_gives_the_same(model, tmp_path):
-    model.export(tmp_path / "model.pt2")  # which compares
+@pytest.mark.parametrize("name", ["model.pt2", "model.onnx"])
+def test_a_program_gives_the_same(model, tmp_path, name):
+    model.export(tmp_path / name)  # which compares
 
 
 def test_a_gallery_of_any_model_finds_the_recording_that_is_enrolled(model, recording):

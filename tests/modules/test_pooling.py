@@ -1,4 +1,4 @@
-"""The mean over frames, and weighted means whose weights are learnt."""
+"""The mean over frames, weighted means whose weights are learnt, and other statistics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from fairseq_signals.errors import ConfigError
-from fairseq_signals.modules.pooling import AttentivePooling, FrameStatistics, mean_over_frames
+from fairseq_signals.modules.pooling import (
+    AttentivePooling,
+    FrameStatistics,
+    mean_over_frames,
+    spectral_entropy,
+)
 
 
 def test_mean_leaves_padded_frames_out():
@@ -72,6 +77,35 @@ def test_statistics_are_of_their_layers_in_their_order_and_of_no_padding():
 def test_a_deviation_of_equal_frames_has_a_finite_gradient():
     x = torch.ones(1, 5, 3, requires_grad=True)
     FrameStatistics(["std:0"], 2, 3)([x]).sum().backward()
+    assert bool(x.grad.isfinite().all())
+
+
+def test_entropy_of_a_sine_is_zero_of_an_impulse_one_and_of_noise_between():
+    t = torch.arange(32.0)
+    x = torch.stack([(2 * torch.pi * 3 * t / 32).sin() + 7, 5.0 * (t == 9), torch.ones(32)], dim=1)[None]
+    assert torch.allclose(spectral_entropy(x)[0], torch.tensor([0.0, 1.0, 0.0]), atol=1e-3)
+    torch.manual_seed(0)
+    noise = spectral_entropy(torch.randn(4, 64, 8))
+    assert bool(((noise > 0.7) & (noise < 0.95)).all())
+
+
+@pytest.mark.parametrize("n_frames", [30, 31])
+def test_entropy_is_that_of_the_discrete_fourier_transform(n_frames):
+    x = torch.randn(2, n_frames, 3, dtype=torch.float64)
+    power = torch.fft.rfft(x, dim=1)[:, 1:].abs().square()
+    share = power / power.sum(dim=1, keepdim=True)
+    expected = -(share * share.log()).sum(dim=1) / torch.tensor(float(n_frames // 2)).log()
+    assert torch.allclose(spectral_entropy(x), expected, atol=1e-6)
+
+
+def test_entropy_of_padded_frames_is_that_of_the_others_alone():
+    x = torch.randn(4, 12, 3, requires_grad=True)
+    padding_mask = torch.arange(12) >= torch.tensor([12, 7, 1, 0])[:, None]
+    found = spectral_entropy(x, padding_mask)
+    assert torch.allclose(found[:1], spectral_entropy(x[:1]), atol=1e-5)
+    assert torch.allclose(found[1:2], spectral_entropy(x[1:2, :7]), atol=1e-5)
+    assert found[2:].tolist() == [[0.0] * 3] * 2
+    found.sum().backward()
     assert bool(x.grad.isfinite().all())
 
 
