@@ -15,6 +15,7 @@ import numpy as np
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.benchmark.corpora import folds, run, usable
 from fairseq_signals.benchmark.entries import Task
+from fairseq_signals.benchmark.features import rate_of
 from fairseq_signals.benchmark.fractions import fraction_of_patients
 from fairseq_signals.benchmark.settings import PRETRAIN, Settings
 from fairseq_signals.errors import LeadError
@@ -91,7 +92,7 @@ def _require_leads(task: Task, path: Path) -> None:
     manifest = read_manifest(path)
     if not len(manifest):
         return
-    present = SegmentReader(manifest).present(np.arange(len(manifest)))  # (N, 12)
+    present = SegmentReader(manifest, rate_of(manifest)).present(np.arange(len(manifest)))  # (N, 12)
     for name, leads in parse_lead_sets([",".join(task.lead_sets)]).items():
         lacks = ~present[:, list(leads)].any(axis=1)
         if lacks.any():
