@@ -106,3 +106,5 @@ def test_the_first_example_of_the_readme_runs(starter, repo_dir):
     exec(page.split("```python\n")[1].split("```")[0], known)
     assert set(known["p"]) >= {"AF", "NORM"}
     assert len(known["gallery"].patient_ids) == 20
+    again = known["model"].predict(synthetic_ecg(5, session=1), fs=500, gallery=known["gallery"])
+    assert again.patient_id == 5  # as the page says
