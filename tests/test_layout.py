@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": {"ecg"},
     "synthetic": {"ecg"},
     "store": {"ecg", "formats"},
+    "text": set(),
     "manifest": {"ecg", "store"},
     "transforms": {"ecg"},
     "batches": {"ecg", "store", "manifest", "transforms"},
@@ -29,8 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"ecg", "modules", "checkpoints"},
     "criterions": {"modules", "metrics", "models"},
     "tasks": {
-        *("ecg", "manifest", "batches", "transforms", "modules", "metrics", "checkpoints", "models"),
-        "criterions",
+        *("ecg", "text", "manifest", "batches", "transforms", "modules", "metrics", "checkpoints"),
+        *("models", "criterions"),
     },
     "inference": {"ecg", "formats", "store", "manifest", "batches", "modules", "metrics", "checkpoints"},
     "evaluation": {
@@ -48,7 +49,9 @@ AT_THE_ROOT = ("errors", "files", "installed", "safety", "__version__")
 WITHOUT_TORCH = (
     *(
         f"{PACKAGE}/{folder}/"
-        for folder in ("ecg", "formats", "synthetic", "manifest", "metrics", "transforms", "plots")
+        for folder in (
+            *("ecg", "formats", "synthetic", "text", "manifest", "metrics", "transforms", "plots"),
+        )
     ),
     *("preprocess/", "manifests/"),
 )
