@@ -32,7 +32,10 @@ def stores_parser(description: str | None) -> argparse.ArgumentParser:
         "--sources", nargs="+", metavar="NAME", help="only these corpora of the store (default: all)"
     )
     parser.add_argument(
-        "--segment-seconds", type=number(0, 1e6, low_included=False), default=5.0, help="default: 5"
+        "--segment-seconds",
+        type=number(0, 1e6, low_included=False),
+        default=5.0,
+        help="default: %(default)g",
     )
     parser.add_argument("--fs", type=positive, help="only records of this sampling rate, in Hz")
     parser.add_argument(

@@ -32,8 +32,8 @@ def load_corpus(
 
     Args:
         columns: what records need beyond where they are: "codes".
-        attributes: those that `Corpus.attributes` is to have; "age" is what the store knows as that, and
-            "acquired" any of `sessions.TIMES`.
+        attributes: those that `Corpus.attributes` is to have; "age" and "report" are what the store knows as
+            that, and "acquired" any of `sessions.TIMES`.
 
     Raises:
         ManifestError: where no record is left, sources are unknown, or sampling rates are mixed.
@@ -42,7 +42,7 @@ def load_corpus(
     stores = sorted({Path(store).resolve() for store in args.stores})
     root = stores[0] if len(stores) == 1 else Path(os.path.commonpath(stores))
     where = Where(args.where) if args.where is not None else None
-    of_store = {name if name == "age" else "attributes" for name in attributes}
+    of_store = {name if name in ("age", "report") else "attributes" for name in attributes}
     wanted = {"fs", *columns, *(where.columns if where else ()), *of_store}
     table = pa.concat_tables([read_metadata(store, root, wanted) for store in stores])
     people = People()
@@ -80,6 +80,8 @@ def _attribute(table: pa.Table, name: str) -> dict[str, str]:
     """An attribute of the records that have it, or their age, or when they were taken."""
     if name == "age":
         values = pc.cast(table["age"], pa.string())
+    elif name == "report":
+        values = table["report"]
     elif name == ACQUIRED:
         values = acquired_texts(table)
     else:
@@ -112,7 +114,7 @@ def finish(
     args: argparse.Namespace,
     splits: Mapping[str, SegmentList],
     notes: Sequence[str] = (),
-    extra_files: Mapping[str, str] | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a set of manifests and print what it holds and what was left out.
@@ -120,7 +122,7 @@ def finish(
     Args:
         splits: what is listed, by file name without `.tsv`.
         notes: further lines of the summary.
-        extra_files: text of files that go beside the manifests, by name.
+        extra_files: what files that go beside the manifests hold, by name.
         facts: what goes to `manifest.json` beside the counts.
     """
     counts = {name: listing.counts() for name, listing in splits.items()}

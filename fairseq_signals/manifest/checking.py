@@ -16,11 +16,14 @@ from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.manifest.exclusion import link_manifests, link_stores
 from fairseq_signals.manifest.folder import (
     CLASSIFICATION,
+    ECG_TEXT,
     IDENTIFICATION,
     LABELS_FILE,
     PRETRAIN,
     REGRESSION,
     TARGETS_FILE,
+    TEXTS_FILE,
+    TOKENIZER_FILE,
     ManifestSet,
     split_of,
 )
@@ -29,6 +32,7 @@ from fairseq_signals.manifest.people import People, acquisition
 from fairseq_signals.manifest.places import PlacesInStores, parse_path, parse_paths
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.manifest.targets import read_targets, read_values
+from fairseq_signals.manifest.texts import is_text, read_texts
 
 
 class Violation(NamedTuple):
@@ -69,9 +73,10 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
             violations += _check_values(one)
         elif one.kind == IDENTIFICATION:
             violations += _check_identification(one, people)
-    downstream = [one for one in sets if one.kind != PRETRAIN]
-    for pretrain in (one for one in sets if one.kind == PRETRAIN):
-        for other in downstream:
+        elif one.kind == ECG_TEXT:
+            violations += _check_texts(one)
+    for pretrain in (one for one in sets if one.kind in (PRETRAIN, ECG_TEXT)):
+        for other in (one for one in sets if one.kind != PRETRAIN and one is not pretrain):
             violations += _check_held_out(pretrain, other, people)
     return violations
 
@@ -110,8 +115,9 @@ def _check_splits(one: ManifestSet, people: People) -> Iterator[Violation]:
 
 
 def _check_held_out(pretrain: ManifestSet, other: ManifestSet, people: People) -> Iterator[Violation]:
-    """Nobody in a pre-training set is held out by a downstream one."""
-    trained = set().union(*(manifest.record_ids for manifest in pretrain.manifests.values()))
+    """Nobody whom a model is pre-trained on, with or without texts, is held out by a downstream set."""
+    names = pretrain.manifests if pretrain.kind == PRETRAIN else ("train",)
+    trained = set().union(*(_records(pretrain, name) for name in names))
     for split in sorted({split_of(name) for name in other.held_out()}):
         what = f"of what {other.folder} holds out for {split}"
         yield from _shared(str(pretrain.folder), what, trained, _records(other, split), people)
@@ -159,6 +165,25 @@ def _check_values(one: ManifestSet) -> Iterator[Violation]:
             read_values(manifest, n_targets, TARGETS_FILE)
     except (LabelError, ManifestError) as error:
         yield Violation(str(one.folder), str(error))
+
+
+def _check_texts(one: ManifestSet) -> Iterator[Violation]:
+    """Targets are texts of the table, and the table says truly which splits have them."""
+    if not (one.folder / TOKENIZER_FILE).is_file():
+        yield Violation(str(one.folder), f"there is no {TOKENIZER_FILE}")
+    try:
+        table = read_texts(one.folder / TEXTS_FILE)
+    except ManifestError as error:
+        yield Violation(str(one.folder), str(error))
+        return
+    for name, manifest in one.manifests.items():
+        rows = zip(manifest.paths, manifest.targets)
+        no_text = [path for path, target in rows if not is_text(target, len(table))]
+        yield from _report(str(manifest.path), f"targets are no text of {TEXTS_FILE}", no_text)
+        there = {int(target) for target in manifest.targets if is_text(target, len(table))}
+        wrong = there.symmetric_difference(i for i, splits in enumerate(table.splits) if name in splits)
+        texts = [table.texts[i] for i in sorted(wrong)]
+        yield from _report(str(manifest.path), f"texts are in it or in {TEXTS_FILE}, but not in both", texts)
 
 
 def _check_identification(one: ManifestSet, people: People) -> Iterator[Violation]:

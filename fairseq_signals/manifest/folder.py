@@ -17,8 +17,9 @@ from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manif
 from fairseq_signals.safety.locks import one_process
 
 PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
-REGRESSION = "regression"
+REGRESSION, ECG_TEXT = "regression", "ecg_text"
 LABELS_FILE, WEIGHTS_FILE, TARGETS_FILE = "labels.csv", "weights.csv", "targets.csv"
+TEXTS_FILE, TOKENIZER_FILE, CLEANED_FILE = "texts.tsv", "text.model", "cleaned.csv"
 FILES = {
     PRETRAIN: ("train.tsv", "valid.tsv"),
     CLASSIFICATION: (
@@ -26,6 +27,7 @@ FILES = {
         *(LABELS_FILE, WEIGHTS_FILE),
     ),
     REGRESSION: ("train.tsv", "valid.tsv", "test.tsv", TARGETS_FILE),
+    ECG_TEXT: ("train.tsv", "valid.tsv", "test.tsv", TEXTS_FILE, TOKENIZER_FILE, CLEANED_FILE),
     IDENTIFICATION: (
         "train.tsv",
         "valid_gallery.tsv",
@@ -42,7 +44,7 @@ class ManifestSet:
 
     Args:
         folder: where they are.
-        kind: "pretrain", "classification", "regression" or "identification".
+        kind: "pretrain", "classification", "regression", "identification" or "ecg_text".
         manifests: by file name without `.tsv`.
         info: the content of `manifest.json`; empty where there is none.
         faults: files that cannot be read, and why.
@@ -81,7 +83,7 @@ def read_set(folder: str | os.PathLike[str], kind: str | None = None) -> Manifes
             listed in `faults`.
     """
     folder = Path(folder)
-    files = sorted(folder.glob("*.tsv")) if folder.is_dir() else []
+    files = sorted(set(folder.glob("*.tsv")) - {folder / TEXTS_FILE}) if folder.is_dir() else []
     if not files:
         raise ManifestError(f"{folder}: no manifests (*.tsv) in it; name the --dest of a manifest script")
     require_complete(folder)
@@ -104,7 +106,7 @@ def write_set(
     kind: str,
     root: Path,
     splits: Mapping[str, Iterable[Row]],
-    extra_files: Mapping[str, str],
+    extra_files: Mapping[str, str | bytes],
     info: Mapping[str, Any],
 ) -> None:
     """Write the manifests of one folder: all under temporary names, then renamed.
@@ -116,12 +118,15 @@ def write_set(
         kind: as in `ManifestSet`. A folder of another kind is not overwritten.
         root: the folder that paths are relative to.
         splits: rows by file name without `.tsv`.
-        extra_files: text of other files, by name.
+        extra_files: what other files hold, by name.
         info: what goes to `manifest.json` beside the kind; what JSON does not have, such as a path, as text.
     """
     dest = Path(dest)
     files = {f"{name}.tsv": format_manifest(root, rows) for name, rows in splits.items()}
-    lines: dict[str, Iterable[str]] = {**files, **{name: [text] for name, text in extra_files.items()}}
+    lines: dict[str, Iterable[str | bytes]] = {
+        **files,
+        **{name: [held] for name, held in extra_files.items()},
+    }
     lines[INFO_FILE] = [json.dumps({"kind": kind, **info}, indent=2, default=str) + "\n"]
 
     def retire() -> None:
@@ -136,8 +141,8 @@ def write_set(
             raise ManifestError(f"{dest} holds {present} manifests; choose another --dest for {kind}")
         with whole_files([dest / name for name in lines], retire) as partials:
             for partial, pieces in zip(partials, lines.values()):
-                with partial.open("w", encoding="utf-8", newline="\n") as file:
-                    file.writelines(pieces)
+                with partial.open("wb") as file:
+                    file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
 
 
 def _infer_kind(folder: Path, manifests: Mapping[str, Manifest]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fairseq_signals.manifest.folder import read_set
 from fairseq_signals.manifest.labels import read_labels
 from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.store.shards import StoreRow, write_shard
@@ -87,7 +88,12 @@ def fails(run):
 @pytest.fixture
 def read(tmp_path: Path):
     """`read(folder="m")`: the manifests of a folder by name."""
-    return lambda folder="m": {path.stem: read_manifest(path) for path in (tmp_path / folder).glob("*.tsv")}
+
+    def call(folder="m"):
+        folder = tmp_path / folder
+        return {name: read_manifest(folder / f"{name}.tsv") for name in read_set(folder).manifests}
+
+    return call
 
 
 @pytest.fixture
