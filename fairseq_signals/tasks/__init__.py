@@ -7,6 +7,7 @@ from fairseq_signals.tasks import (  # noqa: F401
     ecg_identification,
     ecg_pretraining,
     ecg_regression,
+    ecg_text_pretraining,
 )
 
 # what stock fairseq and PyTorch say in every training, and its user can do nothing about

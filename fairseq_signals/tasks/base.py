@@ -77,6 +77,7 @@ class ECGTask(FairseqTask):
     """Base of the tasks. A subclass says which datasets a split has."""
 
     source_dictionary = target_dictionary = None  # signals have none
+    dataset_type = TrainingDataset
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
@@ -125,7 +126,7 @@ class ECGTask(FairseqTask):
         train = split.startswith("train")
         reader = SegmentReader(manifest, self.cfg.sample_rate, self.cfg.resampler)
         self.note_data(reader, train)
-        return TrainingDataset(
+        return self.dataset_type(
             reader,
             self.segment_options,
             shuffle=train,

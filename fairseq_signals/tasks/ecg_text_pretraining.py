@@ -1,0 +1,220 @@
+"""`ecg_text_pretraining`: segments, each with what its report says, for models that read both."""
+
+import inspect
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Dict, Optional, Sequence
+
+import numpy as np
+import torch
+from fairseq.models import MODEL_DATACLASS_REGISTRY
+from fairseq.tasks import register_task
+from omegaconf import DictConfig, open_dict
+
+from fairseq_signals.batches.randomness import generator
+from fairseq_signals.errors import ConfigError, ManifestError
+from fairseq_signals.manifest.folder import TEXTS_FILE, TOKENIZER_FILE
+from fairseq_signals.manifest.table import Manifest
+from fairseq_signals.manifest.texts import TextTable, read_texts, text_ids
+from fairseq_signals.models.given_path import given_path, missing_path
+from fairseq_signals.tasks.base import TrainingDataset
+from fairseq_signals.tasks.ecg_pretraining import ECGPretrainingConfig, ECGPretrainingTask
+from fairseq_signals.text.cleaning import BETWEEN_LINES, lines_of
+from fairseq_signals.text.tokenizer import Tokenizer
+
+_TEXT_STREAM = 1 << 32  # of the generator of a segment; views have the first ones
+
+
+@dataclass
+class ECGTextPretrainingConfig(ECGPretrainingConfig):
+    """Options of the texts, in addition to those of pre-training data; an item is one segment by default."""
+
+    segment_pairs: Any = field(default=False, metadata={"help": "an item is a pair of adjacent segments"})
+    max_text: int = field(
+        default=128, metadata={"help": "pieces of a text, with its begin and end; longer ones are cut off"}
+    )
+    shuffle_lines: bool = field(
+        default=False,
+        metadata={"help": "training texts have their lines, which '; ' separates, in any order"},
+    )
+    drop_lines: float = field(
+        default=0.0,
+        metadata={"help": "probability of each line of a training text to be left out; one stays"},
+    )
+    text_vectors: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": ".npy file of a row (E,) for each text of texts.tsv, which models get in its place"
+        },
+    )
+
+
+class BatchTexts:
+    """The texts of batches, as models take them.
+
+    Args:
+        table: all texts.
+        tokenizer: of the manifests.
+        vectors: (N, E) float32 of the texts, in place of pieces; or None.
+        cfg: the options of the task.
+    """
+
+    def __init__(
+        self,
+        table: TextTable,
+        tokenizer: Tokenizer,
+        vectors: Optional[np.ndarray],
+        cfg: ECGTextPretrainingConfig,
+    ):
+        self.texts, self.tokenizer, self.vectors = table.texts, tokenizer, vectors
+        self.longest, self.shuffle_lines, self.drop_lines = cfg.max_text, cfg.shuffle_lines, cfg.drop_lines
+
+    def rows(self, ids: np.ndarray, rngs: Optional[Sequence[np.random.Generator]]) -> np.ndarray:
+        """Of texts (B,) their pieces (B, M) int64, or vectors (B, E); with generators, lines are changed."""
+        if self.vectors is not None:
+            return self.vectors[ids]
+        texts = [self.texts[i] for i in ids]
+        if rngs is not None and (self.shuffle_lines or self.drop_lines):
+            texts = [self._changed(text, rng) for text, rng in zip(texts, rngs)]
+        return self.tokenizer.rows(texts, self.longest)
+
+    def _changed(self, text: str, rng: np.random.Generator) -> str:
+        lines = lines_of(text)
+        order = rng.permutation(len(lines))
+        kept = rng.random(len(lines)) >= self.drop_lines
+        kept[order[0]] = True if not kept.any() else kept[order[0]]
+        if not self.shuffle_lines:
+            order = np.arange(len(lines))
+        return BETWEEN_LINES.join(lines[i] for i in order if kept[i])
+
+
+class TextDataset(TrainingDataset):
+    """Batches with `label` (B,) long, the number of each segment's text, and `net_input.text`."""
+
+    batch_texts: BatchTexts
+
+    def collater(self, samples: Sequence[int]) -> Dict[str, Any]:
+        """As of all datasets; all views of a segment have one text."""
+        batch = super().collater(samples)
+        if batch:
+            rows, rngs = batch["segment_row"].tolist(), None
+            if self.shuffle:
+                rngs = [generator(self.seed, self.epoch, row, 0, _TEXT_STREAM) for row in rows]
+            found = self.batch_texts.rows(batch["label"].numpy(), rngs)
+            batch["net_input"]["text"] = torch.from_numpy(found)
+        return batch
+
+
+@register_task("ecg_text_pretraining", dataclass=ECGTextPretrainingConfig)
+class ECGTextPretrainingTask(ECGPretrainingTask):
+    """Manifests are those of `manifests/ecg_text.py`. A checkpoint keeps the bytes of their tokenizer."""
+
+    dataset_type = TextDataset
+
+    def __init__(self, cfg: Any):
+        super().__init__(cfg)
+        if cfg.max_text < 3:
+            raise ConfigError(
+                f"task.max_text must be 3 or more, for begin, a piece and end, but is {cfg.max_text} instead"
+            )
+        if not 0 <= cfg.drop_lines < 1:
+            raise ConfigError(f"task.drop_lines must be from 0 to below 1, but is {cfg.drop_lines} instead")
+        if cfg.text_vectors and (cfg.shuffle_lines or cfg.drop_lines):
+            raise ConfigError(
+                "task.shuffle_lines and task.drop_lines change texts, but task.text_vectors has vectors of "
+                "them as they are; remove the one or the other"
+            )
+
+    @cached_property
+    def texts(self) -> TextTable:
+        """The texts of the manifests."""
+        return read_texts(self.folder / TEXTS_FILE)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What makes pieces of texts."""
+        path = self.folder / TOKENIZER_FILE
+        if not path.is_file():
+            raise ManifestError(f"{missing_path(path)}. Make the manifests with manifests/ecg_text.py")
+        return Tokenizer(path.read_bytes(), str(path))
+
+    @cached_property
+    def text_vectors(self) -> Optional[np.ndarray]:
+        """(N, E) float32, a row for each of the texts; None where they come as pieces."""
+        if not self.cfg.text_vectors:
+            return None
+        path = given_path(self.cfg.text_vectors)
+        try:
+            found = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"task.text_vectors: {path} cannot be read ({error})") from None
+        if found.ndim != 2 or len(found) != len(self.texts) or found.dtype.kind != "f":
+            raise ConfigError(
+                f"task.text_vectors: {path} must be numbers of shape ({len(self.texts)}, E), a row for each "
+                f"text of {self.folder / TEXTS_FILE}, but is {found.dtype} of {found.shape}"
+            )
+        return found.astype(np.float32)
+
+    def dataset_of(self, manifest: Manifest, split: str, **options: Any) -> TrainingDataset:
+        """A dataset whose batches have texts."""
+        ids = torch.from_numpy(text_ids(manifest, len(self.texts), str(self.folder / TEXTS_FILE)))
+        dataset = super().dataset_of(manifest, split, targets=ids, **options)
+        assert isinstance(dataset, TextDataset)
+        dataset.batch_texts = BatchTexts(self.texts, self.tokenizer, self.text_vectors, self.cfg)
+        return dataset
+
+    def complete_model(self, cfg: Any, from_checkpoint: bool) -> None:
+        """Give a model that asks for it the number of pieces, or the width of the texts' vectors.
+
+        Raises:
+            ConfigError: the model's options say another one.
+        """
+        super().complete_model(cfg, from_checkpoint)
+        config_class = MODEL_DATACLASS_REGISTRY.get(getattr(cfg, "_name", None))
+        if from_checkpoint or not isinstance(cfg, DictConfig) or config_class is None:
+            return
+        vectors = self.text_vectors
+        found = {
+            "vocab_size": len(self.tokenizer) if vectors is None else 0,
+            "text_vector_dim": 0 if vectors is None else vectors.shape[1],
+        }
+        for name in found.keys() & inspect.signature(config_class).parameters.keys():
+            if cfg.get(name) not in (None, 0, found[name]):
+                raise ConfigError(
+                    f"model.{name} is {cfg[name]}, but by the manifests it is {found[name]}; remove the key"
+                )
+            with open_dict(cfg):
+                cfg[name] = found[name]
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """As of all pre-training; refuses a model that does not read texts."""
+        model = super().build_model(cfg, from_checkpoint)
+        if "text" not in inspect.signature(model.forward).parameters:
+            raise ConfigError(
+                f"model {cfg._name} does not read texts: choose another one, or task ecg_pretraining"
+            )
+        return model
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What a checkpoint keeps: the tokenizer, so that a trained model can read prompts."""
+        state = dict(super().state_dict())
+        if not self.cfg.text_vectors:
+            state["tokenizer"] = self.tokenizer.model
+        return state
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Take up what a checkpoint kept.
+
+        Raises:
+            ManifestError: its tokenizer has other pieces than that of the manifests.
+        """
+        state = dict(state_dict)
+        noted = state.pop("tokenizer", None)
+        if noted and not self.cfg.text_vectors:
+            pieces = Tokenizer(noted, "the checkpoint's tokenizer").pieces
+            if pieces != self.tokenizer.pieces:
+                raise ManifestError(
+                    f"{self.folder / TOKENIZER_FILE} has {len(self.tokenizer)} pieces, but the checkpoint "
+                    f"was trained with {len(pieces)} others; use the manifests of its training"
+                )
+        super().load_state_dict(state)
