@@ -102,7 +102,7 @@ def build(args: argparse.Namespace) -> None:
     facts = text_facts(table, tokenizer, [name for name in splits if name != "train"])
     notes += [tail_note(corpus), *text_notes(facts), *cleaned.notes()]
     facts["cleaned"] = dict(cleaned.n_records)
-    files = {
+    files: dict[str, str | bytes] = {
         TEXTS_FILE: "".join(table.lines()),
         TOKENIZER_FILE: tokenizer.model,
         CLEANED_FILE: "".join(csv_lines([("rule", "found", "records"), *cleaned.rows()])),

@@ -3,9 +3,10 @@
     python examples/quickstart/make_corpus.py --dest data/raw --patients 500 --seed 1 --sessions 1..4
 
 makes DEST/WFDB_*/ with a .hea and a .mat a record, DEST/patients.csv (which record is whose),
-DEST/corpus.json (the arguments) and DEST/README.md. The same arguments give the same bytes, whatever the
-number of workers. A run that was stopped continues where it was; a folder that holds another corpus is left
-alone.
+DEST/reports.csv (what a report says of each record, and the split of its patient), DEST/classes.csv and
+DEST/prompts.csv (the classes, and what may be written of them), DEST/corpus.json (the arguments) and
+DEST/README.md. The same arguments give the same bytes, whatever the number of workers. A run that was stopped
+continues where it was; a folder that holds another corpus is left alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.synthetic.config import SNOMED_CODES, CorpusConfig
+from fairseq_signals.synthetic.reports import WORDINGS
 from fairseq_signals.synthetic.wfdb_files import NOTICE
 from fairseq_signals.synthetic.writer import write_corpus
 
@@ -31,8 +33,8 @@ def parse_sessions(text: str) -> tuple[int, int]:
 
 def make_corpus(args: argparse.Namespace) -> None:
     """Write the corpus, and say what it holds."""
-    options = {key: value for key, value in vars(args).items() if key not in ("dest", "workers")}
-    counts = write_corpus(CorpusConfig(**options), args.dest, args.workers)
+    options = {key: value for key, value in vars(args).items() if key not in ("dest", "workers", "wording")}
+    counts = write_corpus(CorpusConfig(**options), args.dest, args.workers, args.wording)
     n_records = counts.pop("records")
     print(f"Wrote {n_records:,} SYNTHETIC records of {args.patients:,} patients to {args.dest} ({NOTICE}).")
     print("Records a class: " + ", ".join(f"{name} {counts[name]}" for name in SNOMED_CODES))
@@ -62,6 +64,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--noise", type=float, default=1.0, help="factor of all noise (%(default)s)")
     parser.add_argument("--spread", type=float, default=1.0, help="how much patients differ (%(default)s)")
+    parser.add_argument(
+        "--wording",
+        choices=tuple(WORDINGS),
+        help="of all reports (default: of test patients one that training does not see)",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
     return run(make_corpus, parser.parse_args(argv))
 

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import scipy.io
 
+from fairseq_signals.manifest.labels import read_labels
+from fairseq_signals.manifest.table import read_manifest
+from fairseq_signals.manifest.texts import read_texts
 from fairseq_signals.store.reading import RecordStore
+from fairseq_signals.synthetic.config import SNOMED_CODES, CorpusConfig
+from fairseq_signals.synthetic.record import make_record
+from fairseq_signals.synthetic.reports import WORDING_OF, report_of, split_of
+from fairseq_signals.text.cleaning import lines_of
+from manifests import ecg_text
+
+CONFIG = CorpusConfig(patients=14, seed=5, sessions=(1, 3))
 
 
 def load(path):
@@ -20,6 +30,11 @@ def load(path):
 @pytest.fixture(scope="module")
 def script(repo_dir):
     return load(repo_dir / "examples" / "quickstart" / "make_corpus.py")
+
+
+def read_csv(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
 
 
 def contents(folder):
@@ -51,6 +66,34 @@ def test_patients_csv_names_every_record_once_and_sessions_in_order(corpus):
     assert len(sessions) == 14
     assert all(found == list(range(len(found))) for found in sessions.values())
     assert {len(found) for found in sessions.values()} <= {1, 2, 3}
+
+
+def test_reports_csv_has_a_report_of_every_record_and_the_split_of_its_patient(corpus):
+    rows, patients = read_csv(corpus / "reports.csv"), read_csv(corpus / "patients.csv")
+    for row, patient in zip(rows, patients, strict=True):
+        number, session = int(patient["patient_id"][1:]), int(patient["session"])
+        split = split_of(CONFIG, number)
+        report = report_of(make_record(CONFIG, number, session), CONFIG, WORDING_OF[split])
+        expected = (patient["record_id"], patient["patient_id"], split, report)
+        assert tuple(row.values()) == expected
+    assert {row["split"] for row in rows} >= {"train", "test"}
+
+
+def test_all_reports_can_have_one_wording_and_nothing_else_changes(corpus, script, tmp_path):
+    arguments = ["--patients", "14", "--seed", "5", "--sessions", "1..3", "--wording", "unseen"]
+    assert script.main(["--dest", str(tmp_path), *arguments]) == 0
+    rows, split_rows = read_csv(tmp_path / "reports.csv"), read_csv(corpus / "reports.csv")
+    same = [row == other for row, other in zip(rows, split_rows)]
+    assert same == [row["split"] == "test" for row in split_rows]
+    found, expected = contents(tmp_path), contents(corpus)
+    assert {name for name in expected if found[name] != expected[name]} == {"reports.csv"}
+    assert not any("report" in path.read_text() for path in corpus.glob("WFDB_*/*.hea"))
+
+
+def test_classes_csv_is_a_label_table_of_the_corpus_and_prompts_csv_is_of_its_classes(corpus):
+    table = read_labels(corpus / "classes.csv")
+    assert dict(zip(table.abbreviations, table.codes)) == {n: (c,) for n, c in SNOMED_CODES.items()}
+    assert {row["class"] for row in read_csv(corpus / "prompts.csv")} == set(table.abbreviations)
 
 
 def test_it_says_wherever_it_can_that_it_is_synthetic(corpus, script, tmp_path, capsys):
@@ -167,3 +210,20 @@ def test_a_table_of_patients_that_cannot_be_used_is_refused(
         path.write_text(table)
     assert preprocess.main([str(corpus), "--dest", str(tmp_path / "store"), "--patients", str(path)]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_reports_reach_the_store_and_manifests_with_the_split_that_words_them(corpus, preprocess, tmp_path):
+    arguments = [str(corpus), "--dest", str(tmp_path / "store"), "--workers", "1"]
+    assert preprocess.main([*arguments, "--patients", str(corpus / "reports.csv")]) == 0
+    expected = {row["record_id"]: row for row in read_csv(corpus / "reports.csv")}
+    rows = RecordStore(tmp_path / "store").metadata().to_pylist()
+    assert {r["record_id"]: r["report"] for r in rows} == {n: row["report"] for n, row in expected.items()}
+    arguments = [str(tmp_path / "store"), "--dest", str(tmp_path / "text"), "--vocab-size", "200"]
+    assert ecg_text.main([*arguments, "--split-table", str(corpus / "reports.csv")]) == 0
+    table = read_texts(tmp_path / "text" / "texts.tsv")
+    train = {line for text in table.of_split("train") for line in lines_of(text)}
+    assert not train & {line for text in table.of_split("test") for line in lines_of(text)}
+    for split in ("train", "valid", "test"):
+        manifest = read_manifest(tmp_path / "text" / f"{split}.tsv")
+        names = {record.split("/")[1] for record in manifest.record_ids}
+        assert names == {name for name, row in expected.items() if row["split"] == split}
