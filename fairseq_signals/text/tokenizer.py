@@ -20,7 +20,7 @@ from fairseq_signals.errors import ConfigError, ManifestError
 #: Ids in fairseq's order, and one that no text is encoded to, for masked language models.
 BOS, PAD, EOS, UNK, MASK = range(5)
 VERSION = sentencepiece.__version__
-_IN_FAIRSEQ_ORDER = {
+_IN_FAIRSEQ_ORDER: dict[str, Any] = {
     "bos_id": BOS,
     "pad_id": PAD,
     "eos_id": EOS,
@@ -29,7 +29,8 @@ _IN_FAIRSEQ_ORDER = {
 }
 #: NFKC, case folding, blanks: part of the model, so that a prompt is read as the reports were.
 _RULE = "nmt_nfkc_cf"
-_AS_IT_IS = {
+_LANGUAGE: dict[str, Any] = {"normalization_rule_name": _RULE}
+_AS_IT_IS: dict[str, Any] = {
     "normalization_rule_name": "identity",
     "add_dummy_prefix": False,
     "remove_extra_whitespaces": False,
@@ -114,7 +115,6 @@ def train_tokenizer(
     distinct = sorted({text for text in texts if text.strip()})
     if not distinct:
         raise ConfigError("there is no text to learn a tokenizer from")
-    kind: dict[str, Any] = _AS_IT_IS if as_it_is else {"normalization_rule_name": _RULE}
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -129,7 +129,7 @@ def train_tokenizer(
             num_threads=1,
             minloglevel=2,
             **_IN_FAIRSEQ_ORDER,
-            **kind,
+            **(_AS_IT_IS if as_it_is else _LANGUAGE),
         )
     except RuntimeError as error:
         n = len(set("".join(distinct)))
