@@ -13,6 +13,7 @@ from tests.sizes import TINY
 
 ITEMS, FIRST, N_SAMPLES, FRAMES = 5, 12, 320, 20  # of four rows each; the first worker has three items
 PATIENTS = (4, 1, 4, 0, 1)
+TEXT = torch.tensor([[0, 7, 9, 2], [0, 8, 2, 1], [0, 5, 6, 2], [0, 9, 7, 2]])
 SMALL = {**TINY, "encoder_layers": 1, "dropout": 0.0, "attention_dropout": 0.0, "layer_norm_first": True}
 TOKENS = {**SMALL, "patch_samples": 16, "frontend": "patch", "position": "sincos"}
 DECODER = {"decoder_dim": 16, "decoder_layers": 1, "decoder_heads": 2}
@@ -20,6 +21,7 @@ PREDICTOR = {"predictor_dim": 16, "predictor_layers": 1, "predictor_heads": 2, "
 S4 = {**SMALL, "context": "s4", "s4_state": 4, "position": "none"}
 VIEWS = {**SMALL, "projection": "mlp_norm", "projection_hidden": 16, "final_dim": 8}
 TEACHER = {**VIEWS, "teacher": True, "ema_momentum": 0.5}
+TEXTS = {**SMALL, "vocab_size": 12, "joint_dim": 8}
 #: By name: the model, the criterion, and what is given of masks, negatives and views.
 SCENARIOS = {
     "mae": (("ecg_mae", {**TOKENS, **DECODER}), ("masked_reconstruction", {}), "keep"),
@@ -53,6 +55,10 @@ SCENARIOS = {
     "moco_v3": (("ecg_contrastive", {**TEACHER, "predictor_hidden": 16}), ("moco_v3", {}), ""),
     "swav": (("ecg_contrastive", {**VIEWS, "prototypes": 7}), ("swav", {}), ""),
     "simdino": (("ecg_contrastive", {**TEACHER, "apply_mask": True}), ("simdino", {}), "spans and crops"),
+    "clip": (("ecg_text_clip", TEXTS), ("clip", {"uni_modal_weight": 0.5}), "texts"),
+    "clip by sigmoids": (
+        ("ecg_text_clip", {**TEXTS, "initial_scale": 10.0}), ("clip", {"contrast": "sigmoid"}), "texts"
+    ),
 }  # fmt: skip
 
 
@@ -96,6 +102,8 @@ def batch_of(name: str, rows: slice) -> dict:
         inputs["spans"] &= ~padding_mask[:, ::16]
     if given.endswith("crops"):  # two short views of each segment
         inputs["local_source"] = torch.randn(b, 12, N_SAMPLES // 2, generator=generator)
+    if given == "texts":  # the second and the fourth item have one
+        inputs["text"] = TEXT[[0, 1, 2, 1, 3]].repeat_interleave(4, dim=0)
     if given == "students":
         inputs["is_teacher"] = row % 2 == 0
         inputs["lead_present"] = inputs["is_teacher"][:, None] | (
@@ -106,6 +114,7 @@ def batch_of(name: str, rows: slice) -> dict:
     patients = torch.tensor(PATIENTS).repeat_interleave(4)
     batch = {"id": row // 4, "patient_id": patients, "segment": row // 2 % 2, "segment_row": row // 2}
     batch["view"] = row % 2
+    batch["label"] = torch.tensor((0, 1, 2, 1, 3)).repeat_interleave(4)
     inputs, batch = ({key: value[rows] for key, value in part.items()} for part in (inputs, batch))
     if given == "students":
         inputs["keep"] = inputs["keep"][1::2]

@@ -33,6 +33,7 @@ TRAININGS = {
         ("byol", "moco_v3", "simdino"), f"pretraining --arch=ecg_contrastive --views=2 {TEACHER}"
     ),
     "swav": "pretraining --arch=ecg_contrastive --views=2 --prototypes=4",
+    "clip": "text_pretraining --arch=ecg_text_clip --text-layers=1 --joint-dim=8",
     "masked_reconstruction": f"pretraining --arch=ecg_mae {PATCHES} --decoder-dim=8",
     "latent_prediction": f"pretraining --arch=ecg_jepa {PATCHES} --predictor-dim=8 --ema-updates=2",
     "cpc": "pretraining --arch=ecg_cpc --step=4",

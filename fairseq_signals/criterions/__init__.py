@@ -4,6 +4,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     arcface,
     binary_cross_entropy_with_logits,
     byol,
+    clip,
     clocs,
     cmsc,
     cocoa,

@@ -9,6 +9,7 @@ from fairseq_signals.models import (  # noqa: F401
     ecg_hubert,
     ecg_jepa,
     ecg_mae,
+    ecg_text_clip,
     ecg_transformer,
     ecg_transformer_classifier,
     ecg_wav2vec2,
