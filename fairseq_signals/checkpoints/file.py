@@ -2,6 +2,7 @@
 
 import _codecs
 import argparse
+import math
 import pickle
 import re
 import zipfile
@@ -132,3 +133,30 @@ def _why_unreadable(error: Exception, path: Path) -> str:
         f"names {name}, which is not a tensor or plain container, so the file was not loaded. A checkpoint "
         "of fairseq or of the authors' code never needs this; do not trust the file"
     )
+
+
+def progress_of(raw: Dict[str, Any]) -> Dict[str, float]:
+    """How far the training of a checkpoint's raw contents was; what is not a number there is left out."""
+    history, extra = raw.get("optimizer_history"), section_of(raw.get("extra_state"))
+    iterator = section_of(extra.get("train_iterator"))
+    epoch = iterator.get("epoch")
+    if isinstance(epoch, int) and iterator.get("iterations_in_epoch") == 0:
+        epoch -= 1  # that is the next one, which has not begun
+    found = {
+        "num_updates": history[-1].get("num_updates")
+        if isinstance(history, list) and history and isinstance(history[-1], dict)
+        else None,
+        "epoch": epoch,
+        "best": extra.get("best"),
+        "valid": extra.get("val_loss"),  # so fairseq calls the value of whatever metric decides
+    }
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, (int, float)) and abs(value) < math.inf
+    }
+
+
+def section_of(node: Any) -> Dict[str, Any]:
+    """A part of a checkpoint that is a dictionary; an empty one in place of anything else."""
+    return dict(node) if isinstance(node, dict) else {}

@@ -1,7 +1,6 @@
 """Reading checkpoints, ours and the authors', without running what is in them and without fairseq."""
 
 import logging
-import math
 import os
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 
 from fairseq_signals.checkpoints.adapters import without_adapters
 from fairseq_signals.checkpoints.configuration import encoder_options, is_of_authors, origin_of, sections
-from fairseq_signals.checkpoints.file import is_archive, read_checkpoint_file
+from fairseq_signals.checkpoints.file import is_archive, progress_of, read_checkpoint_file, section_of
 from fairseq_signals.checkpoints.input_format import INPUT_RULES, TASK_KEYS
 from fairseq_signals.checkpoints.names import PRETRAINING_ONLY, our_names, with_encoder_of_teacher
 from fairseq_signals.checkpoints.outlier import take_outlier
@@ -20,12 +19,21 @@ from fairseq_signals.checkpoints.presets import recognised
 from fairseq_signals.checkpoints.saved_model import CONFIG, WEIGHTS, read_saved_model
 from fairseq_signals.checkpoints.shapes import NoRandomFill, StateDict, encoder_state, shape_problems
 from fairseq_signals.checkpoints.shipped import model_place
+from fairseq_signals.checkpoints.text_side import (
+    TEXT_SIDE,
+    TOKENIZER,
+    noted_tokenizer,
+    take_tokenizer,
+    text_options,
+)
 from fairseq_signals.checkpoints.weights import trained
 from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.errors import CheckpointError
+from fairseq_signals.modules.ecg_text import ECGText
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.encoder_config import ARCHITECTURE, EncoderConfig
 from fairseq_signals.modules.heads import ECGClassifier, ECGIdentifier, PooledEncoder
+from fairseq_signals.modules.text_encoder import TextConfig
 from fairseq_signals.safety.text import visible
 
 logger = logging.getLogger(__name__)
@@ -55,6 +63,7 @@ class Checkpoint:
         saved: `config.json` of a saved model, see `saved_model.py`; None for a training checkpoint.
         outlier: the arrays of a saved model's outlier score, see `outlier.py`; empty without one.
         pooling: of which statistics a saved model's representation is, see `FrameStatistics`; none: the mean.
+        text: the options of a model of ECGs and texts; None of others.
     """
 
     path: Path
@@ -70,6 +79,7 @@ class Checkpoint:
     saved: Optional[Dict[str, Any]] = None
     outlier: Dict[str, np.ndarray] = field(default_factory=dict)
     pooling: Tuple[str, ...] = ()
+    text: Optional[TextConfig] = None
 
     @property
     def encoder_state(self) -> StateDict:
@@ -117,7 +127,9 @@ def load_checkpoint(path: Any, origin: Any = None, teacher: bool = False) -> Che
             + (f". {hint}" if hint else "")
         )
     used = {
-        key: value for key, value in state.items() if key.startswith("encoder.") or key in _HEAD_OF.values()
+        key: value
+        for key, value in state.items()
+        if key.startswith(("encoder.", *TEXT_SIDE)) or key in _HEAD_OF.values()
     }
     state.update(trained(used, path, mapped=is_archive(path)))
     if hint and recognised(checkpoint) is None:
@@ -134,7 +146,9 @@ def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
     options, carried = encoder_options(model, path)
     state = without_adapters(state, model, path)
     from_authors = renamed or is_of_authors(model)
-    task_state = _plain(raw.get("task_state"))
+    task_state = section_of(raw.get("task_state"))
+    text = text_options(model, state, f"{path}: model.")
+    state.update(noted_tokenizer(task_state) if text is not None else {})
     kind = next((kind for kind, key in _HEAD_OF.items() if key in state), "pretraining")
     if kind == "classification" and (
         _TARGETS in task_state or cfg.get("task", {}).get("_name") == _REGRESSION_TASK
@@ -150,7 +164,8 @@ def _as_it_says(path: Path) -> Tuple[Checkpoint, bool]:
         from_authors=from_authors,
         cfg=cfg,
         task_state=task_state,
-        progress=_progress(raw),
+        progress=progress_of(raw),
+        text=text,
     )
     return checkpoint, carried or not from_authors
 
@@ -162,7 +177,9 @@ def _of_saved_model(folder: Path) -> Checkpoint:
     problems = shape_problems(config, state)
     if problems:
         raise CheckpointError(f"{folder}: {CONFIG} does not describe {WEIGHTS} ({'; '.join(problems)})")
-    state = trained(state, folder / WEIGHTS, mapped=True)
+    text = text_options(saved.get("text") or {}, state, f"{folder / CONFIG}: text.")
+    tokenizer = take_tokenizer(state, folder / WEIGHTS)
+    state = {**trained(state, folder / WEIGHTS, mapped=True), **tokenizer}
     provenance = saved.get("provenance") or {}
     cfg = provenance.get("training") or {}
     task_cfg = {
@@ -185,29 +202,8 @@ def _of_saved_model(folder: Path) -> Checkpoint:
         saved=saved,
         outlier=outlier,
         pooling=tuple(saved.get("pooling") or ()),
+        text=text,
     )
-
-
-def _progress(raw: Dict[str, Any]) -> Dict[str, float]:
-    """How far the training of a checkpoint's raw contents was; what is not a number there is left out."""
-    history, extra = raw.get("optimizer_history"), _plain(raw.get("extra_state"))
-    iterator = _plain(extra.get("train_iterator"))
-    epoch = iterator.get("epoch")
-    if isinstance(epoch, int) and iterator.get("iterations_in_epoch") == 0:
-        epoch -= 1  # that is the next one, which has not begun
-    found = {
-        "num_updates": history[-1].get("num_updates")
-        if isinstance(history, list) and history and isinstance(history[-1], dict)
-        else None,
-        "epoch": epoch,
-        "best": extra.get("best"),
-        "valid": extra.get("val_loss"),  # so fairseq calls the value of whatever metric decides
-    }
-    return {
-        name: value
-        for name, value in found.items()
-        if isinstance(value, (int, float)) and abs(value) < math.inf
-    }
 
 
 def _adopt_origin(config: EncoderConfig, path: Path, origin: Path) -> str:
@@ -243,7 +239,7 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
     """The model of a checkpoint in evaluation mode.
 
     Returns:
-        `ECGClassifier`, `ECGIdentifier`, or, of pre-training, a `PooledEncoder` without a head.
+        `ECGClassifier`, `ECGIdentifier`; of pre-training `ECGText`, or a `PooledEncoder` without a head.
 
     Raises:
         CheckpointError: the parameters do not fit.
@@ -263,12 +259,15 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
             model: PooledEncoder = ECGClassifier(encoder, len(state[head]), pooling=pooling)
         elif head is not None:
             model = ECGIdentifier(encoder, len(state[head]))
+        elif checkpoint.text is not None:
+            model = ECGText(encoder, checkpoint.text, state.get(TOKENIZER))
         else:
             model = PooledEncoder(encoder, pooling=pooling)
             state = {
                 key: value for key, value in state.items() if key.startswith(("encoder.", "statistics."))
             }
-    state = {key: value.to(torch.get_default_dtype()) for key, value in state.items()}
+    dtype = torch.get_default_dtype()
+    state = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
     try:
         result = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
@@ -287,7 +286,3 @@ def encoder_config(model_cfg: Dict[str, Any]) -> EncoderConfig:
     return EncoderConfig(
         **{key: value for key, value in model_cfg.items() if key in known and value is not None}
     )
-
-
-def _plain(node: Any) -> Dict[str, Any]:
-    return dict(node) if isinstance(node, dict) else {}

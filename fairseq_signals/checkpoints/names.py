@@ -23,6 +23,8 @@ PRETRAINING_ONLY = (
     "label_encoder.",
     "adversary.",
     "tokenizer.",
+    "text.",
+    "joint.",
 )
 _TEACHERS = "teacher.encoder."
 #: What every front end is called.

@@ -22,6 +22,7 @@ from fairseq_signals.ecg.record import MAX_FS, MIN_FS
 from fairseq_signals.errors import CheckpointError, ConfigError
 from fairseq_signals.files import require_file, sha256_of, whole_files, whole_folder
 from fairseq_signals.modules.encoder_config import ENCODER_RULES, EncoderConfig
+from fairseq_signals.modules.text_encoder import TEXT_RULES
 from fairseq_signals.safety.rules import (
     TRUTH,
     Rule,
@@ -37,9 +38,9 @@ from fairseq_signals.safety.rules import (
 )
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT, FORMAT_VERSION = "fairseq_signals.model", 4
-#: Version 1 told of the input by `normalize`, true or false, alone; since 4 there is `pooling`.
-READABLE = (1, 2, 3, FORMAT_VERSION)
+FORMAT, FORMAT_VERSION = "fairseq_signals.model", 5
+#: Version 1 told of the input by `normalize`, true or false, alone; `pooling` is of 4, `text` of 5.
+READABLE = (1, 2, 3, 4, FORMAT_VERSION)
 #: Options of an encoder since version 3: software that reads version 2 alone would pass over them.
 _SINCE_3 = ("frontend", "input_norm", "context", "attention", "position", "registers", "separators")
 KINDS = ("pretraining", "classification", "regression", "identification")
@@ -88,6 +89,7 @@ RULES: dict[str, Rule] = {
     "normalize": required(INPUT_RULES["normalize"]),
     "encoder": required(section({})),
     "pooling": list_of(text(), 1000),
+    "text": section(TEXT_RULES),
     "labels": list_of(section({}), 100_000),
     "exclusive": TRUTH,
     "targets": section({}),
@@ -162,8 +164,10 @@ def write_saved_model(
 
 def version_of(told: dict[str, Any]) -> int:
     """The version of the format that a configuration takes, the oldest that can tell of all in it."""
-    if told.get("pooling"):
+    if told.get("text"):
         return FORMAT_VERSION
+    if told.get("pooling"):
+        return 4
     default, encoder = EncoderConfig(), told["encoder"]
     return 3 if any(encoder[name] != getattr(default, name) for name in _SINCE_3) else 2
 

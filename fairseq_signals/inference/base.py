@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from fairseq_signals.inference.provenance import fingerprint, provenance_of, to_
 from fairseq_signals.manifest.targets import TargetTable
 from fairseq_signals.metrics.outlier import OutlierScore
 from fairseq_signals.modules.device import check_device
+from fairseq_signals.modules.ecg_text import ECGText
 from fairseq_signals.modules.encoder_checks import length_problem
 from fairseq_signals.modules.heads import PooledEncoder
 
@@ -237,7 +239,7 @@ class LoadedModel:
 
     def describe(self) -> dict[str, Any]:
         """All of it in plain containers, as `config.json` of a saved model has it."""
-        config = self.network.encoder.cfg
+        network, config = self.network, self.network.encoder.cfg
         return {
             "kind": self.kind,
             "leads": list(self.leads),
@@ -252,6 +254,7 @@ class LoadedModel:
             **({"pooling": list(pooling)} if (pooling := self.pooling) else {}),
             "embedding_dim": self.dim,
             "parameters": self.n_parameters,
+            **({"text": asdict(network.text_options)} if isinstance(network, ECGText) else {}),
             "encoder": {name: getattr(config, name) for name in config.__dataclass_fields__},
             "provenance": to_share(self.provenance),
         }
@@ -260,12 +263,13 @@ class LoadedModel:
         """As parameters and options, for the networks themselves cannot be pickled."""
         network, device = self.network, str(self.device)
         parts = {name: value for name, value in self.__dict__.items() if name != "network"}
-        return {**parts, "_network": (network.state_dict(), network.encoder.cfg, device, self.pooling)}
+        text = network.text_options if isinstance(network, ECGText) else None
+        return {**parts, "_network": (network.state_dict(), network.encoder.cfg, device, self.pooling, text)}
 
     def __setstate__(self, parts: dict[str, Any]) -> None:
-        state, config, device, pooling = parts.pop("_network")
+        state, config, device, pooling, text = parts.pop("_network")
         self.__dict__.update(parts)
-        checkpoint = Checkpoint(Path("pickled"), self.kind, state, config, pooling=pooling)
+        checkpoint = Checkpoint(Path("pickled"), self.kind, state, config, pooling=pooling, text=text)
         self.network = build_model(checkpoint, device)
         self.network.skip_zero_frames = self.form.zero_frames == SKIP
 

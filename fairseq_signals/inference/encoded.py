@@ -25,8 +25,8 @@ class Encoded:
         stride: samples from one frame to the next.
         unit_length: embeddings are of length 1, as those of identification models.
         exclusive: a classifier's classes exclude each other.
-        values: per output ("embedding", "frames", "logit", "middle") an array of the windows' values,
-            (W, ...).
+        values: per output ("embedding", "frames", "logit", "joint", "middle") an array of the windows'
+            values, (W, ...).
         n_done: of how many windows, the first ones, each output is there.
     """
 
@@ -69,6 +69,12 @@ class Encoded:
     def middle(self) -> np.ndarray:
         """The same of the middle layer (D,) float64, of which outlier scores are made."""
         return weighted_mean(self.values["middle"].astype(np.float64), self.windows)
+
+    @property
+    def joint(self) -> np.ndarray:
+        """The vector (J,) float64 that is compared with those of texts: mean over segments, of length 1."""
+        mean = weighted_mean(self.values["joint"].astype(np.float64), self.windows)
+        return l2_normalize(mean[None])[0]
 
     @property
     def frames(self) -> np.ndarray:

@@ -32,7 +32,8 @@ class Outputs(nn.Module):
     """A network's named outputs for a batch of segments (B, leads, samples), the encoder run once.
 
     `embedding` (B, D): the global representation, of an identification model L2-normalised; `frames`
-    (B, F, D): the local ones; `logit` (B, C): of a classifier; `middle` (B, D): the global representation
+    (B, F, D): the local ones; `logit` (B, C): of a classifier; `joint` (B, J): of
+    `ECGText`, where ECGs are compared with texts; `middle` (B, D): the global representation
     of the middle layer, in the same pass, see `modules/middle.py`.
 
     Args:
@@ -43,7 +44,7 @@ class Outputs(nn.Module):
         super().__init__()
         self.network, self.names = network, tuple(names)
         self.layer = layer_number(network, layer)
-        if self.layer is not None and {"logit", "middle"} & set(names):
+        if self.layer is not None and {"logit", "joint", "middle"} & set(names):
             raise ConfigError("heads and outlier scores are of the whole encoder: leave layer out")
 
     def forward(self, source: Tensor, lead_present: Tensor | None = None) -> dict[str, Tensor]:
@@ -58,7 +59,7 @@ class Outputs(nn.Module):
                 found[name] = encoder.in_time(out.x, source, lead_present)  # (B, F, D)
             elif name == "middle":
                 found[name] = network.pool(out.layers[-1], out.padding_mask)
-            elif name == "logit" or isinstance(network, ECGIdentifier):
+            elif name in ("logit", "joint") or isinstance(network, ECGIdentifier):
                 found[name] = network.head(pooled)
             else:
                 found[name] = pooled

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fairseq_signals.errors import ConfigError, FairseqSignalsError
+from fairseq_signals.errors import CheckpointError, ConfigError, FairseqSignalsError
 from fairseq_signals.formats.options import DEFAULTS, ReadOptions, read_options
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.encoded import Encoded
 from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.sources import Opener, read_each
+from fairseq_signals.modules.ecg_text import ECGText
 
 BATCH_SIZE = 16
 #: What `ECGModel.stream` can give.
-STREAMED = ("embedding", "frames", "logit", "middle")
+STREAMED = ("embedding", "frames", "logit", "joint", "middle")
 
 
 class Streaming(LoadedModel):
@@ -39,7 +40,8 @@ class Streaming(LoadedModel):
             reading: how files are read.
             outputs: what to compute: any of "embedding", "frames", and of a classifier "logit", out of which
                 `Encoded.probabilities` makes probabilities; of a regression `Encoded.logit` is standardised;
-                "middle", the representation that outlier scores are of.
+                "joint", of a model of ECGs and texts, what it compares with texts; "middle", the
+                representation that outlier scores are of.
 
         Yields:
             An `Encoded`; for a recording that cannot be used, the error.
@@ -50,6 +52,8 @@ class Streaming(LoadedModel):
             )
         if "logit" in outputs and self.targets is None:
             self._require_classes()
+        if "joint" in outputs and not isinstance(self.network, ECGText):
+            raise CheckpointError(f"{self!r} compares no ECGs with texts; model ecg_text_clip does")
         network = Outputs(self.network, outputs, layer)
         read = read_each(records, Opener(fs, leads, reading))
         yield from run(network, read, self.form, batch_size, self.device, self.exclusive)

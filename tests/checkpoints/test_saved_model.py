@@ -120,7 +120,7 @@ def test_replacing_that_was_cut_short_leaves_no_model_rather_than_a_mixture(
     ("change", "message"),
     [
         ({"format": "other"}, "not the configuration of a saved model of this project"),
-        ({"format_version": 5}, "format version 5, but this software reads 1 to 4; install"),
+        ({"format_version": 6}, "format version 6, but this software reads 1 to 5; install"),
         ({"kind": "other"}, "kind must be one of pretraining, classification, regression, identification"),
         ({"fs": None}, r"config\.json: fs must be a number from 50 to 20,000, but is None"),
         ({"fs": "500"}, "fs must be a number .* but is '500'"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fairseq_signals import ECGModel
+from tests.ecg_text import save_ecg_text
 
 #: Run first: as if fairseq, and what only training takes, were not installed.
 BLOCK = """
@@ -79,6 +80,9 @@ def test_models_of_every_kind_are_used_without_fairseq(models, checkpoints, reco
     else:
         models["classification"].save(tmp_path / "saved")
         paths["saved"] = str(tmp_path / "saved")
+    paths["ecg_text"] = str(save_ecg_text(tmp_path / "ecg_text.pt"))
+    ECGModel.load(paths["ecg_text"]).save(tmp_path / "saved_ecg_text")
+    paths["saved_ecg_text"] = str(tmp_path / "saved_ecg_text")
     run(BLOCK + USE, json.dumps(paths), recording.wfdb, tmp_path / "out.json", cwd=tmp_path)
     found = json.loads((tmp_path / "out.json").read_text())
     for name, path in paths.items():
