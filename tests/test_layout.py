@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "inference": {"ecg", "formats", "store", "manifest", "batches", "modules", "metrics", "checkpoints"},
     "evaluation": {
-        *("ecg", "store", "manifest", "transforms", "batches", "modules", "metrics", "checkpoints"),
+        *("ecg", "text", "store", "manifest", "transforms", "batches", "modules", "metrics", "checkpoints"),
     },
     "plots": {"ecg", "transforms", "metrics"},
     "report": {"ecg", "checkpoints", "inference", "evaluation", "plots"},

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     _check(parser, args)
     from fairseq_signals.ecg.leads import parse_leads
     from fairseq_signals.files import write_text
-    from fairseq_signals.inference.bulk import note_rejected
+    from fairseq_signals.inference.bulk import note_rejected, vectors_of
     from fairseq_signals.inference.claims import claim_rows, read_claims
     from fairseq_signals.inference.gallery import enrolled
     from fairseq_signals.inference.listing import list_recordings
@@ -132,8 +132,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if model.kind != "identification":
         tell(f"note: {args.checkpoint} is of {model.kind}: nothing in its training tells people apart")
     rejected: list[tuple[str, FairseqSignalsError]] = []
-    known, known_rows = _embeddings(model, recordings, args, rejected)
-    names, rows = _embeddings(model, claimed, args, rejected) if known else ([], [])
+    how = (args.leads, args.batch_size, read_arguments(args), rejected)
+    known, known_rows = vectors_of(model, recordings, *how)
+    names, rows = vectors_of(model, claimed, *how) if known else ([], [])
     if not names:
         note_rejected(args.out, rejected)
         which = "probe" if known else "recording of the gallery"
@@ -141,7 +142,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         return 1
     gallery = enrolled(known_rows, [patients[name] for name in known], known, model.fingerprint)
     if cohort:
-        people = _people(model, cohort, args, rejected, set(patients.values()))
+        people = _people(model, cohort, how, set(patients.values()))
         gallery = gallery.with_cohort(people, args.as_norm or AS_NORM_TOP)
     limit = args.threshold
     if args.false_match_rate is not None:
@@ -224,40 +225,19 @@ def _meaning(gallery: Gallery, prevalence: float) -> str:
 def _people(
     model: ECGModel,
     cohort: Sequence[ListedRecording],
-    args: argparse.Namespace,
-    rejected: list[tuple[str, FairseqSignalsError]],
+    how: tuple[Any, ...],
     enrolled: Collection[str],
 ) -> np.ndarray:
     """A mean embedding of each person of the cohort, (C, D); of nobody who is enrolled."""
+    from fairseq_signals.inference.bulk import vectors_of
     from fairseq_signals.metrics.identification import mean_by_record
     from fairseq_signals.safety.text import tell
 
     others = [named for named in cohort if named.patient not in enrolled]
     if len(others) < len(cohort):
         tell(f"note: {len(cohort) - len(others)} recordings of the cohort are of enrolled patients: left out")
-    names, rows = _embeddings(model, others, args, rejected)
+    names, rows = vectors_of(model, others, *how)
     if not names:
         raise ConfigError("--cohort: no recording of somebody who is not enrolled could be used")
     whose = {named.name: named.patient or named.name for named in others}
     return mean_by_record(rows, [whose[name] for name in names])[0]
-
-
-def _embeddings(
-    model: ECGModel,
-    recordings: Sequence[ListedRecording],
-    args: argparse.Namespace,
-    rejected: list[tuple[str, FairseqSignalsError]],
-) -> tuple[list[str], list[np.ndarray]]:
-    """The names and embeddings of the recordings that can be used; the others, with the reason, to a list."""
-    from fairseq_signals.inference.bulk import stream_named
-
-    names, rows = [], []
-    for name, found in stream_named(
-        model, recordings, args.leads, ("embedding",), args.batch_size, read_arguments(args)
-    ):
-        if isinstance(found, FairseqSignalsError):
-            rejected.append((name, found))
-        else:
-            names.append(name)
-            rows.append(found.embedding)
-    return names, rows

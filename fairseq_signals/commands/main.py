@@ -31,6 +31,8 @@ COMMANDS = {
     "predict": "recordings -> the probability of each class, or numbers, as CSV or Parquet",
     "identify": "whose recordings they are, by a gallery of enrolled ones",
     "evaluate": "test a fine-tuned checkpoint on lead sets",
+    "zeroshot": "classes told by what is written of them: AUROC of a model of ECGs and texts",
+    "retrieve": "the nearest recordings of a base, their reports, and a vote over their codes",
     "compare": "two evaluations of the same records: is one model better?",
     "calibrate": "make a classifier as sure as it is right: a temperature in its weights",
     "clusters": "frames -> clusters, whose numbers model ecg_hubert learns to tell",

@@ -13,7 +13,7 @@ from fairseq_signals.metrics.bootstrap import Bounds
 #: Of a family, by name: its lead sets.
 Families = Mapping[str, Sequence[str]]
 #: How the names begin of metrics of which the highest is the worst.
-_ERRORS = ("mae", "rmse")
+_ERRORS = ("mae", "rmse", "median_rank")
 
 
 class Line(NamedTuple):

@@ -258,3 +258,27 @@ def stream_named(
             yield named.name, found
         if recordings:
             pass_on_notes(recordings[-1])
+
+
+def vectors_of(
+    model: ECGModel,
+    recordings: Sequence[ListedRecording],
+    leads: str | None,
+    batch_size: int,
+    reading: ReadOptions,
+    rejected: list[tuple[str, FairseqSignalsError]],
+    output: str = "embedding",
+) -> tuple[list[str], list[np.ndarray]]:
+    """The names and vectors of the recordings that can be used; the others, with the reason, to `rejected`.
+
+    Args:
+        output: "embedding", or "joint", see `ECGModel.stream`.
+    """
+    names, rows = [], []
+    for name, found in stream_named(model, recordings, leads, (output,), batch_size, reading):
+        if isinstance(found, FairseqSignalsError):
+            rejected.append((name, found))
+        else:
+            names.append(name)
+            rows.append(getattr(found, output))
+    return names, rows

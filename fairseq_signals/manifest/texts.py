@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.files import open_text
+from fairseq_signals.files import open_text, require_file
 from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.safety.text import tsv_line
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fairseq_signals.manifest.table import Manifest
 
 COLUMNS = ("text_id", "text", "n", "split")
+#: Vectors of the texts by a model of one's own, a row each, for a text side that does not train.
+VECTORS_FILE = "texts.npy"
 _REBUILD = "Make it again with manifests/ecg_text.py."
 
 
@@ -117,3 +119,28 @@ def text_ids(manifest: Manifest, n_texts: int, named_by: str) -> np.ndarray:
 def is_text(target: str, n_texts: int) -> bool:
     """Whether a segment's target is a text of so many."""
     return target.isdecimal() and int(target) < n_texts
+
+
+def read_vectors(path: str | os.PathLike[str], n_texts: int, width: int | None = None) -> np.ndarray:
+    """Vectors of so many texts, (N, E) float32.
+
+    Args:
+        path: a `.npy` file of finite numbers.
+        width: E, where it is known.
+
+    Raises:
+        ManifestError: it is absent, damaged, or of another shape.
+    """
+    try:
+        require_file(Path(path))
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ManifestError(f"{path}: the vectors of texts cannot be read ({error})") from None
+    expected = f"({n_texts}, {width or 'any width'})"
+    good = vectors.ndim == 2 and len(vectors) == n_texts and vectors.shape[1] == (width or vectors.shape[1])
+    if not good or vectors.dtype.kind not in "fiu" or not np.isfinite(vectors).all():
+        raise ManifestError(
+            f"{path}: must be finite numbers of shape {expected}, a row a text, but is {vectors.dtype} of "
+            f"{vectors.shape}, or not finite"
+        )
+    return vectors.astype(np.float32)

@@ -1,10 +1,11 @@
 """Text tables: distinct texts in their order, read as they were written; targets that are rows of them."""
 
+import numpy as np
 import pytest
 
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.table import Manifest
-from fairseq_signals.manifest.texts import TextTable, read_texts, text_ids
+from fairseq_signals.manifest.texts import TextTable, read_texts, read_vectors, text_ids
 
 
 @pytest.fixture
@@ -54,3 +55,28 @@ def test_another_target_is_refused_with_its_line(tmp_path, target):
     manifest = Manifest(tmp_path / "train.tsv", tmp_path, paths=["x#0:0"] * 2, targets=["1", target])
     with pytest.raises(ManifestError, match=r"train\.tsv:3: target must be a text_id of the 2 in texts\.tsv"):
         text_ids(manifest, 2, "texts.tsv")
+
+
+def test_vectors_of_texts_are_a_row_each(tmp_path):
+    rows = np.arange(6.0).reshape(3, 2)
+    np.save(tmp_path / "texts.npy", rows)
+    found = read_vectors(tmp_path / "texts.npy", 3)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.zeros((2, 4)), r"finite numbers of shape \(3, 4\), a row a text, but is float64 of \(2, 4\)"),
+        (np.zeros((3, 5)), r"but is float64 of \(3, 5\)"),
+        (np.full((3, 4), np.nan), "or not finite"),
+        (np.array(["a", "b", "c"]), r"but is <U1 of \(3,\)"),
+        (None, "cannot be read"),
+    ],
+)
+def test_other_vectors_are_refused(tmp_path, rows, message):
+    if rows is not None:
+        np.save(tmp_path / "texts.npy", rows)
+    with pytest.raises(ManifestError, match=message):
+        read_vectors(tmp_path / "texts.npy", 3, 4)
