@@ -46,7 +46,7 @@ TRAININGS = {
     "--maximize-best-checkpoint-metric",
 }
 #: The manifests of tasks and criterions, where they are not called as the task is.
-DATA = {"pretraining": "pretrain", "cross_entropy_with_logits": "one_class"}
+DATA = {"pretraining": "pretrain", "text_pretraining": "text", "cross_entropy_with_logits": "one_class"}
 #: One of each task; the others are slow tests.
 QUICK = ("wav2vec2_with_cmsc", "binary_cross_entropy_with_logits", "regression", "arcface")
 

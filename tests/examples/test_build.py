@@ -29,6 +29,7 @@ FILES = sorted(
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {
     "ecg_pretraining": "pretrain",
+    "ecg_text_pretraining": "text",
     "ecg_classification": "classification",
     "ecg_identification": "identification",
     "ecg_regression": "regression",
