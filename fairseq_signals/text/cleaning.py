@@ -14,7 +14,6 @@ BETWEEN_LINES = "; "
 #: Phrases that say nothing about the heart.
 IDLE = (
     r"trace only requested",
-    r"[^;.]*\b(?:un|not )suitable for analysis[^;]*",
     r"(?:warning: )?(?:technical |poor )?data quality may affect interpretation",
     r"(?:\b\d\.\d\d )?\bunbestätigter bericht",
 )
@@ -36,6 +35,10 @@ RULES = (
     # what a line to the computer lost: PTB-XL has an acute o and a sign in its place
     Rule("damaged characters", re.compile("ó[\x80-\xbf]")),
     Rule("damaged umlauts", re.compile(r"#(?=[a-z])", re.IGNORECASE), "ü"),
+    Rule(
+        "unsuitable leads",
+        re.compile(r"(?:^|(?<=[;.]))[^;.]*\b(?:un|not )suitable for analysis[^;]*", re.IGNORECASE),
+    ),
     Rule("idle phrases", re.compile("|".join(IDLE), re.IGNORECASE)),
     Rule("EKG", re.compile(r"\bekg\b", re.IGNORECASE), "ECG"),
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from fairseq_signals.errors import CheckpointError, ConfigError, ManifestError, did_you_mean
 from fairseq_signals.installed import find_folder
-from fairseq_signals.manifest.folder import IDENTIFICATION, PRETRAIN, ManifestSet, read_set
+from fairseq_signals.manifest.folder import ECG_TEXT, IDENTIFICATION, PRETRAIN, ManifestSet, read_set
 from fairseq_signals.training.run import SETTINGS, Run
 
 FINETUNE = "finetune"
@@ -75,10 +75,10 @@ def plan(
         ConfigError: no such configuration or section, or the records have another sampling rate.
     """
     manifests = read_set(data)
-    if step == FINETUNE and manifests.kind == PRETRAIN:
+    if step == FINETUNE and manifests.kind in (PRETRAIN, ECG_TEXT):
         raise ManifestError(
-            f"{data} holds manifests of pre-training; name those of a task, of `fairseq-signals manifest "
-            "classification`, `identification` or `regression`"
+            f"{data} holds {manifests.kind} manifests, which are of pre-training; name those of a task, of "
+            "`fairseq-signals manifest classification`, `identification` or `regression`"
         )
     if not len(manifests.manifests.get("train", ())):
         faults = "".join(f" ({fault})" for fault in manifests.faults)
@@ -134,7 +134,7 @@ def _is_of(path: Path, step: str) -> bool:
     found = re.search(
         r"^task:\n(?: .*\n|\n)*?  _name: *(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE
     )
-    return found is not None and (found[1] == "ecg_pretraining") == (step == PRETRAIN)
+    return found is not None and found[1].endswith("_pretraining") == (step == PRETRAIN)
 
 
 def find_start(start: str) -> Path:

@@ -73,7 +73,8 @@ def test_what_is_left_out_and_what_was_cleaned_is_told_by_reason(
         "marks": 16,
         "damaged characters": 0,
         "damaged umlauts": 0,
-        "idle phrases": 17,
+        "unsuitable leads": 16,
+        "idle phrases": 1,
         "EKG": 16,
     }
     assert re.search(r"remarks of editors +16  'Edit: LAD 100, \(NDT\)'", out)

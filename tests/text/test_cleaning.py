@@ -1,6 +1,10 @@
 """Each rule of cleaning by itself, on reports made up after those of PTB-XL and MIMIC-IV-ECG."""
 
+import time
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fairseq_signals.text.cleaning import BETWEEN_LINES, RULES, Cleaner, lines_of
 
@@ -12,8 +16,8 @@ TABLE = [
     ("damaged characters", "sinusrytm ó½  ó¬ inferior ischemi", "sinusrytm inferior ischemi"),
     ("damaged umlauts", "kriterien f#r r-s #bergang", "kriterien für r-s übergang"),
     ("idle phrases", "sinus rhythm. trace only requested.", "sinus rhythm"),
-    ("idle phrases", "Sinus rhythm; Lead(s) unsuitable for analysis: V1, V2; PACs", "Sinus rhythm; PACs"),
-    ("idle phrases", "Some leads not suitable for analysis; Sinus rhythm", "Sinus rhythm"),
+    ("unsuitable leads", "Sinus rhythm; Lead(s) unsuitable for analysis: V1, V2; PACs", "Sinus rhythm; PACs"),
+    ("unsuitable leads", "Some leads not suitable for analysis; Sinus rhythm", "Sinus rhythm"),
     ("idle phrases", "sinusrhythmus 4.46 unbestÄtigter bericht", "sinusrhythmus"),
     ("idle phrases", "Warning: Data quality may affect interpretation; Sinus rhythm", "Sinus rhythm"),
     ("EKG", "normales ekg, path.EKG; ekgs", "normales ECG, path.ECG; ekgs"),
@@ -53,6 +57,23 @@ def test_blanks_empty_lines_and_marks_at_their_ends_go_without_being_counted():
 @pytest.mark.parametrize("report", ["", " ; ", "*** ---", "trace only requested.", "Edit: NORM 100"])
 def test_nothing_is_left_of_a_report_that_says_nothing(report):
     assert Cleaner().clean(report)[0] == ""
+
+
+def test_a_long_report_takes_no_longer_than_its_length():
+    report = "sinus rhythm " * 100_000
+    began = time.process_time()
+    assert Cleaner(["NORM"]).clean(report)[1] == []
+    assert time.process_time() - began < 3
+
+
+PARTS = [*(report for _, report, _ in TABLE), "sinus", " ", "#", "-", "=", "*", "ó½", ";", "edit", ":"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(PARTS)))
+def test_what_is_clean_stays_as_it_is(parts):
+    text, _ = Cleaner(["NORM"]).clean(" ".join(parts))
+    assert Cleaner(["NORM"]).clean(text) == (text, [])
 
 
 def test_lines_that_preprocessing_joined_can_be_told_apart_again():

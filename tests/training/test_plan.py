@@ -184,7 +184,13 @@ def test_a_configuration_that_ships_goes_by_its_name_or_its_path_below_examples(
     ("step", "changes", "error", "message"),
     [
         ("pretrain", {"data": "nowhere"}, ManifestError, "no manifests .* name the --dest"),
-        ("finetune", {"data": "pretrain"}, ManifestError, "holds manifests of pre-training; name those of a"),
+        (
+            "finetune",
+            {"data": "pretrain"},
+            ManifestError,
+            "holds pretrain manifests.* name those of a",
+        ),
+        ("finetune", {"data": "ecg_text"}, ManifestError, "holds ecg_text manifests.* name those of a"),
         ("pretrain", {"n": 0}, ManifestError, "train.tsv: no segments to train on"),
         ("pretrain", {"config": "w2v_cmsc_rml"}, ConfigError, "did you mean w2v_cmsc_rlm"),
         ("finetune", {"config": "w2v_cmsc_rlm"}, ConfigError, "no configuration w2v_cmsc_rlm ships"),
