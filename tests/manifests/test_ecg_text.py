@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import importlib
 import json
 import re
 
@@ -183,6 +184,42 @@ def test_a_store_of_no_reports_is_refused_with_what_was_left_out(make_store, fai
 @pytest.mark.parametrize("options", [("--text-from", "labels"), ("--labels", "cinc2021")])
 def test_a_label_table_goes_with_texts_of_labels(make_store, fails, options):
     assert "give both or neither" in fails("ecg_text", make_store("s", RECORDS), *options)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "splits", "expected"),
+    [
+        (
+            "mimic_iv_ecg",
+            {"10000032": "train", "10000635": "test", "10000117": "train"},
+            {
+                "40689238": "sinus rhythm; possible right atrial abnormality; borderline ecg",
+                "44458630": "sinus rhythm; normal ecg",
+                "43522917": "sinus bradycardia; left ventricular hypertrophy",
+            },
+        ),
+        (
+            "ptbxl",
+            {"15709": "train", "20372": "test", "13243": "train"},
+            {
+                "00001_hr": "sinusrhythmus normales ecg",
+                "00003_hr": 'infarkt, "alt"; vorhofflimmern',
+                "00004_hr": "sinus rhythm",
+            },
+        ),
+    ],
+)
+def test_stores_of_reported_corpora_give_their_reports(
+    corpus, splits, expected, lookalike, write_wfdb, ecg_adu, succeed, rows, texts, tmp_path
+):
+    root = lookalike(corpus).make(tmp_path / "raw", write_wfdb, ecg_adu)
+    preprocess = importlib.import_module(f"preprocess.{corpus}").main
+    assert preprocess([str(root), "--dest", str(tmp_path / "store"), "--workers", "1"]) == 0
+    table = "".join(f"{patient},{split}\n" for patient, split in splits.items())
+    (tmp_path / "splits.csv").write_text("patient_id,split\n" + table)
+    out = succeed("ecg_text", tmp_path / "store", "--split-table", tmp_path / "splits.csv")
+    assert "1 without a report" in out
+    assert {r.record_id.split("/")[1]: texts().texts[int(r.target)] for r in rows()} == expected
 
 
 # --- check.py --------------------------------------------------------------------------------------------
