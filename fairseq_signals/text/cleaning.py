@@ -71,8 +71,9 @@ class Cleaner:
         """The text, which may be empty, and what was replaced: the name of the rule, and what it found."""
         text, found = _single_blanks(report), []
         for rule in self.rules:
-            found += [(rule.name, match[0].strip()) for match in rule.pattern.finditer(text)]
-            text = _single_blanks(rule.pattern.sub(rule.replacement, text))
+            if hits := [(rule.name, match[0].strip()) for match in rule.pattern.finditer(text)]:
+                found += hits
+                text = _single_blanks(rule.pattern.sub(rule.replacement, text))
         lines = (line.strip(" .,:!") for line in text.split(BETWEEN_LINES.strip()))
         return BETWEEN_LINES.join(line for line in lines if line), found
 

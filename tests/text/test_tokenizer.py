@@ -45,6 +45,13 @@ def test_pieces_depend_on_the_distinct_texts_and_on_nothing_else(tokenizer):
     assert Tokenizer(train_tokenizer(TEXTS[:2], 1000)).pieces != tokenizer.pieces
 
 
+def test_pieces_are_those_of_every_version_of_the_library():
+    texts = ["sinus rhythm; normal ecg", "sinus rhythm; abnormal ecg", "sinus tachycardia"]
+    learnt = Tokenizer(train_tokenizer(texts, 48))
+    first = ["hy", "in", "us", "▁s", "inus", "▁sinus", "al", "cg", "hm", "no", "rm", "▁e", "▁r", "hyt"]
+    assert learnt.pieces[5 : 5 + len(first)] == first
+
+
 def test_merges_are_those_of_the_hand_example():
     """Of aaabdaaabac: aa, ab, and aa + ab (P. Gage, A new algorithm for data compression, 1994)."""
     learnt = Tokenizer(train_tokenizer(["aaabdaaabac"], 5 + 4 + 3, as_it_is=True))
