@@ -15,8 +15,8 @@ from fairseq_signals.batches.randomness import generator
 from fairseq_signals.errors import ConfigError, ManifestError
 from fairseq_signals.manifest.folder import TEXTS_FILE, TOKENIZER_FILE
 from fairseq_signals.manifest.table import Manifest
-from fairseq_signals.manifest.texts import TextTable, read_texts, text_ids
-from fairseq_signals.models.given_path import given_path, missing_path
+from fairseq_signals.manifest.texts import VECTORS_FILE, TextTable, read_texts, read_vectors, text_ids
+from fairseq_signals.models.given_path import missing_path
 from fairseq_signals.tasks.base import TrainingDataset
 from fairseq_signals.tasks.ecg_pretraining import ECGPretrainingConfig, ECGPretrainingTask
 from fairseq_signals.text.cleaning import BETWEEN_LINES, lines_of
@@ -41,10 +41,10 @@ class ECGTextPretrainingConfig(ECGPretrainingConfig):
         default=0.0,
         metadata={"help": "probability of each line of a training text to be left out; one stays"},
     )
-    text_vectors: Optional[str] = field(
-        default=None,
+    text_vectors: bool = field(
+        default=False,
         metadata={
-            "help": ".npy file of a row (E,) for each text of texts.tsv, which models get in its place"
+            "help": "models get vectors in place of pieces: the rows of texts.npy beside the manifests"
         },
     )
 
@@ -121,7 +121,7 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
             raise ConfigError(f"task.drop_lines must be from 0 to below 1, but is {cfg.drop_lines} instead")
         if cfg.text_vectors and (cfg.shuffle_lines or cfg.drop_lines):
             raise ConfigError(
-                "task.shuffle_lines and task.drop_lines change texts, but task.text_vectors has vectors of "
+                "task.shuffle_lines and task.drop_lines change texts, but task.text_vectors takes vectors of "
                 "them as they are; remove the one or the other"
             )
 
@@ -141,19 +141,7 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
     @cached_property
     def text_vectors(self) -> Optional[np.ndarray]:
         """(N, E) float32, a row for each of the texts; None where they come as pieces."""
-        if not self.cfg.text_vectors:
-            return None
-        path = given_path(self.cfg.text_vectors)
-        try:
-            found = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"task.text_vectors: {path} cannot be read ({error})") from None
-        if found.ndim != 2 or len(found) != len(self.texts) or found.dtype.kind != "f":
-            raise ConfigError(
-                f"task.text_vectors: {path} must be numbers of shape ({len(self.texts)}, E), a row for each "
-                f"text of {self.folder / TEXTS_FILE}, but is {found.dtype} of {found.shape}"
-            )
-        return found.astype(np.float32)
+        return read_vectors(self.folder / VECTORS_FILE, len(self.texts)) if self.cfg.text_vectors else None
 
     def dataset_of(self, manifest: Manifest, split: str, **options: Any) -> TrainingDataset:
         """A dataset whose batches have texts."""
