@@ -60,10 +60,10 @@ def test_nothing_is_left_of_a_report_that_says_nothing(report):
 
 
 def test_a_long_report_takes_no_longer_than_its_length():
-    report = "sinus rhythm " * 100_000
+    report = "sinus rhythm " * 20_000
     began = time.process_time()
     assert Cleaner(["NORM"]).clean(report)[1] == []
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 1
 
 
 PARTS = [*(report for _, report, _ in TABLE), "sinus", " ", "#", "-", "=", "*", "ó½", ";", "edit", ":"]
