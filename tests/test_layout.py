@@ -194,6 +194,11 @@ def test_only_registered_components_import_fairseq(files):
     assert not [file.name for file in users if file.room not in REGISTERED]
 
 
+def test_one_module_knows_the_library_of_tokenizers(files):
+    users = [file.name for file in files if "sentencepiece" in file.packages]
+    assert users == [f"{PACKAGE}/text/tokenizer.py"]
+
+
 def test_what_must_start_fast_does_not_import_torch(files):
     users = [file.name for file in files if "torch" in file.packages]
     assert users
