@@ -12,6 +12,7 @@ from fairseq_signals.criterions.clip import ClipConfig, ClipCriterion
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_text_clip import ECGTextClipConfig, ECGTextClipModel
 from fairseq_signals.modules.nt_xent import nt_xent_loss
+from tests.criterions.learning import SMALL, batch, beats, learn
 
 TEXTS = torch.tensor([[0, 7, 9, 2], [0, 8, 2, 1], [0, 5, 6, 2]])
 TEXT_IDS = torch.tensor([4, 2, 4, 7, 2, 4])
@@ -140,3 +141,40 @@ def test_options_that_make_no_sense_are_refused(options, message):
 
     with pytest.raises(ConfigError, match=message):
         ClipCriterion(ClipConfig(**options), OneView())
+
+
+FORMS = beats(torch.Generator().manual_seed(7), 4)  # of four kinds of ECG, one text each
+KINDS = torch.tensor([[0, 7, 9, 2], [0, 8, 2, 1], [0, 5, 6, 2], [0, 3, 4, 2]])
+
+
+def draw_kinds(generator: torch.Generator, b: int) -> dict:
+    """ECGs of these kinds, shifted in time and with noise, with their texts."""
+    kind = torch.randint(4, (b,), generator=generator)
+    shifts = torch.randint(16, (b,), generator=generator).tolist()
+    source = torch.stack([FORMS[k].roll(shift, 1) for k, shift in zip(kind.tolist(), shifts)])
+    sample = batch(source + 0.1 * torch.randn(source.shape, generator=generator))
+    sample["net_input"]["text"] = KINDS[kind]
+    return {**sample, "label": kind}
+
+
+def draw_shuffled(generator: torch.Generator, b: int) -> dict:
+    sample = draw_kinds(generator, b)
+    order = torch.randperm(b, generator=generator)
+    sample["net_input"]["text"], sample["label"] = sample["net_input"]["text"][order], sample["label"][order]
+    return sample
+
+
+@pytest.mark.parametrize("contrast", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("draw", "right"), [(draw_kinds, True), (draw_shuffled, False)])
+def test_classes_are_told_by_their_texts_where_pairs_were_right(contrast, draw, right):
+    torch.manual_seed(0)
+    options = {"initial_scale": 10.0} if contrast == "sigmoid" else {}
+    model = ECGTextClipModel(ECGTextClipConfig(**SMALL, vocab_size=12, joint_dim=8, text_layers=1, **options))
+    log = learn(model, criterion(contrast=contrast), draw, 60)
+    sample = draw_kinds(torch.Generator().manual_seed(9), 100)
+    with torch.no_grad():
+        ecgs, texts = model.eval()(sample["net_input"]["source"]).a, model.of_texts(KINDS)
+    accuracy = ((ecgs @ texts.T).argmax(dim=1) == sample["label"]).float().mean().item()
+    assert accuracy > 0.9 if right else accuracy < 0.6
+    if contrast == "softmax":
+        assert log["loss"] - log["floor"] < 0.4 if right else log["loss"] - log["floor"] > 0.9
