@@ -44,6 +44,11 @@ _TASKS = {
     "identification": "Its embeddings, of length 1, tell people apart: recordings of one person have a "
     "larger cosine similarity than recordings of different people.",
 }
+#: Of a model of ECGs and texts, in place of that of its kind.
+_OF_TEXTS = (
+    "It was pre-trained with reports, and compares ECGs with texts (`fairseq-signals zeroshot`, `retrieve`); its "
+    "embeddings are for fine-tuning, or for a classifier of your own."
+)
 _ENCODERS = {TRANSFORMER: "A Transformer encoder", S4: "An encoder of state spaces (S4)"}
 _HOW_MANY = {False: "several can be present", True: "exactly one holds, and their probabilities sum to 1"}
 
@@ -78,7 +83,9 @@ def model_card(config: dict[str, Any]) -> str:
         f"{_ENCODERS[encoder['context']]} of electrocardiograms with "
         f"{config['parameters'] / 1e6:.1f} million parameters ({encoder['encoder_layers']} layers, width "
         f"{encoder['encoder_embed_dim']}). "
-        + _TASKS[config["kind"]].format(how_many=_HOW_MANY[config["exclusive"]]),
+        + (_OF_TEXTS if config.get("text") else _TASKS[config["kind"]]).format(
+            how_many=_HOW_MANY[config["exclusive"]]
+        ),
         "",
         "It is no medical device, and nothing here says how well it does on the patients of another "
         "hospital.",

@@ -63,6 +63,7 @@ def test_a_folder_keeps_both_sides_and_the_tokenizer(path, tmp_path):
     told = json.loads((tmp_path / "saved" / "config.json").read_text())
     assert told["format_version"] == 5
     assert told["text"]["joint_dim"] == 8
+    assert "compares ECGs with texts" in (tmp_path / "saved" / "README.md").read_text()
     np.testing.assert_array_equal(loaded.embed(SIGNAL, fs=500), model.embed(SIGNAL, fs=500))
     loaded.save(tmp_path / "again")
     for name in ("model.safetensors", "config.json", "README.md"):

@@ -85,6 +85,14 @@ def test_the_same_text_is_right_for_every_ecg_that_has_it_in_sigmoids():
     assert sigmoid_loss(scores, torch.eye(7, dtype=torch.bool)).item() != pytest.approx(slow.item() / 7)
 
 
+def test_where_no_text_is_right_every_score_is_pushed_down():
+    scores = torch.zeros(3, 3, requires_grad=True)
+    loss = sigmoid_loss(scores, torch.zeros(3, 3, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == pytest.approx(3 * math.log(2))
+    torch.testing.assert_close(scores.grad, torch.full((3, 3), 0.5 / 3))
+
+
 def test_the_prior_is_the_log_odds_of_a_pair():
     assert math.exp(prior(33)) == pytest.approx(1 / 32)
     assert prior(1) == 0
