@@ -46,8 +46,8 @@ _TASKS = {
 }
 #: Of a model of ECGs and texts, in place of that of its kind.
 _OF_TEXTS = (
-    "It was pre-trained with reports, and compares ECGs with texts (`fairseq-signals zeroshot`, `retrieve`); its "
-    "embeddings are for fine-tuning, or for a classifier of your own."
+    "It was pre-trained with reports, and compares ECGs with texts (`fairseq-signals zeroshot`, `retrieve`); "
+    "its embeddings are for fine-tuning, or for a classifier of your own."
 )
 _ENCODERS = {TRANSFORMER: "A Transformer encoder", S4: "An encoder of state spaces (S4)"}
 _HOW_MANY = {False: "several can be present", True: "exactly one holds, and their probabilities sum to 1"}
