@@ -33,7 +33,10 @@ class TextConfig:
         },
     )
     text_layers: int = field(
-        default=2, metadata={"help": "Transformer layers over pieces, as wide as those over frames"}
+        default=2,
+        metadata={
+            "help": "Transformer layers over pieces, as wide as those over frames; 0: their mean alone"
+        },
     )
     joint_dim: int = field(
         default=256, metadata={"help": "width of the space in which ECGs and texts are compared"}
@@ -47,7 +50,7 @@ class TextConfig:
 TEXT_RULES: Dict[str, Rule] = {
     "vocab_size": integer(0, 1 << 20),
     "text_vector_dim": integer(0, 1 << 16),
-    "text_layers": integer(1, 128),
+    "text_layers": integer(0, 128),
     "joint_dim": integer(1, 1 << 16),
     "initial_scale": number(1e-3, 100),
 }
@@ -75,7 +78,9 @@ class TextEncoder(nn.Module):
                 f"model.encoder_embed_dim={self.dim} is no multiple of twice model.encoder_attention_heads="
                 f"{heads}, which the text's layers have too: change one of them"
             )
+        # small, and scaled up in `forward`: so they learn as fast as what comes after them
         self.embedding = nn.Embedding(options.vocab_size, self.dim)
+        nn.init.normal_(self.embedding.weight, std=self.dim**-0.5)
         self.encoder = TransformerEncoder(
             EncoderConfig(
                 encoder_layers=options.text_layers,
@@ -93,7 +98,7 @@ class TextEncoder(nn.Module):
         """Encode texts; `text` is (B, M) long, with `PAD` behind the last piece."""
         distinct, place = torch.unique(text, dim=0, return_inverse=True)
         padding_mask = distinct == PAD
-        x = self.embedding(distinct)
+        x = self.embedding(distinct) * self.dim**0.5
         x = x + sinusoids(torch.arange(x.shape[1], device=x.device), self.dim).to(x.dtype)
         return mean_over_frames(self.encoder(x, padding_mask), padding_mask)[place]
 

@@ -7,6 +7,7 @@ import torch
 
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.modules.encoder_config import EncoderConfig
+from fairseq_signals.modules.positions import sinusoids
 from fairseq_signals.modules.text_encoder import PAD, TextConfig, text_encoder
 from tests.sizes import TINY
 
@@ -36,6 +37,14 @@ def test_the_order_of_pieces_matters(make):
     with torch.no_grad():
         one, other = tower(torch.tensor([[0, 7, 9, 2], [0, 9, 7, 2]]))
     assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_without_layers_a_text_is_the_mean_of_its_pieces_and_places(make):
+    tower = make(text_layers=0).eval()
+    with torch.no_grad():
+        x = tower.embedding(TEXTS[1:2, :3]) * 4 + sinusoids(torch.arange(3), 16)
+        expected = tower.encoder.layer_norm(x).mean(dim=1)
+        torch.testing.assert_close(tower(TEXTS)[1:2], expected)
 
 
 def test_texts_that_are_alike_have_one_vector_with_dropout_too(make):
