@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": {"ecg"},
     "synthetic": {"ecg"},
     "store": {"ecg", "formats"},
-    "text": set(),
+    "text": {"ecg", "store"},
     "manifest": {"ecg", "store"},
     "transforms": {"ecg"},
     "batches": {"ecg", "store", "manifest", "transforms"},
