@@ -30,8 +30,8 @@ class Findings:
     """Finds findings.
 
     A phrase counts wherever its words follow each other. Of phrases that begin at one word the longest
-    counts, and none within another: an incomplete right bundle branch block is no complete one. A phrase that is
-    denied in its statement ("no sinus rhythm") does not count; one that is doubted ("possible") does.
+    counts, and none within another: an incomplete right bundle branch block is no complete one. A phrase that
+    is denied in its statement ("no sinus rhythm") does not count; one that is doubted ("possible") does.
 
     Args:
         phrases: of each finding; one that ends in `*` stands for all endings of its last word.
