@@ -33,13 +33,15 @@ def dataclass_registries() -> dict:
     """fairseq's configuration classes by kind and registered name, ours included."""
     import fairseq.tasks
     from fairseq.models import MODEL_DATACLASS_REGISTRY
+    from fairseq.models.transformer import TransformerConfig
     from fairseq.registry import REGISTRIES
 
     import fairseq_signals  # noqa: F401
     from fairseq_signals import criterions, models, tasks  # noqa: F401
 
+    of_models = {"transformer": TransformerConfig, **MODEL_DATACLASS_REGISTRY}  # registered without it
     registries = {kind: REGISTRIES[kind]["dataclass_registry"] for kind in REGISTRIES}
-    return {**registries, "task": fairseq.tasks.TASK_DATACLASS_REGISTRY, "model": MODEL_DATACLASS_REGISTRY}
+    return {**registries, "task": fairseq.tasks.TASK_DATACLASS_REGISTRY, "model": of_models}
 
 
 @pytest.fixture(scope="session")

@@ -13,19 +13,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_signals.errors import LabelError, ManifestError
+from fairseq_signals.files import open_text
 from fairseq_signals.manifest.exclusion import link_manifests, link_stores
 from fairseq_signals.manifest.folder import (
     CLASSIFICATION,
+    ECG,
     ECG_TEXT,
+    ECG_TOKENS,
     IDENTIFICATION,
     LABELS_FILE,
     PRETRAIN,
     REGRESSION,
     TARGETS_FILE,
+    TEXT,
     TEXTS_FILE,
     TOKENIZER_FILE,
     ManifestSet,
     split_of,
+    token_file,
 )
 from fairseq_signals.manifest.labels import is_classes, parse_target, read_labels
 from fairseq_signals.manifest.people import People, acquisition
@@ -75,7 +80,9 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
             violations += _check_identification(one, people)
         elif one.kind == ECG_TEXT:
             violations += _check_texts(one)
-    for pretrain in (one for one in sets if one.kind in (PRETRAIN, ECG_TEXT)):
+        elif one.kind == ECG_TOKENS:
+            violations += _check_tokens(one)
+    for pretrain in (one for one in sets if one.kind in (PRETRAIN, ECG_TEXT, ECG_TOKENS)):
         for other in (one for one in sets if one.kind != PRETRAIN and one is not pretrain):
             violations += _check_held_out(pretrain, other, people)
     return violations
@@ -184,6 +191,23 @@ def _check_texts(one: ManifestSet) -> Iterator[Violation]:
         wrong = there.symmetric_difference(i for i, splits in enumerate(table.splits) if name in splits)
         texts = [table.texts[i] for i in sorted(wrong)]
         yield from _report(str(manifest.path), f"texts are in it or in {TEXTS_FILE}, but not in both", texts)
+
+
+def _check_tokens(one: ManifestSet) -> Iterator[Violation]:
+    """A line of tokens for each segment; texts may be missing, as a whole."""
+    with_texts = any((one.folder / token_file(name, TEXT)).is_file() for name in one.manifests)
+    for name, manifest in one.manifests.items():
+        for path in (one.folder / token_file(name, side) for side in ((ECG, TEXT) if with_texts else (ECG,))):
+            try:
+                with open_text(path) as file:
+                    n_lines = sum(1 for _ in file)
+            except (OSError, UnicodeDecodeError) as error:
+                yield Violation(str(path), f"cannot be read ({error})")
+            else:
+                if n_lines != len(manifest):
+                    yield Violation(
+                        str(path), f"has {n_lines:,} lines for the {len(manifest):,} of {name}.tsv"
+                    )
 
 
 def _check_identification(one: ManifestSet, people: People) -> Iterator[Violation]:

@@ -17,9 +17,22 @@ from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manif
 from fairseq_signals.safety.locks import one_process
 
 PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
-REGRESSION, ECG_TEXT = "regression", "ecg_text"
+REGRESSION, ECG_TEXT, ECG_TOKENS = "regression", "ecg_text", "ecg_tokens"
 LABELS_FILE, WEIGHTS_FILE, TARGETS_FILE = "labels.csv", "weights.csv", "targets.csv"
 TEXTS_FILE, TOKENIZER_FILE, CLEANED_FILE = "texts.tsv", "text.model", "cleaned.csv"
+ECG, TEXT = "ecg", "text"  #: The two sides of token files, to fairseq two languages.
+
+
+def token_file(split: str, side: str) -> str:
+    """The file of a split's tokens, a line for each row of its manifest, as task translation names it."""
+    return f"{split}.{ECG}-{TEXT}.{side}"
+
+
+def dictionary_file(side: str) -> str:
+    """fairseq's file of what has which id."""
+    return f"dict.{side}.txt"
+
+
 FILES = {
     PRETRAIN: ("train.tsv", "valid.tsv"),
     CLASSIFICATION: (
@@ -28,6 +41,11 @@ FILES = {
     ),
     REGRESSION: ("train.tsv", "valid.tsv", "test.tsv", TARGETS_FILE),
     ECG_TEXT: ("train.tsv", "valid.tsv", "test.tsv", TEXTS_FILE, TOKENIZER_FILE, CLEANED_FILE),
+    ECG_TOKENS: (
+        *("train.tsv", "valid.tsv", "test.tsv", TEXTS_FILE, TOKENIZER_FILE),
+        *(token_file(split, side) for split in ("train", "valid", "test") for side in (ECG, TEXT)),
+        *(dictionary_file(side) for side in (ECG, TEXT)),
+    ),
     IDENTIFICATION: (
         "train.tsv",
         "valid_gallery.tsv",
@@ -44,7 +62,7 @@ class ManifestSet:
 
     Args:
         folder: where they are.
-        kind: "pretrain", "classification", "regression", "identification" or "ecg_text".
+        kind: "pretrain", "classification", "regression", "identification", "ecg_text" or "ecg_tokens".
         manifests: by file name without `.tsv`.
         info: the content of `manifest.json`; empty where there is none.
         faults: files that cannot be read, and why.
@@ -106,7 +124,7 @@ def write_set(
     kind: str,
     root: Path,
     splits: Mapping[str, Iterable[Row]],
-    extra_files: Mapping[str, str | bytes],
+    extra_files: Mapping[str, str | bytes | Iterable[str]],
     info: Mapping[str, Any],
 ) -> None:
     """Write the manifests of one folder: all under temporary names, then renamed.
@@ -118,14 +136,14 @@ def write_set(
         kind: as in `ManifestSet`. A folder of another kind is not overwritten.
         root: the folder that paths are relative to.
         splits: rows by file name without `.tsv`.
-        extra_files: what other files hold, by name.
+        extra_files: what other files hold, or their lines, by name.
         info: what goes to `manifest.json` beside the kind; what JSON does not have, such as a path, as text.
     """
     dest = Path(dest)
     files = {f"{name}.tsv": format_manifest(root, rows) for name, rows in splits.items()}
     lines: dict[str, Iterable[str | bytes]] = {
         **files,
-        **{name: [held] for name, held in extra_files.items()},
+        **{name: [held] if isinstance(held, (str, bytes)) else held for name, held in extra_files.items()},
     }
     lines[INFO_FILE] = [json.dumps({"kind": kind, **info}, indent=2, default=str) + "\n"]
 

@@ -20,11 +20,13 @@ from fairseq_signals.models.ecg_beat_tokens import ECGBeatTokensConfig, ECGBeatT
 from tests.examples.methods import RECIPES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-# the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods
+# the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods,
+# `report_generation.yaml` is of stock components alone
 FILES = sorted(
     path
     for path in EXAMPLES.rglob("config/**/*.yaml")
-    if EXAMPLES / "paper" not in path.parents and path.stem not in ("experiment", "objectives")
+    if EXAMPLES / "paper" not in path.parents
+    and path.stem not in ("experiment", "objectives", "report_generation")
 )
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {

@@ -1,0 +1,124 @@
+"""Reports by stock fairseq: the configuration trains, and what fairseq-generate writes is scored."""
+
+import importlib
+import json
+import runpy
+import sys
+
+import pytest
+
+from fairseq_signals.manifest.table import read_manifest
+from fairseq_signals.manifest.texts import read_texts
+
+TINY = [
+    *(f"model.{side}.{what}" for side in ("encoder", "decoder") for what in ("layers=1", "embed_dim=8")),
+    *("model.encoder.ffn_embed_dim=8", "model.decoder.ffn_embed_dim=8", "optimization.max_update=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def tokens(corpus, repo_dir, tmp_path_factory):
+    """Tokens of two leads, with the names of classes as texts."""
+    folder = tmp_path_factory.mktemp("tokens")
+    texts = ["--text-from", "labels", "--labels", "cinc2021", "--split", "4:3:3", "--segment-seconds", "2"]
+    grid = ["--leads", "I,II", "--step-mv", "0.1", "--learn-from", "20"]
+    for name, *arguments in (
+        ("ecg_text", corpus.store, "--dest", folder / "text", *texts),
+        ("ecg_tokens", folder / "text", "--dest", folder / "tokens", *grid),
+    ):
+        main = runpy.run_path(str(repo_dir / "manifests" / f"{name}.py"), run_name="script")["main"]
+        assert main([str(argument) for argument in arguments]) == 0
+    return folder / "tokens"
+
+
+@pytest.fixture(scope="module")
+def scorer(repo_dir):
+    """`score_reports.py` as a module."""
+    folder = str(repo_dir / "examples" / "text")
+    sys.path.insert(0, folder)
+    yield importlib.import_module("score_reports")
+    sys.path.remove(folder)
+    del sys.modules["score_reports"]
+
+
+@pytest.fixture
+def score(scorer, tokens, tmp_path, capsys):
+    """`score(reports, *options)`: exit code, output and figures by row and metric of generated reports."""
+
+    def call(reports: list, *options: object) -> tuple:
+        lines = (
+            f"S-{i}\t<I> a\nT-{i}\tb\nH-{i}\t-0.5\t{text}\nD-{i}\t-0.5\t{text}\n"
+            for i, text in enumerate(reports)
+        )
+        (tmp_path / "generate-test.txt").write_text(
+            "".join([*lines, "Generate test with beam=1: BLEU = 1\n"])
+        )
+        arguments = (
+            tmp_path / "generate-test.txt",
+            "--manifest",
+            tokens,
+            "--json",
+            tmp_path / "s.json",
+            *options,
+        )
+        code = scorer.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        rows = json.loads((tmp_path / "s.json").read_text()) if code == 0 else []
+        return (
+            code,
+            captured.out + captured.err,
+            {(row["method"], row["metric"]): row["value"] for row in rows},
+        )
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def truth(tokens):
+    """The test reports."""
+    texts = read_texts(tokens / "texts.tsv").texts
+    return [texts[int(target)] for target in read_manifest(tokens / "test.tsv").targets]
+
+
+def test_stock_fairseq_trains_and_writes_a_report_of_each_recording(
+    start_training, start_fairseq, tokens, repo_dir, tmp_path, truth, score
+):
+    config = repo_dir / "examples" / "text" / "config" / "report_generation.yaml"
+    start_training(config, tokens, tmp_path / "run", *TINY).wait()
+    start_fairseq(
+        "generate",
+        tmp_path / "generate",
+        *(str(tokens), "--path", str(tmp_path / "run" / "checkpoint_best.pt")),
+        *("--task", "translation", "--source-lang", "ecg", "--target-lang", "text", "--dataset-impl", "raw"),
+        *("--gen-subset", "test", "--beam", "1", "--max-len-b", "9", "--post-process", "sentencepiece"),
+        *("--required-batch-size-multiple", "1", "--max-source-positions", "4096", "--cpu"),
+        *("--results-path", str(tmp_path)),
+    ).wait()
+    written = (tmp_path / "generate-test.txt").read_text()
+    hypotheses = [line.split("\t")[2] for line in written.splitlines() if line.startswith("H-")]
+    assert len(hypotheses) == len(truth)
+    assert score(hypotheses)[0] == 0
+
+
+def test_true_reports_have_all_findings_and_those_of_others_do_not(score, truth):
+    _, out, figures = score(truth)
+    assert figures["written", "macro_f1"] == figures["written", "exact_match"] == 1
+    assert figures["written", "bleu"] == pytest.approx(100)
+    assert figures["written for others", "micro_f1"] < 0.8
+    assert figures["commonest", "macro_f1"] < 0.5
+    assert f"{len(truth)} recordings" in out
+
+
+def test_other_words_have_the_same_findings(score, truth):
+    words = {"sinus rhythm": "regular sinus rhythm", "atrial fibrillation": "vorhofflimmern"}
+    others = [text.replace("sinus rhythm", words["sinus rhythm"]).upper() for text in truth]
+    _, _, figures = score(others)
+    assert figures["written", "macro_f1"] == 1
+    assert figures["written", "bleu"] < 50
+
+
+def test_recordings_without_a_report_are_told_with_the_option_that_keeps_them(score, truth):
+    code, out, _ = score(truth[:-1])
+    assert code == 1
+    assert f"reports of {len(truth) - 1} recordings, but there are {len(truth)}" in out
+    assert "--required-batch-size-multiple 1" in out
