@@ -8,6 +8,7 @@ import pytest
 
 from fairseq_signals.errors import LabelError
 from fairseq_signals.store.csv_table import read_rows
+from fairseq_signals.synthetic.reports import WORDINGS
 from fairseq_signals.text.findings import Findings, read_findings
 
 FINDINGS = read_findings()
@@ -36,6 +37,14 @@ FINDINGS = read_findings()
 )
 def test_a_report_has_the_findings_that_it_states(report, found):
     assert FINDINGS.find(report) == found
+
+
+@pytest.mark.parametrize("wording", WORDINGS)
+def test_synthetic_reports_tell_their_classes_in_either_wording(wording):
+    for name, phrases in WORDINGS[wording].items():
+        for phrase in phrases:
+            told = FINDINGS.find(phrase.format(rate=70, pr=240, axis=-45))
+            assert told == {name} & set(FINDINGS.names), phrase
 
 
 def test_the_longest_phrase_at_a_place_counts_and_none_within_it():
