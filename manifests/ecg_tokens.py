@@ -16,7 +16,7 @@ import numpy as np
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.commands.arguments import integer_from, positive, some_path
 from fairseq_signals.commands.manifest_arguments import script_main, script_parser
-from fairseq_signals.ecg.leads import LEADS, parse_leads
+from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.ecg.symbols import VoltageGrid
 from fairseq_signals.errors import ManifestError, SignalError
@@ -82,9 +82,9 @@ def build(args: argparse.Namespace) -> None:
     tokenizer = learn(splits, notation, args)
     for split in splits.values():
         split.encode(tokenizer)
-    files: dict[str, str | bytes | Iterable[str]] = {**tokenizer.files(), **dictionary(ECG, tokenizer.pieces)}
+    files: dict[str, str | bytes | Iterable[str]] = {**tokenizer.files(), **dictionary(ECG, tokenizer.tokens)}
     for name, split in splits.items():
-        files[token_file(name, ECG)] = token_lines(split.ids, tokenizer.pieces)
+        files[token_file(name, ECG)] = token_lines(split.ids, tokenizer.tokens)
     if source.kind == ECG_TEXT:
         files |= text_files(source, splits)
     facts = {
@@ -92,7 +92,7 @@ def build(args: argparse.Namespace) -> None:
         "fs": notation.fs,
         "arguments": {name: value for name, value in vars(args).items() if name not in ("dest", "seed")},
         "counts": {name: split.counts() for name, split in splits.items()},
-        "pieces": len(tokenizer.pieces),
+        "pieces": len(tokenizer.tokenizer),
         "sentencepiece": VERSION,
     }
     rows = {name: split.rows() for name, split in splits.items()}
@@ -117,8 +117,8 @@ class Split:
         self.ids: list[np.ndarray] = []
         self.n_samples = self.n_clipped = 0
 
-    def write(self, index: int) -> tuple[str, int]:
-        """A segment as text, and how many of its samples were clipped."""
+    def write(self, index: int) -> tuple[dict[str, str], int]:
+        """The characters of a segment's leads, and how many of its samples were clipped."""
         try:
             return self.notation.write(self.reader.read(index, np.float64), self.present[index])
         except SignalError as error:
@@ -127,8 +127,8 @@ class Split:
     def encode(self, tokenizer: ECGTokenizer) -> None:
         """Make tokens of all."""
         for index in self.kept.tolist():
-            text, n_clipped = self.write(index)
-            self.ids.append(np.array(tokenizer.encode(text), np.int32))
+            written, n_clipped = self.write(index)
+            self.ids.append(np.array(tokenizer.encode(written), np.int32))
             self.n_clipped += n_clipped
         n_leads = self.present[np.ix_(self.kept, self.notation.leads)].sum(axis=1)
         self.n_samples = int((n_leads * self.manifest.n_samples[self.kept]).sum())
@@ -154,11 +154,12 @@ class Split:
 def learn(splits: dict[str, Split], notation: Notation, args: argparse.Namespace) -> ECGTokenizer:
     """The tokenizer of some segments of training."""
     if "train" not in splits or not len(splits["train"].kept):
-        leads = ", ".join(LEADS[lead] for lead in notation.leads)
-        raise ManifestError(f"{args.manifests}: there is no segment for training that has one of {leads}")
+        names = ", ".join(notation.names)
+        raise ManifestError(f"{args.manifests}: there is no segment for training that has one of {names}")
     train = splits["train"]
     chosen = np.random.default_rng(args.seed).permutation(train.kept)[: args.learn_from]
-    return ECGTokenizer.train((train.write(i)[0] for i in sorted(chosen.tolist())), args.vocab_size, notation)
+    leads = (lead for i in chosen.tolist() for lead in train.write(i)[0].values())
+    return ECGTokenizer.train(leads, args.vocab_size, notation)
 
 
 def text_files(source: ManifestSet, splits: dict[str, Split]) -> dict[str, str | bytes | Iterable[str]]:

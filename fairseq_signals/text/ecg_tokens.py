@@ -1,15 +1,17 @@
-"""ECGs as tokens: a character a sample, a marker a lead, and pieces of them by byte-pair encoding (ECG-Byte).
+"""ECGs as tokens: a character a sample, and pieces of them by byte-pair encoding (ECG-Byte), each of a lead.
 
-Nothing is lost between characters and tokens, and no piece reaches from one lead or record into another, so
-that each token stands for a known stretch of a known lead, and records with few leads have the same tokens.
+Pieces are the same for all leads, tokens are not: `V1:` and a piece. So each token stands for a known stretch
+of a known lead, none reaches from one lead or record into another, and a record with few leads has the same
+tokens as one with all. Nothing is lost between characters and tokens.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +22,11 @@ from fairseq_signals.ecg.symbols import VoltageGrid
 from fairseq_signals.errors import ManifestError, SignalError
 from fairseq_signals.files import open_file
 from fairseq_signals.safety.rules import check, list_of, number, one_of, read_json, required
-from fairseq_signals.text.tokenizer import Tokenizer, train_tokenizer
+from fairseq_signals.text.tokenizer import MASK, UNK, Tokenizer, train_tokenizer
 
 MODEL_FILE, NOTATION_FILE = "ecg.model", "tokens.json"
 #: Samples of the longest piece: at 100 Hz about a heartbeat.
 LONGEST_PIECE = 64
-_MARKER = re.compile(r"<(\w+)>")
 _RULES = {
     "leads": required(list_of(one_of(*LEADS), len(LEADS))),
     "fs": required(number(1, 1e5)),
@@ -49,12 +50,12 @@ class Notation:
     grid: VoltageGrid
 
     @property
-    def markers(self) -> list[str]:
-        """What stands before the samples of each lead."""
-        return [f"<{LEADS[lead]}>" for lead in self.leads]
+    def names(self) -> list[str]:
+        """The leads by name."""
+        return [LEADS[lead] for lead in self.leads]
 
-    def write(self, signal_mv: np.ndarray, present: np.ndarray) -> tuple[str, int]:
-        """An ECG as text, and how many of its samples were clipped.
+    def write(self, signal_mv: np.ndarray, present: np.ndarray) -> tuple[dict[str, str], int]:
+        """The characters of each lead that there is, by name, and how many samples were clipped.
 
         Args:
             signal_mv: (12, T).
@@ -63,34 +64,19 @@ class Notation:
         Raises:
             SignalError: a sample is not finite.
         """
-        text, n_clipped = "", 0
-        for lead, marker in zip(self.leads, self.markers):
+        written, n_clipped = {}, 0
+        for lead, name in zip(self.leads, self.names):
             if present[lead]:
                 try:
-                    samples, n = self.grid.write(signal_mv[lead])
+                    written[name], n = self.grid.write(signal_mv[lead])
                 except SignalError as error:
-                    raise SignalError(f"lead {LEADS[lead]}: {error}") from None
-                text, n_clipped = text + marker + samples, n_clipped + n
-        return text, n_clipped
-
-    def read(self, text: str) -> dict[str, np.ndarray]:
-        """Millivolts of each lead that is written, by name, (T,) float64.
-
-        Raises:
-            SignalError: it is not an ECG as it is written here.
-        """
-        start, *rest = _MARKER.split(text)
-        names = rest[::2]
-        if start or not set(names) <= {LEADS[lead] for lead in self.leads} or len(set(names)) < len(names):
-            raise SignalError(
-                f"these are not samples of different leads among {' '.join(self.markers)}, each after "
-                f"its marker: {start[:9]}{' '.join(f'<{name}>' for name in names)}"
-            )
-        return {name: self.grid.read(samples) for name, samples in zip(names, rest[1::2])}
+                    raise SignalError(f"lead {name}: {error}") from None
+                n_clipped += n
+        return written, n_clipped
 
 
 class Stretch(NamedTuple):
-    """What a token stands for: samples from `start` to before `stop` of a lead; of its marker, none."""
+    """What a token stands for: the samples of a lead from `start` to before `stop`."""
 
     lead: str
     start: int
@@ -101,26 +87,25 @@ class ECGTokenizer:
     """ECGs to token ids and back; nothing but the grid is lost.
 
     Args:
-        tokenizer: as `train` gives it.
+        tokenizer: of the characters of one lead, as `train` gives it.
         notation: that it was trained on.
+
+    Attributes:
+        tokens: what each id stands for: fairseq's four special ones, then all pieces of each lead.
     """
 
     def __init__(self, tokenizer: Tokenizer, notation: Notation):
         self.tokenizer = tokenizer
         self.notation = notation
-        self.pieces = tokenizer.pieces
+        self._pieces = tokenizer.pieces[MASK + 1 :]
+        of_leads = [f"{name}:{piece}" for name in notation.names for piece in self._pieces]
+        self.tokens = [*tokenizer.pieces[: UNK + 1], *of_leads]
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int, notation: Notation) -> ECGTokenizer:
-        """Learn the pieces of ECGs that `notation` wrote; those of training alone."""
-        model = train_tokenizer(
-            texts,
-            vocab_size,
-            as_it_is=True,
-            longest_piece=LONGEST_PIECE,
-            characters=notation.grid.characters,
-            symbols=notation.markers,
-        )
+    def train(cls, written: Iterable[str], vocab_size: int, notation: Notation) -> ECGTokenizer:
+        """Learn the pieces of leads that `notation` wrote; those of training alone."""
+        texts = chain(written, notation.grid.characters)  # a text each, so that none is unknown
+        model = train_tokenizer(texts, vocab_size, True, LONGEST_PIECE)
         return cls(Tokenizer(model, MODEL_FILE), notation)
 
     @classmethod
@@ -146,19 +131,31 @@ class ECGTokenizer:
 
     def files(self) -> Mapping[str, str | bytes]:
         """What `read` needs, by file name."""
-        grid, leads = self.notation.grid, [LEADS[lead] for lead in self.notation.leads]
-        told = {"leads": leads, "fs": self.notation.fs, "limit_mv": grid.limit_mv, "step_mv": grid.step_mv}
+        notation, grid = self.notation, self.notation.grid
+        told = {
+            "leads": notation.names,
+            "fs": notation.fs,
+            "limit_mv": grid.limit_mv,
+            "step_mv": grid.step_mv,
+        }
         return {MODEL_FILE: self.tokenizer.model, NOTATION_FILE: json.dumps(told, indent=2) + "\n"}
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, written: Mapping[str, str]) -> list[int]:
         """The ids of an ECG as `notation` writes it.
 
         Raises:
             SignalError: it has a character of another notation.
         """
-        ids = self.tokenizer.encode(text)
-        if "".join(self.pieces[i] for i in ids) != text:
-            raise SignalError(f"an ECG of other characters than those of {MODEL_FILE}; make the tokens again")
+        ids: list[int] = []
+        for k, name in enumerate(self.notation.names):
+            pieces = [i - MASK - 1 for i in self.tokenizer.encode(written.get(name, ""))]
+            if min(pieces, default=0) < 0 or "".join(self._pieces[i] for i in pieces) != written.get(
+                name, ""
+            ):
+                raise SignalError(
+                    f"lead {name} has other characters than those of {MODEL_FILE}; make the tokens again"
+                )
+            ids += [UNK + 1 + k * len(self._pieces) + i for i in pieces]
         return ids
 
     def decode(self, ids: Sequence[int]) -> dict[str, np.ndarray]:
@@ -167,15 +164,25 @@ class ECGTokenizer:
         Raises:
             SignalError: they are not the ids of an ECG.
         """
-        return self.notation.read("".join(self.pieces[i] for i in ids))
+        written: dict[str, list[str]] = {}
+        for lead, piece in map(self._split, ids):
+            if lead in written and lead != next(reversed(written)):
+                raise SignalError(f"samples of lead {lead} come twice: not the ids of an ECG")
+            written.setdefault(lead, []).append(piece)
+        return {lead: self.notation.grid.read("".join(pieces)) for lead, pieces in written.items()}
 
-    def stretches(self, ids: Sequence[int]) -> list[Stretch]:
+    def stretches(self, ids: Iterable[int]) -> list[Stretch]:
         """What each token stands for; those of a lead cover it without gap or overlap."""
-        found: list[Stretch] = []
-        lead, stop = "", 0
-        for piece in (self.pieces[i] for i in ids):
-            marker = _MARKER.fullmatch(piece)
-            start = 0 if marker else stop
-            lead, stop = (marker[1], 0) if marker else (lead, start + len(piece))
-            found.append(Stretch(lead, start, stop))
+        stop: Counter[str] = Counter()
+        found = []
+        for lead, piece in map(self._split, ids):
+            found.append(Stretch(lead, stop[lead], stop[lead] + len(piece)))
+            stop[lead] += len(piece)
         return found
+
+    def _split(self, token: int) -> tuple[str, str]:
+        """The lead and the characters of an id."""
+        if not UNK < token < len(self.tokens):
+            raise SignalError(f"id {token} is none of the {len(self.tokens):,} of samples")
+        lead, _, piece = self.tokens[token].partition(":")
+        return lead, piece

@@ -96,12 +96,7 @@ class Tokenizer:
 
 
 def train_tokenizer(
-    texts: Iterable[str],
-    vocab_size: int,
-    as_it_is: bool = False,
-    longest_piece: int = 16,
-    characters: str = "",
-    symbols: Sequence[str] = (),
+    texts: Iterable[str], vocab_size: int, as_it_is: bool = False, longest_piece: int = 16
 ) -> bytes:
     """Learn the pieces of texts, each counted once; their order does not matter.
 
@@ -110,8 +105,6 @@ def train_tokenizer(
         vocab_size: at most so many pieces, with the five special ones; fewer where the texts have no more.
         as_it_is: for strings that are no language: nothing is normalised, and a piece may hold anything.
         longest_piece: characters of a piece.
-        characters: that are pieces though no text has them.
-        symbols: strings that are a piece wherever they occur, and never part of another.
 
     Returns:
         The bytes of a SentencePiece model.
@@ -135,13 +128,11 @@ def train_tokenizer(
             max_sentencepiece_length=longest_piece,
             num_threads=1,
             minloglevel=2,
-            required_chars=characters,
-            user_defined_symbols=list(symbols),
             **_IN_FAIRSEQ_ORDER,
             **(_AS_IT_IS if as_it_is else _LANGUAGE),
         )
     except RuntimeError as error:
-        n = len(set("".join(distinct) + characters))
+        n = len(set("".join(distinct)))
         raise ConfigError(
             f"no tokenizer of {vocab_size} pieces can be learnt from {len(distinct):,} texts of {n} "
             "different characters: raise the number of pieces (--vocab-size)"

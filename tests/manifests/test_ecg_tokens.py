@@ -59,14 +59,14 @@ def test_every_line_of_tokens_is_its_record_on_the_grid(tokens, tmp_path, store)
     tokens()
     assert {path.name for path in (tmp_path / "t").iterdir()} == FILES
     tokenizer, records = ECGTokenizer.read(tmp_path / "t"), StoredRecords(store)
-    ids = {piece: i for i, piece in enumerate(tokenizer.pieces)}
+    ids = {token: i for i, token in enumerate(tokenizer.tokens)}
     n_tokens = 0
     for split in ("train", "valid", "test"):
         manifest = read_manifest(tmp_path / "t" / f"{split}.tsv")
         written = lines(tmp_path / "t" / f"{split}.ecg-text.ecg")
         for record_id, line in zip(manifest.record_ids, written, strict=True):
             stored = records.read(*records.find(record_id))
-            read = tokenizer.decode([ids[piece] for piece in line])
+            read = tokenizer.decode([ids[token] for token in line])
             assert list(read) == [lead for lead in ("II", "I", "V1") if lead in stored.leads]
             for lead, samples in zip(stored.leads, stored.signal * 0.001):
                 assert np.abs(read[lead] - np.clip(samples, -2.5, 2.5)).max() < 0.025 + 1e-9
@@ -95,12 +95,12 @@ def test_stock_fairseq_translates_the_folder_as_it_is(tokens, tmp_path):
     task = TranslationTask.setup_task(cfg)
     assert (cfg.source_lang, cfg.target_lang) == ("ecg", "text")
     tokenizer = ECGTokenizer.read(tmp_path / "t")
-    assert task.source_dictionary.symbols[4:] == tokenizer.pieces[4:]  # so ids are the same
+    assert task.source_dictionary.symbols == tokenizer.tokens  # so ids are the same
     assert len(task.target_dictionary) == len(Tokenizer((tmp_path / "t" / "text.model").read_bytes()))
     task.load_dataset("test")
     item = task.dataset("test")[3]
     line = lines(tmp_path / "t" / "test.ecg-text.ecg")[3]
-    assert item["source"].tolist() == [*map(tokenizer.pieces.index, line), 2]
+    assert item["source"].tolist() == [*map(tokenizer.tokens.index, line), 2]
     assert task.source_dictionary.unk() not in item["source"].tolist()
     assert item["target"][-1] == 2
 
@@ -138,7 +138,7 @@ def test_pieces_are_learnt_from_training_alone_and_the_same_again(tokens, tmp_pa
             row.signal[:] = 1000
     write_shard(store / "shard-00000.arrow", rows)
     tokens("--dest", tmp_path / "other")
-    pieces = [ECGTokenizer.read(tmp_path / name).pieces for name in ("t", "other")]
+    pieces = [ECGTokenizer.read(tmp_path / name).tokens for name in ("t", "other")]
     assert pieces[0] == pieces[1]
 
 

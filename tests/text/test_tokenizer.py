@@ -73,12 +73,6 @@ def test_merges_are_applied_in_the_order_in_which_they_were_learnt():
     assert [learnt.pieces[i] for i in learnt.encode("abc")] == ["a", "bc"]
 
 
-def test_characters_and_symbols_are_pieces_wherever_they_are():
-    learnt = Tokenizer(train_tokenizer(["xyxy<I>xy"], 40, True, characters="xyzÄ", symbols=["<I>", "<V1>"]))
-    assert UNK not in learnt.encode("zÄ<V1>")
-    assert [learnt.pieces[i] for i in learnt.encode("xy<I>xy<V1>z")] == ["xy", "<I>", "xy", "<V1>", "z"]
-
-
 def test_long_texts_are_learnt_from_too():
     learnt = Tokenizer(train_tokenizer(["sinus", "q" * 10_000], 100))  # beyond the default of SentencePiece
     assert UNK not in learnt.encode("qq")
