@@ -130,7 +130,7 @@ class Split:
             written, n_clipped = self.write(index)
             self.ids.append(np.array(tokenizer.encode(written), np.int32))
             self.n_clipped += n_clipped
-        n_leads = self.present[np.ix_(self.kept, self.notation.leads)].sum(axis=1)
+        n_leads = self.present[self.kept][:, list(self.notation.leads)].sum(axis=1)
         self.n_samples = int((n_leads * self.manifest.n_samples[self.kept]).sum())
 
     def rows(self) -> Iterator[Row]:

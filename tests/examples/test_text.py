@@ -11,8 +11,8 @@ from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.manifest.texts import read_texts
 
 TINY = [
-    *(f"model.{side}.{what}" for side in ("encoder", "decoder") for what in ("layers=1", "embed_dim=8")),
-    *("model.encoder.ffn_embed_dim=8", "model.decoder.ffn_embed_dim=8", "optimization.max_update=2"),
+    *("model.encoder.embed_dim=8", "model.decoder.embed_dim=8", "model.decoder.ffn_embed_dim=8"),
+    *("model.decoder.layers=1", "optimization.max_update=2"),
 ]
 
 
