@@ -5,10 +5,17 @@ import json
 import runpy
 import sys
 
+import fairseq  # noqa: F401  # first: it registers our components
+import numpy as np
 import pytest
+import torch
+from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
+from fairseq_signals.evaluation.results import Evaluation
+from fairseq_signals.evaluation.saved_results import write_evaluation
 from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.manifest.texts import read_texts
+from fairseq_signals.text.findings import read_findings
 
 TINY = [
     *("model.encoder.embed_dim=8", "model.decoder.embed_dim=8", "model.decoder.ffn_embed_dim=8"),
@@ -98,6 +105,16 @@ def test_stock_fairseq_trains_and_writes_a_report_of_each_recording(
     hypotheses = [line.split("\t")[2] for line in written.splitlines() if line.startswith("H-")]
     assert len(hypotheses) == len(truth)
     assert score(hypotheses)[0] == 0
+    models, _, task = load_model_ensemble_and_task([str(tmp_path / "run" / "checkpoint_best.pt")])
+    task.load_dataset("valid")
+    batch = task.dataset("valid").collater([task.dataset("valid")[0]])["net_input"]
+    before = models[0].eval()(**batch)[0]
+    batch["prev_output_tokens"][:, -1] = 3
+    after = models[0](**batch)[0]
+    assert torch.equal(before[:, :-1], after[:, :-1])  # a word sees those before it alone
+    assert not torch.equal(before[:, -1], after[:, -1])
+    batch["src_tokens"][:, 0] += 1
+    assert not torch.equal(after[:, 0], models[0](**batch)[0][:, 0])  # and all of the ECG
 
 
 def test_true_reports_have_all_findings_and_those_of_others_do_not(score, truth):
@@ -115,6 +132,39 @@ def test_other_words_have_the_same_findings(score, truth):
     _, _, figures = score(others)
     assert figures["written", "macro_f1"] == 1
     assert figures["written", "bleu"] < 50
+
+
+def test_a_classifier_is_scored_on_the_same_findings_of_the_same_recordings(score, tokens, truth, tmp_path):
+    findings, records = read_findings(), read_manifest(tokens / "test.tsv").record_ids
+    of_record = dict(zip(records, findings.table(truth)))
+    names = ["AF", "CLBBB|LBBB", "no finding"]
+    places = [findings.names.index(name) for name in ("AF", "LBBB", "AF")]
+    predicted = np.array([each[places] for each in of_record.values()])
+    arrays = {
+        "probabilities": predicted[None].astype(np.float32),
+        "labels": predicted,
+        "record_ids": np.array(list(of_record)),
+        "patient_ids": np.array(list(of_record)),
+        "names": np.array(names),
+        "threshold": 0.5,
+    }
+    outcome = Evaluation(
+        "classification", len(predicted), "records", {"12": {}}, lambda: iter(()), [], arrays
+    )
+    write_evaluation(tmp_path / "c.npz", outcome, "m")
+    there = [name for name, column in zip(("AF", "LBBB"), predicted.T) if column.any()]
+    without_af = [text.replace("atrial fibrillation", "") for text in truth]
+    _, out, figures = score(without_af, "--classifier", tmp_path / "c.npz")
+    assert "AF" in there
+    assert f"findings in their reports: {', '.join(there)}" in out
+    assert figures["classifier", "macro_f1"] == 1
+    assert ("classifier", "bleu") not in figures
+    assert figures["written", "macro_f1"] == pytest.approx((len(there) - 1) / len(there))
+    arrays["record_ids"][0] = "other"
+    write_evaluation(tmp_path / "c.npz", outcome, "m")
+    code, out, _ = score(truth, "--classifier", tmp_path / "c.npz")
+    assert code == 1
+    assert "has no result of" in out
 
 
 def test_recordings_without_a_report_are_told_with_the_option_that_keeps_them(score, truth):

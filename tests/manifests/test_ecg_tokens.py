@@ -103,6 +103,11 @@ def test_stock_fairseq_translates_the_folder_as_it_is(tokens, tmp_path):
     assert item["source"].tolist() == [*map(tokenizer.tokens.index, line), 2]
     assert task.source_dictionary.unk() not in item["source"].tolist()
     assert item["target"][-1] == 2
+    longest = max(map(len, lines(tmp_path / "t" / "test.ecg-text.ecg"))) + 1
+    every = np.arange(len(task.dataset("test")))
+    assert len(task.filter_indices_by_size(every, task.dataset("test"), (longest, 99))) == len(every)
+    with pytest.raises(Exception, match="is invalid"):  # no lead is cut off in silence
+        task.filter_indices_by_size(every, task.dataset("test"), (longest - 1, 99))
 
 
 def test_clipped_samples_are_counted_and_their_share_is_told(tokens, manifest_json):
