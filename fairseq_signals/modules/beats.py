@@ -53,32 +53,41 @@ def complex_energy(source: Tensor, there: Tensor, word: int) -> Tensor:
     return energy[:, 0] * there
 
 
-def find_beats(source: Tensor, word: int, n_slots: int) -> Beats:
-    """QRS complexes of (B, leads, T), more than a fourth of a word apart; without any, a grid of words.
+def complexes(source: Tensor, word: int) -> Tensor:
+    """QRS complexes of (B, leads, T), more than a fourth of a word apart: (B, T) bool, True at each.
 
     A complex is the largest energy of its surroundings, and above a share of that of complexes, which is the
     mean of energy, weighted by itself. Where that is not well above the plain mean (noise, rates beyond about
-    200 a minute, a flat segment), words follow each other from the start. What is zero in all leads at the
-    end of a segment is padding.
+    200 a minute, a flat segment), there is none. What is zero in all leads at the end of a segment is
+    padding.
 
     Args:
         word: samples that .96 s have.
-        n_slots: F, as many as there can be, see `BeatWords.n_frames`.
     """
-    n_samples, apart = source.shape[2], word // PARTS["apart"]
+    apart = word // PARTS["apart"]
     there = (source != 0).any(dim=1).flip(1).cumsum(dim=1).flip(1) > 0
     energy, count = complex_energy(source, there, word), there.sum(dim=1, keepdim=True).clamp(min=1)
     mean, power = (e.sum(dim=1, keepdim=True) / count for e in (energy, energy.square()))
     nothing = mean.square() * LEAST_CREST >= power  # of a flat segment both are 0
     earlier = F.max_pool1d(F.pad(energy, (apart, 0))[:, None, :-1], apart, stride=1)[:, 0]
     later = F.max_pool1d(F.pad(energy, (0, apart))[:, None, 1:], apart, stride=1)[:, 0]
-    found = (energy > earlier) & (energy >= later) & (energy * mean > THRESHOLD * power) & ~nothing
+    return (energy > earlier) & (energy >= later) & (energy * mean > THRESHOLD * power) & ~nothing
+
+
+def find_beats(source: Tensor, word: int, n_slots: int) -> Beats:
+    """The `complexes` of (B, leads, T) as beats; of a segment without any, a grid of words from its start.
+
+    Args:
+        word: samples that .96 s have.
+        n_slots: F, as many as there can be, see `BeatWords.n_frames`.
+    """
+    n_samples, found = source.shape[2], complexes(source, word)
     sample = torch.arange(n_samples, device=source.device)
     latest = torch.where(found, n_samples - sample, torch.zeros_like(sample)).topk(n_slots, dim=1).values
     beats = torch.where(latest > 0, n_samples - latest, 2 * n_samples)
     slot = torch.arange(n_slots, device=source.device)
     grid = torch.where(slot < max(n_samples // word, 1), slot * word + word // 2, 2 * n_samples)
-    centre = torch.where(nothing, grid, beats)
+    centre = torch.where(found.any(dim=1, keepdim=True), beats, grid)
     between = (centre[:, 1:] + centre[:, :-1] + 1) // 2
     return Beats(centre, F.pad(between, (1, 0)), F.pad(between, (0, 1), value=n_samples), centre < n_samples)
 
