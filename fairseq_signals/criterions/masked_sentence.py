@@ -1,5 +1,5 @@
-"""`masked_sentence`: the codes of masked beats, or, for a tokenizer, the beats themselves (after HeartLang,
-arXiv:2502.10707)."""
+"""`masked_sentence`: the codes of masked beats, or, for a tokenizer, the beats or frames themselves (after
+HeartLang, arXiv:2502.10707; VQ-VAE, 1711.00937)."""
 
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
@@ -11,7 +11,8 @@ from fairseq_signals.criterions.base import ECGCriterion, log_share
 from fairseq_signals.criterions.masked_cluster_prediction import cluster_costs, label_entropy
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.config import OpenConfig
-from fairseq_signals.models.ecg_beat_tokens import MaskedSentence, RedrawnSentence
+from fairseq_signals.models.ecg_beat_tokens import MaskedSentence
+from fairseq_signals.modules.code_tokens import RedrawnSentence
 
 
 @dataclass
@@ -50,6 +51,8 @@ class MaskedSentenceCriterion(ECGCriterion):
             n, (mean, trivial) = int(found.valid.sum()), self.redrawn(found)
         loss = mean * n
         log = {"loss": loss.detach(), "trivial_loss": trivial * n, "code_entropy": entropy * n}
+        if getattr(found, "n_moved", None) is not None:
+            log["moved_codes"] = found.n_moved * n
         return loss, n, {**log, "sample_size": n, "nsignals": len(sample["id"])}
 
     def redrawn(self, found: RedrawnSentence) -> Tuple[Tensor, Tensor]:
@@ -62,5 +65,6 @@ class MaskedSentenceCriterion(ECGCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
         """Log means over words; `trivial_loss` is what the best constant answer costs."""
-        for name in MaskedSentenceCriterion.logged:
-            log_share(logging_outputs, name, name, "sample_size")
+        for name in (*MaskedSentenceCriterion.logged, "moved_codes"):
+            if all(name in log for log in logging_outputs):
+                log_share(logging_outputs, name, name, "sample_size")

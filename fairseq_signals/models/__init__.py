@@ -12,6 +12,7 @@ from fairseq_signals.models import (  # noqa: F401
     ecg_text_clip,
     ecg_transformer,
     ecg_transformer_classifier,
+    ecg_vq,
     ecg_wav2vec2,
     wav2vec2_cmsc,
 )

@@ -5,10 +5,9 @@ them. With the checkpoint of such a model (stage 2) the encoder tells the codes 
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from fairseq.models import register_model
 from torch import Tensor, nn
 
@@ -18,10 +17,9 @@ from fairseq_signals.models.config import ConfiguredModel
 from fairseq_signals.models.ecg_transformer import ECGTransformerConfig
 from fairseq_signals.models.given_path import given_path
 from fairseq_signals.models.pretrained import begin_encoder
-from fairseq_signals.modules.codebook import Codebook
+from fairseq_signals.modules.code_tokens import RedrawnSentence, Sentence, Tokenizer, valid_tokens
 from fairseq_signals.modules.encoder import ECGEncoder
 from fairseq_signals.modules.front_end import BEAT
-from fairseq_signals.modules.mlp_head import MLPHead
 from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.present_leads import PresentLeads, all_present
 from fairseq_signals.modules.token_decoder import TokenDecoder, decoder_heads
@@ -60,38 +58,6 @@ _RULES = {
 
 
 @dataclass
-class Sentence:
-    """The words of B segments, N each, those of one lead after those of another.
-
-    Attributes:
-        valid: (B, N) bool, True where there is a word.
-        codes: (B, N) the code of each.
-        n_codes: K.
-        g: (B, D) mean of the contextual words.
-    """
-
-    valid: Tensor
-    codes: Tensor
-    n_codes: int
-    g: Tensor
-
-
-@dataclass
-class RedrawnSentence(Sentence):
-    """What stage 1 makes of them.
-
-    Attributes:
-        words, redrawn: (B, N, p).
-        told, quantised: (V, d) of the V words, of length 1, and their codes.
-    """
-
-    words: Tensor
-    redrawn: Tensor
-    told: Tensor
-    quantised: Tensor
-
-
-@dataclass
 class MaskedSentence(Sentence):
     """What stage 2 makes of them.
 
@@ -102,25 +68,6 @@ class MaskedSentence(Sentence):
 
     masked: Tensor
     logits: Tensor
-
-
-class Tokenizer(nn.Module):
-    """From contextual words (V, D) to codes.
-
-    Args:
-        dim: D.
-        n_codes, code_dim, momentum: of the codebook.
-    """
-
-    def __init__(self, dim: int, n_codes: int, code_dim: int, momentum: float):
-        super().__init__()
-        self.to_code = MLPHead([dim, dim, code_dim], activation=nn.Tanh)
-        self.codebook = Codebook(n_codes, code_dim, momentum)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """The number of each code: (..., D) -> (...)."""
-        return self.codebook.nearest(self.to_code(x))
 
 
 @register_model("ecg_beat_tokens", dataclass=ECGBeatTokensConfig)
@@ -161,7 +108,7 @@ class ECGBeatTokensModel(ConfiguredModel):
                 "ecg_beat_tokens that was trained without model.tokenizer"
             )
         config, (n, dim) = checkpoint.config, state["codebook.codes"].shape
-        for name in ("patch_samples", "in_d", "input_norm"):
+        for name in ("frontend", "patch_samples", "in_d", "input_norm"):
             if getattr(config, name) != getattr(self.cfg, name):
                 raise ConfigError(
                     f"model.{name} is {getattr(self.cfg, name)!r}, but the tokenizer {checkpoint.path} has "
@@ -202,7 +149,7 @@ class ECGBeatTokensModel(ConfiguredModel):
             return self._redrawn(inputs, contribute)
         with torch.no_grad():
             seen = self.label_encoder(**inputs)
-        valid = _valid(seen)
+        valid = valid_tokens(seen)
         if spans is None:
             spans = mask_share(valid, self.cfg.mask_ratio)
         out = self.encoder(**inputs, mask=True, spans=spans)
@@ -212,20 +159,13 @@ class ECGBeatTokensModel(ConfiguredModel):
 
     def _redrawn(self, inputs: dict, contribute: bool) -> RedrawnSentence:
         out = self.encoder(**inputs)
-        valid = _valid(out)
-        told = F.normalize(self.tokenizer.to_code(out.x[valid]).float(), dim=1)
-        quantised, number = self.tokenizer.codebook(told, contribute)
-        codes = torch.zeros(valid.shape, dtype=torch.long, device=valid.device)
-        codes[valid] = number
-        given = quantised.new_zeros(*valid.shape, quantised.shape[1])
-        given[valid] = told + (quantised - told).detach()  # the gradient passes through
+        valid = valid_tokens(out)
+        codes, given, told, quantised = self.tokenizer.coded(out.x, valid, contribute)
         source = self.encoder.normed(inputs["source"], inputs["lead_present"], inputs["padding_mask"])
         leads = PresentLeads.of(all_present(source, inputs["lead_present"]))
         words, _ = self.encoder.feature_extractor.words(leads.grouped(source[leads.segment, leads.lead]))
         every = torch.arange(valid.shape[1], device=valid.device).expand(len(valid), -1)
-        redrawn = self.decoder(
-            given.to(out.x.dtype), every, valid.shape[1], out.padding_mask, leads.grouped(leads.lead)
-        )
+        redrawn = self.decoder(given, every, valid.shape[1], out.padding_mask, leads.grouped(leads.lead))
         g = mean_over_frames(out.x, out.padding_mask)
         return RedrawnSentence(valid, codes, self.cfg.codes, g, words.flatten(1, 2), redrawn, told, quantised)
 
@@ -233,12 +173,6 @@ class ECGBeatTokensModel(ConfiguredModel):
     def global_representation(output: Sentence) -> Tensor:
         """g of each segment, (B, D)."""
         return output.g
-
-
-def _valid(out: Any) -> Tensor:
-    if out.padding_mask is None:
-        return torch.ones(out.x.shape[:2], dtype=torch.bool, device=out.x.device)
-    return ~out.padding_mask
 
 
 def check_beat_config(cfg: ECGBeatTokensConfig) -> None:

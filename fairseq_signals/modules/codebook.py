@@ -19,16 +19,22 @@ class Codebook(Float32):
         n: K.
         dim: d.
         momentum: share of a code that stays.
+        patience: steps without a row after which a code becomes one of the rows; 0: it waits.
+
+    Attributes:
+        n_moved: codes that the last step gave up for a row.
     """
 
     codes: Tensor
     started: Tensor
+    idle: Tensor
 
-    def __init__(self, n: int, dim: int, momentum: float):
+    def __init__(self, n: int, dim: int, momentum: float, patience: int = 0):
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.patience, self.n_moved = momentum, patience, 0
         self.register_buffer("codes", F.normalize(torch.randn(n, dim), dim=1))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("idle", torch.zeros(n, dtype=torch.long), persistent=False)
 
     def nearest(self, rows: Tensor) -> Tensor:
         """The number of each row's code: (..., d) -> (...)."""
@@ -49,7 +55,9 @@ class Codebook(Float32):
             self.start(every)
         number = self.nearest(rows)
         codes = self.codes[number]
-        self.follow(every, self.momentum)
+        used = self.follow(every, self.momentum)
+        if self.patience:
+            self.move(every, used)
         return codes, number
 
     def start(self, rows: Tensor) -> None:
@@ -60,10 +68,24 @@ class Codebook(Float32):
             self.follow(rows, 0.0)
         self.started.fill_(True)
 
-    def follow(self, rows: Tensor, momentum: float) -> None:
-        """Move each code to the mean of its rows, unit vectors (N, d); one without any stays."""
+    def follow(self, rows: Tensor, momentum: float) -> Tensor:
+        """Move each code to the mean of its rows, unit vectors (N, d); one without any stays.
+
+        Returns:
+            (K,) bool, True of codes that have a row.
+        """
         number = self.nearest(rows)
         sums = torch.zeros_like(self.codes).index_add_(0, number, rows)
         counts = torch.bincount(number, minlength=len(self.codes))
         moved = momentum * self.codes + (1 - momentum) * F.normalize(sums, dim=1)
         self.codes.copy_(torch.where(counts[:, None] > 0, F.normalize(moved, dim=1), self.codes))
+        return counts > 0
+
+    def move(self, rows: Tensor, used: Tensor) -> None:
+        """Make codes that have been idle too long the rows (N, d) that are the farthest from any code."""
+        self.idle.add_(1).masked_fill_(used, 0)
+        idle = (self.idle >= self.patience).nonzero()[:, 0][: len(rows)]
+        nearest = (rows @ self.codes.T).amax(dim=1)
+        self.codes[idle] = rows[nearest.topk(len(idle), largest=False).indices]
+        self.idle[idle] = 0
+        self.n_moved = len(idle)
