@@ -13,7 +13,7 @@ import yaml
 TASKS = {"ecg_pretraining", "ecg_classification", "ecg_regression", "ecg_identification"}
 TASKS |= {"ecg_text_pretraining"}
 MODELS = {"ecg_wav2vec2", "wav2vec2_cmsc", "ecg_contrastive", "ecg_distillation", "ecg_transformer"}
-MODELS |= {"ecg_transformer_classifier", "arcface", "ecg_beat_tokens"}
+MODELS |= {"ecg_transformer_classifier", "arcface", "ecg_beat_tokens", "ecg_vq"}
 CRITERIONS = {"ecg_wav2vec2", "wav2vec2_with_cmsc", "cmsc", "clocs", "simclr", "3kg"}
 CRITERIONS |= {"ts2vec", "cocoa", "dino", "masked_sentence"}
 CRITERIONS |= {"binary_cross_entropy_with_logits", "cross_entropy_with_logits", "regression", "arcface"}

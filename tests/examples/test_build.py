@@ -21,12 +21,12 @@ from tests.examples.methods import RECIPES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # the workflow's files in `paper/` are Snakemake's, `experiment.yaml` and `objectives.yaml` lists of methods,
-# `report_generation.yaml` is of stock components alone
+# `report_generation.yaml` and `text_to_ecg.yaml` are of stock components alone
 FILES = sorted(
     path
     for path in EXAMPLES.rglob("config/**/*.yaml")
     if EXAMPLES / "paper" not in path.parents
-    and path.stem not in ("experiment", "objectives", "report_generation")
+    and path.stem not in ("experiment", "objectives", "report_generation", "text_to_ecg")
 )
 PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or path.stem == "pretrain"]
 FOLDERS = {

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import runpy
 import sys
 
 import fairseq  # noqa: F401  # first: it registers our components
@@ -21,21 +20,6 @@ TINY = [
     *("model.encoder.embed_dim=8", "model.decoder.embed_dim=8", "model.decoder.ffn_embed_dim=8"),
     *("model.decoder.layers=1", "optimization.max_update=2"),
 ]
-
-
-@pytest.fixture(scope="module")
-def tokens(corpus, repo_dir, tmp_path_factory):
-    """Tokens of two leads, with the names of classes as texts."""
-    folder = tmp_path_factory.mktemp("tokens")
-    texts = ["--text-from", "labels", "--labels", "cinc2021", "--split", "4:3:3", "--segment-seconds", "2"]
-    grid = ["--leads", "I,II", "--step-mv", "0.1", "--learn-from", "20"]
-    for name, *arguments in (
-        ("ecg_text", corpus.store, "--dest", folder / "text", *texts),
-        ("ecg_tokens", folder / "text", "--dest", folder / "tokens", *grid),
-    ):
-        main = runpy.run_path(str(repo_dir / "manifests" / f"{name}.py"), run_name="script")["main"]
-        assert main([str(argument) for argument in arguments]) == 0
-    return folder / "tokens"
 
 
 @pytest.fixture(scope="module")
