@@ -8,7 +8,12 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.linear_model import LogisticRegression
 
-from fairseq_signals.metrics.classification import as_binary, auroc_per_class, check_same_shape
+from fairseq_signals.metrics.classification import (
+    as_binary,
+    auroc_per_class,
+    check_same_shape,
+    has_both_outcomes,
+)
 
 N_NEIGHBOURS = 3
 
@@ -79,7 +84,7 @@ def made_for_real_auroc(
     wanted = as_binary(made_labels, "made_labels")
     mean, deviation = made.mean(axis=0), made.std(axis=0).clip(min=1e-9)
     scores = np.full((len(real), wanted.shape[1]), np.nan)
-    learnt = wanted.any(axis=0) & ~wanted.all(axis=0)
+    learnt = has_both_outcomes(wanted)
     for column in np.flatnonzero(learnt):
         model = LogisticRegression(C=0.1, max_iter=1000).fit((made - mean) / deviation, wanted[:, column])
         scores[:, column] = model.decision_function((real - mean) / deviation)
