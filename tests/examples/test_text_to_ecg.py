@@ -119,6 +119,15 @@ def test_codes_come_back_as_segments_in_millivolts(model):
     np.testing.assert_allclose(scaled.decode(found), drawn / 1000, rtol=1e-5)
 
 
+def test_the_encoder_of_codes_is_a_model_as_any_other(model, tmp_path):
+    ecg = np.random.default_rng(1).normal(size=(12, 2500)).astype(np.float32)
+    loaded = ECGModel.load(model)
+    embedding = loaded.embed(ecg, 500)
+    assert embedding.shape == (16,)
+    loaded.save(tmp_path / "saved")
+    np.testing.assert_array_equal(ECGModel.load(tmp_path / "saved").embed(ecg, 500), embedding)
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "told"),
     [
