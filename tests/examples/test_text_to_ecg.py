@@ -4,9 +4,11 @@ import importlib
 import json
 import sys
 
+import fairseq  # noqa: F401  # first: it registers our components
 import numpy as np
 import pytest
 import torch
+from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
 from fairseq_signals.errors import CheckpointError, SignalError
 from fairseq_signals.inference.codes import ECGCodes
@@ -167,6 +169,14 @@ def test_stock_fairseq_learns_codes_from_texts_and_draws_an_ecg_for_each(
     assert code == 0, out
     with np.load(tmp_path / "ecgs.npz") as saved:
         assert saved["ecgs_mv"].shape == (len(made), 12, 1000)
+    models, _, task = load_model_ensemble_and_task([str(tmp_path / "run" / "checkpoint_best.pt")])
+    task.load_dataset("valid")
+    given = task.dataset("valid").collater([task.dataset("valid")[0]])["net_input"]
+    drawn = models[0].eval()(**given)[0]
+    given["prev_output_tokens"][:, 20] = 7 + (given["prev_output_tokens"][:, 20] == 7).long()
+    changed = (models[0](**given)[0] != drawn).any(dim=2)[0]
+    assert not changed[:20].any()  # a code depends on those before it alone
+    assert changed[20:].any()
 
 
 def test_the_codes_of_the_test_ecgs_are_those_redrawn_and_others_are_told_from_them(score, codes, model):
