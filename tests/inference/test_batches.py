@@ -86,7 +86,9 @@ def test_a_model_says_what_it_cannot_do(models, recording):
     with pytest.raises(CheckpointError, match="identification model has no classes; use predict"):
         models["identification"].predict_proba(recording.wfdb)
     for outputs in (["embeding"], [], ["probability"]):
-        with pytest.raises(ConfigError, match="outputs must be of embedding, frames, logit, joint, middle, but are"):
+        with pytest.raises(
+            ConfigError, match="outputs must be of embedding, frames, logit, joint, middle, but are"
+        ):
             next(models["classification"].stream(recording.wfdb, outputs=outputs))
     with pytest.raises(CheckpointError, match="has no classes"):
         next(models["pretraining"].stream(recording.wfdb, outputs=["logit"]))
