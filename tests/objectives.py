@@ -56,6 +56,11 @@ SCENARIOS = {
     "swav": (("ecg_contrastive", {**VIEWS, "prototypes": 7}), ("swav", {}), ""),
     "simdino": (("ecg_contrastive", {**TEACHER, "apply_mask": True}), ("simdino", {}), "spans and crops"),
     "clip": (("ecg_text_clip", TEXTS), ("clip", {"uni_modal_weight": 0.5}), "texts"),
+    "fusion": (
+        ("ecg_text_fusion", {**TOKENS, **DECODER, **{k: TEXTS[k] for k in ("vocab_size", "joint_dim")}}),
+        ("ecg_text_masked", {}),
+        "changed texts",
+    ),
     "clip by sigmoids": (
         ("ecg_text_clip", {**TEXTS, "initial_scale": 10.0}), ("clip", {"contrast": "sigmoid"}), "texts"
     ),
@@ -102,7 +107,9 @@ def batch_of(name: str, rows: slice) -> dict:
         inputs["spans"] &= ~padding_mask[:, ::16]
     if given.endswith("crops"):  # two short views of each segment
         inputs["local_source"] = torch.randn(b, 12, N_SAMPLES // 2, generator=generator)
-    if given == "texts":  # the second and the fourth item have one
+    if given == "changed texts":
+        inputs["keep"] = kept(b, 12, 7, generator)
+    if given.endswith("texts"):  # the second and the fourth item have one
         inputs["text"] = TEXT[[0, 1, 2, 1, 3]].repeat_interleave(4, dim=0)
     if given == "students":
         inputs["is_teacher"] = row % 2 == 0
@@ -115,6 +122,8 @@ def batch_of(name: str, rows: slice) -> dict:
     batch = {"id": row // 4, "patient_id": patients, "segment": row // 2 % 2, "segment_row": row // 2}
     batch["view"] = row % 2
     batch["label"] = torch.tensor((0, 1, 2, 1, 3)).repeat_interleave(4)
+    batch["text_id"] = batch["label"].roll(6)
+    batch["asked"] = torch.where(torch.rand(b, 4, generator=generator) < row[:, None] / b, 7, 1)
     inputs, batch = ({key: value[rows] for key, value in part.items()} for part in (inputs, batch))
     if given == "students":
         inputs["keep"] = inputs["keep"][1::2]

@@ -34,6 +34,8 @@ TRAININGS = {
     ),
     "swav": "pretraining --arch=ecg_contrastive --views=2 --prototypes=4",
     "clip": "text_pretraining --arch=ecg_text_clip --text-layers=1 --joint-dim=8",
+    "ecg_text_masked": f"text_pretraining --arch=ecg_text_fusion {PATCHES} --decoder-dim=8 --fusion-layers=1 "
+    "--mask-words=0.3 --other-texts=0.5",
     "masked_reconstruction": f"pretraining --arch=ecg_mae {PATCHES} --decoder-dim=8",
     "latent_prediction": f"pretraining --arch=ecg_jepa {PATCHES} --predictor-dim=8 --ema-updates=2",
     "cpc": "pretraining --arch=ecg_cpc --step=4",

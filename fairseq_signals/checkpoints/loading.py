@@ -261,6 +261,8 @@ def build_model(checkpoint: Checkpoint, device: str = "cpu") -> PooledEncoder:
             model = ECGIdentifier(encoder, len(state[head]))
         elif checkpoint.text is not None:
             model = ECGText(encoder, checkpoint.text, state.get(TOKENIZER))
+            both = ("encoder.", *TEXT_SIDE, TOKENIZER)
+            state = {key: value for key, value in state.items() if key.startswith(both)}
         else:
             model = PooledEncoder(encoder, pooling=pooling)
             state = {

@@ -11,6 +11,7 @@ from fairseq_signals.criterions import (  # noqa: F401
     cpc,
     cross_entropy_with_logits,
     dino,
+    ecg_text_masked,
     ecg_wav2vec2,
     latent_prediction,
     masked_cluster_prediction,

@@ -93,12 +93,12 @@ class MaskedReconstructionCriterion(ECGCriterion):
         zeros = token_errors(torch.zeros_like(found.target), found.target, found.valid, cfg.loss, cfg.beta)
         terms = {
             "n": masked.sum(),
-            "reconstruction": _mean(errors, masked, own),
-            "zero": _mean(zeros, masked, own),
+            "reconstruction": mean_of(errors, masked, own),
+            "zero": mean_of(zeros, masked, own),
         }
         seen = ~found.masked & found.hidden.any(dim=-1)
         hidden = token_errors(found.prediction, found.target, found.hidden, cfg.loss, cfg.beta)
-        return {**terms, "hidden": _mean(hidden, seen, own)}
+        return {**terms, "hidden": mean_of(hidden, seen, own)}
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
@@ -108,7 +108,7 @@ class MaskedReconstructionCriterion(ECGCriterion):
                 log_share(logging_outputs, name, name, "sample_size")
 
 
-def _mean(errors: Tensor, counted: Tensor, own: bool) -> Tensor:
+def mean_of(errors: Tensor, counted: Tensor, own: bool) -> Tensor:
     """Mean of (B, N) where `counted` (B, N), over all workers; 0, with a gradient, where nothing is."""
     n = int(counted.sum())
     return mean_over_workers((errors * counted).sum() / max(n, 1), n, own)

@@ -10,6 +10,7 @@ from fairseq_signals.models import (  # noqa: F401
     ecg_jepa,
     ecg_mae,
     ecg_text_clip,
+    ecg_text_fusion,
     ecg_transformer,
     ecg_transformer_classifier,
     ecg_vq,

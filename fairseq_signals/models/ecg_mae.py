@@ -25,7 +25,7 @@ from fairseq_signals.modules.pooling import mean_over_frames
 from fairseq_signals.modules.present_leads import PresentLeads, all_present
 from fairseq_signals.modules.reconstruction import GROUPS, TARGETS, target_of
 from fairseq_signals.modules.token_decoder import LeadDecoder, TokenDecoder, options_of, width_problems
-from fairseq_signals.modules.token_mask import UNITS, TokenMasking
+from fairseq_signals.modules.token_mask import UNITS, KeptTokens, TokenMasking
 from fairseq_signals.modules.tokens import is_kept
 from fairseq_signals.safety.rules import broken, integer, number, one_of
 
@@ -194,8 +194,13 @@ class ECGMAEModel(ConfiguredModel):
     def _pass(
         self, decoder: Any, masking: TokenMasking, inputs: dict, whole: dict, keep: Optional[Tensor]
     ) -> Reconstruction:
+        kept = self.encode_kept(masking, inputs, keep)
+        return self.redraw(decoder, kept, kept.out.x, whole)
+
+    def encode_kept(self, masking: TokenMasking, inputs: dict, keep: Optional[Tensor]) -> KeptTokens:
+        """What the encoder makes of the tokens of `inputs` that are kept; without `keep` they are drawn."""
         source, encoder = inputs["source"], self.encoder
-        present, told = (all_present(part["source"], part.get("lead_present")) for part in (inputs, whole))
+        present = all_present(source, inputs.get("lead_present"))
         leads = PresentLeads.of(present) if encoder.per_lead else None
         n_frames, m = encoder.n_frames(source.shape[2]), 1 if leads is None else leads.valid.shape[1]
         padding = encoder.token_padding_mask(inputs.get("padding_mask"), source, present)
@@ -203,13 +208,18 @@ class ECGMAEModel(ConfiguredModel):
             valid = None if padding is None else ~padding
             limb = None if leads is None else leads.grouped(leads.lead) < len(LIMB_LEADS)
             keep = masking.draw(len(source), m, n_frames, valid, limb).to(source.device)
-        out = encoder(**inputs, keep=keep)
+        return KeptTokens(encoder(**inputs, keep=keep), keep, padding, present, leads, n_frames, m)
+
+    def redraw(self, decoder: Any, kept: KeptTokens, x: Tensor, whole: dict) -> Reconstruction:
+        """The samples of `whole`, told from `x`, (B, k, D), what is known of each token that was kept."""
+        out, keep, padding, present, leads, n_frames, m = kept
+        told, encoder = all_present(whole["source"], whole.get("lead_present")), self.encoder
         if isinstance(decoder, LeadDecoder):
             separators = out.extra[:, self.cfg.registers :]
-            y = decoder.of_leads(out.x, keep, m, n_frames, separators, padding)
+            y = decoder.of_leads(x, keep, m, n_frames, separators, padding)
         else:
             lead = None if leads is None else leads.grouped(leads.lead)
-            y = decoder(out.x, keep, m * n_frames, padding, lead, told)
+            y = decoder(x, keep, m * n_frames, padding, lead, told)
         samples = encoder.normed(whole["source"], told, whole.get("padding_mask"))
         patches = patches_of(samples, encoder.stride)[:, :n_frames]  # (B, F, leads, p)
         valid = told[:, None].expand(-1, n_frames, -1)

@@ -94,13 +94,16 @@ class TextEncoder(nn.Module):
             )
         )
 
+    def of_pieces(self, text: Tensor) -> Tensor:
+        """Encode each piece: (B, M) long, with `PAD` behind the last one, to (B, M, D)."""
+        x = self.embedding(text) * self.dim**0.5
+        x = x + sinusoids(torch.arange(x.shape[1], device=x.device), self.dim).to(x.dtype)
+        return self.encoder(x, text == PAD)
+
     def forward(self, text: Tensor) -> Tensor:
         """Encode texts; `text` is (B, M) long, with `PAD` behind the last piece."""
         distinct, place = torch.unique(text, dim=0, return_inverse=True)
-        padding_mask = distinct == PAD
-        x = self.embedding(distinct) * self.dim**0.5
-        x = x + sinusoids(torch.arange(x.shape[1], device=x.device), self.dim).to(x.dtype)
-        return mean_over_frames(self.encoder(x, padding_mask), padding_mask)[place]
+        return mean_over_frames(self.of_pieces(distinct), distinct == PAD)[place]
 
 
 def text_encoder(options: TextConfig, like: EncoderConfig) -> nn.Module:

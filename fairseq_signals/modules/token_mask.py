@@ -9,12 +9,36 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from fairseq_signals.modules.encoder import EncoderOutput
+from fairseq_signals.modules.present_leads import PresentLeads
+
 UNITS = ("token", "token_of_lead", "time", "lead", "union", "blocks")
+
+
+class KeptTokens(NamedTuple):
+    """What is known of B segments of which the encoder is given k tokens of N = M F.
+
+    Attributes:
+        out: what the encoder gave.
+        keep: (B, k) which tokens.
+        padding: (B, N) bool, True on padding and absent leads; None: there are none.
+        present: (B, leads) bool.
+        leads: where tokens are of leads.
+        n_frames, m: F and M, which is 1 where tokens are of all leads.
+    """
+
+    out: EncoderOutput
+    keep: Tensor
+    padding: Optional[Tensor]
+    present: Tensor
+    leads: Optional[PresentLeads]
+    n_frames: int
+    m: int
 
 
 @dataclass(frozen=True)

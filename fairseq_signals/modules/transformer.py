@@ -44,7 +44,7 @@ class ConvPositionalEncoding(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention through PyTorch's scaled dot-product kernels."""
+    """Multi-head attention through PyTorch's scaled dot-product kernels, among frames or to other ones."""
 
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
@@ -52,13 +52,18 @@ class SelfAttention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(dim, dim) for _ in range(3))
         self.out_proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, keep: Optional[Tensor]) -> Tensor:
-        """Attend over frames; `keep` is (B, 1, 1 or F, F) bool, True where a frame may be attended to."""
+    def forward(self, x: Tensor, keep: Optional[Tensor], other: Optional[Tensor] = None) -> Tensor:
+        """Attend over frames, or over those of `other` (B, K, D); K is F where it is None.
+
+        Args:
+            keep: (B, 1, 1 or F, K) bool, True where a frame may be attended to.
+        """
         b, f, d = x.shape
-        # (B, F, D) -> (B, heads, F, D / heads)
+        seen = x if other is None else other
+        # (B, F or K, D) -> (B, heads, F or K, D / heads)
         q, k, v = (
-            proj(x).view(b, f, self.heads, d // self.heads).transpose(1, 2)
-            for proj in (self.q_proj, self.k_proj, self.v_proj)
+            proj(frames).view(b, frames.shape[1], self.heads, d // self.heads).transpose(1, 2)
+            for proj, frames in ((self.q_proj, x), (self.k_proj, seen), (self.v_proj, seen))
         )
         p = self.dropout if self.training else 0.0
         if p > 0 and x.device.type == "cpu":  # without a fused kernel for dropout, PyTorch keeps more copies

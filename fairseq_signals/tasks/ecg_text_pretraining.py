@@ -3,7 +3,7 @@
 import inspect
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -20,9 +20,12 @@ from fairseq_signals.models.given_path import missing_path
 from fairseq_signals.tasks.base import TrainingDataset
 from fairseq_signals.tasks.ecg_pretraining import ECGPretrainingConfig, ECGPretrainingTask
 from fairseq_signals.text.cleaning import BETWEEN_LINES, lines_of
+from fairseq_signals.text.masking import begins_word, mask_words
 from fairseq_signals.text.tokenizer import Tokenizer
 
 _TEXT_STREAM = 1 << 32  # of the generator of a segment; views have the first ones
+_OTHER_STREAM, _MASK_STREAM = _TEXT_STREAM + 1, _TEXT_STREAM + 2
+_TRIES = 64  # other segments, of which one with another text of another patient is shown
 
 
 @dataclass
@@ -40,6 +43,17 @@ class ECGTextPretrainingConfig(ECGPretrainingConfig):
     drop_lines: float = field(
         default=0.0,
         metadata={"help": "probability of each line of a training text to be left out; one stays"},
+    )
+    mask_words: float = field(
+        default=0.0,
+        metadata={"help": "share of the words of a text that are masked, to be told (ecg_text_masked)"},
+    )
+    other_texts: float = field(
+        default=0.0,
+        metadata={
+            "help": "probability of a segment to be shown with a text of another patient that is not its own "
+            "(ecg_text_masked)"
+        },
     )
     text_vectors: bool = field(
         default=False,
@@ -68,6 +82,8 @@ class BatchTexts:
     ):
         self.texts, self.tokenizer, self.vectors = table.texts, tokenizer, vectors
         self.longest, self.shuffle_lines, self.drop_lines = cfg.max_text, cfg.shuffle_lines, cfg.drop_lines
+        self.mask_words, self.other_texts = cfg.mask_words, cfg.other_texts
+        self.begins = begins_word(tokenizer.pieces)
 
     def rows(self, ids: np.ndarray, rngs: Optional[Sequence[np.random.Generator]]) -> np.ndarray:
         """Of texts (B,) their pieces (B, M) int64, or vectors (B, E); with generators, lines are changed."""
@@ -89,20 +105,44 @@ class BatchTexts:
 
 
 class TextDataset(TrainingDataset):
-    """Batches with `label` (B,) long, the number of each segment's text, and `net_input.text`."""
+    """Batches with `net_input.text` and `label` (B,) long, the number of each segment's text.
+
+    Where texts are pieces, `text_id` (B,) is the number of the one that is shown, and `asked` (B, M) long
+    the pieces that were masked in that one, padding elsewhere.
+    """
 
     batch_texts: BatchTexts
 
     def collater(self, samples: Sequence[int]) -> Dict[str, Any]:
         """As of all datasets; all views of a segment have one text."""
         batch = super().collater(samples)
-        if batch:
-            rows, rngs = batch["segment_row"].tolist(), None
-            if self.shuffle:
-                rngs = [generator(self.seed, self.epoch, row, 0, _TEXT_STREAM) for row in rows]
-            found = self.batch_texts.rows(batch["label"].numpy(), rngs)
-            batch["net_input"]["text"] = torch.from_numpy(found)
+        if not batch:
+            return batch
+        rows, texts = batch["segment_row"].tolist(), self.batch_texts
+        shown = np.array([self._shown(row) for row in rows])
+        found = texts.rows(shown, self._rngs(rows, _TEXT_STREAM) if self.shuffle else None)
+        if texts.vectors is None:
+            found, asked = mask_words(found, texts.begins, texts.mask_words, self._rngs(rows, _MASK_STREAM))
+            batch["text_id"], batch["asked"] = torch.from_numpy(shown), torch.from_numpy(asked)
+        batch["net_input"]["text"] = torch.from_numpy(found)
         return batch
+
+    def _rngs(self, rows: Sequence[int], stream: int) -> List[np.random.Generator]:
+        epoch = self.epoch if self.shuffle else 0  # every validation is the same
+        return [generator(self.seed, epoch, row, 0, stream) for row in rows]
+
+    def _shown(self, row: int) -> int:
+        """The text that segment `row` is shown with: its own, or another patient's that says otherwise."""
+        assert self.targets is not None
+        own = int(self.targets[row])
+        share = self.batch_texts.other_texts
+        (rng,) = self._rngs([row], _OTHER_STREAM) if share else (None,)
+        if rng is None or rng.random() >= share:
+            return own
+        others = rng.integers(len(self.targets), size=_TRIES)
+        texts = self.targets[others].numpy()
+        fit = texts[(texts != own) & (self.patient_index[others] != self.patient_index[row])]
+        return int(fit[0]) if len(fit) else own
 
 
 @register_task("ecg_text_pretraining", dataclass=ECGTextPretrainingConfig)
@@ -117,8 +157,15 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
             raise ConfigError(
                 f"task.max_text must be 3 or more, for begin, a piece and end, but is {cfg.max_text} instead"
             )
-        if not 0 <= cfg.drop_lines < 1:
-            raise ConfigError(f"task.drop_lines must be from 0 to below 1, but is {cfg.drop_lines} instead")
+        for name in ("drop_lines", "mask_words", "other_texts"):
+            value = getattr(cfg, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"task.{name} must be from 0 to below 1, but is {value} instead")
+        if cfg.text_vectors and cfg.mask_words:
+            raise ConfigError(
+                f"task.mask_words={cfg.mask_words} masks words, but task.text_vectors has vectors of whole "
+                "texts; remove the one or the other"
+            )
         if cfg.text_vectors and (cfg.shuffle_lines or cfg.drop_lines):
             raise ConfigError(
                 "task.shuffle_lines and task.drop_lines change texts, but task.text_vectors takes vectors of "
@@ -182,6 +229,18 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
                 f"model {cfg._name} does not read texts: choose another one, or task ecg_pretraining"
             )
         return model
+
+    def prepare_validation(self, criterion: Any) -> List[str]:
+        """As of all tasks; refuses texts that are changed for a criterion that takes them as they are."""
+        if not getattr(criterion, "takes_changed_texts", False):
+            for name in ("mask_words", "other_texts"):
+                if getattr(self.cfg, name):
+                    raise ConfigError(
+                        f"task.{name}={getattr(self.cfg, name)} changes texts, but criterion "
+                        f"{criterion.cfg._name} takes them for those of the ECGs: set it to 0, or choose "
+                        "ecg_text_masked"
+                    )
+        return super().prepare_validation(criterion)
 
     def state_dict(self) -> Dict[str, Any]:
         """What a checkpoint keeps: the tokenizer, so that a trained model can read prompts."""
