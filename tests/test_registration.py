@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 TASKS = {"ecg_pretraining", "ecg_classification", "ecg_regression", "ecg_identification"}
-TASKS |= {"ecg_text_pretraining"}
+TASKS |= {"ecg_text_pretraining", "ecg_question_answering"}
 MODELS = {"ecg_wav2vec2", "wav2vec2_cmsc", "ecg_contrastive", "ecg_distillation", "ecg_transformer"}
 MODELS |= {"ecg_transformer_classifier", "arcface", "ecg_beat_tokens", "ecg_vq"}
 CRITERIONS = {"ecg_wav2vec2", "wav2vec2_with_cmsc", "cmsc", "clocs", "simclr", "3kg"}

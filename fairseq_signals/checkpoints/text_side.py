@@ -16,6 +16,8 @@ from fairseq_signals.safety.rules import check
 TOKENIZER = "tokenizer"
 #: What its parameters are called.
 TEXT_SIDE = ("text.", "joint.")
+#: What those are called that see both.
+_FUSION = "fusion."
 #: Options that are the length of an axis: of which parameter, which axis.
 _AXES = {
     "vocab_size": ("text.embedding.weight", 0),
@@ -73,3 +75,11 @@ def take_tokenizer(state: Dict[str, Tensor], path: Path) -> Dict[str, Tensor]:
             "damaged: get it again"
         )
     return {TOKENIZER: found}
+
+
+def fusion_of(checkpoint: Any) -> Dict[str, Tensor]:
+    """Text side, tokenizer and layers that see both, by name; empty where there are no such layers."""
+    state = checkpoint.state
+    if not any(key.startswith(_FUSION) for key in state):
+        return {}
+    return {key: state[key] for key in state if key.startswith((*TEXT_SIDE, _FUSION, TOKENIZER))}

@@ -16,8 +16,10 @@ from fairseq_signals.errors import LabelError, ManifestError
 from fairseq_signals.files import open_text
 from fairseq_signals.manifest.exclusion import link_manifests, link_stores
 from fairseq_signals.manifest.folder import (
+    ANSWERS_FILE,
     CLASSIFICATION,
     ECG,
+    ECG_QA,
     ECG_TEXT,
     ECG_TOKENS,
     IDENTIFICATION,
@@ -35,6 +37,7 @@ from fairseq_signals.manifest.folder import (
 from fairseq_signals.manifest.labels import is_classes, parse_target, read_labels
 from fairseq_signals.manifest.people import People, acquisition
 from fairseq_signals.manifest.places import PlacesInStores, parse_path, parse_paths
+from fairseq_signals.manifest.questions import ecg_rows, questions_file, read_questions
 from fairseq_signals.manifest.table import STORE, Manifest
 from fairseq_signals.manifest.targets import read_targets, read_values
 from fairseq_signals.manifest.texts import is_text, read_texts
@@ -82,6 +85,8 @@ def check_sets(sets: Sequence[ManifestSet]) -> list[Violation]:
             violations += _check_texts(one)
         elif one.kind == ECG_TOKENS:
             violations += _check_tokens(one)
+        elif one.kind == ECG_QA:
+            violations += _check_questions(one)
     for pretrain in (one for one in sets if one.kind in (PRETRAIN, ECG_TEXT, ECG_TOKENS)):
         for other in (one for one in sets if one.kind != PRETRAIN and one is not pretrain):
             violations += _check_held_out(pretrain, other, people)
@@ -208,6 +213,19 @@ def _check_tokens(one: ManifestSet) -> Iterator[Violation]:
                     yield Violation(
                         str(path), f"has {n_lines:,} lines for the {len(manifest):,} of {name}.tsv"
                     )
+
+
+def _check_questions(one: ManifestSet) -> Iterator[Violation]:
+    """Questions are about ECGs of their split, and their answers are in the table."""
+    if not (one.folder / TOKENIZER_FILE).is_file():
+        yield Violation(str(one.folder), f"there is no {TOKENIZER_FILE}")
+    try:
+        n_answers = len(read_labels(one.folder / ANSWERS_FILE))
+        for name, manifest in one.manifests.items():
+            path = one.folder / questions_file(name)
+            ecg_rows(read_questions(path, n_answers), manifest.record_ids, str(path))
+    except (LabelError, ManifestError) as error:
+        yield Violation(str(one.folder), str(error))
 
 
 def _check_identification(one: ManifestSet, people: People) -> Iterator[Violation]:

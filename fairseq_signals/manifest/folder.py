@@ -17,9 +17,10 @@ from fairseq_signals.manifest.table import MAT_CMSC, Manifest, Row, format_manif
 from fairseq_signals.safety.locks import one_process
 
 PRETRAIN, CLASSIFICATION, IDENTIFICATION = "pretrain", "classification", "identification"
-REGRESSION, ECG_TEXT, ECG_TOKENS = "regression", "ecg_text", "ecg_tokens"
+REGRESSION, ECG_TEXT, ECG_TOKENS, ECG_QA = "regression", "ecg_text", "ecg_tokens", "ecg_qa"
 LABELS_FILE, WEIGHTS_FILE, TARGETS_FILE = "labels.csv", "weights.csv", "targets.csv"
 TEXTS_FILE, TOKENIZER_FILE, CLEANED_FILE = "texts.tsv", "text.model", "cleaned.csv"
+ANSWERS_FILE, QUESTIONS = "answers.csv", ".questions.tsv"
 ECG, TEXT = "ecg", "text"  #: The two sides of token files, to fairseq two languages.
 
 
@@ -46,6 +47,10 @@ FILES = {
         *(token_file(split, side) for split in ("train", "valid", "test") for side in (ECG, TEXT)),
         *(dictionary_file(side) for side in (ECG, TEXT)),
     ),
+    ECG_QA: (
+        *("train.tsv", "valid.tsv", "test.tsv", ANSWERS_FILE, TOKENIZER_FILE),
+        *(f"{split}{QUESTIONS}" for split in ("train", "valid", "test")),
+    ),
     IDENTIFICATION: (
         "train.tsv",
         "valid_gallery.tsv",
@@ -62,7 +67,8 @@ class ManifestSet:
 
     Args:
         folder: where they are.
-        kind: "pretrain", "classification", "regression", "identification", "ecg_text" or "ecg_tokens".
+        kind: "pretrain", "classification", "regression", "identification", "ecg_text", "ecg_tokens" or
+            "ecg_qa".
         manifests: by file name without `.tsv`.
         info: the content of `manifest.json`; empty where there is none.
         faults: files that cannot be read, and why.
@@ -102,6 +108,7 @@ def read_set(folder: str | os.PathLike[str], kind: str | None = None) -> Manifes
     """
     folder = Path(folder)
     files = sorted(set(folder.glob("*.tsv")) - {folder / TEXTS_FILE}) if folder.is_dir() else []
+    files = [file for file in files if not file.name.endswith(QUESTIONS)]
     if not files:
         raise ManifestError(f"{folder}: no manifests (*.tsv) in it; name the --dest of a manifest script")
     require_complete(folder)

@@ -9,6 +9,7 @@ from fairseq_signals.models import (  # noqa: F401
     ecg_hubert,
     ecg_jepa,
     ecg_mae,
+    ecg_question_answering,
     ecg_text_clip,
     ecg_text_fusion,
     ecg_transformer,

@@ -19,23 +19,29 @@ PAD = 1
 
 
 @dataclass
-class TextConfig:
-    """Options of the text side and of the space in which it is compared with ECGs."""
+class PiecesConfig:
+    """Options of what reads the pieces of a text."""
 
     vocab_size: int = field(
         default=0, metadata={"help": "pieces of the tokenizer; 0 = as many as that of the manifests has"}
-    )
-    text_vector_dim: int = field(
-        default=0,
-        metadata={
-            "help": "texts come as vectors of this width, made by a model that does not train with this one, "
-            "and two layers follow; 0: as pieces"
-        },
     )
     text_layers: int = field(
         default=2,
         metadata={
             "help": "Transformer layers over pieces, as wide as those over frames; 0: their mean alone"
+        },
+    )
+
+
+@dataclass
+class TextConfig(PiecesConfig):
+    """Options of the text side and of the space in which it is compared with ECGs."""
+
+    text_vector_dim: int = field(
+        default=0,
+        metadata={
+            "help": "texts come as vectors of this width, made by a model that does not train with this one, "
+            "and two layers follow; 0: as pieces"
         },
     )
     joint_dim: int = field(
@@ -70,7 +76,7 @@ class TextEncoder(nn.Module):
         ConfigError: that width cannot be shared among those heads.
     """
 
-    def __init__(self, options: TextConfig, like: EncoderConfig):
+    def __init__(self, options: PiecesConfig, like: EncoderConfig):
         super().__init__()
         self.dim, heads = like.encoder_embed_dim, like.encoder_attention_heads
         if self.dim % (2 * heads):

@@ -6,6 +6,7 @@ from fairseq_signals.tasks import (  # noqa: F401
     ecg_classification,
     ecg_identification,
     ecg_pretraining,
+    ecg_question_answering,
     ecg_regression,
     ecg_text_pretraining,
 )

@@ -7,18 +7,16 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
-from fairseq.models import MODEL_DATACLASS_REGISTRY
 from fairseq.tasks import register_task
-from omegaconf import DictConfig, open_dict
 
 from fairseq_signals.batches.randomness import generator
-from fairseq_signals.errors import ConfigError, ManifestError
-from fairseq_signals.manifest.folder import TEXTS_FILE, TOKENIZER_FILE
+from fairseq_signals.errors import ConfigError
+from fairseq_signals.manifest.folder import TEXTS_FILE
 from fairseq_signals.manifest.table import Manifest
 from fairseq_signals.manifest.texts import VECTORS_FILE, TextTable, read_texts, read_vectors, text_ids
-from fairseq_signals.models.given_path import missing_path
 from fairseq_signals.tasks.base import TrainingDataset
 from fairseq_signals.tasks.ecg_pretraining import ECGPretrainingConfig, ECGPretrainingTask
+from fairseq_signals.tasks.tokenizer import TokenizerTask, complete_text_side
 from fairseq_signals.text.cleaning import BETWEEN_LINES, lines_of
 from fairseq_signals.text.masking import begins_word, mask_words
 from fairseq_signals.text.tokenizer import Tokenizer
@@ -146,7 +144,7 @@ class TextDataset(TrainingDataset):
 
 
 @register_task("ecg_text_pretraining", dataclass=ECGTextPretrainingConfig)
-class ECGTextPretrainingTask(ECGPretrainingTask):
+class ECGTextPretrainingTask(TokenizerTask, ECGPretrainingTask):
     """Manifests are those of `manifests/ecg_text.py`. A checkpoint keeps the bytes of their tokenizer."""
 
     dataset_type = TextDataset
@@ -172,18 +170,15 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
                 "them as they are; remove the one or the other"
             )
 
+    @property
+    def reads_pieces(self) -> bool:
+        """Whether texts come as pieces, and not as vectors."""
+        return not self.cfg.text_vectors
+
     @cached_property
     def texts(self) -> TextTable:
         """The texts of the manifests."""
         return read_texts(self.folder / TEXTS_FILE)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """What makes pieces of texts."""
-        path = self.folder / TOKENIZER_FILE
-        if not path.is_file():
-            raise ManifestError(f"{missing_path(path)}. Make the manifests with manifests/ecg_text.py")
-        return Tokenizer(path.read_bytes(), str(path))
 
     @cached_property
     def text_vectors(self) -> Optional[np.ndarray]:
@@ -205,21 +200,10 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
             ConfigError: the model's options say another one.
         """
         super().complete_model(cfg, from_checkpoint)
-        config_class = MODEL_DATACLASS_REGISTRY.get(getattr(cfg, "_name", None))
-        if from_checkpoint or not isinstance(cfg, DictConfig) or config_class is None:
-            return
-        vectors = self.text_vectors
-        found = {
-            "vocab_size": len(self.tokenizer) if vectors is None else 0,
-            "text_vector_dim": 0 if vectors is None else vectors.shape[1],
-        }
-        for name in found.keys() & inspect.signature(config_class).parameters.keys():
-            if cfg.get(name) not in (None, 0, found[name]):
-                raise ConfigError(
-                    f"model.{name} is {cfg[name]}, but by the manifests it is {found[name]}; remove the key"
-                )
-            with open_dict(cfg):
-                cfg[name] = found[name]
+        if not from_checkpoint:
+            vectors = self.text_vectors
+            pieces, width = (len(self.tokenizer), 0) if vectors is None else (0, vectors.shape[1])
+            complete_text_side(cfg, {"vocab_size": pieces, "text_vector_dim": width})
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """As of all pre-training; refuses a model that does not read texts."""
@@ -241,27 +225,3 @@ class ECGTextPretrainingTask(ECGPretrainingTask):
                         "ecg_text_masked"
                     )
         return super().prepare_validation(criterion)
-
-    def state_dict(self) -> Dict[str, Any]:
-        """What a checkpoint keeps: the tokenizer, so that a trained model can read prompts."""
-        state = dict(super().state_dict())
-        if not self.cfg.text_vectors:
-            state["tokenizer"] = self.tokenizer.model
-        return state
-
-    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Take up what a checkpoint kept.
-
-        Raises:
-            ManifestError: its tokenizer has other pieces than that of the manifests.
-        """
-        state = dict(state_dict)
-        noted = state.pop("tokenizer", None)
-        if noted and not self.cfg.text_vectors:
-            pieces = Tokenizer(noted, "the checkpoint's tokenizer").pieces
-            if pieces != self.tokenizer.pieces:
-                raise ManifestError(
-                    f"{self.folder / TOKENIZER_FILE} has {len(self.tokenizer)} pieces, but the checkpoint "
-                    f"was trained with {len(pieces)} others; use the manifests of its training"
-                )
-        super().load_state_dict(state)

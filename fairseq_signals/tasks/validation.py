@@ -19,7 +19,9 @@ logger = logging.getLogger(__name__)
 
 MAXIMIZE = "maximize_best_checkpoint_metric"
 #: Metrics of which the largest is best, and those of which it is the smallest.
-LARGEST_IS_BEST = re.compile(r"(label_)?accuracy|f_measure|(auroc|auprc|r2|pearson)(_\d+)?|cinc_score")
+LARGEST_IS_BEST = re.compile(
+    r"(label_)?accuracy|f_measure|exact_match.*|(auroc|auprc|r2|pearson)(_\d+)?|cinc_score"
+)
 SMALLEST_IS_BEST = re.compile(r".*loss|(mae|rmse)(_\d+)?")
 
 

@@ -118,7 +118,7 @@ def test_a_criterion_that_takes_texts_as_they_are_is_refused(name, folder, setup
     [
         ({"mask_words": 1.0}, "task.mask_words must be from 0 to below 1"),
         ({"other_texts": -0.1}, "task.other_texts must be from 0"),
-        ({"mask_words": 0.2, "text_vectors": "v.npy"}, "masks words, but task.text_vectors"),
+        ({"mask_words": 0.2, "text_vectors": True}, "masks words, but task.text_vectors"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message, folder, setup):

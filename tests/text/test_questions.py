@@ -1,0 +1,109 @@
+"""Questions of known classes: true answers, words of training and of tests, and what words alone tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fairseq_signals.text.questions import (
+    BOTH_QUERY,
+    NEW_QUERY,
+    SINGLE_CHOOSE,
+    SINGLE_QUERY,
+    WORDINGS,
+    KnownECG,
+    QuestionDrawing,
+)
+
+NAMES = ["af", "lbbb", "stach", "pac"]
+YES, NO = 4, 5
+
+
+def ecgs(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    share = np.array([0.5, 0.3, 0.3, 0.1])
+    made = [
+        KnownECG(f"r{i}", f"p{i // 2}", frozenset(np.flatnonzero(rng.random(4) < share))) for i in range(n)
+    ]
+    return [KnownECG(e.record, e.patient, frozenset(map(int, e.classes)) or frozenset([0])) for e in made]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    known = ecgs()
+    rng = np.random.default_rng(1)
+    return {e.record: e for e in known}, list(QuestionDrawing(known, NAMES, False, rng).draw(3))
+
+
+def test_every_type_is_asked_and_answers_are_true(drawn):
+    known, questions = drawn
+    assert {one.type for one in questions} == set(WORDINGS)
+    for one in questions:
+        first, *more = (known[name].classes for name in one.ecgs)
+        true = first if not more else (more[0] - first if "consecutive" in one.type else more[0] & first)
+        asked = [
+            i for i, name in enumerate(NAMES) if name in one.text.replace("?", " ").replace(",", " ").split()
+        ]
+        if one.type.endswith("verify"):
+            (about,) = asked
+            assert one.answers == ((YES,) if about in true else (NO,)), one
+            assert one.valid == (YES, NO)
+        elif one.type == SINGLE_CHOOSE:
+            assert one.valid == tuple(asked)
+            assert one.answers == tuple(i for i in asked if i in true)
+        else:
+            assert one.valid == (0, 1, 2, 3)
+            assert one.answers == tuple(sorted(true))
+
+
+def test_new_are_two_of_a_patient_in_their_order_and_both_are_of_strangers(drawn):
+    known, questions = drawn
+    for one in questions:
+        if "comparison" in one.type:
+            first, second = (known[name] for name in one.ecgs)
+            assert (first.patient == second.patient) == ("consecutive" in one.type)
+            if "consecutive" in one.type:
+                assert int(first.record[1:]) < int(second.record[1:])
+
+
+def test_swapped_ecgs_have_other_news_and_the_same_in_common(drawn):
+    known, questions = drawn
+    for one in questions:
+        if one.type in (NEW_QUERY, BOTH_QUERY):
+            first, second = (known[name].classes for name in one.ecgs)
+            swapped = first - second if one.type == NEW_QUERY else first & second
+            if one.type == BOTH_QUERY:
+                assert set(one.answers) == swapped
+            elif one.answers and set(one.answers) != swapped:
+                return
+    pytest.fail("no pair has other news when swapped")
+
+
+def test_held_out_questions_have_no_wording_of_training():
+    for of_training, held_out in WORDINGS.values():
+        assert not set(of_training) & set(held_out)
+    known = ecgs(60)
+    texts = [
+        {one.text for one in QuestionDrawing(known, NAMES, held_out, np.random.default_rng(2)).draw(3)}
+        for held_out in (False, True)
+    ]
+    assert not texts[0] & texts[1]
+
+
+def test_words_alone_do_not_tell_yes_from_no(drawn):
+    _, questions = drawn
+    for kind in (kind for kind in WORDINGS if kind.endswith("verify")):
+        found = [one for one in questions if one.type == kind]
+        assert len(found) > 60
+        for name in NAMES:
+            answers = [one.answers for one in found if name in one.text.replace("?", " ").split()]
+            assert answers.count((YES,)) == answers.count((NO,))
+
+
+def test_the_same_seed_asks_the_same():
+    known = ecgs(40)
+    first, second = (
+        list(QuestionDrawing(known, NAMES, False, np.random.default_rng(3)).draw(1)) for _ in range(2)
+    )
+    assert first == second
+    assert sum(one.type == SINGLE_QUERY for one in first) == 40
