@@ -137,11 +137,14 @@ class QuestionDrawing:
 
     def _verify(self, kind: str, cases: Sequence[Case], per_ecg: int) -> Iterator[Drawn]:
         """Whether each class is true: of as many cases yes as no, so that words alone tell nothing."""
-        most = -(-len(cases) * per_ecg // (2 * len(self.names)))
-        for i, name in enumerate(self.names):
-            sides = [[ecgs for ecgs, true in cases if (i in true) == is_true] for is_true in (True, False)]
-            n = min(most, *map(len, sides))
-            for side, answer in zip(sides, (self.yes, self.no)):
+        sides = [
+            [[ecgs for ecgs, true in cases if (i in true) == is_true] for is_true in (True, False)]
+            for i in range(len(self.names))
+        ]
+        most = -(-len(cases) * per_ecg // (2 * max(sum(all(side) for side in sides), 1)))
+        for name, both in zip(self.names, sides):
+            n = min(most, *map(len, both))
+            for side, answer in zip(both, (self.yes, self.no)):
                 for k in self.rng.choice(len(side), n, replace=False) if n else ():
                     yield self._asked(kind, side[k], (answer,), (self.yes, self.no), name)
 
