@@ -32,6 +32,7 @@ COMMANDS = {
     "identify": "whose recordings they are, by a gallery of enrolled ones",
     "evaluate": "test a fine-tuned checkpoint on lead sets",
     "zeroshot": "classes told by what is written of them: AUROC of a model of ECGs and texts",
+    "probe": "what a few examples of each class tell an encoder: accuracy over episodes",
     "retrieve": "the nearest recordings of a base, their reports, and a vote over their codes",
     "compare": "two evaluations of the same records: is one model better?",
     "calibrate": "make a classifier as sure as it is right: a temperature in its weights",
