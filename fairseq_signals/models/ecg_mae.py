@@ -125,7 +125,8 @@ class Reconstruction:
 class ECGMAEModel(ConfiguredModel):
     """The shared encoder on the tokens that are left, and a decoder for each way of masking."""
 
-    views_for_teacher = None  #: takes those of all leads as targets for students', where there are some
+    #: None: views of all leads, where there are some, are targets of students'
+    views_for_teacher: Optional[bool] = None
 
     def __init__(self, cfg: ECGMAEConfig):
         super().__init__()

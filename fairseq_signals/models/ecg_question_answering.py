@@ -5,7 +5,7 @@ paper's control which is blind or deaf: the same layers, without the other strea
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from fairseq.models import register_model
@@ -117,23 +117,23 @@ class ECGQuestionAnsweringModel(ConfiguredModel):
             raise ConfigError(
                 "model ecg_question_answering answers questions: use task ecg_question_answering"
             )
-        means: List[Tensor] = []
-        nothing = self.part.new_zeros(len(text), self.encoder.dim)
-        pieces, words = (self.text.of_pieces(text), text == PAD) if self.cfg.modality != ECG else (None, None)
-        if self.cfg.modality == TEXT:
-            pieces, means = self.fusion.text.alone(pieces, words), [nothing, nothing]
+        words, modality = text == PAD, self.cfg.modality
+        said = nothing = self.part.new_zeros(len(text), self.encoder.dim)
+        seen = [nothing, nothing]
+        if modality == TEXT:
+            said = mean_over_frames(self.fusion.text.alone(self.text.of_pieces(text), words), words)
         else:
             frames, padding = self._frames(source, padding_mask, lead_present, ecgs)
             b, n, f, d = frames.shape
             frames, padding = frames.flatten(1, 2), padding.flatten(1)
-            if pieces is None:
+            if modality == ECG:
                 frames = self.fusion.ecg.alone(frames, padding)
             else:
-                frames, pieces = self.fusion(frames, padding, pieces, words)
+                frames, pieces = self.fusion(frames, padding, self.text.of_pieces(text), words)
+                said = mean_over_frames(pieces, words)
             each = mean_over_frames(frames.reshape(b * n, f, d), padding.view(b * n, f)).view(b, n, d)
-            means = [*each.unbind(1), nothing][:2]
-        means.append(nothing if pieces is None else mean_over_frames(pieces, words))
-        return self.answer(torch.cat(means, dim=1))
+            seen = [*each.unbind(1), nothing][:2]
+        return self.answer(torch.cat([*seen, said], dim=1))
 
     def _frames(
         self,
