@@ -112,3 +112,25 @@ def test_options_that_cannot_be_are_refused(options, message):
 def test_without_questions_it_names_the_task(ecg_batch):
     with pytest.raises(ConfigError, match="use task ecg_question_answering"):
         make()(ecg_batch(2))
+
+
+@pytest.mark.parametrize(("modality", "right"), [("both", 1.0), ("text", 0.5), ("ecg", 0.5)])
+def test_what_only_ecg_and_question_together_tell_the_blind_and_the_deaf_do_not_know(modality, right):
+    # ECGs fast or slow; "is it fast?" and "is it slow?": neither alone tells yes from no
+    generator = torch.Generator().manual_seed(0)
+    time, kind = torch.arange(320) / 500, torch.arange(16) % 2
+    wave = torch.sin(2 * torch.pi * (4 + 12 * kind[:, None]) * time)
+    x = wave[:, None] + 0.1 * torch.randn(16, 12, 320, generator=generator)
+    text = torch.tensor([[0, 5, 6, 2], [0, 5, 7, 2]]).repeat(16, 1)
+    ecgs = torch.stack([torch.arange(16).repeat_interleave(2), torch.full((32,), -1)], dim=1)
+    yes = kind.repeat_interleave(2) == torch.arange(2).repeat(16)
+    label = torch.stack([yes, ~yes], dim=1).float()
+    model = make(modality=modality, num_labels=2).train()
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x, text=text, ecgs=ecgs), label)
+        loss.backward()
+        optimizer.step()
+    found = (model(x, text=text, ecgs=ecgs)[:, 0] > 0) == yes
+    assert found.float().mean().item() == pytest.approx(right, abs=0.01)
