@@ -125,15 +125,15 @@ def ecg_batch():
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory, repo_dir: Path):
     """A synthetic corpus through the scripts of the checkout: paths `store`, `pretrain`, `classification`,
-    `one_class` (the same classes, one a record), `text` (their names as reports), `regression` (age) and
-    `identification` (validation: 10 patients, two segments a recording).
+    `one_class` (the same classes, one a record), `text` (their names as reports), `questions` (about
+    them), `regression` (age) and `identification` (validation: 10 patients, two segments a recording).
     """
     import runpy
     from types import SimpleNamespace
 
     folder = tmp_path_factory.mktemp("corpus")
     paths = SimpleNamespace(**{name: folder / name for name in ("raw", "store", "pretrain")})
-    for name in ("classification", "one_class", "text", "regression", "identification"):
+    for name in ("classification", "one_class", "text", "questions", "regression", "identification"):
         setattr(paths, name, folder / name)
 
     def run(script: str, *arguments: object) -> None:
@@ -150,6 +150,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, repo_dir: Path):
         "--split=4:3:3", "--one-class")  # fmt: skip
     run("manifests/ecg_text.py", paths.store, "--dest", paths.text, "--text-from=labels", "--labels",
         "cinc2021", "--split=4:3:3", "--vocab-size=99")  # fmt: skip
+    run("manifests/ecg_qa.py", paths.store, "--dest", paths.questions, "--labels", "cinc2021",
+        "--split=4:3:3", "--vocab-size=150", "--segment-seconds=5")  # fmt: skip
     run("manifests/regression.py", paths.store, "--dest", paths.regression, "--target=age", "--split=4:3:3")
     run("manifests/identification.py", paths.store, "--dest", paths.identification,
         "--valid-fraction=0.4", "--test-fraction=0.2", "--segments-per-recording=2")  # fmt: skip

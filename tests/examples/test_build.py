@@ -32,6 +32,7 @@ PRETRAINING = [path for path in FILES if path.parent.name == "pretraining" or pa
 FOLDERS = {
     "ecg_pretraining": "pretrain",
     "ecg_text_pretraining": "text",
+    "ecg_question_answering": "questions",
     "ecg_classification": "classification",
     "ecg_identification": "identification",
     "ecg_regression": "regression",
