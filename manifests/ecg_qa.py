@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 
 from fairseq_signals.commands.arguments import integer_from, some_path
-from fairseq_signals.commands.manifest_arguments import add_split, script_main, split_patients, stores_parser
+from fairseq_signals.commands.manifest_arguments import (
+    add_split,
+    add_vocab_size,
+    script_main,
+    split_patients,
+    stores_parser,
+)
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.building import finish, load_corpus
 from fairseq_signals.manifest.corpus import Corpus
@@ -55,13 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of --labels: questions of each type about an ECG (default: 2)",
     )
-    parser.add_argument(
-        "--vocab-size",
-        type=integer_from(16),
-        default=1000,
-        metavar="N",
-        help="pieces of the tokenizer, at most (default: 1000)",
-    )
+    add_vocab_size(parser)
     parser.add_argument(
         "--tokenizer",
         type=some_path,

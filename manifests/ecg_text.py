@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_signals.commands.arguments import integer_from, some_path
-from fairseq_signals.commands.manifest_arguments import add_split, script_main, split_patients, stores_parser
+from fairseq_signals.commands.manifest_arguments import (
+    add_split,
+    add_vocab_size,
+    script_main,
+    split_patients,
+    stores_parser,
+)
 from fairseq_signals.errors import ConfigError, LabelError, ManifestError
 from fairseq_signals.manifest.building import finish, load_corpus, tail_note
 from fairseq_signals.manifest.corpus import Corpus
@@ -57,13 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="columns phrase and replacement, such as translations and abbreviations",
     )
-    parser.add_argument(
-        "--vocab-size",
-        type=integer_from(16),
-        default=1000,
-        metavar="N",
-        help="pieces of the tokenizer, at most (default: 1000)",
-    )
+    add_vocab_size(parser)
     parser.add_argument(
         "--exclude",
         nargs="+",

@@ -15,7 +15,7 @@ import numpy as np
 
 from fairseq_signals.batches.segments import SegmentReader
 from fairseq_signals.commands.arguments import integer_from, positive, some_path
-from fairseq_signals.commands.manifest_arguments import script_main, script_parser
+from fairseq_signals.commands.manifest_arguments import add_vocab_size, script_main, script_parser
 from fairseq_signals.ecg.leads import parse_leads
 from fairseq_signals.ecg.record import DEFAULT_FS
 from fairseq_signals.ecg.symbols import VoltageGrid
@@ -57,9 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--limit-mv", type=positive, default=2.5, help="what is beyond is clipped, and counted (default: 2.5)"
     )
     parser.add_argument("--step-mv", type=positive, default=0.05, help="of the grid (default: 0.05)")
-    parser.add_argument(
-        "--vocab-size", type=integer_from(16), default=1000, help="pieces of ECGs, at most (default: 1000)"
-    )
+    add_vocab_size(parser, "ECGs")
     parser.add_argument(
         "--learn-from",
         type=integer_from(1),

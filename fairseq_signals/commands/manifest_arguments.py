@@ -63,6 +63,17 @@ def add_split(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_vocab_size(parser: argparse.ArgumentParser, of: str = "the tokenizer") -> None:
+    """Add `--vocab-size`, of a tokenizer that is learnt."""
+    parser.add_argument(
+        "--vocab-size",
+        type=integer_from(16),
+        default=1000,
+        metavar="N",
+        help=f"pieces of {of}, at most (default: 1000)",
+    )
+
+
 def split_patients(corpus: Corpus, args: argparse.Namespace) -> dict[str, str]:
     """The split of each patient, as the options of `add_split` say."""
     if args.split_table:

@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.files import open_text
 from fairseq_signals.manifest.folder import QUESTIONS
-from fairseq_signals.manifest.info import require_complete
 from fairseq_signals.manifest.labels import is_classes, parse_target
+from fairseq_signals.manifest.tsv_table import table_lines
 from fairseq_signals.safety.text import tsv_line
 
 COLUMNS = ("question_id", "type", "attribute_type", "text", "ecg1", "ecg2", "answers", "valid")
@@ -70,16 +69,7 @@ def read_questions(path: str | os.PathLike[str], n_answers: int) -> list[Questio
             or not among the valid ones, or it lies beside manifests that were not all written.
     """
     path = Path(path)
-    require_complete(path.parent)
-    try:
-        with open_text(path) as file:
-            header, *lines = file.read().rstrip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: the questions cannot be read ({error}). {_REBUILD}") from None
-    if header != "\t".join(COLUMNS):
-        raise ManifestError(
-            f"{path}:1: must be the columns {', '.join(COLUMNS)}, but is {header!r}. {_REBUILD}"
-        )
+    lines = table_lines(path, COLUMNS, "questions", _REBUILD)
     return [_question(f"{path}:{i + 2}", line, n_answers) for i, line in enumerate(lines)]
 
 

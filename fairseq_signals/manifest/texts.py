@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairseq_signals.errors import ManifestError
-from fairseq_signals.files import open_text, require_file
-from fairseq_signals.manifest.info import require_complete
+from fairseq_signals.files import require_file
+from fairseq_signals.manifest.tsv_table import table_lines
 from fairseq_signals.safety.text import tsv_line
 
 if TYPE_CHECKING:
@@ -75,16 +75,7 @@ def read_texts(path: str | os.PathLike[str]) -> TextTable:
             not all written.
     """
     path = Path(path)
-    require_complete(path.parent)
-    try:
-        with open_text(path) as file:
-            header, *lines = file.read().rstrip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: the texts cannot be read ({error}). {_REBUILD}") from None
-    if header != "\t".join(COLUMNS):
-        raise ManifestError(
-            f"{path}:1: must be the columns {', '.join(COLUMNS)}, but is {header!r}. {_REBUILD}"
-        )
+    lines = table_lines(path, COLUMNS, "texts", _REBUILD)
     return TextTable(*map(tuple, zip(*_rows(path, lines)))) if lines else TextTable((), (), ())
 
 
