@@ -11,7 +11,7 @@ import yaml
 
 from fairseq_signals import ECGModel
 from fairseq_signals.errors import CheckpointError, ConfigError, ManifestError
-from fairseq_signals.training.plan import find_config, plan
+from fairseq_signals.training.plan import plan
 from fairseq_signals.training.run import prepare
 from tests.sizes import TINY
 
@@ -169,15 +169,6 @@ def test_without_segments_to_validate_on_the_last_checkpoint_is_kept(manifests, 
     made = plan("finetune", manifests(kind, valid=0), tmp_path / "out", start=str(start))
     assert values(made)["dataset.disable_validation"] == "true"
     assert "nothing to validate on" in made.notes[-1]
-
-
-def test_a_configuration_that_ships_goes_by_its_name_or_its_path_below_examples(repo_dir):
-    path = repo_dir / "examples" / "w2v_cmsc" / "config" / "pretraining" / "w2v_cmsc_rlm_demo.yaml"
-    assert find_config("w2v_cmsc_rlm_demo", "pretrain") == path
-    assert find_config("w2v_cmsc/config/pretraining/w2v_cmsc_rlm_demo", "pretrain") == path
-    assert find_config("lora", "finetune").parent.name == "finetuning"
-    package = repo_dir / "fairseq_signals" / "training" / "config"
-    assert find_config("multiclass", "finetune") == package / "multiclass.yaml"  # before that of the examples
 
 
 @pytest.mark.parametrize(
