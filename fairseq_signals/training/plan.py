@@ -64,20 +64,28 @@ def plan(
         step: "pretrain" or "finetune".
         data: folder of manifests. Pre-training takes those of any task, of which it sees `train.tsv`.
         out: folder of the training.
-        config: a YAML file, or the name of one that ships; by default the small one of the task.
+        config: a YAML file, or the name of one that ships; by default the small one of the task. Manifests of
+            texts have none, as they serve several methods.
         start: trained model to begin with, see `find_start`.
         overrides: `group.key=value`, which go before what is decided here.
 
     Raises:
         ManifestError: there are no manifests, or none of a task to fine-tune for.
         CheckpointError: there is no such model to begin with.
-        ConfigError: no such configuration or section, or the records have another sampling rate.
+        ConfigError: no such configuration or section, or the records have another sampling rate; or manifests
+            of texts without a configuration.
     """
     manifests = read_set(data)
     if step == FINETUNE and manifests.kind in (PRETRAIN, ECG_TEXT):
         raise ManifestError(
             f"{data} holds {manifests.kind} manifests, which are of pre-training; name those of a task, of "
             "`fairseq-signals manifest classification`, `identification` or `regression`"
+        )
+    if step == PRETRAIN and manifests.kind == ECG_TEXT and config is None:
+        raise ConfigError(
+            f"{data} holds {ECG_TEXT} manifests; say what is to be trained: `--config clip "
+            "task.sample_rate=100` for ECGs and texts in one space, at 100 Hz, or `--config pretrain` for an "
+            "encoder of ECGs alone, without the texts"
         )
     if not len(manifests.manifests.get("train", ())):
         faults = "".join(f" ({fault})" for fault in manifests.faults)

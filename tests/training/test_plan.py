@@ -172,6 +172,15 @@ def test_without_segments_to_validate_on_the_last_checkpoint_is_kept(manifests, 
 
 
 @pytest.mark.parametrize(
+    ("config", "overrides", "task"),
+    [("clip", ["task.sample_rate=100"], "ecg_text_pretraining"), ("pretrain", [], "ecg_pretraining")],
+)
+def test_manifests_of_texts_train_what_the_configuration_says(manifests, tmp_path, config, overrides, task):
+    made = plan("pretrain", manifests("ecg_text"), tmp_path / "out", config=config, overrides=overrides)
+    assert made.run.settings()["task"]["_name"] == task
+
+
+@pytest.mark.parametrize(
     ("step", "changes", "error", "message"),
     [
         ("pretrain", {"data": "nowhere"}, ManifestError, "no manifests .* name the --dest"),
@@ -182,6 +191,7 @@ def test_without_segments_to_validate_on_the_last_checkpoint_is_kept(manifests, 
             "holds pretrain manifests.* name those of a",
         ),
         ("finetune", {"data": "ecg_text"}, ManifestError, "holds ecg_text manifests.* name those of a"),
+        ("pretrain", {"data": "ecg_text"}, ConfigError, "--config clip .* or `--config pretrain` for"),
         ("pretrain", {"n": 0}, ManifestError, "train.tsv: no segments to train on"),
         ("pretrain", {"config": "w2v_cmsc_rml"}, ConfigError, "did you mean w2v_cmsc_rlm"),
         ("finetune", {"config": "w2v_cmsc_rlm"}, ConfigError, "no configuration w2v_cmsc_rlm ships"),
