@@ -30,7 +30,7 @@ from fairseq_signals.manifest.exclusion import exclude_held_out
 from fairseq_signals.manifest.folder import CLEANED_FILE, ECG_TEXT, TEXTS_FILE, TOKENIZER_FILE
 from fairseq_signals.manifest.labels import LabelTable, find_table, read_labels
 from fairseq_signals.manifest.split_table import SPLITS
-from fairseq_signals.manifest.texts import TextTable
+from fairseq_signals.manifest.texts import TextTable, require_vectors_of
 from fairseq_signals.safety.text import csv_lines, visible
 from fairseq_signals.store.csv_table import read_table
 from fairseq_signals.text.cleaning import BETWEEN_LINES, Cleaner
@@ -94,6 +94,7 @@ def build(args: argparse.Namespace) -> None:
     leave_out(corpus, cleaned.text_of, args.text_from, args.min_words)
     split_of = {record.record_id: split_of_patient[record.patient_id] for record in corpus.records}
     table = TextTable.of_records({record: cleaned.text_of[record] for record in split_of}, split_of)
+    require_vectors_of(table.texts, Path(args.dest))
     tokenizer = Tokenizer(train_tokenizer(require_training(table, corpus), args.vocab_size))
     text_id = {text: str(i) for i, text in enumerate(table.texts)}
     splits = {name: corpus.listing() for name in SPLITS if name in split_of.values()}

@@ -6,9 +6,10 @@ are their splits. The `target` of a row is the `text_id`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import numpy as np
 
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.files import require_file
+from fairseq_signals.manifest.folder import TEXTS_FILE
 from fairseq_signals.manifest.tsv_table import table_lines
 from fairseq_signals.safety.text import tsv_line
 
@@ -110,6 +112,24 @@ def text_ids(manifest: Manifest, n_texts: int, named_by: str) -> np.ndarray:
 def is_text(target: str, n_texts: int) -> bool:
     """Whether a segment's target is a text of so many."""
     return target.isdecimal() and int(target) < n_texts
+
+
+def require_vectors_of(texts: Sequence[str], folder: Path) -> None:
+    """Refuse to write texts beside vectors of others, whose rows would be taken for theirs.
+
+    Raises:
+        ManifestError: the folder has a file of vectors, and not these texts.
+    """
+    vectors = folder / VECTORS_FILE
+    if not vectors.exists():
+        return
+    with contextlib.suppress(ManifestError):  # what cannot be read cannot be compared
+        if read_texts(folder / TEXTS_FILE).texts == tuple(texts):
+            return
+    raise ManifestError(
+        f"{vectors}: its vectors are not of the texts that {folder / TEXTS_FILE} is to have. Move it away, "
+        "make the manifests, then vectors of their texts; or choose another --dest"
+    )
 
 
 def read_vectors(path: str | os.PathLike[str], n_texts: int, width: int | None = None) -> np.ndarray:

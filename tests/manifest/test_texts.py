@@ -5,7 +5,7 @@ import pytest
 
 from fairseq_signals.errors import ManifestError
 from fairseq_signals.manifest.table import Manifest
-from fairseq_signals.manifest.texts import TextTable, read_texts, read_vectors, text_ids
+from fairseq_signals.manifest.texts import TextTable, read_texts, read_vectors, require_vectors_of, text_ids
 
 
 @pytest.fixture
@@ -63,6 +63,19 @@ def test_vectors_of_texts_are_a_row_each(tmp_path):
     found = read_vectors(tmp_path / "texts.npy", 3)
     assert found.dtype == np.float32
     assert np.array_equal(found, rows)
+
+
+def test_texts_go_beside_vectors_of_the_same_texts_alone(table, tmp_path):
+    require_vectors_of(("x",), tmp_path)  # there are no vectors
+    np.save(tmp_path / "texts.npy", np.zeros((2, 4)))
+    with pytest.raises(
+        ManifestError, match=r"texts\.npy: its vectors are not of the texts that .*texts\.tsv"
+    ):
+        require_vectors_of(table.texts, tmp_path)  # of which texts they are nobody knows
+    (tmp_path / "texts.tsv").write_text("".join(table.lines()))
+    require_vectors_of(table.texts, tmp_path)
+    with pytest.raises(ManifestError, match="Move it away, make the manifests, then vectors"):
+        require_vectors_of(("atrial flutter", "sinus"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 
+import numpy as np
 import pytest
 
 from fairseq_signals.manifest.folder import read_set
@@ -218,6 +219,25 @@ def test_stores_of_reported_corpora_give_their_reports(
     out = succeed("ecg_text", tmp_path / "store", "--split-table", tmp_path / "splits.csv")
     assert "1 without a report" in out
     assert {r.record_id.split("/")[1]: texts().texts[int(r.target)] for r in rows()} == expected
+
+
+def test_other_texts_are_not_written_beside_vectors_of_those_before(
+    make_store, succeed, fails, texts, tmp_path
+):
+    store = make_store("s", RECORDS)
+    succeed("ecg_text", store)
+    before, vectors = texts(), tmp_path / "m" / "texts.npy"
+    np.save(vectors, np.zeros((len(before), 2)))
+    succeed("ecg_text", store, "--seed", 2)  # the same texts, in other splits
+    assert texts().texts == before.texts
+    (tmp_path / "g.csv").write_text("phrase,replacement\natrial flutter,flutter of the atria\n")
+    other = ("ecg_text", store, "--glossary", tmp_path / "g.csv")
+    assert "texts.npy: its vectors are not of the texts that" in fails(*other)
+    assert texts().texts == before.texts
+    vectors.unlink()
+    succeed(*other)
+    assert len(texts()) == len(before)
+    assert texts().texts != before.texts
 
 
 # --- check.py --------------------------------------------------------------------------------------------
