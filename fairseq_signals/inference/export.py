@@ -4,9 +4,10 @@ A program takes `source` (B, leads, segment samples) float32, in mV at the model
 is free, the segment's length is fixed. Where the model tells absent leads from flat ones, the program takes
 `lead_present` (B, leads) bool, True for those that a segment has. Where the model scales its segments, so
 does the program; where it scales whole recordings, the program takes their `mean` and `deviation` (B, leads)
-in mV, too. It gives `embedding` (B, D), of a classifier `probability` (B, C) and of a regression `value`
-(B, K). Cutting recordings into segments and averaging over them is up to its user; what `config.json` of a
-saved model says goes with the program, under the name `fairseq_signals`.
+in mV, too. It gives `embedding` (B, D), of a classifier `probability` (B, C), of a regression `value` (B, K)
+and of a model of ECGs and texts `joint` (B, J), of length 1. Cutting recordings into segments and averaging
+over them is up to its user; what `config.json` of a saved model says goes with the program, under the name
+`fairseq_signals`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from fairseq_signals.inference.pipeline import Outputs, run
 from fairseq_signals.inference.program import LeadProgram, Program, for_tracing, head_of, of_network
 from fairseq_signals.inference.saving import config_of
 from fairseq_signals.inference.sources import Opener, read_each
+from fairseq_signals.modules.ecg_text import ECGText
 from fairseq_signals.modules.encoder_checks import tells_leads
 from fairseq_signals.safety.rules import shown
 
@@ -76,6 +78,7 @@ def export_model(
     names = ["embedding"]
     names += ["probability"] if model.classes is not None else []
     names += ["value"] if model.targets is not None else []
+    names += ["joint"] if isinstance(model.network, ECGText) else []
     names += ["frames"] if frames else []
     kind = LeadProgram if tells_leads(model.network.encoder.cfg) else Program
     network = for_tracing(model.network, model.form.segment_samples)

@@ -12,6 +12,7 @@ from fairseq_signals.ecg.normalize import SEGMENT, Scaling
 from fairseq_signals.inference.base import LoadedModel
 from fairseq_signals.inference.pipeline import Outputs
 from fairseq_signals.manifest.targets import TargetTable
+from fairseq_signals.modules.ecg_text import ECGText
 from fairseq_signals.modules.heads import PooledEncoder
 from fairseq_signals.modules.s4 import S4
 
@@ -93,10 +94,12 @@ def head_of(model: LoadedModel) -> nn.Module:
 def for_tracing(network: PooledEncoder, n_samples: int) -> PooledEncoder:
     """A copy on the CPU, for segments of one length, whose weights are as they are used.
 
-    It is without options that only training has.
+    It is without options that only training has, and without the side of texts.
     """
     traced = copy.deepcopy(network).cpu().eval()
     traced.encoder.cfg = replace(traced.encoder.cfg, encoder_chunk=0, checkpoint_activations=False)
+    if isinstance(traced, ECGText):  # a program has no texts to read
+        del traced.text, traced.joint.text, traced.tokenizer
     if traced.encoder.conv_pos is not None:
         positions = traced.encoder.conv_pos.pos_conv
         positions[0] = _without_weight_norm(positions[0])

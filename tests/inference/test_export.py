@@ -10,6 +10,7 @@ from fairseq_signals import ECGModel
 from fairseq_signals.ecg.normalize import AS_IT_IS
 from fairseq_signals.errors import CheckpointError, ConfigError, MissingLibraryError
 from fairseq_signals.inference import export, provenance
+from tests.ecg_text import save_ecg_text
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,29 @@ def test_embeddings_of_an_identification_model_have_length_one(models, tmp_path)
     program = torch.export.load(str(tmp_path / "m.pt2")).module()
     (embedding,) = program(torch.from_numpy(np.tile(segments(3), 4)[:, :, :2500]))
     np.testing.assert_allclose(embedding.norm(dim=1), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("format", ["pt2", "onnx"])
+def test_a_program_of_ecgs_and_texts_gives_what_is_compared_with_texts(tmp_path, format):
+    model = ECGModel.load(save_ecg_text(tmp_path / "clip.pt", {"segment_s": 1.6}))
+    source, path = segments(3), tmp_path / f"m.{format}"
+    if format == "onnx":
+        for name in ("onnx", "onnxscript"):
+            pytest.importorskip(name)
+        onnxruntime = pytest.importorskip("onnxruntime")
+        model.export(path)
+        session = onnxruntime.InferenceSession(str(path))
+        assert [output.name for output in session.get_outputs()] == ["embedding", "joint"]
+        embedding, joint = session.run(None, {"source": source})
+    else:
+        model.export(path)
+        exported = torch.export.load(str(path))
+        assert not [name for name in exported.state_dict if "text" in name or "tokenizer" in name]
+        program = exported.module()
+        embedding, joint = (output.detach().numpy() for output in program(torch.from_numpy(source)))
+    np.testing.assert_allclose(embedding, model.embed(source, fs=500), atol=1e-5)
+    expected = [done.joint for done in model.stream(source, fs=500, outputs=("joint",))]
+    np.testing.assert_allclose(joint, expected, atol=1e-5)
 
 
 def test_a_program_that_computes_something_else_is_not_written(classifier, tmp_path, monkeypatch):
