@@ -75,10 +75,10 @@ def complete_text_side(cfg: Any, found: Dict[str, int]) -> None:
     config_class = MODEL_DATACLASS_REGISTRY.get(getattr(cfg, "_name", None))
     if not isinstance(cfg, DictConfig) or config_class is None:
         return
-    for name in found.keys() & inspect.signature(config_class).parameters.keys():
-        if cfg.get(name) not in (None, 0, found[name]):
-            raise ConfigError(
-                f"model.{name} is {cfg[name]}, but by the manifests it is {found[name]}; remove the key"
-            )
-        with open_dict(cfg):
+    with open_dict(cfg):  # OmegaConf 2.0 refuses to look for keys that are not there, too
+        for name in found.keys() & inspect.signature(config_class).parameters.keys():
+            if cfg.get(name) not in (None, 0, found[name]):
+                raise ConfigError(
+                    f"model.{name} is {cfg[name]}, but by the manifests it is {found[name]}; remove the key"
+                )
             cfg[name] = found[name]
