@@ -75,7 +75,8 @@ def test_stock_fairseq_trains_and_writes_a_report_of_each_recording(
     start_training, start_fairseq, tokens, repo_dir, tmp_path, truth, score
 ):
     config = repo_dir / "examples" / "text" / "config" / "report_generation.yaml"
-    start_training(config, tokens, tmp_path / "run", *TINY).wait()
+    more = ["model.encoder.layers=1"] if sys.version_info < (3, 11) else []  # fairseq 0.12.2 cannot without
+    start_training(config, tokens, tmp_path / "run", *TINY, *more).wait()
     start_fairseq(
         "generate",
         tmp_path / "generate",
