@@ -1,9 +1,11 @@
 """`ecg_question_answering`: which answers of a closed list are true, of a question about one ECG or two.
 
 After M3AE as ECG-QA has it (Oh et al., arXiv:2306.15681, Sec. 4). With `modality` "text" or "ecg" it is that
-paper's control which is blind or deaf: the same layers, without the other stream.
+paper's control which is blind or deaf: the same layers, without the other stream. With `product_dim` answers
+are told from a product of both (Kim et al., arXiv:1610.04325), so that a question selects what it asks about.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
@@ -27,11 +29,18 @@ BOTH, TEXT, ECG = "both", "text", "ecg"
 _RULES: Dict[str, Rule] = {
     "vocab_size": integer(1, 1 << 20),
     "text_layers": integer(0, 128),
-    "fusion_layers": integer(1, 128),
+    "fusion_layers": integer(0, 128),
+    "product_dim": integer(0, 1 << 16),
+    "piece_dropout": number(0, 1, below=True),
+    "freeze_finetune_updates": integer(0, 1 << 40),
     "num_labels": integer(1, 1 << 20),
     "final_dropout": number(0, 1, below=True),
     "modality": one_of(BOTH, TEXT, ECG),
 }
+
+
+def _perceptron(dim: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, width), nn.GELU(), nn.Linear(width, width))
 
 
 @dataclass
@@ -39,7 +48,23 @@ class ECGQuestionAnsweringConfig(PiecesConfig, ECGTransformerConfig):
     """Options of fusion and answers, in addition to those of the text side and the encoder."""
 
     fusion_layers: int = field(
-        default=2, metadata={"help": "layers in which tokens of ECGs and question look at each other"}
+        default=2, metadata={"help": "layers in which tokens of ECGs and question see each other; 0: none"}
+    )
+    product_dim: int = field(
+        default=0,
+        metadata={
+            "help": "answers are told from the product of two vectors of this width, made of the ECGs and of "
+            "the question; 0: from what is known of both, side by side"
+        },
+    )
+    piece_dropout: float = field(
+        default=0.0,
+        metadata={
+            "help": "probability that a piece of a question is left out in training: words will differ"
+        },
+    )
+    freeze_finetune_updates: int = field(
+        default=0, metadata={"help": "updates for which the encoder does not train"}
     )
     modality: str = field(
         default=BOTH, metadata={"help": "what is seen: 'both', 'text' alone (blind) or 'ecg' alone (deaf)"}
@@ -52,8 +77,11 @@ class ECGQuestionAnsweringConfig(PiecesConfig, ECGTransformerConfig):
 class ECGQuestionAnsweringModel(ConfiguredModel):
     """The encoder, the text side, fusion, and a head on the means of either ECG and of the question.
 
-    Encoder, text side and fusion begin with the weights of `model_path`: those that it has.
+    With `product_dim` the head is on a product of both. Encoder, text side and fusion begin with the weights
+    of `model_path`: those that it has.
     """
+
+    num_updates = 0
 
     def __init__(self, cfg: ECGQuestionAnsweringConfig):
         super().__init__()
@@ -65,9 +93,12 @@ class ECGQuestionAnsweringModel(ConfiguredModel):
         self.text = TextEncoder(cfg, self.encoder.cfg)
         self.fusion = Fusion(self.encoder.cfg, cfg.fusion_layers)
         self.part = nn.Parameter(torch.empty(2, dim).normal_(std=0.02))  # the first ECG and the second one
+        width = cfg.product_dim or 3 * dim
+        if cfg.product_dim:
+            self.of_ecgs, self.of_question = _perceptron(2 * dim, width), _perceptron(dim, width)
         self.answer = nn.Sequential(
-            nn.LayerNorm(3 * dim),
-            nn.Linear(3 * dim, dim),
+            nn.LayerNorm(width),
+            nn.Linear(width, dim),
             nn.GELU(),
             nn.Dropout(cfg.final_dropout),
             nn.Linear(dim, cfg.num_labels),
@@ -117,6 +148,10 @@ class ECGQuestionAnsweringModel(ConfiguredModel):
             raise ConfigError(
                 "model ecg_question_answering answers questions: use task ecg_question_answering"
             )
+        if self.training and self.cfg.piece_dropout:
+            out = torch.rand(text.shape, device=text.device) < self.cfg.piece_dropout
+            out[:, 0] = False  # so that something is left
+            text = text.masked_fill(out, PAD)
         words, modality = text == PAD, self.cfg.modality
         said = nothing = self.part.new_zeros(len(text), self.encoder.dim)
         seen = [nothing, nothing]
@@ -133,6 +168,8 @@ class ECGQuestionAnsweringModel(ConfiguredModel):
                 said = mean_over_frames(pieces, words)
             each = mean_over_frames(frames.reshape(b * n, f, d), padding.view(b * n, f)).view(b, n, d)
             seen = [*each.unbind(1), nothing][:2]
+        if self.cfg.product_dim:
+            return self.answer(self.of_ecgs(torch.cat(seen, dim=1)) * self.of_question(said))
         return self.answer(torch.cat([*seen, said], dim=1))
 
     def _frames(
@@ -144,7 +181,9 @@ class ECGQuestionAnsweringModel(ConfiguredModel):
     ) -> Tuple[Tensor, Tensor]:
         """Frames of the ECGs of each question, (B, n, F, D), and their padding (B, n, F); n is 1 or 2."""
         mask = self.training and self.cfg.apply_mask
-        out = self.encoder(source, padding_mask, mask=mask, lead_present=lead_present)
+        frozen = self.num_updates < self.cfg.freeze_finetune_updates
+        with torch.no_grad() if frozen else contextlib.nullcontext():
+            out = self.encoder(source, padding_mask, mask=mask, lead_present=lead_present)
         if (ecgs[:, 1] < 0).all():
             ecgs = ecgs[:, :1]
         absent, n = ecgs < 0, ecgs.shape[1]
@@ -154,6 +193,11 @@ class ECGQuestionAnsweringModel(ConfiguredModel):
         if out.padding_mask is not None:
             padding = padding | out.padding_mask[place]
         return frames, padding
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Take note of the update (fairseq calls it before every update)."""
+        super().set_num_updates(num_updates)
+        self.num_updates = num_updates
 
     @staticmethod
     def global_representation(output: Any) -> Tensor:

@@ -32,6 +32,10 @@ class ECGQuestionAnsweringTaskConfig(ECGTaskConfig):
         default=128,
         metadata={"help": "pieces of a question, with its begin and end; longer ones are cut off"},
     )
+    batch_by_ecg: bool = field(
+        default=False,
+        metadata={"help": "questions about one (first) ECG follow each other, so that a batch has few ECGs"},
+    )
 
 
 class QuestionDataset(TrainingDataset):
@@ -39,6 +43,7 @@ class QuestionDataset(TrainingDataset):
 
     questions: Sequence[Question] = ()
     rows: np.ndarray  # (Q, 2) rows of their ECGs, -1 without a second one
+    by_ecg = False
 
     def ask(self, questions: Sequence[Question], rows: np.ndarray, text_rows: Any, n_answers: int) -> None:
         """Take the questions about these ECGs.
@@ -57,6 +62,14 @@ class QuestionDataset(TrainingDataset):
 
     def __len__(self) -> int:
         return len(self.questions)
+
+    def ordered_indices(self) -> np.ndarray:
+        """As of all datasets; with `by_ecg`, ECG by ECG in the order of the first question about each."""
+        order = super().ordered_indices()
+        if not self.by_ecg:
+            return order
+        _, at, which = np.unique(self.rows[order, 0], return_index=True, return_inverse=True)
+        return order[np.argsort(at[which], kind="stable")]
 
     def collater(self, samples: Sequence[int]) -> Dict[str, Any]:
         """The batch of these questions; {} where there are none.
@@ -123,6 +136,7 @@ class ECGQuestionAnsweringTask(TokenizerTask, FinetuningTask):
         assert isinstance(dataset, QuestionDataset)
         rows = ecg_rows(questions, manifest.record_ids, str(self.folder / questions_file(split)))
         dataset.ask(questions, rows, self._pieces, self.num_labels)
+        dataset.by_ecg = self.cfg.batch_by_ecg
         self.datasets[split] = dataset
 
     def _pieces(self, texts: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,24 @@ def test_a_batch_has_each_ecg_once_and_says_which_each_question_is_about(loaded)
     assert dataset.collater([]) == {}
     assert dataset.collater([1, 3])["net_input"]["ecgs"].tolist() == [[2, 0], [1, 2]]
     assert dataset.num_tokens(1) == 2 * dataset.num_tokens(0) == 2 * T
+
+
+def test_questions_about_an_ecg_follow_each_other_in_an_order_of_the_epoch(folder, setup):
+    task = setup(QA, folder, batch_by_ecg=True)
+    orders = {}
+    for split in ("train", "valid"):
+        task.load_dataset(split)
+        dataset = task.dataset(split)
+        orders[split] = set()
+        for epoch in range(1, 9):
+            dataset.set_epoch(epoch)
+            order = dataset.ordered_indices().tolist()
+            assert sorted(order) == [0, 1, 2, 3, 4]
+            about = [QUESTIONS[i].ecgs[0] for i in order]
+            assert sum(one != other for one, other in pairwise(about)) == 2
+            orders[split].add(tuple(order))
+    assert len(orders["train"]) > 2
+    assert orders["valid"] == {(0, 2, 1, 4, 3)}
 
 
 class Knowing(torch.nn.Module):
