@@ -163,14 +163,19 @@ class QuestionDrawing:
         ]
         yield from self._verify(NEW_VERIFY, new, per_ecg)
         yield from self._query(NEW_QUERY, new)
-        others = [self.ecgs[i] for i in self.rng.integers(len(self.ecgs), size=len(self.ecgs))]
         both: list[Case] = [
             ((first, second), first.classes & second.classes)
-            for first, second in zip(self.ecgs, others)
-            if first.patient != second.patient
+            for first in self.ecgs
+            if (second := self._other(first)).patient != first.patient
         ]
         yield from self._verify(BOTH_VERIFY, both, per_ecg)
         yield from self._query(BOTH_QUERY, both)
+
+    def _other(self, ecg: KnownECG) -> KnownECG:
+        """Any ECG; half of the time one that has a class of `ecg`, as few of any two have one in common."""
+        alike = [other for other in self.ecgs if other.classes & ecg.classes]
+        among = alike if alike and self.rng.random() < 0.5 else self.ecgs
+        return among[int(self.rng.integers(len(among)))]
 
     def _verify(self, kind: str, cases: Sequence[Case], per_ecg: int) -> Iterator[Drawn]:
         """Whether each class is true: of as many cases yes as no, so that words alone tell nothing."""

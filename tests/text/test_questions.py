@@ -90,6 +90,15 @@ def test_held_out_questions_have_no_wording_of_training():
     assert not texts[0] & texts[1]
 
 
+def test_strangers_have_a_class_in_common_more_often_than_any_two_would(drawn):
+    known, questions = drawn
+    pairs = [one for one in questions if one.type == BOTH_QUERY]
+    classes = [each.classes for each in known.values()]
+    by_chance = np.mean([bool(a & b) for a in classes for b in classes])
+    expected = (1 + by_chance) / 2
+    assert np.mean([bool(one.answers) for one in pairs]) == pytest.approx(expected, abs=0.08)
+
+
 def test_words_alone_do_not_tell_yes_from_no(drawn):
     _, questions = drawn
     for kind in (kind for kind in WORDINGS if kind.endswith("verify")):
