@@ -9,10 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fairseq_signals.criterions.ecg_text_masked import ECGTextMaskedConfig, ECGTextMaskedCriterion
+from fairseq_signals.criterions.ecg_text_masked import TERMS, ECGTextMaskedConfig, ECGTextMaskedCriterion
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.models.ecg_mae import Reconstruction
 from fairseq_signals.models.ecg_text_fusion import FusionOutput
+from tests.models.test_ecg_text_fusion import make as make_fusion
 
 B, N, M, V = 4, 6, 5, 7
 
@@ -116,6 +117,28 @@ def test_texts_that_are_alike_are_one_text():
     vectors = torch.eye(B)[[0, 0, 2, 3]]
     found = terms(output(a=vectors, b=vectors, scale=torch.tensor(50.0), bias=torch.tensor(-20.0)), batch)
     assert found["contrast"] == pytest.approx(0, abs=1e-6)
+
+
+TAUGHT = {
+    "mlm": {"encoder", "text", "fusion", "words"},
+    "mem": {"encoder", "text", "fusion", "decoders"},
+    "match": {"encoder", "text", "fusion", "match"},
+    "contrast": {"encoder", "text", "joint"},  # before they see each other
+}
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_term_alone_teaches_what_it_is_told_from_and_nothing_else(term, ecg_batch):
+    model = make_fusion()
+    text = torch.tensor([[0, 7, 4, 8, 2], [0, 4, 5, 2, 1], [0, 8, 4, 2, 1], [0, 5, 4, 9, 2]])
+    batch = sample(shown=(0, 3, 2, 3))
+    batch["net_input"] = {"source": ecg_batch(B), "text": text}
+    loss, _, _ = criterion(**{**dict.fromkeys(TERMS, 0.0), term: 1.0})(model, batch)
+    loss.backward()
+    moved = {
+        name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None and p.grad.any()
+    }
+    assert moved == TAUGHT[term]
 
 
 @pytest.mark.parametrize(
