@@ -84,6 +84,15 @@ def test_questions_of_ecg_qa_are_about_records_of_the_store(publish, ptbxl, succ
     succeed("check", tmp_path / "m")
 
 
+def test_held_out_questions_in_words_of_training_are_counted(publish, ptbxl, succeed, manifest_json):
+    others = [{**HELD, "question": text} for text in ("Is there AF?", "What is there?", "Can AF be seen?")]
+    out = succeed(
+        "ecg_qa", ptbxl, "--questions", publish(train=[VERIFY, QUERY], test=others), "--vocab-size", 40
+    )
+    assert manifest_json()["unseen_texts"] == {"test": pytest.approx(1 / 3)}
+    assert "33.3% of their texts are not in train" in out
+
+
 def test_numbers_of_ecgs_may_be_written_as_texts(publish, ptbxl, succeed, tmp_path):
     folder = publish(train=[{**VERIFY, "ecg_id": ["1"]}], test=[HELD])
     succeed("ecg_qa", ptbxl, "--questions", folder, "--vocab-size", 40)

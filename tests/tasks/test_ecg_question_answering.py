@@ -16,6 +16,7 @@ from fairseq_signals.manifest.questions import Question, question_lines
 from fairseq_signals.manifest.record_labels import format_labels
 from fairseq_signals.manifest.table import Row, format_manifest
 from fairseq_signals.store.shards import StoreRow, write_shard
+from fairseq_signals.tasks.ecg_question_answering import question_metrics
 from fairseq_signals.text.tokenizer import Tokenizer, train_tokenizer
 
 ANSWERS = ("af", "pac", "yes", "no")
@@ -91,6 +92,17 @@ def test_questions_about_an_ecg_follow_each_other_in_an_order_of_the_epoch(folde
     assert orders["valid"] == {(0, 2, 1, 4, 3)}
 
 
+class Saying(torch.nn.Module):
+    """Gives these scores, whatever it is asked."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, **_):
+        return self.scores
+
+
 class Knowing(torch.nn.Module):
     """Answers every question as its label says, but for those that it has wrong."""
 
@@ -123,6 +135,29 @@ def test_validation_logs_exact_match_over_all_and_by_type(loaded, build_criterio
     assert found["exact_match"] == pytest.approx(3 / 5)
     assert found[f"exact_match_{VERIFY}"] == pytest.approx(2 / 3)
     assert found[f"exact_match_{QUERY}"] == pytest.approx(1 / 2)
+
+
+def test_an_answer_that_a_question_cannot_have_costs_and_does_not_count(loaded, build_criterion):
+    criterion = build_criterion(loaded, "binary_cross_entropy_with_logits")
+    batch = loaded.dataset("train").collater(range(5))
+    right = batch["label"] * 4 - 2
+
+    def found(row, column):
+        """Loss and exact match of right answers, but for one that is given as well."""
+        scores = right.clone()
+        scores[row, column] = 3
+        columns = {
+            "id": batch["id"].numpy(),
+            "label": batch["label"].numpy(),
+            "scores": scores.sigmoid().numpy(),
+        }
+        told = question_metrics(loaded.questions("train"), columns, criterion.threshold, ["exact_match"])
+        return criterion(Saying(scores), batch)[0].item(), told["exact_match"]
+
+    of_right = torch.nn.functional.binary_cross_entropy_with_logits(right, batch["label"], reduction="sum")
+    more = torch.nn.functional.softplus(torch.tensor([3.0, -2.0])).diff().neg().item()
+    assert found(0, 0) == (pytest.approx(of_right.item() + more), 1)  # "af" of a yes or no
+    assert found(0, 3) == (pytest.approx(of_right.item() + more), 0.8)
 
 
 def test_criterions_of_exactly_one_answer_are_refused(loaded, build_criterion):

@@ -79,6 +79,20 @@ def test_swapped_ecgs_have_other_news_and_the_same_in_common(drawn):
     pytest.fail("no pair has other news when swapped")
 
 
+def test_two_ecgs_the_other_way_round_have_other_news_and_the_same_in_common():
+    one, other = frozenset({0, 2}), frozenset({1, 2})
+
+    def answers(kind, patients, *classes):
+        """Of questions of this kind about two ECGs, drawn several times."""
+        known = [KnownECG(f"r{i}", patient, has) for i, (patient, has) in enumerate(zip(patients, classes))]
+        drawings = [QuestionDrawing(known, NAMES, False, np.random.default_rng(seed)) for seed in range(9)]
+        return {asked.answers for drawing in drawings for asked in drawing.draw(1) if asked.type == kind}
+
+    assert answers(NEW_QUERY, "pp", one, other) == {(1,)}
+    assert answers(NEW_QUERY, "pp", other, one) == {(0,)}
+    assert answers(BOTH_QUERY, "pq", one, other) == answers(BOTH_QUERY, "pq", other, one) == {(2,)}
+
+
 def test_held_out_questions_have_no_wording_of_training():
     for of_training, held_out in WORDINGS.values():
         assert not set(of_training) & set(held_out)
