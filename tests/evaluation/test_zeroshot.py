@@ -118,6 +118,18 @@ def test_the_untrained_row_is_of_the_weights_that_the_seed_of_the_training_draws
     np.testing.assert_allclose(found.rows[UNTRAINED].cosines["12"], ecgs @ texts.T, atol=2e-6)
 
 
+def test_scores_do_not_depend_on_what_is_true_and_no_threshold_is_chosen(data, found, tmp_path):
+    other = manifest_of(tmp_path / "classes", data.root, ["1", "0", "", "0,1", "0", "1", "1", "0"])
+    (other / "labels.csv").write_text(LABELS)
+    again = zero_shot(data.model, other, parse_lead_sets(["12,1"]), texts=data.texts)
+    for title, row in found.rows.items():
+        assert (again.rows[title].labels != row.labels).any()
+        for leads, cosines in row.cosines.items():
+            np.testing.assert_array_equal(again.rows[title].cosines[leads], cosines)
+    ranked = {"macro_auroc", "median_rank", *(f"recall_at_{k}" for k in (1, 5, 10))}
+    assert set(evaluation_of(found, TRAINED, 0).values["12"]) == ranked | {f"auroc_{n}" for n in found.names}
+
+
 def test_shuffled_pairs_have_the_scores_of_other_records(found):
     trained, shuffled = (found.rows[row].cosines["12"] for row in (TRAINED, SHUFFLED))
     assert sorted(map(tuple, trained)) == sorted(map(tuple, shuffled))

@@ -41,6 +41,16 @@ def test_a_configuration_runs_on_one_machine_and_leaves_paths_and_class_counts_o
     assert not {"num_labels", "num_classes"} & set(config["model"])
 
 
+@pytest.mark.parametrize("path", FILES, ids=file_id)
+def test_the_best_checkpoint_is_never_chosen_on_test_data_and_of_pretraining_by_no_label(path):
+    config = load(path)
+    subsets = config["dataset"].get("valid_subset", "valid")
+    assert not [subset for subset in subsets.split(",") if subset.startswith("test")]
+    if config["task"]["_name"].endswith("pretraining") or config["task"]["_name"] == "translation":
+        assert config["checkpoint"].get("best_checkpoint_metric", "loss") == "loss"
+        assert not config["checkpoint"].get("maximize_best_checkpoint_metric", False)
+
+
 @pytest.mark.parametrize("task", ["classification", "identification"])
 def test_training_from_scratch_differs_from_fine_tuning_only_in_the_start(task):
     tuned = load(EXAMPLES / "w2v_cmsc" / "config" / "finetuning" / f"{task}.yaml")
