@@ -8,7 +8,7 @@ import pytest
 from fairseq_signals.ecg.record import Record, Subject
 from fairseq_signals.errors import ConfigError
 from fairseq_signals.inference.listing import ListedRecording
-from fairseq_signals.inference.retrieval import Retrieved, nearest, prompt, retrieve, told
+from fairseq_signals.inference.retrieval import Retrieved, facts_of, nearest, prompt, retrieve, told
 from fairseq_signals.manifest.labels import LabelTable
 
 REPORTS = {"a1": "sinus rhythm", "a2": "sinus rhythm; normal ecg", "b1": "atrial fibrillation", "c1": None}
@@ -103,6 +103,20 @@ def test_what_people_are_told():
         "   2  0.0000  c1  [3, 3]  -",
         "vote: 3 1.00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("subject", "facts"),
+    [
+        (Subject(61.0, "female"), ["age 61 years", "sex female"]),
+        (Subject(61.5), ["age 61.5 years"]),
+        (Subject(sex="male"), ["sex male"]),
+        (Subject(), []),
+    ],
+)
+def test_what_a_file_does_not_tell_of_a_person_is_not_said(subject, facts):
+    record = Record("q", 500.0, ("II",), np.zeros((1, 500), np.int16), np.ones(1), subject)
+    assert list(facts_of(record)) == [*facts, "1 s of leads II"]
 
 
 def test_a_prompt_holds_guidance_facts_reports_and_format_and_not_the_querys_own_report():

@@ -108,7 +108,7 @@ def test_the_tokenizer_knows_training_texts_alone(
     )
     reports = {"p0": "qqq zzz; sinus rhythm", "p1": "sinus rhythm; normal ecg"}
     records = [(name, {**of, "report": reports.get(of["patient_id"], of["report"])}) for name, of in RECORDS]
-    succeed("ecg_text", make_store("s", records), "--split-table", tmp_path / "splits.csv")
+    out = succeed("ecg_text", make_store("s", records), "--split-table", tmp_path / "splits.csv")
     learnt, info = tokenizer(), manifest_json()
     assert all(UNK not in learnt.encode(text) for text in texts().of_split("train"))
     assert UNK in learnt.encode("qqq zzz")
@@ -116,6 +116,9 @@ def test_the_tokenizer_knows_training_texts_alone(
     assert info["pieces"] == len(learnt)
     assert info["unseen_texts"] == {"valid": 0.0, "test": 1.0}
     assert (info["unknown_pieces"]["valid"], info["unknown_pieces"]["test"] > 0) == (0.0, True)
+    assert "valid: 0.0% of its texts are not in train, 0.00% of their pieces are unknown" in out
+    share = f"{info['unknown_pieces']['test']:.2%}"
+    assert f"test: 100.0% of its texts are not in train, {share} of their pieces are unknown" in out
 
 
 def test_pieces_do_not_depend_on_the_order_of_records_or_on_how_many_have_a_text(

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from fairseq_signals.batches.segments import SegmentReader
+from fairseq_signals.ecg.leads import LEADS
 from fairseq_signals.manifest.table import read_manifest
 from fairseq_signals.manifest.texts import read_texts
 from fairseq_signals.store.shards import StoreRow, write_shard
@@ -119,6 +121,24 @@ def test_clipped_samples_are_counted_and_their_share_is_told(tokens, manifest_js
         f"{counts['train']['clipped_samples'] / counts['train']['samples']:.3%} of samples beyond 2.5 mV"
         in out
     )
+
+
+def test_a_sample_that_is_no_number_is_told_with_its_record_and_lead(
+    store, succeed, fails, tmp_path, monkeypatch
+):
+    succeed("ecg_text", store, "--segment-seconds", 2)
+    read = SegmentReader.read
+
+    def broken(reader, index, dtype):
+        signal = read(reader, index, dtype)
+        if reader.manifest.record_ids[index] == "a/r07":
+            signal[LEADS.index("II"), 3] = np.nan
+        return signal
+
+    monkeypatch.setattr(SegmentReader, "read", broken)
+    error = fails("ecg_tokens", tmp_path / "m", "--dest", tmp_path / "t", "--vocab-size", 200)
+    assert "record a/r07: lead II: sample 3 is nan" in error
+    assert not (tmp_path / "t").exists()
 
 
 def test_records_without_the_leads_are_left_out_and_counted(tokens, tmp_path, manifest_json, read):
