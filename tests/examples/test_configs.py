@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_the_best_checkpoint_is_never_chosen_on_test_data_and_of_pretraining_by_
     if config["task"]["_name"].endswith("pretraining") or config["task"]["_name"] == "translation":
         assert config["checkpoint"].get("best_checkpoint_metric", "loss") == "loss"
         assert not config["checkpoint"].get("maximize_best_checkpoint_metric", False)
+
+
+def test_what_is_generated_is_told_nothing_of_the_true_text_nor_of_its_length():
+    pages = [*EXAMPLES.rglob("*.md"), *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages).replace("\\\n", " ")
+    commands = [line for line in text.splitlines() if line.startswith("fairseq-generate ")]
+    assert commands
+    for command in commands:
+        assert not re.search(r"--(?:prefix-size|score-reference)", command), command
+        assert re.search(r"--max-len-b \d+", command), command
+        assert "--max-len-a" not in command or "--max-len-a 0 " in command, command
 
 
 @pytest.mark.parametrize("task", ["classification", "identification"])

@@ -108,6 +108,17 @@ def test_its_ecg_side_embeds_and_compares_with_texts_and_saves_as_a_folder(path,
     np.testing.assert_array_equal(again.embed(x[0].numpy(), fs=500), model.embed(x[0].numpy(), fs=500))
 
 
+def test_zero_shot_compares_what_the_whole_model_contrasts_where_nothing_is_masked(path, ecg_batch):
+    network, model, x = build_model(load_checkpoint(path)), make(), ecg_batch(2)
+    with torch.no_grad():
+        for parameter in model.fusion.parameters():  # what zero-shot does without
+            parameter.add_(1)
+        whole = model(x, text=TEXT, keep=torch.arange(20).expand(2, -1))
+        assert not whole.redrawn.masked.any()
+        torch.testing.assert_close(network(x), whole.a)
+        torch.testing.assert_close(network(x) @ network.of_texts(TEXT).T, whole.a @ whole.b.T)
+
+
 def test_a_classifier_begins_with_its_encoder(path, tmp_path):
     cfg = ECGTransformerClassifierConfig(**{**TOKENS, "model_path": str(path), "num_labels": 3})
     model = ECGTransformerClassifierModel.build_model(cfg)
