@@ -34,7 +34,7 @@ REINSTALL := install --quiet --no-deps --no-build-isolation --force-reinstall .
 # One OpenMP thread a process: tests run side by side, and results do not depend on the number of cores.
 RUN_TESTS := OMP_NUM_THREADS=1 MPLBACKEND=agg
 
-.PHONY: help install demo demo-real paper benchmark starter bench bench-gpu test test-compat lint format clean distclean
+.PHONY: help install demo demo-real demo-text paper benchmark starter bench bench-gpu test test-compat lint format clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ demo: install  ## synthetic records -> pre-train, fine-tune, test on five lead s
 
 demo-real: install  ## the same on the real recordings in ../shared/real_ecg (about an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo_real.py
+
+demo-text: install  ## synthetic records with reports: zero-shot, retrieval, written reports, questions (about 15 minutes)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/quickstart/demo_text.py
 
 paper: install  ## the paper's Table 1 on synthetic records (about 40 minutes on two cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s examples/paper/Snakefile \

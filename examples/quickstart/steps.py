@@ -36,6 +36,7 @@ class Step:
         seconds: about how long it takes by itself; how much of the whole that is, is what counts.
         updates: of a training: how many it makes.
         after: a step of another chain that must have ended before.
+        quiet: whether its output is in the log alone.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Step:
     seconds: float = 3
     updates: int = 0
     after: Step | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ class Steps:
 
     def _show(self, step: Step, number: int, line: str) -> None:
         """Pass a line on; of a training's output only what tells its progress."""
+        if step.quiet:
+            return
         if not step.updates:
             self._say(f"  [{number}] " + line.rstrip("\n").split("\r")[-1])
             return

@@ -56,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--classifier", type=Path, metavar="NPZ", help="what `evaluate --save` wrote, of these recordings"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--append", action="store_true", help="keep what FILE already holds")
+    parser.add_argument("--seed", type=int, help="of the training, noted in the figures")
     return parser
 
 
@@ -94,13 +96,14 @@ def score(args: argparse.Namespace) -> None:
     print(format_table(["reports", *METRICS.values()], lines))
     if args.json:
         about = {"task": "reports", "leads": folder.info["arguments"]["leads"], "n": len(truth)}
+        about |= {} if args.seed is None else {"seed": args.seed}
         rows = [
             {"method": name, **about, "metric": metric, "value": each[metric]}
             for name, each in scores.items()
             for metric in METRICS
             if metric in each
         ]
-        write_results(args.json, rows)
+        write_results(args.json, rows, args.append)
 
 
 def read_generated(path: Path, n: int) -> list[str]:
