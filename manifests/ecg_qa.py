@@ -148,7 +148,7 @@ def drawn_questions(
 
     def drawn(split: str) -> list[Question]:
         rng = np.random.default_rng([args.seed, SPLITS.index(split)])
-        drawing = QuestionDrawing(ecgs[split], names, split != "train", rng)
+        drawing = QuestionDrawing(ecgs[split], names, split, rng)
         return [_question(one) for one in drawing.draw(args.per_ecg)]
 
     return {split: drawn(split) for split in SPLITS}

@@ -20,9 +20,9 @@ from fairseq_signals.synthetic.patient import plan_records
 from fairseq_signals.synthetic.reports import split_of
 
 TEXT = ROOT / "examples" / "text" / "config"
-UPDATES = {"clip": 360, "classification": 240, "report_generation": 600, "questions": 600}
+UPDATES = {"clip": 360, "classification": 240, "report_generation": 600, "questions": 900}
 #: Seconds of an update on one core, and of loading what a training needs.
-SECONDS = {"clip": 0.22, "classification": 0.25, "report_generation": 0.25, "questions": 0.12}
+SECONDS = {"clip": 0.22, "classification": 0.25, "report_generation": 0.25, "questions": 0.14}
 LOADING = 8
 SESSIONS = (2, 3)
 #: Of the tokens, and of the classifier beside them; tokens of twelve leads would be too many.
@@ -91,7 +91,7 @@ def prepare(steps: Steps, args: argparse.Namespace, demo: Demo) -> None:
     )
     if not args.no_questions:
         steps.add(
-            "Questions about one ECG or two, in other words for training than for tests",
+            "Questions about one ECG or two, each split in words of its own",
             *python("manifests/ecg_qa.py", store, "--dest", str(manifests / "qa"), *labels),
         )
     made = ("text", "dx", "tokens") if args.no_questions else ("text", "dx", "tokens", "qa")

@@ -1,7 +1,8 @@
 """Questions about ECGs of which the classes are known, in the types of ECG-QA (arXiv:2306.15681, Tab. 2).
 
-Training and held-out questions have different wordings, so that a model that only knows the words of training
-is found out. Of each class as many questions are answered yes as no.
+Training, validation and test have different wordings, so that a model that only knows the words of training is
+found out, and so is what was chosen by the words of validation. Of each class as many questions are answered yes
+as no.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fairseq_signals.manifest.split_table import SPLITS
+
 YES, NO = "yes", "no"
 SINGLE_VERIFY, SINGLE_CHOOSE, SINGLE_QUERY = "single-verify", "single-choose", "single-query"
 NEW_VERIFY, NEW_QUERY = "comparison_consecutive-verify", "comparison_consecutive-query"
 BOTH_VERIFY, BOTH_QUERY = "comparison_irrelevant-verify", "comparison_irrelevant-query"
-#: By type, wordings of training and those of validation and test.
-WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+#: By type, wordings of each split in turn, see `SPLITS`.
+WORDINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     SINGLE_VERIFY: (
         (
             "Does this ECG show {}?",
@@ -30,6 +33,7 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Is {} a finding of this ECG?",
         ),
         ("Can {} be seen in this ECG?", "Does the recording have {}?"),
+        ("Does one find {} here?", "Is this a case of {}?"),
     ),
     SINGLE_CHOOSE: (
         (
@@ -41,6 +45,7 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Has this patient got {} or {}?",
         ),
         ("Does the recording have {} or {}?", "What can be seen in this ECG, {} or {}?"),
+        ("Which one is it, {} or {}?", "Does one find {} or {} here?"),
     ),
     SINGLE_QUERY: (
         (
@@ -54,6 +59,7 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Which conditions are there?",
         ),
         ("Which findings does the ECG have?", "What can be seen in this recording?"),
+        ("What does one find here?", "What are the findings of this recording?"),
     ),
     NEW_VERIFY: (
         (
@@ -65,6 +71,7 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Has this patient now got {}, and not before?",
         ),
         ("Is {} new in the second recording?", "Has {} appeared since the first ECG?"),
+        ("Is there now {}, unlike in the first ECG?", "Does one find {} in the second recording only?"),
     ),
     NEW_QUERY: (
         (
@@ -77,6 +84,7 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Which conditions came after the first ECG?",
         ),
         ("Which findings are new in the second recording?", "What has appeared since the first ECG?"),
+        ("What is there now, unlike in the first ECG?", "What does one find in the second recording only?"),
     ),
     BOTH_VERIFY: (
         (
@@ -87,6 +95,7 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Have the two patients both got {}?",
         ),
         ("Can {} be seen in both recordings?", "Do both recordings show {}?"),
+        ("Does one find {} in both recordings?", "Is {} there in the first ECG as well as in the second?"),
     ),
     BOTH_QUERY: (
         (
@@ -99,6 +108,10 @@ WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Which conditions do the two share?",
         ),
         ("Which findings are in both recordings?", "What can be seen in both ECGs?"),
+        (
+            "What does one find in both recordings?",
+            "What is there in the first ECG as well as in the second?",
+        ),
     ),
 }  # fmt: skip
 
@@ -136,14 +149,12 @@ class QuestionDrawing:
     Args:
         ecgs: in their order; a patient's are in the order of time.
         names: of the classes.
-        held_out: whether wordings are those of validation and test.
+        split: which, and so in which wordings.
         rng: what draws.
     """
 
-    def __init__(
-        self, ecgs: Sequence[KnownECG], names: Sequence[str], held_out: bool, rng: np.random.Generator
-    ):
-        self.ecgs, self.names, self.wordings = ecgs, names, int(held_out)
+    def __init__(self, ecgs: Sequence[KnownECG], names: Sequence[str], split: str, rng: np.random.Generator):
+        self.ecgs, self.names, self.wordings = ecgs, names, SPLITS.index(split)
         self.rng, self.yes, self.no = rng, len(names), len(names) + 1
 
     def draw(self, per_ecg: int) -> Iterator[Drawn]:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from fairseq_signals.manifest.split_table import SPLITS
 from fairseq_signals.text.questions import (
     BOTH_QUERY,
     NEW_QUERY,
@@ -34,7 +35,7 @@ def ecgs(n=300, seed=0):
 def drawn():
     known = ecgs()
     rng = np.random.default_rng(1)
-    return {e.record: e for e in known}, list(QuestionDrawing(known, NAMES, False, rng).draw(3))
+    return {e.record: e for e in known}, list(QuestionDrawing(known, NAMES, "train", rng).draw(3))
 
 
 def test_every_type_is_asked_and_answers_are_true(drawn):
@@ -85,7 +86,7 @@ def test_two_ecgs_the_other_way_round_have_other_news_and_the_same_in_common():
     def answers(kind, patients, *classes):
         """Of questions of this kind about two ECGs, drawn several times."""
         known = [KnownECG(f"r{i}", patient, has) for i, (patient, has) in enumerate(zip(patients, classes))]
-        drawings = [QuestionDrawing(known, NAMES, False, np.random.default_rng(seed)) for seed in range(9)]
+        drawings = [QuestionDrawing(known, NAMES, "train", np.random.default_rng(seed)) for seed in range(9)]
         return {asked.answers for drawing in drawings for asked in drawing.draw(1) if asked.type == kind}
 
     assert answers(NEW_QUERY, "pp", one, other) == {(1,)}
@@ -93,15 +94,15 @@ def test_two_ecgs_the_other_way_round_have_other_news_and_the_same_in_common():
     assert answers(BOTH_QUERY, "pq", one, other) == answers(BOTH_QUERY, "pq", other, one) == {(2,)}
 
 
-def test_held_out_questions_have_no_wording_of_training():
-    for of_training, held_out in WORDINGS.values():
-        assert not set(of_training) & set(held_out)
+def test_no_split_has_a_wording_of_another():
+    for of_splits in WORDINGS.values():
+        assert len(set().union(*of_splits)) == sum(map(len, of_splits))
     known = ecgs(60)
     texts = [
-        {one.text for one in QuestionDrawing(known, NAMES, held_out, np.random.default_rng(2)).draw(3)}
-        for held_out in (False, True)
+        {one.text for one in QuestionDrawing(known, NAMES, split, np.random.default_rng(2)).draw(3)}
+        for split in SPLITS
     ]
-    assert not texts[0] & texts[1]
+    assert len(set().union(*texts)) == sum(map(len, texts))
 
 
 def test_strangers_have_a_class_in_common_more_often_than_any_two_would(drawn):
@@ -126,7 +127,7 @@ def test_words_alone_do_not_tell_yes_from_no(drawn):
 def test_the_same_seed_asks_the_same():
     known = ecgs(40)
     first, second = (
-        list(QuestionDrawing(known, NAMES, False, np.random.default_rng(3)).draw(1)) for _ in range(2)
+        list(QuestionDrawing(known, NAMES, "train", np.random.default_rng(3)).draw(1)) for _ in range(2)
     )
     assert first == second
     assert sum(one.type == SINGLE_QUERY for one in first) == 40
