@@ -1,8 +1,8 @@
 """Questions about ECGs of which the classes are known, in the types of ECG-QA (arXiv:2306.15681, Tab. 2).
 
-Training, validation and test have different wordings, so that a model that only knows the words of training is
-found out, and so is what was chosen by the words of validation. Of each class as many questions are answered yes
-as no.
+Training, validation and test have different wordings, so that a model that only knows the words of training
+is found out, and so is what was chosen by the words of validation. Of each class as many questions are
+answered yes as no.
 """
 
 from __future__ import annotations
