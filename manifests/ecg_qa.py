@@ -147,8 +147,8 @@ def drawn_questions(
         ecgs[split_of_patient[record.patient_id]].append(known)
 
     def drawn(split: str) -> list[Question]:
-        rng = np.random.default_rng([args.seed, SPLITS.index(split)])
-        drawing = QuestionDrawing(ecgs[split], names, split, rng)
+        number = SPLITS.index(split)
+        drawing = QuestionDrawing(ecgs[split], names, number, np.random.default_rng([args.seed, number]))
         return [_question(one) for one in drawing.draw(args.per_ecg)]
 
     return {split: drawn(split) for split in SPLITS}

@@ -13,13 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseq_signals.manifest.split_table import SPLITS
-
 YES, NO = "yes", "no"
 SINGLE_VERIFY, SINGLE_CHOOSE, SINGLE_QUERY = "single-verify", "single-choose", "single-query"
 NEW_VERIFY, NEW_QUERY = "comparison_consecutive-verify", "comparison_consecutive-query"
 BOTH_VERIFY, BOTH_QUERY = "comparison_irrelevant-verify", "comparison_irrelevant-query"
-#: By type, wordings of each split in turn, see `SPLITS`.
+#: By type, wordings of training, of validation and of test.
 WORDINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     SINGLE_VERIFY: (
         (
@@ -149,12 +147,14 @@ class QuestionDrawing:
     Args:
         ecgs: in their order; a patient's are in the order of time.
         names: of the classes.
-        split: which, and so in which wordings.
+        wordings: in which of the three.
         rng: what draws.
     """
 
-    def __init__(self, ecgs: Sequence[KnownECG], names: Sequence[str], split: str, rng: np.random.Generator):
-        self.ecgs, self.names, self.wordings = ecgs, names, SPLITS.index(split)
+    def __init__(
+        self, ecgs: Sequence[KnownECG], names: Sequence[str], wordings: int, rng: np.random.Generator
+    ):
+        self.ecgs, self.names, self.wordings = ecgs, names, wordings
         self.rng, self.yes, self.no = rng, len(names), len(names) + 1
 
     def draw(self, per_ecg: int) -> Iterator[Drawn]:

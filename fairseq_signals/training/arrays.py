@@ -102,6 +102,7 @@ def train_on_arrays(
     given = GivenArrays(x, fs, leads, targets, read_patients(patients, len(x)))
     start = None if model_path is None else _checkpoint(Path(model_path))
     config, form = compose(targets, size, start, preset, seed, options or {})
+    in_pairs = bool(config.task.get("segment_pairs") or config.task.get("item"))
     plan = {
         "task": targets.task,
         "labels": targets.names,
@@ -112,7 +113,7 @@ def train_on_arrays(
         "split": _checked_shares(split),
         "seed": seed,
         "options": dict(options or {}),
-        _ARRAYS: given.check(form.segment_s, 2 if config.task.get("segment_pairs") else 1),
+        _ARRAYS: given.check(form.segment_s, 1 + in_pairs),
     }
     plan = json.loads(json.dumps(plan, default=str))  # as the file has it
     out = Path(out).absolute()

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 
-from fairseq_signals.manifest.split_table import SPLITS
 from fairseq_signals.text.questions import (
     BOTH_QUERY,
     NEW_QUERY,
@@ -35,7 +34,7 @@ def ecgs(n=300, seed=0):
 def drawn():
     known = ecgs()
     rng = np.random.default_rng(1)
-    return {e.record: e for e in known}, list(QuestionDrawing(known, NAMES, "train", rng).draw(3))
+    return {e.record: e for e in known}, list(QuestionDrawing(known, NAMES, 0, rng).draw(3))
 
 
 def test_every_type_is_asked_and_answers_are_true(drawn):
@@ -86,7 +85,7 @@ def test_two_ecgs_the_other_way_round_have_other_news_and_the_same_in_common():
     def answers(kind, patients, *classes):
         """Of questions of this kind about two ECGs, drawn several times."""
         known = [KnownECG(f"r{i}", patient, has) for i, (patient, has) in enumerate(zip(patients, classes))]
-        drawings = [QuestionDrawing(known, NAMES, "train", np.random.default_rng(seed)) for seed in range(9)]
+        drawings = [QuestionDrawing(known, NAMES, 0, np.random.default_rng(seed)) for seed in range(9)]
         return {asked.answers for drawing in drawings for asked in drawing.draw(1) if asked.type == kind}
 
     assert answers(NEW_QUERY, "pp", one, other) == {(1,)}
@@ -99,8 +98,8 @@ def test_no_split_has_a_wording_of_another():
         assert len(set().union(*of_splits)) == sum(map(len, of_splits))
     known = ecgs(60)
     texts = [
-        {one.text for one in QuestionDrawing(known, NAMES, split, np.random.default_rng(2)).draw(3)}
-        for split in SPLITS
+        {one.text for one in QuestionDrawing(known, NAMES, wordings, np.random.default_rng(2)).draw(3)}
+        for wordings in range(3)
     ]
     assert len(set().union(*texts)) == sum(map(len, texts))
 
@@ -127,7 +126,7 @@ def test_words_alone_do_not_tell_yes_from_no(drawn):
 def test_the_same_seed_asks_the_same():
     known = ecgs(40)
     first, second = (
-        list(QuestionDrawing(known, NAMES, "train", np.random.default_rng(3)).draw(1)) for _ in range(2)
+        list(QuestionDrawing(known, NAMES, 0, np.random.default_rng(3)).draw(1)) for _ in range(2)
     )
     assert first == second
     assert sum(one.type == SINGLE_QUERY for one in first) == 40
