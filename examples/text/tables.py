@@ -19,6 +19,7 @@ from typing import Any
 from fairseq_signals.commands.store_arguments import run
 from fairseq_signals.errors import FairseqSignalsError
 from fairseq_signals.evaluation.results import (
+    Interval,
     format_interval,
     format_table,
     mean_over_seeds,
@@ -71,8 +72,11 @@ def question_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[l
 def cell(rows: Sequence[Mapping[str, Any]]) -> str:
     """A figure with its interval, or the mean over seeds with its own; nothing where there is none."""
     values = [math.nan if row["value"] is None else row["value"] for row in rows]
-    if len(values) != 1:
-        return str(mean_over_seeds(values)) if values else ""
+    if not values:
+        return ""
+    if len(values) > 1:
+        found = mean_over_seeds(values)
+        return str(found if found.half_width >= 1e-12 else Interval(found.mean))
     low, high = rows[0].get("low"), rows[0].get("high")
     return format_interval(values[0], None if low is None or high is None else Bounds(low, high))
 
