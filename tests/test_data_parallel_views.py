@@ -9,7 +9,7 @@ from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
 
 from fairseq_signals.models.ecg_contrastive import ECGContrastiveConfig, ECGContrastiveModel
 
-TOLERANCE = 3e-5
+TOLERANCE = 1e-4  # float32, of which some CPUs round products otherwise
 SHAPE = {
     "encoder_layers": 1,
     "encoder_embed_dim": 16,

@@ -44,7 +44,7 @@ def losses(start_training, corpus, tiny_pretraining, pretrained, tmp_path_factor
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.02), ("fp16", 0.005), ("amp", 1e-4)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.04), ("fp16", 0.005), ("amp", 1e-4)])
 def test_the_loss_is_that_of_float32_to_the_precision(config, precision, tolerance, losses):
     if precision not in PRECISIONS:
         pytest.skip(f"this torch does not compute in {precision} on CPU")
